@@ -1,0 +1,5 @@
+"""The parsers: plug-ins found by :mod:`logscan.plugins`; in a checkout they lie in the top-level folder ``parsers/``."""
+
+from logscan.plugins import extend_path
+
+extend_path(__path__, "parsers")

@@ -1,0 +1,58 @@
+"""Finds the plug-ins: log formats, configuration readers, reports and checks, each one module of its package."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class PluginError(Exception):
+    """A plug-in is wrong; the message names its file."""
+
+
+def extend_path(path: list[str], folder: str) -> None:
+    """Let a plug-in package look into the top-level ``folder`` of a checkout; an installed package holds its own."""
+    root = Path(__file__).resolve().parent.parent
+    if (root / "pyproject.toml").is_file() and (root / folder).is_dir():
+        path.append(str(root / folder))
+
+
+def modules(package: str) -> Iterator[ModuleType]:
+    """Yield every module of ``package`` in the order of its names."""
+    parent = importlib.import_module(package)
+    for info in sorted(pkgutil.iter_modules(parent.__path__), key=lambda each: each.name):
+        yield importlib.import_module(f"{package}.{info.name}")
+
+
+def collect(package: str, attribute: str, kind: type[T]) -> list[T]:
+    """Return what the modules of ``package`` hold under ``attribute``: one ``kind`` or a tuple of them each.
+
+    Modules without the attribute are passed over. Raises :class:`PluginError`, which names the file, where the
+    attribute is of another type.
+    """
+    found: list[T] = []
+    for module in modules(package):
+        value: Any = getattr(module, attribute, None)
+        if value is None:
+            continue
+        for item in value if isinstance(value, tuple) else (value,):
+            if not isinstance(item, kind):
+                raise PluginError(f"{module.__file__}: {attribute} is {type(item).__name__}, not {kind.__name__}")
+            found.append(item)
+    return found
+
+
+@functools.cache
+def log_formats() -> tuple[Any, ...]:
+    """Return every :class:`logscan.grammar.LogFormat`, the weightiest (most frequent lines) first."""
+    from logscan.grammar import LogFormat
+
+    formats = collect("logscan.parsers", "FORMAT", LogFormat)
+    return tuple(sorted(formats, key=lambda each: (-each.weight, each.name)))
