@@ -1,0 +1,253 @@
+"""Line grammars: written in pyparsing, run as one compiled regular expression.
+
+pyparsing never goes back into an element once it has matched, so every element is emitted possessive or atomic
+(Python 3.11): the two executions accept the same lines with the same fields, and no line can make a pattern explode.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyparsing as pp
+
+__all__ = [
+    "FormatError",
+    "LogFormat",
+    "Pattern",
+    "Sample",
+    "Shape",
+    "compile_program",
+    "formats_for",
+    "parse_slowly",
+    "rest",
+    "rx",
+    "word",
+]
+
+
+class FormatError(Exception):
+    """A format is wrong; the message names it."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One line's text (behind the program's tag) and the fields it must give; absent optional fields are left out."""
+
+    text: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LogFormat:
+    """One kind of line.
+
+    ``programs`` are program names as in the tag: ``dovecot`` is exactly that, ``/smtpd`` any Postfix service and
+    instance whose daemon is smtpd (``postfix/smtpd``, ``postfix-out/submission/smtpd``). ``table`` names the table of
+    :mod:`logscan.schema` that a line becomes a row of; ``None`` says that the line is known and carries nothing
+    (noise). ``constants`` are columns with the same value in each row. ``weight`` orders the alternatives within a
+    program: frequent lines first.
+    """
+
+    name: str
+    title: str
+    reference: str
+    programs: tuple[str, ...]
+    table: str | None
+    line: pp.ParserElement
+    samples: tuple[Sample, ...]
+    constants: Mapping[str, str] = field(default_factory=dict)
+    weight: int = 0
+
+    def alternatives(self) -> list[pp.ParserElement]:
+        """Return the grammar's top-level alternatives, each of which becomes one shape."""
+        return list(_alternatives(self.line))
+
+
+def _alternatives(line: pp.ParserElement) -> Iterator[pp.ParserElement]:
+    if isinstance(line, pp.MatchFirst) and not line.resultsName:
+        for each in line.exprs:
+            yield from _alternatives(each)
+    else:
+        yield line
+
+
+# --- atoms ---------------------------------------------------------------------------------------------------------
+
+
+def rx(pattern: str) -> pp.ParserElement:
+    """Return an element that matches ``pattern`` (ASCII classes, no capturing groups) as one indivisible piece."""
+    return pp.Regex(pattern, flags=re.ASCII).leave_whitespace()
+
+
+def word(stop: str = " ") -> pp.ParserElement:
+    """Return an element for one or more characters other than those in ``stop``."""
+    return rx(f"[^{re.escape(stop)}]+")
+
+
+def rest() -> pp.ParserElement:
+    """Return an element for everything to the end of the line, which may be nothing."""
+    return rx(r"(?s:.*)")
+
+
+# --- translation ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Groups:
+    """The capturing groups emitted so far: their numbers by results name, in order."""
+
+    count: int
+    names: list[tuple[str, int]] = field(default_factory=list)
+
+
+def _regex(element: pp.ParserElement, groups: _Groups, where: str) -> str:
+    """Translate one pyparsing element; raises :class:`FormatError` for one that has no equivalent."""
+    name = element.resultsName
+    if name:
+        groups.count += 1
+        groups.names.append((name, groups.count))
+    body = _body(element, groups, where)
+    return f"({body})" if name else body
+
+
+def _body(element: pp.ParserElement, groups: _Groups, where: str) -> str:
+    match element:
+        case pp.And():
+            return "".join(_regex(each, groups, where) for each in element.exprs)
+        case pp.MatchFirst():
+            return "(?>" + "|".join(_regex(each, groups, where) for each in element.exprs) + ")"
+        case pp.Opt():
+            return f"(?:{_regex(element.expr, groups, where)})?+"
+        case pp.OneOrMore():
+            return f"(?:{_regex(element.expr, groups, where)})++"
+        case pp.ZeroOrMore():
+            return f"(?:{_regex(element.expr, groups, where)})*+"
+        case pp.Regex():
+            if re.compile(element.pattern).groups:
+                raise FormatError(f"{where}: a Regex with a capturing group; name the element instead")
+            return f"(?>{element.pattern})"
+        case pp.CharsNotIn():
+            low, high = element.minLen, element.maxLen
+            times = "++" if low == 1 and high > 10**6 else f"{{{low},{high if high < 10**6 else ''}}}+"
+            return f"[^{re.escape(element.notChars)}]{times}"
+        case pp.Word():
+            return f"(?>{element.reString})"
+        case pp.Empty():
+            return ""
+        case pp.CaselessLiteral():
+            return f"(?i:{re.escape(element.match)})"
+        case pp.Literal():
+            return re.escape(element.match)
+        case pp.FollowedBy():
+            return f"(?={_regex(element.expr, groups, where)})"
+        case pp.NotAny():
+            return f"(?!{_regex(element.expr, groups, where)})"
+        case pp.StringEnd():
+            return r"\Z"
+    raise FormatError(f"{where}: {type(element).__name__} can't be compiled to a regular expression")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One alternative of a compiled program: its format and which groups hold its fields."""
+
+    format: LogFormat
+    fields: tuple[str, ...]
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The compiled grammar of one program: ``match(text)``, then ``shapes[m.lastindex]`` tells what was matched."""
+
+    match: Callable[[bytes], re.Match[bytes] | None]
+    shapes: Mapping[int, Shape]
+
+
+def formats_for(program: str, formats: Sequence[LogFormat]) -> tuple[LogFormat, ...]:
+    """Return the formats that lines of ``program`` may have, the weightiest first.
+
+    ``program`` is a name as in :class:`LogFormat`; a Postfix daemon (``/smtpd``) also has the formats of ``/*``.
+    """
+    names = {program, "/*"} if program.startswith("/") else {program}
+    found = [each for each in formats if names.intersection(each.programs)]
+    return tuple(sorted(found, key=lambda each: (-each.weight, each.name)))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One alternative on its way into the pattern: the elements still to come, the groups of those that have been."""
+
+    format: LogFormat
+    pieces: tuple[tuple[str, tuple[str, ...]], ...]
+    fields: tuple[tuple[str, int], ...] = ()
+
+
+def _pieces(line: pp.ParserElement, where: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each element of an alternative as its pattern and the fields in it, nested sequences taken apart."""
+    if isinstance(line, pp.And) and not line.resultsName:
+        for each in line.exprs:
+            yield from _pieces(each, where)
+    else:
+        groups = _Groups(0)
+        pattern = _regex(line, groups, where)
+        yield pattern, tuple(name for name, _ in groups.names)
+
+
+def _join(lines: Sequence[_Line], count: int, shapes: dict[int, Shape]) -> tuple[str, int]:
+    """Return the pattern of ``lines`` as alternatives and the number of groups so far, ``count`` being those before.
+
+    Neighbours that begin with the same element share it: it is matched once. As an element gives nothing back, what
+    they match does not change.
+    """
+    parts: list[str] = []
+    for first, run in itertools.groupby(lines, key=lambda line: line.pieces[:1]):
+        same = list(run)
+        if not first:
+            for line in same:  # its end; a second one with the same elements is never reached
+                count += 1
+                names = tuple(name for name, _ in line.fields)
+                if len(set(names)) != len(names):
+                    raise FormatError(f"{line.format.name}: a field is named twice in one alternative: {sorted(names)}")
+                shapes[count] = Shape(line.format, names, tuple(group for _, group in line.fields))
+                parts.append(r"\Z()")
+            continue
+        ((pattern, names),) = first
+        new = tuple(zip(names, itertools.count(count + 1), strict=False))
+        behind = [_Line(line.format, line.pieces[1:], line.fields + new) for line in same]
+        others, count = _join(behind, count + len(names), shapes)
+        parts.append(pattern + (f"(?:{others})" if len(same) > 1 else others))
+    return "|".join(parts), count
+
+
+def compile_program(formats: Sequence[LogFormat]) -> Pattern:
+    """Compile the formats of one program to one pattern over bytes.
+
+    Each alternative ends in an empty group, so ``m.lastindex`` names it. Raises :class:`FormatError` for an element
+    that can't be translated or a field named twice.
+    """
+    shapes: dict[int, Shape] = {}
+    lines = [_Line(fmt, tuple(_pieces(each, fmt.name))) for fmt in formats for each in fmt.alternatives()]
+    pattern, _ = _join(lines, 0, shapes)
+    try:
+        compiled = re.compile((pattern or "(?!)").encode("ascii"))
+    except (re.error, UnicodeEncodeError) as error:
+        raise FormatError(f"{', '.join(f.name for f in formats)}: {error}") from error
+    return Pattern(compiled.match, shapes)
+
+
+def parse_slowly(fmt: LogFormat, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Run a format as pyparsing itself would: yield (alternative, fields) for each alternative that takes the line.
+
+    For tests, ``logscan formats --check`` and documentation; the log itself is read with the compiled pattern.
+    """
+    for number, alternative in enumerate(fmt.alternatives()):
+        whole = (alternative + pp.StringEnd().leave_whitespace()).leave_whitespace().parse_with_tabs()
+        try:
+            found = whole.parse_string(text)
+        except pp.ParseException:
+            continue
+        yield number, {key: str(value) for key, value in found.as_dict().items()}
