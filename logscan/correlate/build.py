@@ -1,0 +1,433 @@
+"""Puts the correlation together: entries, deliveries with their verdicts and mailboxes, legs, mails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain, take
+from logscan.correlate.entries import SECOND, Lives, find_lives
+from logscan.correlate.legs import KINDS, KNOWN_BY, Facts, Legs, facts, find_legs, roots
+from logscan.correlate.verdicts import Judged, judge
+from logscan.schema import COMMON, EVENTS
+
+DIRECTIONS = ("inbound", "outbound", "internal", "forwarded", "generated")
+ORIGINS = ("outside", "authenticated", "local", "network", "generated", "unknown")
+CONFIDENCES = ("low", "medium", "high")
+
+STORING = ("lmtp", "local", "virtual", "pipe")
+"""Daemons whose deliveries stay here, unless the recipient's domain says otherwise."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the configuration or the user tells the correlation; everything may be empty."""
+
+    filters: tuple[str, ...] = ()
+    """Regular expressions for relays that are filters which hand mail back."""
+    local_domains: frozenset[str] = frozenset()
+    networks: tuple[str, ...] = ()
+    """mynetworks beyond loopback, as CIDR."""
+    delimiter: str = "+"
+
+
+@dataclass
+class Correlated:
+    """The joined tables as DataFrames (see ``docs/tables.md``), and the arrays that later stages reuse."""
+
+    entries: pd.DataFrame
+    deliveries: pd.DataFrame
+    legs: pd.DataFrame
+    mails: pd.DataFrame
+    verdicts: pd.DataFrame
+    local_domains: frozenset[str] = field(default_factory=frozenset)
+
+
+ARROW = {"str": pa.string(), "cat": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+
+
+def completed(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Return the event tables with an empty one for each that no line gave."""
+    out = dict(tables)
+    for name, table in EVENTS.items():
+        if name not in out:
+            types = {"time": pa.int64(), "pid": pa.int64(), "source": pa.int32(), "line": pa.int32()}
+            columns = {c.name: pa.array([], types.get(c.name, pa.string())) for c in COMMON}
+            columns |= {c.name: pa.array([], ARROW[c.kind]) for c in table.columns}
+            out[name] = pa.table(columns)
+    return out
+
+
+def correlate(tables: dict[str, pa.Table], known: Known) -> Correlated:
+    """Join the event tables (as from :func:`completed`) to lives, legs, mails and verdicts."""
+    lives = find_lives(tables)
+    lives.entry = {name: lives.entry.get(name, np.full(len(tables[name]), -1, np.int64)) for name in EVENTS}
+    f = facts(tables, lives)
+    legs, hop = find_legs(tables, f, list(known.filters))
+    root = roots(lives.size, legs)
+    judged = judge(tables, f, legs, hop)
+    entries = _entries(tables, f, legs, root)
+    deliveries = _deliveries(tables, f, hop, judged, known)
+    domains = _local_domains(deliveries, known)
+    _places(deliveries, domains)
+    origin = _origins(entries, known)
+    entries["origin"] = pd.Categorical.from_codes(origin, list(ORIGINS))
+    _judge_deliveries(deliveries, judged, legs, f)
+    mails = _mails(entries, deliveries, root)
+    entries["mail"] = mails.index.to_numpy()[np.searchsorted(mails["entry"].to_numpy(), root)] if len(mails) else root
+    deliveries["mail"] = _of(entries["mail"].to_numpy(), deliveries["entry"].to_numpy())
+    return Correlated(entries, deliveries, _legs(legs, f, entries), mails, judged.frame, domains)
+
+
+def _of(values: Ints, index: Ints) -> Ints:
+    return np.where(index >= 0, np.r_[values, -1][index], -1)
+
+
+def _time(values: Ints) -> pd.Series:
+    return pd.to_datetime(pd.Series(values), unit="ns", utc=True)
+
+
+def _text(values: pa.Array) -> pd.Series:
+    return pd.Series(values.to_pandas(), dtype="str") if len(values) else pd.Series([], dtype="str")
+
+
+def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints) -> pd.DataFrame:
+    """One row per life of a queue ID."""
+    lives = f.lives
+    clients, queued = tables["clients"], tables["queued"]
+    client, message = f.client_row, lives.first_row("message_ids")
+    queue, removal = lives.first_row("queued"), lives.first_row("removals")
+    expired = lives.first_row("expirations") >= 0
+
+    def of(table: pa.Table, row: Ints, column: str) -> pd.Series:
+        return _text(take(plain(table.column(column)), row))
+
+    frame = pd.DataFrame(
+        {
+            "host": _text(take(lives.hosts, lives.host)).astype("category"),
+            "instance": _text(take(lives.instances, lives.instance)).astype("category"),
+            "queue_id": _text(take(lives.queue_ids, lives.queue_id)),
+            "life": lives.life,
+            "first": _time(lives.first),
+            "last": _time(lives.last),
+            "service": of(clients, client, "service").astype("category"),
+            "program": of(clients, client, "program").astype("category"),
+            "pid": take(clients.column("pid").combine_chunks(), client).to_pandas().astype("Int64"),
+            "client": of(clients, client, "client"),
+            "client_address": of(clients, client, "client_address"),
+            "local_client": f.local,
+            "sasl_username": of(clients, client, "sasl_username"),
+            "uid": of(clients, client, "uid"),
+            "message_id": of(tables["message_ids"], message, "message_id"),
+            "sender": of(queued, queue, "sender"),
+            "size": take(queued.column("size").combine_chunks(), queue).to_pandas().astype("Int64"),
+            "nrcpt": take(queued.column("nrcpt").combine_chunks(), queue).to_pandas().astype("Int64"),
+            "expired": expired,
+            "opened": (client >= 0) | (message >= 0),
+            "queued": queue >= 0,
+            "removed": removal >= 0,
+            "client_row": client,
+            "root": root,
+        }
+    )
+    pickup = of(clients, client, "sender")
+    frame["sender"] = frame["sender"].where(frame["queued"], pickup)
+    frame["parent"] = -1
+    frame["leg"] = ""
+    frame.loc[legs.child, "parent"] = legs.parent
+    frame.loc[legs.child, "leg"] = np.asarray(KINDS)[legs.kind]
+    frame["leg"] = frame["leg"].astype("category")
+    return frame
+
+
+def _deliveries(tables: dict[str, pa.Table], f: Facts, hop: Bools, judged: Judged, known: Known) -> pd.DataFrame:
+    """One row per delivery attempt, with the mailbox it led to."""
+    table = tables["deliveries"]
+    lives = f.lives
+    entry = f.row_entry
+    reply = plain(table.column("reply"))
+    saved = pc.struct_field(pc.extract_regex(pc.fill_null(reply, ""), r"^250 2\.\d\.\d <[^ ]*> (?P<s>\S+) Saved$"), [0])
+    stored, owner, folder, action, store_row = _stores(tables["stores"], saved)
+    recipient = plain(table.column("recipient"))
+    status = plain(table.column("status"))
+    discarded = pc.match_substring_regex(pc.fill_null(reply, ""), r"^2\d\d (?:2\.\d\.\d )?(?:Ok, discarded|BLOCKED)")
+    discarded = pc.or_(discarded, pc.equal(pc.fill_null(plain(table.column("program")), ""), "discard"))
+    sent = f.sent & ~discarded.to_numpy(zero_copy_only=False)
+    forwarded = pc.match_substring_regex(pc.fill_null(reply, ""), "^forwarded as ").to_numpy(zero_copy_only=False)
+    frame = pd.DataFrame(
+        {
+            "time": _time(table.column("time").to_numpy()),
+            "entry": entry,
+            "queue_id": _text(plain(table.column("queue_id"))),
+            "program": _text(plain(table.column("program"))).astype("category"),
+            "recipient": _text(recipient),
+            "original_recipient": _text(plain(table.column("original_recipient"))),
+            "relay": _text(plain(table.column("relay"))).astype("category"),
+            "delay": table.column("delay").to_pandas(),
+            "delays": _text(plain(table.column("delays"))),
+            "dsn": _text(plain(table.column("dsn"))).astype("category"),
+            "status": _text(status).astype("category"),
+            "reply": _text(reply),
+            "session": _text(saved),
+            "hop": hop,
+            "stored": stored,
+            "folder": folder,
+            "store_action": action,
+            "store_row": store_row,
+            "source": table.column("source").to_pandas(),
+            "line": table.column("line").to_pandas(),
+        }
+    )
+    frame["mailbox"] = _mailboxes(frame["recipient"], owner, known.delimiter)
+    frame["final"] = sent & ~hop & ~forwarded & (entry >= 0)
+    frame["last"] = _last_attempts(f, lives)
+    frame["verdict_row"] = judged.row_of_delivery
+    return frame
+
+
+def _last_attempts(f: Facts, lives: Lives) -> Bools:
+    """Return whether a row is the last attempt for its (entry, recipient, address asked for)."""
+    key = combine(f.row_entry, f.recipient, f.asked)
+    order = np.lexsort((f.sent, f.second, key))
+    ordered = key[order]
+    last = np.zeros(len(key), np.bool_)
+    if len(key):
+        last[order] = np.r_[ordered[1:] != ordered[:-1], True]
+    return last & (f.row_entry >= 0)
+
+
+def _stores(stores: pa.Table, saved: pa.Array) -> tuple[np.ndarray, pd.Series, pd.Series, pd.Series, Ints]:  # type: ignore[type-arg]
+    """Join Dovecot's lines by session. Returns copies stored (-1 unknown), owner, folder, action and row by delivery."""
+    (session, told), _ = factorise([plain(stores.column("session")), saved])
+    size = int(max(session.max(initial=-1), told.max(initial=-1))) + 1
+    action = plain(stores.column("action"))
+    is_stored = pc.fill_null(pc.equal(action, "stored"), False).to_numpy(zero_copy_only=False)
+    ends = pc.is_in(action, pa.array(["stored", "discarded", "forwarded", "rejected", "failed"]))
+    ends_store = ends.to_numpy(zero_copy_only=False) & (session >= 0)
+    copies = np.bincount(session[is_stored & (session >= 0)], minlength=size)
+    spoken = np.bincount(session[ends_store], minlength=size)
+    first = np.full(size, -1, np.int64)
+    rows = np.flatnonzero(ends_store)[::-1]
+    first[session[rows]] = rows
+    rows = np.flatnonzero(is_stored & (session >= 0))[::-1]
+    first[session[rows]] = rows
+    row = np.where(told >= 0, np.r_[first, -1][told], -1)
+    count = np.where(row >= 0, np.r_[np.where(spoken > 0, copies, -1), -1][told], -1)
+    return (
+        count,
+        _text(take(plain(stores.column("user")), row)),
+        _text(take(plain(stores.column("mailbox")), row)),
+        _text(take(action, row)).astype("category"),
+        row,
+    )
+
+
+def _mailboxes(recipient: pd.Series, owner: pd.Series, delimiter: str) -> pd.Series:
+    """Return the mailbox: Dovecot's owner where known, else the recipient without extension, in lower case."""
+    address = recipient.str.lower()
+    if delimiter:
+        # one of the delimiter's characters begins the extension, and only behind a local part
+        pattern = "^([^@]+?)[" + "".join("\\" + char for char in delimiter) + "][^@]*(@.*)?$"
+        bare = address.str.replace(pattern, lambda m: m[1] + (m[2] or ""), regex=True)
+        extended = address.str.contains(pattern.replace("(", "(?:"), regex=True, na=False)
+        address = address.where(~extended, bare)
+    user = owner.str.lower()
+    bare_user = user.notna() & ~user.str.contains("@", regex=False, na=False)
+    domain = address.str.partition("@")[2]
+    full = user.where(~bare_user, user + "@" + domain)
+    return full.where(user.notna(), address).str.replace(r"@$", "", regex=True)
+
+
+def _local_domains(deliveries: pd.DataFrame, known: Known) -> frozenset[str]:
+    """Return the domains whose mail stays here: from the configuration, else those that were stored here."""
+    if known.local_domains:
+        return known.local_domains
+    here = deliveries[deliveries["final"] & deliveries["program"].isin(STORING)]
+    relay = here["relay"].astype("str")
+    away = relay.str.contains(r"\[(?!127\.|::1)[0-9A-Fa-f.:]+\](?::\d+)?$", na=False)
+    domains = here.loc[~away | here["session"].notna(), "recipient"].str.rpartition("@")[2].str.lower()
+    return frozenset(domains.dropna().unique())
+
+
+def _places(deliveries: pd.DataFrame, domains: frozenset[str]) -> None:
+    """Set ``outside``: whether the recipient is somebody elsewhere."""
+    domain = deliveries["recipient"].str.rpartition("@")[2].str.lower()
+    inside = domain.isin(domains) | ~deliveries["recipient"].str.contains("@", regex=False, na=False)
+    storing = deliveries["program"].isin(("local", "virtual")) | deliveries["session"].notna()
+    deliveries["outside"] = ~(inside | (storing & deliveries["final"]))
+
+
+def _origins(entries: pd.DataFrame, known: Known) -> Ints:
+    """Return the code of ORIGINS for each entry: who handed it in."""
+    has_client = entries["client_row"].to_numpy() >= 0
+    authenticated = entries["sasl_username"].notna().to_numpy()
+    local = entries["local_client"].to_numpy()
+    network = _in_networks(entries["client_address"], known.networks)
+    cleanup_only = ~has_client & entries["opened"].to_numpy()
+    return np.select(
+        [authenticated, local, network, has_client, cleanup_only],
+        [ORIGINS.index(name) for name in ("authenticated", "local", "network", "outside", "generated")],
+        ORIGINS.index("unknown"),
+    ).astype(np.int64)
+
+
+def _in_networks(addresses: pd.Series, networks: Sequence[str]) -> Bools:
+    import ipaddress
+
+    out = np.zeros(len(addresses), np.bool_)
+    nets = []
+    for text in networks:
+        try:
+            nets.append(ipaddress.ip_network(text, strict=False))
+        except ValueError:
+            continue
+    if not nets:
+        return out
+    codes, values = pd.factorize(addresses)
+    inside = []
+    for value in values:
+        try:
+            address = ipaddress.ip_address(value)
+        except ValueError:
+            inside.append(False)
+            continue
+        inside.append(any(address in net for net in nets if net.version == address.version))
+    return np.r_[np.asarray(inside, np.bool_), False][codes]
+
+
+def _judge_deliveries(deliveries: pd.DataFrame, judged: Judged, legs: Legs, f: Facts) -> None:
+    """Set ``spam`` (True, False, None) and ``signature`` of each delivery: its own hand-over's verdict, else its parent's."""
+    rows = deliveries["verdict_row"].to_numpy().copy()
+    entry = deliveries["entry"].to_numpy()
+    of_entry = np.full(f.lives.size + 1, -1, np.int64)
+    by_row = np.flatnonzero(legs.row >= 0)
+    of_entry[legs.child[by_row]] = rows[legs.row[by_row]]
+    parent = np.full(f.lives.size + 1, -1, np.int64)
+    parent[legs.child] = legs.parent
+    bounce = legs.kind == KINDS.index("bounce")
+    parent[legs.child[bounce]] = -1
+    at = entry.copy()
+    for _ in range(8):
+        open_rows = (rows < 0) & (at >= 0)
+        if not open_rows.any():
+            break
+        rows = np.where(open_rows, of_entry[at], rows)
+        at = np.where(at >= 0, parent[at], -1)
+    rows = np.where(rows < 0, judged.by_recipient(entry, f.recipient, parent), rows)
+    deliveries["verdict_row"] = rows
+    spam = np.r_[judged.spam, -1][rows]
+    deliveries["spam"] = pd.array(np.where(spam < 0, False, spam == 1), "boolean")
+    deliveries.loc[spam < 0, "spam"] = pd.NA
+    deliveries["signature"] = _text(take(judged.signature, rows))
+
+
+def _mails(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> pd.DataFrame:
+    """One row per mail as its sender would count it."""
+    size = len(entries)
+    queued = entries["queued"].to_numpy()
+    has_delivery = np.zeros(size + 1, np.bool_)
+    has_delivery[deliveries["entry"].to_numpy()] = True
+    status = deliveries["status"].astype("str")
+    probe = np.zeros(size + 1, np.bool_)
+    probing = status.isin(("deliverable", "undeliverable", "undeliverable-but-not-cached")).to_numpy()
+    probe[deliveries["entry"].to_numpy()[probing]] = True
+    real = np.zeros(size, np.bool_)
+    np.logical_or.at(real, root, (queued | has_delivery[:-1]) & ~probe[:-1])
+    mail_entries = np.flatnonzero(real & (root == np.arange(size)))
+    base = entries.iloc[mail_entries]
+    number = np.full(size + 1, -1, np.int64)
+    number[mail_entries] = np.arange(len(mail_entries))
+    of_delivery = np.r_[number[root], -1][deliveries["entry"].to_numpy()]
+    final = deliveries["final"].to_numpy() & (of_delivery >= 0)
+    at_end = (deliveries["last"].to_numpy() & ~deliveries["hop"].to_numpy()) & (of_delivery >= 0)
+    outside = deliveries["outside"].to_numpy()
+    count = len(mail_entries)
+
+    def counted(mask: Bools) -> Ints:
+        return np.bincount(of_delivery[mask], minlength=count)
+
+    out_count, in_count = counted(at_end & outside), counted(at_end & ~outside)
+    origin = base["origin"].cat.codes.to_numpy()
+    generated = (origin == ORIGINS.index("generated")) & (base["leg"].astype("str").to_numpy() != "redirect")
+    inside_origin = np.isin(origin, [ORIGINS.index(n) for n in ("authenticated", "local", "network")])
+    direction = np.select(
+        [generated, inside_origin & (out_count > 0), inside_origin, (out_count > 0) & (in_count == 0)],
+        [DIRECTIONS.index(n) for n in ("generated", "outbound", "internal", "forwarded")],
+        DIRECTIONS.index("inbound"),
+    )
+    spam = deliveries["spam"].fillna(False).to_numpy().astype(bool)
+    judged = deliveries["spam"].notna().to_numpy()
+    deferred = (status == "deferred").to_numpy() | (status == "SOFTBOUNCE").to_numpy()
+    bounced = (status == "bounced").to_numpy()
+    expired = np.r_[entries["expired"].to_numpy(), False][deliveries["entry"].to_numpy()]
+    ends = pd.Series(entries["last"]).groupby(root).max().reindex(mail_entries)
+    lives_in = np.bincount(number[root[number[root] >= 0]] if count else np.empty(0, np.int64), minlength=count)
+    return pd.DataFrame(
+        {
+            "entry": mail_entries,
+            "host": base["host"].to_numpy(),
+            "queue_id": base["queue_id"].to_numpy(),
+            "message_id": base["message_id"].to_numpy(),
+            "sender": base["sender"].to_numpy(),
+            "size": base["size"].to_numpy(),
+            "first": base["first"].to_numpy(),
+            "last": ends.to_numpy(),
+            "direction": pd.Categorical.from_codes(direction, list(DIRECTIONS)),
+            "origin": base["origin"].to_numpy(),
+            "service": base["service"].to_numpy(),
+            "client": base["client"].to_numpy(),
+            "client_address": base["client_address"].to_numpy(),
+            "sasl_username": base["sasl_username"].to_numpy(),
+            "lives": lives_in,
+            "recipients": counted(at_end),
+            "delivered": counted(final),
+            "deferred": counted(at_end & deferred & ~expired),
+            "bounced": counted(at_end & (bounced | (deferred & expired))),
+            "spam": counted(final & spam) > 0,
+            "judged": counted(judged & (of_delivery >= 0)) > 0,
+            "opened_before": ~base["opened"].to_numpy(),
+            "open": ~base["removed"].to_numpy(),
+        }
+    )
+
+
+def _legs(legs: Legs, f: Facts, entries: pd.DataFrame) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "host": entries["host"].to_numpy()[legs.parent],
+            "parent_queue_id": entries["queue_id"].to_numpy()[legs.parent],
+            "child_queue_id": entries["queue_id"].to_numpy()[legs.child],
+            "kind": pd.Categorical.from_codes(legs.kind, list(KINDS)),
+            "known_by": pd.Categorical.from_codes(legs.known_by, list(KNOWN_BY)),
+            "confidence": pd.Categorical.from_codes(legs.confidence, list(CONFIDENCES)),
+            "parent": legs.parent,
+            "child": legs.child,
+            "delivery": legs.row,
+        }
+    )
+    return frame.sort_values(["host", "parent_queue_id", "child_queue_id"], kind="stable", ignore_index=True)
+
+
+def summary(correlated: Correlated, rejected: int) -> dict[str, int]:
+    """Return the counts of the contract's ``mails``."""
+    mails = correlated.mails
+    by: Any = mails["direction"].value_counts()
+    return {
+        "total": len(mails),
+        **{name: int(by.get(name, 0)) for name in DIRECTIONS},
+        "entries": len(correlated.entries),
+        "filter_legs": int((correlated.legs["kind"] == "filter").sum()),
+        "delivered": int(mails["delivered"].sum()),
+        "deferred": int(mails["deferred"].sum()),
+        "bounced": int(mails["bounced"].sum()),
+        "rejected": rejected,
+    }
+
+
+__all__ = ["SECOND", "Correlated", "Known", "completed", "correlate", "pairs", "summary"]

@@ -1,0 +1,172 @@
+"""Verdicts: which hand-over to a filter each one belongs to.
+
+DSPAM writes a row a recipient, without a queue ID: joined one to one by message-id, dictionary (the recipient as Postfix
+gave it) and the hand-over's time. amavis and rspamd name the queue ID; their recipients are taken apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
+from logscan.correlate.entries import SECOND
+from logscan.correlate.legs import Facts, Legs
+from logscan.correlate.matching import match
+
+DSPAM_SPAM = frozenset("SVAO")
+"""DSPAM result classes that leave the mail marked as spam: spam, virus, blacklisted, blocklisted (src/dspam.c)."""
+
+RSPAMD_TAGGED = frozenset({"add header", "rewrite subject"})
+
+
+@dataclass
+class Judged:
+    """``frame`` is the verdicts table without copies; ``spam`` (1, 0, -1 unknown) and ``signature`` run along its rows.
+
+    ``row_of_delivery`` gives the verdict row of each hand-over in deliveries, or -1.
+    """
+
+    frame: pd.DataFrame
+    spam: Ints
+    signature: pa.Array
+    row_of_delivery: Ints
+    by_queue: dict[tuple[int, str], int]
+    entry_rows: dict[int, list[int]]
+    addresses: pa.Array
+
+    def by_recipient(self, entry: Ints, recipient: Ints, parent: Ints) -> Ints:
+        """Return, per delivery, the row of a verdict that names its entry (or one before it) and its recipient."""
+        out = np.full(len(entry), -1, np.int64)
+        if not self.entry_rows:
+            return out
+        names = self.addresses.to_pylist()
+        judged = np.zeros(len(parent), np.bool_)
+        judged[list(self.entry_rows)] = True
+        at = entry.copy()
+        for _ in range(8):
+            rows = np.flatnonzero((out < 0) & (at >= 0) & judged[at])
+            for row in rows.tolist():
+                name = names[int(recipient[row])] if recipient[row] >= 0 else ""
+                choices = self.entry_rows[int(at[row])]
+                exact = self.by_queue.get((int(at[row]), name))
+                out[row] = exact if exact is not None else choices[0] if len(choices) == 1 else -1
+            at = np.where(at >= 0, parent[at], -1)
+        return out
+
+
+def _unique_rows(table: pa.Table) -> pa.Table:
+    """Drop rows of DSPAM's user logs that its system.log has too (same dictionary, class, signature and second)."""
+    if not len(table):
+        return table
+    program = plain(table.column("program"))
+    from_user_log = pc.fill_null(pc.equal(program, "dspam.user"), False).to_numpy(zero_copy_only=False)
+    if not from_user_log.any() or from_user_log.all():
+        return table
+    codes = [factorise([plain(table.column(name))])[0][0] for name in ("user", "result", "signature", "message_id")]
+    key = combine(*codes, table.column("time").to_numpy() // SECOND)
+    again = from_user_log & np.isin(key, key[~from_user_log])
+    return table.filter(pa.array(~again))
+
+
+def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judged:
+    """Join the verdicts to hand-overs and entries."""
+    table = _unique_rows(tables["verdicts"])
+    kind = plain(table.column("filter"))
+    result = plain(table.column("result"))
+    spam = _spam(table, kind, result)
+    dspam = pc.fill_null(pc.equal(kind, "dspam"), False).to_numpy(zero_copy_only=False)
+    rows = _dspam(table, f, hop, np.flatnonzero(dspam))
+    by_queue, entry_rows = _named(table, f, np.flatnonzero(~dspam))
+    frame = table.to_pandas()
+    frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
+    return Judged(frame, spam, plain(table.column("signature")), rows, by_queue, entry_rows, f.addresses)
+
+
+def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:
+    actions = pc.fill_null(plain(table.column("status")), "")
+    given = table.column("spam").combine_chunks()
+    flag = (
+        pc.fill_null(given.cast(pa.int64()), -1).to_numpy(zero_copy_only=False) if len(table) else np.empty(0, np.int64)
+    )
+    is_dspam = pc.fill_null(pc.equal(kind, "dspam"), False).to_numpy(zero_copy_only=False)
+    in_dspam = pc.is_in(result, pa.array(sorted(DSPAM_SPAM))).to_numpy(zero_copy_only=False)
+    is_amavis = pc.fill_null(pc.equal(kind, "amavis"), False).to_numpy(zero_copy_only=False)
+    tagged = pc.match_substring(actions, "Tagged").to_numpy(zero_copy_only=False)
+    is_rspamd = pc.fill_null(pc.equal(kind, "rspamd"), False).to_numpy(zero_copy_only=False)
+    marked = pc.is_in(result, pa.array(sorted(RSPAMD_TAGGED))).to_numpy(zero_copy_only=False)
+    is_spamd = pc.fill_null(pc.equal(kind, "spamd"), False).to_numpy(zero_copy_only=False)
+    yes = pc.fill_null(pc.equal(result, "Y"), False).to_numpy(zero_copy_only=False)
+    return np.select(
+        [is_dspam, is_amavis, is_rspamd, is_spamd],
+        [in_dspam, tagged, marked, yes],
+        flag,
+    ).astype(np.int64)
+
+
+def _dspam(table: pa.Table, f: Facts, hop: Bools, rows: Ints) -> Ints:
+    """Return each hand-over's verdict row: the last one inside its window (a broken-off attempt may have several)."""
+    out = np.full(len(f.row_entry), -1, np.int64)
+    handed = np.flatnonzero((hop | f.tried) & (f.row_entry >= 0))
+    if not len(rows) or not len(handed):
+        return out
+    some = table.take(pa.array(rows))
+    bare = pc.replace_substring_regex(
+        pc.utf8_trim_whitespace(pc.fill_null(plain(some.column("message_id")), "")), r"^<(.*)>$", r"\1"
+    )
+    (mine, known), _ = factorise([bare, f.ids])
+    code_of = {int(code): n for n, code in enumerate(known)}
+    message = np.asarray([code_of.get(int(code), -2) for code in mine], np.int64)
+    user = pc.utf8_lower(plain(some.column("user")))
+    (theirs, addresses), _ = factorise([user, f.addresses])
+    address_of = {int(code): n for n, code in enumerate(addresses)}
+    who = np.asarray([address_of.get(int(code), -2) for code in theirs], np.int64)
+    entry = f.row_entry[handed]
+    whole = combine(
+        np.concatenate([f.parent_id[entry], message]),
+        np.concatenate([f.recipient[handed], who]),
+    )
+    at = some.column("time").to_numpy() // SECOND
+    window = f.second[handed] - np.ceil(f.transmit[handed] * 1.05).astype(np.int64) - 2, f.second[handed] + 1
+    left, right, _ = match((whole[: len(handed)], whole[len(handed) :]), window, at)
+    out[handed[left]] = rows[right]
+    return out
+
+
+def _named(table: pa.Table, f: Facts, rows: Ints) -> tuple[dict[tuple[int, str], int], dict[int, list[int]]]:
+    """Join verdicts that name a queue ID: (entry, recipient) → row, and entry → rows."""
+    by_queue: dict[tuple[int, str], int] = {}
+    entry_rows: dict[int, list[int]] = {}
+    if not len(rows):
+        return by_queue, entry_rows
+    some = table.take(pa.array(rows))
+    ids = plain(some.column("queue_id"))
+    (codes, queue), _ = factorise([ids, f.lives.queue_ids])
+    queue_of = queue[f.lives.queue_id] if f.lives.size else np.empty(0, np.int64)
+    wanted = np.flatnonzero(codes >= 0)
+    left, entry = pairs(codes[wanted], queue_of)
+    at = some.column("time").to_numpy()[wanted[left]] // SECOND
+    (host, hosts), _ = factorise([plain(some.column("host")), f.lives.hosts])
+    host_of = hosts[f.lives.host] if f.lives.size else np.empty(0, np.int64)
+    unknown = host[wanted[left]] == _code_of(hosts, host, plain(some.column("host")), "-")
+    ok = (f.opened[entry] <= at + 2) & ((host[wanted[left]] == host_of[entry]) | unknown)
+    left, entry, at = left[ok], entry[ok], at[ok]
+    order = np.lexsort((at - f.opened[entry], left))
+    left, entry = left[order], entry[order]
+    first = np.r_[True, left[1:] != left[:-1]] if len(left) else np.empty(0, np.bool_)
+    recipients = plain(some.column("recipients")).to_pylist()
+    for position, one in zip(wanted[left[first]].tolist(), entry[first].tolist(), strict=True):
+        row = int(rows[position])
+        entry_rows.setdefault(one, []).append(row)
+        for name in (recipients[position] or "").split(","):
+            by_queue[one, name.strip(" <>").lower()] = row
+    return by_queue, entry_rows
+
+
+def _code_of(hosts: Ints, codes: Ints, values: pa.Array, name: str) -> int:
+    found = np.flatnonzero(pc.fill_null(pc.equal(values, name), False).to_numpy(zero_copy_only=False))
+    return int(codes[found[0]]) if len(found) else -9
