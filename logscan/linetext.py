@@ -1,0 +1,58 @@
+"""Fetches the text of log lines by source and number: evidence is looked up at the end, for the few lines shown."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logscan.reading import SourceRead
+
+CHUNK = 4 << 20
+LONGEST = 4096
+"""Bytes of a line that are kept."""
+
+
+def fetch(reads: Iterable[SourceRead], wanted: dict[str, set[int]]) -> dict[tuple[str, int], str]:
+    """Return the lines by (label, number from 1); lines that can't be found any more are left out.
+
+    An uncompressed file is entered where the wanted line's chunk begins; others are read from the start.
+    """
+    out: dict[tuple[str, int], str] = {}
+    for read in reads:
+        numbers = sorted(wanted.get(read.label, ()))
+        if numbers:
+            for number, line in _lines(read, numbers):
+                out[read.label, number] = line.rstrip(b"\r\n")[:LONGEST].decode("utf-8", "backslashreplace")
+    return out
+
+
+def _lines(read: SourceRead, numbers: list[int]) -> Iterable[tuple[int, bytes]]:
+    if read.index:
+        starts = [before for before, _ in read.index]
+        by_chunk: dict[int, list[int]] = {}
+        for number in numbers:
+            by_chunk.setdefault(bisect.bisect_left(starts, number) - 1, []).append(number)
+        spans = read.source.spans(CHUNK) or []
+        for chunk, some in by_chunk.items():
+            if 0 <= chunk < len(spans):
+                yield from _cut(read.source.read_span(*spans[chunk]), read.index[chunk][0], some)
+        return
+    before, left = 0, list(numbers)
+    for data in read.source.chunks(CHUNK):
+        lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+        some = [number for number in left if number <= before + lines]
+        if some:
+            yield from _cut(data, before, some)
+            left = left[len(some) :]
+        before += lines
+        if not left:
+            return
+
+
+def _cut(data: bytes, before: int, numbers: list[int]) -> Iterable[tuple[int, bytes]]:
+    lines = data.split(b"\n")
+    for number in numbers:
+        if number - before - 1 < len(lines):
+            yield number, lines[number - before - 1]
