@@ -1,0 +1,146 @@
+"""What checks share: filter hand-overs, who submitted a mail how, evidence by row, times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from logscan.verdict import Confidence, Evidence
+
+if TYPE_CHECKING:
+    from logscan.scan import Scan
+    from logscan.settings import Settings
+
+MOST_EVIDENCE = 12
+"""Lines shown per finding; all cases are listed anyway."""
+
+DSPAM_REPLY = "> Message accepted for delivery"
+"""DSPAM's LMTP answer, `250 2.6.0 <rcpt> Message accepted for delivery` (dspam src/daemon.c)."""
+
+
+def rows_at(scan: Scan, table: str, index: Iterable[int]) -> list[Evidence]:
+    """Return evidence for rows of an event table or of ``deliveries``."""
+    frame = scan.deliveries if table == "deliveries" else scan.events(table)
+    chosen = [int(i) for i in index if i is not None and int(i) >= 0][:MOST_EVIDENCE]
+    sources, lines = frame["source"].to_numpy(), frame["line"].to_numpy()
+    return [Evidence(scan.label(int(sources[i])), int(lines[i]), "") for i in chosen]
+
+
+def first_lines(scan: Scan, entries: Iterable[int]) -> list[Evidence]:
+    """Return the line that opened each entry (smtpd client=, pickup)."""
+    row = scan.entries["client_row"].to_numpy()
+    return rows_at(scan, "clients", [row[int(e)] for e in entries])
+
+
+def merged(*parts: Sequence[Evidence]) -> list[Evidence]:
+    """Return the parts one after the other, each line once, at most :data:`MOST_EVIDENCE`."""
+    seen: dict[tuple[str, int], Evidence] = {}
+    for part in parts:
+        for item in part:
+            seen.setdefault((item.source, item.line), item)
+    return list(seen.values())[:MOST_EVIDENCE]
+
+
+def moment(value: Any) -> datetime | None:
+    """Return a datetime (UTC) or None for NaT."""
+    if value is None or value is pd.NaT or pd.isna(value):
+        return None
+    stamp = pd.Timestamp(value)
+    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    found: datetime = stamp.to_pydatetime(warn=False)
+    return found
+
+
+def iso(value: Any) -> str | None:
+    """Return an ISO time in UTC, whole seconds; None for NaT."""
+    found = moment(value)
+    return found.replace(microsecond=0).isoformat() if found else None
+
+
+def text(value: Any) -> str | None:
+    """Return a str, None for a missing value."""
+    return None if value is None or value is pd.NA or (isinstance(value, float) and value != value) else str(value)
+
+
+def dspam_hops(scan: Scan) -> npt.NDArray[np.bool_]:
+    """Return, per delivery row, whether it hands a mail to a filter that learns per recipient (DSPAM)."""
+    deliveries = scan.deliveries
+    hop = deliveries["hop"].to_numpy()
+    reply = deliveries["reply"].str.contains(DSPAM_REPLY, regex=False, na=False).to_numpy()
+    rows = deliveries["verdict_row"].to_numpy()
+    is_dspam = np.r_[(scan.verdicts["filter"] == "dspam").to_numpy(), False][rows]
+    relay = deliveries["relay"].astype("str").str.contains("dspam", case=False, na=False).to_numpy()
+    named: npt.NDArray[np.bool_] = hop & (reply | is_dspam | relay)
+    # A relay that gave one such answer is DSPAM for all of its hand-overs.
+    relays = deliveries["relay"].cat.codes.to_numpy()
+    known = np.unique(relays[named])
+    return hop & np.isin(relays, known[known >= 0])
+
+
+def entry_has_hop(scan: Scan) -> npt.NDArray[np.bool_]:
+    """Return, per entry, whether a delivery of it was handed to a filter."""
+    out = np.zeros(len(scan.entries) + 1, np.bool_)
+    deliveries = scan.deliveries
+    out[deliveries["entry"].to_numpy()[_filter_hop(scan)]] = True
+    return out[:-1]
+
+
+def _filter_hop(scan: Scan) -> npt.NDArray[np.bool_]:
+    deliveries = scan.deliveries
+    hop: npt.NDArray[np.bool_] = deliveries["hop"].to_numpy()
+    legs = scan.legs
+    moved = legs.loc[legs["kind"].isin(["relay", "forward"]), "delivery"].to_numpy()
+    other = np.zeros(len(hop) + 1, np.bool_)
+    other[moved] = True
+    return hop & ~other[:-1]
+
+
+def port_of(scan: Scan, settings: Settings, tag: str) -> tuple[int | None, Confidence]:
+    """Return the port that a service's tag listens on, and how sure that is.
+
+    The configuration and ``--service`` decide; else names tell (submission, smtps), and a plain ``postfix`` beside a
+    named submission service is port 25 with medium, without any with low confidence.
+    """
+    if not isinstance(tag, str):
+        return None, "low"
+    told = scan.options.services
+    for name in (tag, f"{tag}/smtpd"):
+        if name in told:
+            return told[name], "high"
+    for name in (tag, f"{tag}/smtpd"):
+        port = settings.port_of(name)
+        if port is not None:
+            return port, "high"
+    if settings.known("master"):
+        ports = set(settings.ports_of(tag)) | set(settings.ports_of(f"{tag}/smtpd"))
+        if len(ports) > 1:
+            return (25, "low") if 25 in ports else (min(ports), "low")
+    last = tag.rsplit("/", 1)[-1].lower()
+    if "/" in tag:
+        for word, port in (("submissions", 465), ("smtps", 465), ("submission", 587), ("submiss", 587), ("msa", 587)):
+            if word in last:
+                return port, "high"
+        return (int(last), "medium") if last.isdigit() and 0 < int(last) < 65536 else (None, "low")
+    named = any(
+        "submission" in service or "smtps" in service for service in scan.events("clients")["service"].cat.categories
+    )
+    return 25, "medium" if named else "low"
+
+
+def groups(frame: pd.DataFrame, by: str | list[str]) -> Iterable[tuple[Any, pd.DataFrame]]:
+    """Return groups in the order of their first row."""
+    return frame.groupby(by, sort=False, dropna=False, observed=True)
+
+
+def rows_at_frame(scan: Scan, frame: pd.DataFrame) -> list[Evidence]:
+    """Return evidence for the rows of a derived frame, which carry ``source`` and ``line`` themselves."""
+    some = frame.head(MOST_EVIDENCE)
+    return [
+        Evidence(scan.label(int(source)), int(line), "")
+        for source, line in zip(some["source"], some["line"], strict=True)
+    ]

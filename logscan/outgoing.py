@@ -1,0 +1,174 @@
+"""Mail of this server's own people and programs that a filter looked at: what three checks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from logscan import evidence as ev
+from logscan import remedies
+from logscan.verdict import Finding, Remedy
+
+if TYPE_CHECKING:
+    from logscan.scan import Scan
+    from logscan.settings import Settings
+
+INSIDE = ("authenticated", "local", "network")
+"""Origins of mail that people or programs of this server handed in."""
+
+AFTER_DATA = r"\(in reply to (?:end of )?DATA|BDAT"
+"""A remote host that refuses after DATA has read the tagged mail."""
+
+
+@dataclass
+class Own:
+    """Deliveries of mail that was submitted here: one row a recipient's last attempt, with how its mail came in.
+
+    Columns of ``scan.deliveries`` and: ``origin`` (see the contract), ``user``, ``client``, ``sender``, ``message_id``,
+    ``filtered`` (its mail went through a filter on the way), ``kind`` (direction), ``root`` (entry).
+    """
+
+    frame: pd.DataFrame
+    milter: bool
+    """Whether a filter here judges by milter, without a hand-over in Postfix's log."""
+
+
+def own(scan: Scan, settings: Settings) -> Own:
+    """Gather the deliveries of mail with an origin inside (and what was forwarded from outside to outside)."""
+    deliveries = scan.deliveries
+    entry = deliveries["entry"].to_numpy()
+    reached = deliveries["final"] | (
+        (deliveries["status"] == "bounced") & deliveries["reply"].str.contains(AFTER_DATA, regex=True, na=False)
+    )
+    frame = deliveries[reached & (deliveries["mail"] >= 0) & (entry >= 0)].copy()
+    mail = scan.mails.iloc[frame["mail"].to_numpy()]
+    root = mail["entry"].to_numpy()
+    frame["root"] = root
+    frame["direction"] = mail["direction"].astype("str").to_numpy()
+    frame["inside"] = mail["origin"].astype("str").isin(INSIDE).to_numpy()
+    entries = scan.entries.iloc[root]
+    frame["sender"] = entries["sender"].to_numpy()
+    frame["message_id"] = entries["message_id"].to_numpy()
+    frame["user"] = entries["sasl_username"].to_numpy()
+    client = entries["client"].astype("str") + "[" + entries["client_address"].astype("str") + "]"
+    by_uid = entries["program"].astype("str") == "pickup"
+    frame["client"] = client.where(~by_uid, "uid " + entries["uid"].astype("str")).to_numpy()
+    frame["origin"] = _origins(scan, settings, entries)
+    frame["filtered"] = _filtered(scan, frame["entry"].to_numpy())
+    named = scan.verdicts["filter"].isin(["rspamd", "amavis", "spamd"])
+    milter = bool((named & scan.verdicts["child_queue_id"].isna()).any())
+    milter |= any(setup.via == "milter" for setup in settings.filters)
+    return Own(frame, milter)
+
+
+def _filtered(scan: Scan, entry: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Return whether the entry, or one before it, was handed to a filter."""
+    hop = np.r_[ev.entry_has_hop(scan), False]
+    came_back = np.r_[(scan.entries["leg"] == "filter").to_numpy(), False]
+    parent = np.r_[scan.entries["parent"].to_numpy(), -1]
+    out = np.zeros(len(entry), np.bool_)
+    at = entry.copy()
+    for _ in range(8):
+        out |= (at >= 0) & came_back[at]
+        at = np.where(at >= 0, parent[at], -1)
+    # refused after DATA at the filter's exit or delivered by the filter itself: the mail's own hand-over counts
+    return out | (hop[entry] & False)
+
+
+def _origins(scan: Scan, settings: Settings, entries: pd.DataFrame) -> list[str]:
+    everything = bool(settings.postfix.get("content_filter").strip()) if settings.known("postfix") else False
+    ports = {service: ev.port_of(scan, settings, service)[0] for service in entries["service"].astype("str").unique()}
+    out = []
+    for origin, service in zip(entries["origin"].astype("str"), entries["service"].astype("str"), strict=True):
+        if origin == "authenticated":
+            on_25 = ports[service] == 25
+            out.append("authenticated-port-25" if on_25 else "all-filtered" if everything else "submission-filtered")
+        elif origin in ("local", "network"):
+            out.append("all-filtered" if everything else "local-script")
+        else:
+            out.append(origin)
+    return out
+
+
+def case(row: Any) -> dict[str, Any]:
+    """Return one delivery as the contract's case."""
+    return {
+        "message_id": ev.text(row.message_id),
+        "sender": ev.text(row.sender),
+        "recipient": ev.text(row.recipient),
+        "user": ev.text(row.user),
+        "client": ev.text(row.client),
+        "origin": row.origin,
+        "relay": ev.text(row.relay),
+        "signature": ev.text(row.signature),
+        "queue_id": ev.text(row.queue_id),
+        "time": ev.iso(row.time),
+    }
+
+
+def remedy(settings: Settings, scan: Scan, origin: str, rows: pd.DataFrame) -> Remedy:
+    """Return what mends mail of that origin being filtered."""
+    if origin == "authenticated-port-25":
+        return remedies.move_to_submission(settings, None)
+    if origin == "submission-filtered":
+        return remedies.unfilter_submission(settings)
+    if origin == "all-filtered":
+        return remedies.filter_port_25_only(settings)
+    programs = set(scan.entries["program"].astype("str").iloc[rows["root"].to_numpy()])
+    return remedies.unfilter_local(settings, pickup="pickup" in programs, loopback=bool(programs - {"pickup"}))
+
+
+WHY = {
+    "authenticated-port-25": "Mail submitted with a login on port 25 goes through that port's content_filter.",
+    "local-script": "Mail of scripts and cron jobs on this host enters by a service that has the content_filter.",
+    "submission-filtered": "The submission service has a content_filter.",
+    "all-filtered": "content_filter is set for all services (main.cf).",
+}
+
+
+def by_origin(scan: Scan, settings: Settings, rows: pd.DataFrame, severity: Any, words: str) -> list[Finding]:
+    """Return one finding per origin and sender: the one to talk to, or the script to look at."""
+    findings = []
+    subject = rows["user"].where(rows["origin"].isin(["authenticated-port-25", "submission-filtered"]), rows["sender"])
+    rows = rows.assign(subject=subject.fillna(rows["sender"]).fillna("").astype("str"))
+    for (origin, name), some in ev.groups(rows, ["origin", "subject"]):
+        relays = sorted({ev.text(relay) or "" for relay in some["relay"]})
+        findings.append(
+            Finding(
+                cause=str(origin),
+                subject=name or "<>",
+                summary=words.format(n=len(some), s="s" * (len(some) != 1), who=name or "<>", relays=_some(relays)),
+                severity=severity,
+                confidence="high",
+                count=len(some),
+                cases=[case(row) for row in some.itertuples()],
+                first=ev.moment(some["time"].min()),
+                last=ev.moment(some["time"].max()),
+                remedy=remedy(settings, scan, str(origin), some),
+                evidence=ev.merged(
+                    ev.first_lines(scan, some["root"].head(3)),
+                    _verdict_lines(scan, some),
+                    ev.rows_at(scan, "deliveries", some.index),
+                ),
+                why=WHY.get(str(origin), ""),
+            )
+        )
+    return findings
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _verdict_lines(scan: Scan, rows: pd.DataFrame) -> list[Any]:
+    from logscan.verdict import Evidence
+
+    chosen = [int(i) for i in rows["verdict_row"] if int(i) >= 0][:4]
+    table = scan.verdicts
+    return [
+        Evidence(scan.label(int(table["source"].iloc[i])), int(table["line"].iloc[i]), "")
+        for i in chosen
+    ]

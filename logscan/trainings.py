@@ -1,0 +1,89 @@
+"""Trainings: what users taught the filter, in vain or not, with the dictionary named in the call and the signature's owner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from logscan.inventory import user_of_path
+
+if TYPE_CHECKING:
+    from logscan.scan import Scan
+
+SECONDS = pd.Timedelta(seconds=2)
+"""The lines of one failed call lie within this (one process, or one thread of the daemon)."""
+
+
+def signature_time(signatures: pd.Series) -> pd.Series:
+    """Return when DSPAM made each signature: its first eight hex digits behind an optional ``uid,`` (dspam.md §4)."""
+    digits = signatures.astype("str").str.extract(r"^(?:\d+,)?([0-9a-f]{8})\d", expand=False)
+    seconds = [int(value, 16) if isinstance(value, str) else None for value in digits]
+    return pd.to_datetime(pd.Series(seconds, index=signatures.index, dtype="Int64"), unit="s", utc=True)
+
+
+def owners(scan: Scan) -> dict[str, str]:
+    """Return, by signature, the user under whom DSPAM learned that mail: from its logs, else from its home."""
+    verdicts = scan.verdicts
+    rows = verdicts[(verdicts["filter"] == "dspam") & verdicts["signature"].notna() & verdicts["user"].notna()]
+    found = dict(zip(rows["signature"], rows["user"], strict=True))
+    found.pop("", None)
+    return found
+
+
+def trainings(scan: Scan) -> pd.DataFrame:
+    """Return one row per training call.
+
+    Columns of the event table, and ``belongs_to`` (str, the signature's owner or null) and ``made`` (datetime64, when the
+    signature was made). ``outcome`` is learned, missed, called or failed. A call that DSPAM's SQL drivers report without
+    a path has no ``user``.
+    """
+    frame = scan.events("trainings").copy()
+    frame = _without_copies(frame)
+    missed = frame["outcome"] == "missed"
+    frame.loc[missed, "user"] = frame.loc[missed, "path"].map(
+        lambda path: user_of_path(path) if isinstance(path, str) else None
+    )
+    frame = _without_echoes(frame)
+    owner = owners(scan)
+    inventory = scan.inventory
+    belongs = [
+        owner.get(signature) or (inventory.owner_of(signature) if inventory else None)
+        if isinstance(signature, str) and signature
+        else None
+        for signature in frame["signature"]
+    ]
+    frame["belongs_to"] = pd.Series(belongs, index=frame.index, dtype="str")
+    frame["made"] = signature_time(frame["signature"])
+    return frame.sort_values(["time", "source", "line"], kind="stable", ignore_index=True)
+
+
+def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop rows of the user logs that system.log has too."""
+    from_user_log = frame["program"] == "dspam.user"
+    if not from_user_log.any() or from_user_log.all():
+        return frame
+    keys = ["time", "user", "class", "signature"]
+    seen = pd.MultiIndex.from_frame(frame.loc[~from_user_log, keys].astype("str"))
+    mine = pd.MultiIndex.from_frame(frame[keys].astype("str"))
+    return frame[~(from_user_log.to_numpy() & mine.isin(seen))]
+
+
+def _without_echoes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Fold `Signature retrieval for ... failed` into the miss with a path, where there is one; alone it is a miss itself."""
+    echo = (frame["outcome"] == "unresolved").to_numpy()
+    if not echo.any():
+        return frame
+    missed = frame[frame["outcome"] == "missed"]
+    times: dict[str, np.ndarray] = {  # type: ignore[type-arg]
+        str(signature): group.to_numpy() for signature, group in missed.groupby("signature")["time"]
+    }
+    drop = np.zeros(len(frame), np.bool_)
+    for position in np.flatnonzero(echo):
+        row = frame.iloc[position]
+        near = times.get(str(row["signature"]))
+        drop[position] = near is not None and any(abs(row["time"] - at) <= SECONDS for at in near)
+    frame = frame[~drop].copy()
+    frame.loc[frame["outcome"] == "unresolved", "outcome"] = "missed"
+    return frame

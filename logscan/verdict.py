@@ -1,0 +1,119 @@
+"""What a check says: a verdict, its findings, and what proves and mends them. Plain values, no markup."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from logscan.scan import Scan
+    from logscan.settings import Settings
+
+Verdict = Literal["found", "clear", "blind"]
+Severity = Literal["problem", "warning", "note"]
+Confidence = Literal["high", "medium", "low"]
+State = Literal["active", "mended", "residual"]
+
+SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One log line: the file's label, the line's number from 1, and the line itself."""
+
+    source: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """The change that mends a finding. ``diff`` is set only where it is safe to apply as printed.
+
+    ``message`` is a text to send to the user whom the finding is about.
+    """
+
+    text: str
+    file: str | None = None
+    line: int | None = None
+    diff: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the configuration says must happen; never changes a verdict."""
+
+    cause: str
+    subject: str
+    text: str
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass
+class Finding:
+    """One thing to act on: a user, an alias or a cause, with the single cases inside it."""
+
+    cause: str
+    subject: str
+    summary: str
+    severity: Severity
+    confidence: Confidence
+    count: int
+    cases: list[dict[str, Any]]
+    first: datetime | None = None
+    last: datetime | None = None
+    state: State = "active"
+    remedy: Remedy | None = None
+    evidence: list[Evidence] = field(default_factory=list)
+    why: str = ""
+    """Why the configuration makes this happen, where it is known."""
+    check: str = ""
+    """Name of the check, set when its result is taken in."""
+
+    @property
+    def id(self) -> str:
+        """The same in each run for the same check, cause and subject: eight hex digits."""
+        key = "\0".join((self.check, self.cause, self.subject))
+        return hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+
+    @property
+    def counts(self) -> bool:
+        """Whether this finding makes the verdict ``found``."""
+        return self.severity != "note" and self.state == "active"
+
+
+@dataclass
+class Result:
+    """A check's answer. ``eligible`` cases should have been looked at, ``checked`` could be."""
+
+    checked: int = 0
+    eligible: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
+    blind_because: list[str] = field(default_factory=list)
+    name: str = ""
+    title: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """``found`` with an active problem or warning; ``blind`` without evidence or eligible cases; else ``clear``."""
+        if any(finding.counts for finding in self.findings):
+            return "found"
+        return "blind" if self.blind_because or not self.checked else "clear"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: its metadata and its one pure function ``run(scan, settings) -> Result``."""
+
+    name: str
+    title: str
+    groups_by: Literal["mail", "user", "client", "host"]
+    run: Callable[[Scan, Settings], Result]
+    order: int = 100
+    """Place in the report: the seven at the heart come first."""
