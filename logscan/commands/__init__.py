@@ -1,0 +1,1 @@
+"""The commands: a module each, which holds ``command``; heavy imports happen inside their bodies."""

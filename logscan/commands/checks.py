@@ -1,0 +1,14 @@
+"""``logscan checks``: what is looked for, one line each."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("checks")
+def command() -> None:
+    """List the checks, one line each."""
+    from logscan.checks import all_checks
+
+    for check in all_checks():
+        click.echo(f"{check.name:24} {check.title}")

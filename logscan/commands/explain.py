@@ -1,0 +1,17 @@
+"""``logscan explain``: the page of a check."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("explain")
+@click.argument("name", metavar="NAME")
+def command(name: str) -> None:
+    """Explain a check: what it finds, why it matters, what to do, when it is wrong or blind."""
+    from logscan.checks import all_checks, page
+    from logscan.running import check_names
+
+    check_names((name,))
+    check = next(check for check in all_checks() if check.name == name)
+    click.echo(f"# {check.name}\n\n{page(check)}")

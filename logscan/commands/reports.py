@@ -1,0 +1,14 @@
+"""``logscan reports``: the output formats, one line each."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("reports")
+def command() -> None:
+    """List the output formats, one line each."""
+    from logscan.render import renderers
+
+    for name, each in sorted(renderers().items()):
+        click.echo(f"{name:12} {each.title}")

@@ -1,0 +1,198 @@
+"""From sources to a report: read → correlate → check → report. The one module that knows every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logscan.report import Report
+
+if TYPE_CHECKING:
+    from logscan.reading import Progress
+    from logscan.render import Rendered
+    from logscan.scan import Options, Scan
+    from logscan.settings import Settings
+    from logscan.sources import Discovery
+
+
+class NothingRecognised(Exception):  # noqa: N818 - it says what happened, it isn't a programming error
+    """There were lines, and not one was recognised."""
+
+
+def _warm() -> None:
+    """Import what the next stages need, while worker processes parse."""
+    import pandas  # noqa: F401 - imported for its side effect: it takes long
+
+    import logscan.correlate  # noqa: F401
+
+
+def read(
+    *sources: str | Path,
+    config: Sequence[str | Path] = (),
+    dspam_home: str | Path | None = None,
+    year: int | None = None,
+    timezone: str | None = None,
+    jobs: int | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    stdin: Any = None,
+) -> Scan:
+    """Read and correlate logs; returns a :class:`logscan.scan.Scan`.
+
+    ``sources`` are what the command line takes (files, folders, globs, ``-``, ``journal:``); with none, this host's own
+    mail log. Files that can't be read are named in ``scan.errors``; nothing is raised for what a log holds.
+    """
+    from logscan.reading import read_sources
+    from logscan.sources import discover, order
+
+    found = discover([str(source) for source in sources], stdin=stdin)
+    logs = order(found.sources)
+    got = read_sources(logs, jobs=jobs, year=year, timezone=timezone, progress=progress, meanwhile=_warm)
+    from logscan.correlate import correlate
+    from logscan.correlate.build import completed
+    from logscan.scan import Options as ScanOptions
+    from logscan.scan import Scan
+
+    options = options or ScanOptions()
+    settings, inventory, notes = _configuration(found, config, dspam_home, options)
+    tables = _window(_aliased(completed(got.tables), options), options)
+    known = _known(settings, options, tables)
+    scan = Scan(got, correlate(tables, known), tables, settings, inventory, options, notes)
+    scan.zone = _zone(got.solution.zone)
+    scan.errors = [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]
+    scan.notes += [*found.passed_over, *got.solution.notes]
+    for one in got.sources:
+        if one.copies:
+            scan.notes.append(f"{one.label}: {one.copies} of {one.lines} lines stand in another file too and are read once")
+    return scan
+
+
+def _zone(zone: Any) -> tzinfo:
+    return zone if isinstance(zone, tzinfo) else UTC
+
+
+def _configuration(
+    found: Discovery, config: Sequence[str | Path], dspam_home: str | Path | None, options: Options
+) -> tuple[Settings, Any, list[str]]:
+    """Read configuration texts and DSPAM's home from what was found and what was named."""
+    from logscan import inventory as homes
+    from logscan.settings import read_settings
+
+    notes: list[str] = []
+    texts: list[tuple[str, str]] = []
+    inventory = None
+    contents = [(each.label, each.path, each.read(1 << 24)) for each in found.configs]
+    for named in config:
+        path = Path(named)
+        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for each in inside:
+            label = str(each.relative_to(path.parent)) if path.is_dir() else each.name
+            try:
+                contents.append((label, str(each), each.read_bytes()[: 1 << 24]))
+            except OSError as error:
+                found.errors.append((str(each), f"can't be read: {error.strerror}"))
+    for label, _, content in contents:
+        text = content.decode("utf-8", "backslashreplace")
+        if homes.recognise(text) >= 0.5:
+            inventory = homes.read_listing(text)
+        else:
+            texts.append((label, text))
+    if dspam_home:
+        inventory = homes.read_home(Path(dspam_home))
+        notes += inventory.problems
+    settings = read_settings(texts, domains=options.local_domains, services=options.services)
+    notes += [f"{problem.file}:{problem.line}: {problem.text}" for problem in settings.problems]
+    return settings, inventory, notes
+
+
+def _known(settings: Settings, options: Options, tables: dict[str, Any]) -> Any:
+    import re
+
+    from logscan.correlate.build import Known
+    from logscan.settings import parse_destination
+
+    patterns = []
+    for setup in settings.filters:
+        if setup.via not in ("content_filter", "FILTER") or not settings.reinjection():
+            continue
+        to = parse_destination(setup.destination)
+        if to.path:
+            patterns.append(re.escape(f"[{to.path}]") + "$")
+        elif to.host and to.port:
+            patterns.append(re.escape(to.host) + r"(?:\[[^\]]*\])?" + f":{to.port}$")
+            patterns.append(re.escape(f"[{to.host}]:{to.port}") + "$")
+        elif to.transport:
+            patterns.append("^" + re.escape(to.transport) + "$")
+    delimiter = settings.postfix.get("recipient_delimiter").strip() if settings.known("postfix") else "+"
+    networks = tuple(str(net) for net in settings.networks) if settings.known("postfix") else ()
+    return Known(tuple(patterns), settings.local_domains, networks, delimiter)
+
+
+def _aliased(tables: dict[str, Any], options: Options) -> dict[str, Any]:
+    """Give hosts named in ``--host-alias A=B`` their one name."""
+    if not options.host_aliases:
+        return tables
+    import pyarrow as pa
+
+    out = {}
+    for name, table in tables.items():
+        hosts = table.column("host").combine_chunks()
+        values = hosts.to_pylist()
+        renamed = pa.array([options.host_aliases.get(value, value) for value in values], pa.string())
+        out[name] = table.set_column(table.column_names.index("host"), "host", renamed.dictionary_encode())
+    return out
+
+
+def _window(tables: dict[str, Any], options: Options) -> dict[str, Any]:
+    """Keep the lines between ``since`` and ``until``."""
+    if options.since is None and options.until is None:
+        return tables
+    import numpy as np
+    import pyarrow as pa
+
+    low = options.since.value if options.since is not None else np.iinfo(np.int64).min
+    high = options.until.value if options.until is not None else np.iinfo(np.int64).max
+    out = {}
+    for name, table in tables.items():
+        time = table.column("time").to_numpy()
+        out[name] = table.filter(pa.array((time >= low) & (time < high)))
+    return out
+
+
+def analyse(
+    scan: Scan,
+    *,
+    checks: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    now: datetime | None = None,
+) -> Report:
+    """Run the checks (all, or those named, without those in ``skip``) and return the :class:`Report`."""
+    from logscan.reporting import build
+
+    return build(scan, _results(scan, checks, skip), now=now)
+
+
+def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]:
+    from logscan.checks import all_checks
+
+    wanted = [c for c in all_checks() if (not names or c.name in names) and c.name not in skip]
+    results = []
+    for check in wanted:
+        result = check.run(scan, scan.settings)
+        result.name, result.title = check.name, check.title
+        for finding in result.findings:
+            finding.check = check.name
+        results.append(result)
+    return results
+
+
+def render(report: Report, name: str, **options: Any) -> Rendered:
+    """Return the report as ``html``, ``text``, ``json`` ...; see :func:`logscan.render.render`."""
+    from logscan.render import render as rendered
+
+    return rendered(report, name, **options)
+
+
+__all__ = ["NothingRecognised", "analyse", "read", "render"]

@@ -1,0 +1,158 @@
+"""The report as data: what every renderer places, with no markup in it. Strings are as hostile as the log they are from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from logscan.verdict import Finding, Result
+
+SCHEMA = 1
+"""Version of the JSON page of the contract."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """When the lines were written: aware datetimes in the server's zone; None when nothing had a time."""
+
+    first: datetime | None
+    last: datetime | None
+    year_inferred: bool = False
+    zone: str = "UTC"
+    """How times are shown: a zone's name or an offset."""
+    zone_inferred: bool = False
+    notes: tuple[str, ...] = ()
+    """How year and zone were found, in sentences."""
+
+
+@dataclass(frozen=True)
+class SourceCount:
+    """One file: its kind (syslog-bsd, syslog-iso, dspam-system-log ...) and what became of its lines."""
+
+    path: str
+    kind: str
+    lines: int
+    understood: int
+    noise: int
+    unknown: int
+    undecodable: int
+    copies: int = 0
+    """Lines read already from another source."""
+    error: str = ""
+    """Why it could not be read (to its end)."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Lines nobody knows, by template (numbers and names folded), with one example."""
+
+    program: str
+    template: str
+    count: int
+    source: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ProgramCount:
+    """How much of a program's lines was recognised."""
+
+    program: str
+    understood: int
+    noise: int
+    unknown: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """Counts along :attr:`Traffic.hours`, one name for each line or band of a chart."""
+
+    name: str
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table of the traffic part: title, column heads, rows of str, int or float; ``help`` says how to read it."""
+
+    key: str
+    title: str
+    help: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    total: int = 0
+    """Rows there were before the list was cut."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The charts' and tables' data. ``hours`` are aware datetimes, one a bucket of ``step`` minutes."""
+
+    hours: tuple[datetime, ...] = ()
+    step: int = 60
+    by_direction: tuple[Series, ...] = ()
+    """Mails by direction: inbound, outbound, internal, forwarded, generated."""
+    tagged: tuple[Series, ...] = ()
+    """Verdicts per recipient: tagged, untagged, unknown."""
+    tagged_by_origin: tuple[tuple[str, int, int], ...] = ()
+    """(origin: from outside, authenticated, local script ..., tagged, untagged), per recipient."""
+    findings: tuple[Series, ...] = ()
+    """Cases over time, one series a check that found something."""
+    listings: tuple[Listing, ...] = ()
+
+
+@dataclass(frozen=True)
+class FlowNode:
+    """A place mail passes. ``kind``: source, listener, filter, reinjection, store, outside, generator."""
+
+    key: str
+    label: str
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class FlowEdge:
+    """Mail that went from one node to another; ``problem`` holds the ids of the findings that mark it wrong."""
+
+    source: str
+    target: str
+    count: int
+    label: str = ""
+    problem: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The way mail really takes through this server, drawn from the logs."""
+
+    nodes: tuple[FlowNode, ...] = ()
+    edges: tuple[FlowEdge, ...] = ()
+
+
+@dataclass
+class Report:
+    """Everything a renderer shows."""
+
+    version: str
+    generated: datetime
+    period: Period
+    hosts: list[str]
+    sources: list[SourceCount]
+    unknown: list[Unknown]
+    mails: dict[str, int]
+    checks: list[Result]
+    traffic: Traffic = field(default_factory=Traffic)
+    flow: Flow = field(default_factory=Flow)
+    programs: list[ProgramCount] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What the reader should know: copies skipped, files passed over, a configuration that disagrees ..."""
+    paths: dict[str, list[str]] = field(default_factory=dict)
+    """A mail's whole way in lines of text, by queue ID, for the mails named in cases."""
+
+    @property
+    def found(self) -> list[Finding]:
+        """All findings, the checks' order kept."""
+        return [finding for check in self.checks for finding in check.findings]

@@ -1,0 +1,121 @@
+"""A scan: everything that was read, joined, as DataFrames; what checks look at and users script on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from logscan.correlate import Correlated
+from logscan.schema import EVENTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from logscan.inventory import Inventory
+    from logscan.reading import Read, SourceRead
+    from logscan.settings import Settings
+
+
+@dataclass
+class Options:
+    """What the user asked for, beside the sources; names as on the command line."""
+
+    since: pd.Timestamp | None = None
+    until: pd.Timestamp | None = None
+    local_domains: tuple[str, ...] = ()
+    services: dict[str, int] = field(default_factory=dict)
+    """Tag → port, from ``--service NAME=PORT``."""
+    host_aliases: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Scan:
+    """The tables of one run.
+
+    ``entries``, ``deliveries``, ``legs``, ``mails``, ``verdicts``, ``trainings`` are DataFrames described in
+    ``docs/tables.md``; each event table of :mod:`logscan.schema` is there under its own name, e.g. ``scan.logins``.
+    """
+
+    read: Read
+    correlated: Correlated
+    tables: dict[str, pa.Table]
+    settings: Settings
+    inventory: Inventory | None = None
+    options: Options = field(default_factory=Options)
+    notes: list[str] = field(default_factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    zone: Any = None
+    """The server's time zone (tzinfo), in which reports show times."""
+
+    @property
+    def entries(self) -> pd.DataFrame:
+        """One row per life of a queue ID."""
+        return self.correlated.entries
+
+    @property
+    def deliveries(self) -> pd.DataFrame:
+        """One row per delivery attempt to one recipient."""
+        return self.correlated.deliveries
+
+    @property
+    def legs(self) -> pd.DataFrame:
+        """One row per entry that came out of another."""
+        return self.correlated.legs
+
+    @property
+    def mails(self) -> pd.DataFrame:
+        """One row per mail as its sender would count it."""
+        return self.correlated.mails
+
+    @property
+    def verdicts(self) -> pd.DataFrame:
+        """One row per verdict of a filter, copies dropped."""
+        return self.correlated.verdicts
+
+    @cached_property
+    def trainings(self) -> pd.DataFrame:
+        """One row per training call, with ``user`` (from DSPAM's path where it stands only there) and ``belongs_to``."""
+        from logscan.trainings import trainings
+
+        return trainings(self)
+
+    @property
+    def sources(self) -> list[SourceRead]:
+        """The files, with counts."""
+        return self.read.sources
+
+    def events(self, name: str) -> pd.DataFrame:
+        """Return an event table as a DataFrame; ``time`` is datetime64[ns, UTC], ``source`` a number of ``sources``."""
+        cache: dict[str, pd.DataFrame] = self.__dict__.setdefault("_frames", {})
+        if name not in cache:
+            frame = self.tables[name].to_pandas()
+            frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
+            cache[name] = frame
+        return cache[name]
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        """Give event tables by name."""
+        if name in EVENTS:
+            return self.events(name)
+        raise AttributeError(f"Scan has no table {name!r}")
+
+    def label(self, source: int) -> str:
+        """Return the name of a source as reports show it."""
+        return self.read.sources[source].label
+
+    def write_tables(self, folder: Path) -> list[Path]:
+        """Write every table as Parquet, one file each; returns the paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        frames = {name: self.events(name) for name in EVENTS if name not in ("deliveries", "verdicts", "trainings")}
+        frames |= {name: getattr(self, name) for name in ("entries", "legs", "mails", "deliveries", "verdicts", "trainings")}
+        for name, frame in frames.items():
+            path = folder / f"{name}.parquet"
+            internal = [c for c in ("client_row", "store_row", "verdict_row", "session_row") if c in frame.columns]
+            frame.drop(columns=internal).to_parquet(path, index=False)
+            written.append(path)
+        return written
