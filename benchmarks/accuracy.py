@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""Measures precision and recall per check, leg and count against folders with a ``truth.json``.
+
+    python benchmarks/accuracy.py FOLDER...
+
+A folder holds what a server's administrator would give (logs, configuration, DSPAM's files) and ``truth.json``, made by
+what really sent, received and trained. Exits with 1 when a folder isn't perfect.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import logscan
+from logscan.report import Report
+from logscan.scan import Scan
+
+LOCAL = ("localhost25", "sendmail")
+
+
+@dataclass
+class Score:
+    """Cases expected and reported under one name."""
+
+    name: str
+    expected: Counter[Any]
+    reported: Counter[Any]
+
+    @property
+    def hits(self) -> int:
+        return sum((self.expected & self.reported).values())
+
+    @property
+    def recall(self) -> float:
+        return self.hits / max(1, sum(self.expected.values())) if self.expected else 1.0
+
+    @property
+    def precision(self) -> float:
+        return self.hits / max(1, sum(self.reported.values())) if self.reported else 1.0
+
+    @property
+    def perfect(self) -> bool:
+        return self.expected == self.reported
+
+
+def cases(report: Report, check: str) -> Iterable[tuple[Any, dict[str, Any]]]:
+    for result in report.checks:
+        if result.name == check:
+            for finding in result.findings:
+                for case in finding.cases:
+                    yield finding, case
+
+
+def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str]) -> list[Score]:
+    """Return the scores of one folder."""
+    sends = {send["first_queue_id"]: send for send in truth["sends"] if send.get("first_queue_id")}
+    accepted = [send for send in truth["sends"] if send.get("accepted") and send.get("first_queue_id")]
+    out = [
+        Score(
+            "duplicate-delivery",
+            Counter((d["message_id"], d["mailbox"], d["copies"]) for d in truth["duplicates"]),
+            Counter((c["message_id"], c["mailbox"], c["copies"]) for _, c in cases(report, "duplicate-delivery")),
+        ),
+        Score(
+            "authenticated-port-25",
+            Counter((s["auth_user"], s["first_queue_id"]) for s in accepted if s["via"] == "auth25"),
+            Counter((f.subject, c["queue_id"]) for f, c in cases(report, "authenticated-port-25")),
+        ),
+        Score("outgoing-tagged-spam", outgoing(truth, sends), reported_outgoing(report)),
+        Score("training-misses-hash", training(truth), Counter(
+            (f.subject, c["signature"]) for f, c in cases(report, "training-misses-hash"))),
+        Score("alias-owns-hash", aliases(truth, learned), Counter({f.subject: 1 for f, _ in cases(report, "alias-owns-hash")})),
+        Score("local-mail-filtered", local_filtered(truth, sends), Counter(
+            (c["message_id"], str(c["recipient"]).lower()) for _, c in cases(report, "local-mail-filtered"))),
+        Score("internal-tagged-spam", internal(truth, sends), Counter(
+            (c["message_id"], mailbox_of(scan, c)) for _, c in cases(report, "internal-tagged-spam"))),
+    ]  # fmt: skip
+    return out
+
+
+def spam(headers: dict[str, Any]) -> bool:
+    result = headers.get("dspam_result") or []
+    if result:
+        return result[-1] == "Spam"
+    text = json.dumps(headers.get("spam_headers") or "")
+    return "YES" in text.upper().replace("X-SPAM-STATUS\": \"NO", "") and '"YES' in text.upper()
+
+
+def first_hop(delivery: dict[str, Any], sends: dict[str, Any]) -> dict[str, Any] | None:
+    for hop in delivery.get("postfix_hops") or []:
+        if hop["queue_id"] in sends:
+            found: dict[str, Any] = sends[hop["queue_id"]]
+            return found
+    return None
+
+
+ORIGIN = {"auth25": "authenticated-port-25", "localhost25": "local-script", "sendmail": "local-script",
+          "submission587": "submission-filtered"}  # fmt: skip
+
+
+def outgoing(truth: dict[str, Any], sends: dict[str, Any]) -> Counter[Any]:
+    out: Counter[Any] = Counter()
+    for delivery in truth["external_deliveries"]:
+        if delivery["event"] not in ("accepted", "data-rejected") or not spam(delivery):
+            continue
+        send = first_hop(delivery, sends)
+        if send and send["via"] in ORIGIN:
+            for recipient in delivery["rcpts"]:
+                out[delivery["message_id"], recipient.lower(), ORIGIN[send["via"]]] += 1
+    return out
+
+
+def reported_outgoing(report: Report) -> Counter[Any]:
+    return Counter(
+        (c["message_id"], str(c["recipient"]).lower(), c["origin"])
+        for f, c in cases(report, "outgoing-tagged-spam")
+        if f.cause != "forwarded"
+    )
+
+
+def training(truth: dict[str, Any]) -> Counter[Any]:
+    return Counter(
+        (t["dspam_user_passed"], signature)
+        for t in truth["training"]
+        if t.get("existed_before") is False and not str(t.get("imap", "")).startswith("NO")
+        for signature in (t.get("signatures_in_header") or [])[:1]
+    )
+
+
+def aliases(truth: dict[str, Any], learned: set[str]) -> Counter[Any]:
+    """An alias owns a dictionary when signatures lie under it and it has no mailbox."""
+    boxes = {box.lower() for box in truth["mailboxes"]}
+    aliases = {name.lower() for name in truth["aliases"]}
+    return Counter(dict.fromkeys(learned & aliases - boxes, 1))
+
+
+def dictionaries(folder: Path) -> set[str]:
+    """Users under whom DSPAM's home keeps signatures, from its listing (domain scale)."""
+    listing = folder / "dspam-data.txt"
+    found = re.findall(r"data/([^/\n]+)/([^/\n]+)/\2\.sig/", listing.read_text()) if listing.exists() else []
+    return {f"{user}@{domain}".lower() for domain, user in found}
+
+
+def local_filtered(truth: dict[str, Any], sends: dict[str, Any]) -> Counter[Any]:
+    out: Counter[Any] = Counter()
+    for delivery in truth["external_deliveries"]:
+        send = first_hop(delivery, sends)
+        if send and send["via"] in LOCAL and delivery["event"] in ("accepted", "data-rejected") and filtered(delivery):
+            for recipient in delivery["rcpts"]:
+                out[delivery["message_id"], recipient.lower()] += 1
+    for delivery in truth["deliveries"]:
+        send = first_hop(delivery, sends)
+        if send and send["via"] in LOCAL and filtered(delivery):
+            out[delivery["message_id"], delivery["mailbox"].lower()] += 1
+    return out
+
+
+def filtered(delivery: dict[str, Any]) -> bool:
+    return bool(delivery.get("dspam_result")) or len(delivery.get("postfix_hops") or []) > 1
+
+
+def internal(truth: dict[str, Any], sends: dict[str, Any]) -> Counter[Any]:
+    out: Counter[Any] = Counter()
+    for delivery in truth["deliveries"]:
+        send = first_hop(delivery, sends)
+        if send and send["via"] in ORIGIN and spam(delivery):
+            out[delivery["message_id"], delivery["mailbox"].lower()] += 1
+    return out
+
+
+def mailbox_of(scan: Scan, case: dict[str, Any]) -> str:
+    rows = scan.deliveries[scan.deliveries["recipient"] == case["recipient"]]
+    return str(rows["mailbox"].iloc[0]) if len(rows) else str(case["recipient"])
+
+
+def legs(truth: dict[str, Any], scan: Scan) -> tuple[int, int, int]:
+    """Return (pairs expected, found, contradicted) of re-injections and forwards."""
+    found = scan.legs
+    parents = {(row.child_queue_id, row.parent_queue_id) for row in found.itertuples()}
+    known = {row.child_queue_id: row.parent_queue_id for row in found.itertuples()}
+    expected = {(h["after"], h["before"]) for h in truth["filter_hops"] if h["kind"] == "reinjection"}
+    every = {h["after"]: h["before"] for h in truth["filter_hops"]}
+    wrong = sum(1 for child, parent in every.items() if child in known and known[child] != parent)
+    return len(expected), len(expected & parents), wrong
+
+
+def copies(truth: dict[str, Any], scan: Scan) -> tuple[int, list[str]]:
+    """Return how many (message-id, mailbox) there are, and those whose number of copies differs."""
+    from logscan.checks.duplicate_delivery import stores
+
+    frame = stores(scan)
+    unique = frame.drop_duplicates(["message_id", "mailbox", "store"])
+    counted = unique.groupby(["message_id", "mailbox"], observed=True).size().to_dict()
+    wrong = []
+    total = 0
+    for message_id, boxes in truth["copies_per_mailbox"].items():
+        for mailbox, number in boxes.items():
+            total += 1
+            got = counted.get((message_id, mailbox.lower()), 0)
+            if got != number:
+                wrong.append(f"{message_id} {mailbox}: {got} instead of {number}")
+    return total, wrong
+
+
+def main(folders: list[str]) -> int:
+    bad = 0
+    print(f"{'story':38} {'check':24} {'expected':>8} {'reported':>8} {'precision':>9} {'recall':>7}")
+    for name in folders:
+        folder = Path(name)
+        truth = json.loads((folder / "truth.json").read_text())
+        scan = logscan.read(folder, jobs=1)
+        report = logscan.analyse(scan)
+        for score in scores(truth, scan, report, dictionaries(folder)):
+            print(
+                f"{folder.name:38} {score.name:24} {sum(score.expected.values()):8} {sum(score.reported.values()):8} "
+                f"{score.precision:9.3f} {score.recall:7.3f}{'' if score.perfect else '  <<<'}"
+            )
+            if not score.perfect:
+                bad += 1
+                for item in list((score.expected - score.reported).items())[:5]:
+                    print("    missing ", item)
+                for item in list((score.reported - score.expected).items())[:5]:
+                    print("    too much", item)
+        expected, found, wrong = legs(truth, scan)
+        total, off = copies(truth, scan)
+        logs = [s for s in scan.sources if s.kind.startswith("syslog")]
+        known = sum(s.understood + s.noise for s in logs) / max(1, sum(s.lines for s in logs))
+        print(
+            f"{folder.name:38} legs {found} of {expected}, {wrong} contradicted; copies wrong {len(off)} of {total}; "
+            f"lines understood {known:.4%}; verdicts "
+            + " ".join(f"{r.name}={r.verdict}" for r in report.checks)
+        )
+        for line in off[:5]:
+            print("    ", line)
+        bad += int(found != expected or wrong > 0 or bool(off) or known < 1)
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
