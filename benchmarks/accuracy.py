@@ -22,6 +22,9 @@ import logscan
 from logscan.report import Report
 from logscan.scan import Scan
 
+NONE = "(none)"
+"""Mails without a Message-ID lie under this key, which makes them no duplicates of each other."""
+
 LOCAL = ("localhost25", "sendmail")
 
 
@@ -65,7 +68,7 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
     out = [
         Score(
             "duplicate-delivery",
-            Counter((d["message_id"], d["mailbox"], d["copies"]) for d in truth["duplicates"]),
+            Counter((d["message_id"], d["mailbox"], d["copies"]) for d in truth["duplicates"] if d["message_id"] != NONE),
             Counter((c["message_id"], c["mailbox"], c["copies"]) for _, c in cases(report, "duplicate-delivery")),
         ),
         Score(
@@ -201,6 +204,8 @@ def copies(truth: dict[str, Any], scan: Scan) -> tuple[int, list[str]]:
     wrong = []
     total = 0
     for message_id, boxes in truth["copies_per_mailbox"].items():
+        if message_id == NONE:
+            continue
         for mailbox, number in boxes.items():
             total += 1
             got = counted.get((message_id, mailbox.lower()), 0)

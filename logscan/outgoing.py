@@ -10,7 +10,7 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan import remedies
-from logscan.verdict import Finding, Remedy
+from logscan.verdict import Evidence, Finding, Remedy
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -28,12 +28,11 @@ class Own:
     """Deliveries of mail that was submitted here: one row a recipient's last attempt, with how its mail came in.
 
     Columns of ``scan.deliveries`` and: ``origin`` (see the contract), ``user``, ``client``, ``sender``, ``message_id``,
-    ``filtered`` (its mail went through a filter on the way), ``kind`` (direction), ``root`` (entry).
+    ``filtered`` (its mail went through a filter on the way), ``judgeable`` (a filter saw it, or may have), ``direction``,
+    ``root`` (entry).
     """
 
     frame: pd.DataFrame
-    milter: bool
-    """Whether a filter here judges by milter, without a hand-over in Postfix's log."""
 
 
 def own(scan: Scan, settings: Settings) -> Own:
@@ -58,15 +57,29 @@ def own(scan: Scan, settings: Settings) -> Own:
     frame["client"] = client.where(~by_uid, "uid " + entries["uid"].astype("str")).to_numpy()
     frame["origin"] = _origins(scan, settings, entries)
     frame["filtered"] = _filtered(scan, frame["entry"].to_numpy())
-    named = scan.verdicts["filter"].isin(["rspamd", "amavis", "spamd"])
-    milter = bool((named & scan.verdicts["child_queue_id"].isna()).any())
-    milter |= any(setup.via == "milter" for setup in settings.filters)
-    return Own(frame, milter)
+    frame["judgeable"] = frame["filtered"] | _unseen_milter(scan, settings, frame["time"])
+    # Two replies with one session are one copy; a mail's recipients may be told twice after two expansions.
+    copy = frame["session"].astype("object").where(frame["session"].notna(), frame.index.to_series())
+    again = pd.DataFrame({"m": frame["mail"], "r": frame["recipient"].str.lower(), "c": copy.astype("str")}).duplicated()
+    return Own(frame[~again.to_numpy()])
+
+
+def _unseen_milter(scan: Scan, settings: Settings, time: pd.Series) -> pd.Series:
+    """Return where a milter may have judged without a trace: it is configured, and its log doesn't cover that time.
+
+    A milter names each mail that it judges by queue ID: where its log is at hand, a mail without a verdict wasn't judged.
+    """
+    if not any(setup.via == "milter" for setup in settings.filters):
+        return pd.Series(False, index=time.index)
+    rows = scan.verdicts[scan.verdicts["filter"].isin(["rspamd", "amavis", "spamd"])]
+    if rows.empty:
+        return pd.Series(True, index=time.index)
+    slack = pd.Timedelta(minutes=30)
+    return (time < rows["time"].min() - slack) | (time > rows["time"].max() + slack)
 
 
 def _filtered(scan: Scan, entry: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     """Return whether the entry, or one before it, was handed to a filter."""
-    hop = np.r_[ev.entry_has_hop(scan), False]
     came_back = np.r_[(scan.entries["leg"] == "filter").to_numpy(), False]
     parent = np.r_[scan.entries["parent"].to_numpy(), -1]
     out = np.zeros(len(entry), np.bool_)
@@ -74,8 +87,7 @@ def _filtered(scan: Scan, entry: np.ndarray) -> np.ndarray:  # type: ignore[type
     for _ in range(8):
         out |= (at >= 0) & came_back[at]
         at = np.where(at >= 0, parent[at], -1)
-    # refused after DATA at the filter's exit or delivered by the filter itself: the mail's own hand-over counts
-    return out | (hop[entry] & False)
+    return out
 
 
 def _origins(scan: Scan, settings: Settings, entries: pd.DataFrame) -> list[str]:
@@ -145,6 +157,7 @@ def by_origin(scan: Scan, settings: Settings, rows: pd.DataFrame, severity: Any,
                 confidence="high",
                 count=len(some),
                 cases=[case(row) for row in some.itertuples()],
+                rows=tuple(int(i) for i in some.index),
                 first=ev.moment(some["time"].min()),
                 last=ev.moment(some["time"].max()),
                 remedy=remedy(settings, scan, str(origin), some),
@@ -163,9 +176,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _verdict_lines(scan: Scan, rows: pd.DataFrame) -> list[Any]:
-    from logscan.verdict import Evidence
-
+def _verdict_lines(scan: Scan, rows: pd.DataFrame) -> list[Evidence]:
     chosen = [int(i) for i in rows["verdict_row"] if int(i) >= 0][:4]
     table = scan.verdicts
     return [

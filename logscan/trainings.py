@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from logscan import evidence as ev
+from logscan.aliases import owning
 from logscan.inventory import user_of_path
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
+
+SECOND = 10**9
 
 SECONDS = pd.Timedelta(seconds=2)
 """The lines of one failed call lie within this (one process, or one thread of the daemon)."""
@@ -20,7 +25,7 @@ def signature_time(signatures: pd.Series) -> pd.Series:
     """Return when DSPAM made each signature: its first eight hex digits behind an optional ``uid,`` (dspam.md §4)."""
     digits = signatures.astype("str").str.extract(r"^(?:\d+,)?([0-9a-f]{8})\d", expand=False)
     seconds = [int(value, 16) if isinstance(value, str) else None for value in digits]
-    return pd.to_datetime(pd.Series(seconds, index=signatures.index, dtype="Int64"), unit="s", utc=True)
+    return pd.to_datetime(pd.Series(seconds, index=signatures.index, dtype="Int64"), unit="s", utc=True).dt.as_unit("ns")
 
 
 def owners(scan: Scan) -> dict[str, str]:
@@ -54,9 +59,45 @@ def trainings(scan: Scan) -> pd.DataFrame:
         else None
         for signature in frame["signature"]
     ]
-    frame["belongs_to"] = pd.Series(belongs, index=frame.index, dtype="str")
     frame["made"] = signature_time(frame["signature"])
+    frame["inferred"] = False
+    frame["belongs_to"] = pd.Series(belongs, index=frame.index, dtype="object")
+    _by_time(scan, frame)
+    frame["belongs_to"] = frame["belongs_to"].astype("str")
     return frame.sort_values(["time", "source", "line"], kind="stable", ignore_index=True)
+
+
+def _by_time(scan: Scan, frame: pd.DataFrame) -> None:
+    """Find owners that no file of DSPAM tells: whom DSPAM was handed mail for in the second the signature was made.
+
+    Of several recipients, the one that can be the caller's: the same local part, or an alias. Sets ``inferred``.
+    """
+    open_rows = frame.index[(frame["outcome"] == "missed") & frame["belongs_to"].isna() & frame["made"].notna()]
+    if not len(open_rows):
+        return
+    deliveries = scan.deliveries[ev.dspam_hops(scan)]
+    second = deliveries["time"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND
+    parts = deliveries["delays"].str.rpartition("/")[2]
+    spent = np.ceil(pd.to_numeric(parts, errors="coerce").fillna(0).to_numpy() * 1.05)
+    recipients = deliveries["recipient"].astype("str").to_numpy()
+    made = frame["made"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND
+    owned = owning(scan)
+    for position, row in zip(frame.index.get_indexer(open_rows), open_rows, strict=True):
+        inside = (second - spent - 1 <= made[position]) & (made[position] <= second + 1)
+        names = sorted(set(recipients[inside]))
+        caller = str(frame.at[row, "user"] or "")
+        user = caller.lower().partition("@")[0]
+        # It lies elsewhere than under the caller, or it isn't kept any more.
+        others = [name for name in names if name != caller]
+        likely = [name for name in others if name.lower().partition("@")[0].partition("+")[0] == user]
+        likely += [name for name in others if name.lower() in owned and _among(user, owned[name.lower()][2])]
+        chosen = likely if len(likely) == 1 else names if len(names) == 1 else []
+        if chosen:
+            frame.at[row, "belongs_to"], frame.at[row, "inferred"] = chosen[0], True
+
+
+def _among(local: str, people: Iterable[str]) -> bool:
+    return any(person.partition("@")[0] == local for person in people)
 
 
 def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:

@@ -72,6 +72,8 @@ class Finding:
     evidence: list[Evidence] = field(default_factory=list)
     why: str = ""
     """Why the configuration makes this happen, where it is known."""
+    rows: tuple[int, ...] = ()
+    """The cases' rows in ``scan.deliveries``, where that is what they are made of; not part of a report."""
     check: str = ""
     """Name of the check, set when its result is taken in."""
 

@@ -104,10 +104,8 @@ def _finding(
 def no_learning_filter(scan: Scan, settings: Settings) -> str:
     """Return why nothing here learns per recipient."""
     kinds = sorted(
-        {setup.kind for setup in settings.filters}
-        | set(scan.verdicts["filter"].dropna().astype("str"))
-        | ({"a filter"} if scan.deliveries["hop"].any() else set())
-    )
+        {setup.kind for setup in settings.filters} | set(scan.verdicts["filter"].dropna().astype("str"))
+    ) or (["the filter"] if scan.deliveries["hop"].any() else [])
     if "dspam" in kinds:
         return "no mail handed to DSPAM in these logs"
     if kinds:

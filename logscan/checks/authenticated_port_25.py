@@ -107,8 +107,12 @@ def _finding(
     through, spam = sum(case["filtered"] for case in cases), sum(case["tagged"] for case in cases)
     summary = (
         f"{user} submitted {len(cases)} mail{'s' * (len(cases) != 1)} with a login on port 25; "
-        f"{through} went through the filter, {spam} {'was' if spam == 1 else 'were'} tagged as spam"
+        f"{through} went through the filter, "
     )
+    if scan.mails["judged"].to_numpy()[rows["mail"]].any() or not through:
+        summary += f"{spam} {'was' if spam == 1 else 'were'} tagged as spam"
+    else:
+        summary += "whether they were tagged isn't in these logs"
     last = rows["first"].max()
     later = mine[(mine["sasl_username"] == user) & (mine["first"] > last)]
     mended = len(later) >= MENDED_MAILS and later["first"].max() - last >= MENDED_AFTER

@@ -25,11 +25,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.checks.outgoing_tagged_spam import judged
+from logscan.checks.outgoing_tagged_spam import judged, unseen_filter
 from logscan.outgoing import by_origin, own
 from logscan.verdict import Check, Result
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from logscan.scan import Scan
     from logscan.settings import Settings
 
@@ -39,23 +41,33 @@ def run(scan: Scan, settings: Settings) -> Result:
     mine = own(scan, settings)
     local = mine.frame[mine.frame["inside"] & ~mine.frame["outside"] & ~fetched(scan, mine.frame)]
     result = Result(eligible=len(local))
-    judged(result, local, mine.milter, "mail between users of this server")
-    result.findings = by_origin(
-        scan,
-        settings,
-        local[local["spam"].fillna(False).astype(bool)],
-        "problem",
-        "{n} mail{s} from {who} to users of this server was tagged as spam",
-    )
+    words = "{n} mail{s} from {who} to users of this server was tagged as spam"
+    judged(result, local, "mail between users of this server", unseen_filter(scan, settings))
+    tagged = local["spam"].fillna(False).astype(bool)
+    result.findings = by_origin(scan, settings, local[tagged], "problem", words)
+    known = {(finding.cause, finding.subject) for finding in result.findings}
+    for finding in by_origin(scan, settings, local[_in_spam_folder(settings, local)], "problem", words):
+        if (finding.cause, finding.subject) not in known:
+            finding.confidence = "medium"
+            finding.summary += ", by the folder it was filed in: the filter's verdict isn't in these logs"
+            result.findings.append(finding)
     return result
 
 
-def fetched(scan, frame):  # type: ignore[no-untyped-def]
+def _in_spam_folder(settings: Settings, frame: pd.DataFrame) -> pd.Series:
+    """Return where a filtered mail without a verdict was filed as spam on delivery: the verdict's trace in Dovecot's log."""
+    names = {name.lower() for name in settings.dovecot.spam_folders} | {"junk", "spam", "inbox.junk", "inbox.spam"}
+    filed: pd.Series = frame["folder"].str.lower().isin(names)
+    return frame["filtered"] & frame["spam"].isna() & filed
+
+
+def fetched(scan: Scan, frame: pd.DataFrame) -> pd.Series:
     """Return which rows are foreign mail handed in from this host (fetchmail): a sender of another domain, no login."""
     sender = frame["sender"].astype("str")
     domain = sender.str.rpartition("@")[2].str.lower()
     foreign = sender.str.contains("@", regex=False, na=False) & ~domain.isin(scan.correlated.local_domains)
-    return foreign & frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)
+    found: pd.Series = foreign & frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)
+    return found
 
 
 CHECK = Check("internal-tagged-spam", "Internal mail is tagged as spam", "mail", run, order=70)

@@ -48,26 +48,15 @@ def run(scan: Scan, settings: Settings) -> Result:
     result.findings = by_origin(
         scan,
         settings,
-        filtered[filtered["outside"]],
+        filtered,
         "warning",
-        "{n} mail{s} from {who}, handed in by a program on this host and bound for outside, went through the filter",
+        "{n} mail{s} from {who}, handed in by a program on this host, went through the filter",
     )
-    away = {finding.subject for finding in result.findings}
-    inside = by_origin(
-        scan,
-        settings,
-        filtered[~filtered["outside"]],
-        "note",
-        "{n} mail{s} from {who}, handed in by a program on this host for users here, went through the filter",
-    )
-    for finding in inside:
-        if finding.subject in away:
-            # one finding a cause and subject: what stays here is listed with what leaves
-            other = next(f for f in result.findings if f.subject == finding.subject and f.cause == finding.cause)
-            other.cases += finding.cases
-            other.count += finding.count
-        else:
-            result.findings.append(finding)
+    for finding in result.findings:
+        rows = filtered.loc[list(finding.rows)]
+        away = int(rows["outside"].sum())
+        finding.severity = "warning" if away else "note"
+        finding.summary += f": {away} bound for outside, {len(rows) - away} for users here"
     return result
 
 

@@ -51,7 +51,7 @@ def run(scan: Scan, settings: Settings) -> Result:
     outgoing = away[away["inside"]]
     spam = outgoing["spam"].fillna(False).astype(bool)
     result = Result(eligible=len(outgoing))
-    judged(result, outgoing, mine.milter, "mail left this server")
+    judged(result, outgoing, "mail left this server", unseen_filter(scan, settings))
     result.findings += by_origin(
         scan,
         settings,
@@ -69,13 +69,24 @@ def run(scan: Scan, settings: Settings) -> Result:
     return result
 
 
-def judged(result: Result, rows: pd.DataFrame, milter: bool, what: str) -> None:
+def unseen_filter(scan: Scan, settings: Settings) -> bool:
+    """Whether nothing at hand tells of a filter, nor that there is none: a milter leaves no trace in Postfix's log."""
+    return not (scan.deliveries["hop"].any() or len(scan.verdicts) or settings.known("postfix"))
+
+
+def judged(result: Result, rows: pd.DataFrame, what: str, unseen: bool) -> None:
     """Set ``checked``, and say what is missing where verdicts are."""
     known = rows["spam"].notna()
-    passed = rows["filtered"] | milter
+    passed = rows["judgeable"]
     result.checked = int((known | ~passed).sum())
     missing = int((passed & ~known).sum())
-    if rows.empty:
+    if unseen and len(rows):
+        result.checked = 0
+        result.blind_because.append(
+            "no filter shows in these logs; one that works as a milter leaves no trace in Postfix's log: give main.cf and "
+            "master.cf, or the log of rspamd or amavis"
+        )
+    elif rows.empty:
         result.blind_because.append(f"no {what} in these logs")
     elif missing > (1 - ENOUGH) * len(rows):
         result.blind_because.append(

@@ -321,7 +321,8 @@ def _judge_deliveries(deliveries: pd.DataFrame, judged: Judged, legs: Legs, f: F
         at = np.where(at >= 0, parent[at], -1)
     rows = np.where(rows < 0, judged.by_recipient(entry, f.recipient, parent), rows)
     deliveries["verdict_row"] = rows
-    spam = np.r_[judged.spam, -1][rows]
+    outside = deliveries["outside"].to_numpy()
+    spam = np.where(outside, np.r_[judged.spam_outside, -1][rows], np.r_[judged.spam, -1][rows])
     deliveries["spam"] = pd.array(np.where(spam < 0, False, spam == 1), "boolean")
     deliveries.loc[spam < 0, "spam"] = pd.NA
     deliveries["signature"] = _text(take(judged.signature, rows))

@@ -102,6 +102,8 @@ class Facts:
     sent: Bools
     tried: Bools
     """Something was transmitted: sent, or broken off while sending."""
+    forwarded: Bools
+    """local(8) made a new entry of it."""
     reply: pa.Array
     addresses: pa.Array
     ids: pa.Array
@@ -146,10 +148,11 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     )
     delay = np.nan_to_num(plain_float(deliveries.column("delay")))
     transmit = np.where(transmit < 0, delay, transmit)
+    forwarded = pc.match_substring_regex(pc.fill_null(reply, ""), "^forwarded as ").to_numpy(zero_copy_only=False)
     return Facts(
         lives, client_row, opened, local, address, parent_id, child_id, sender,
         lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, own_names), np.r_[relay_address_codes, -1][relay_codes],
-        deliveries.column("time").to_numpy() // SECOND, transmit, sent, tried, reply, addresses, ids,
+        deliveries.column("time").to_numpy() // SECOND, transmit, sent, tried, forwarded, reply, addresses, ids,
     )  # fmt: skip
 
 
@@ -203,8 +206,8 @@ def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str]) -> tup
     """
     told = [
         _requeued(tables, f),
-        _orig_queue_id(tables, f),
         _queued_as(tables, f),
+        _orig_queue_id(tables, f),
         _amavis(tables, f),
         _forwarded(f),
         _bounced(tables, f),
@@ -485,15 +488,29 @@ def _hops(f: Facts, legs: Legs, declared: list[str]) -> Bools:
     hop = np.zeros(len(f.row_entry) + 1, np.bool_)
     inside = np.isin(legs.kind, [KINDS.index("filter"), KINDS.index("relay"), KINDS.index("forward")])
     hop[legs.row[inside & (legs.row >= 0)]] = True
-    hop = hop[:-1]
     filters = legs.kind == KINDS.index("filter")
+    hop[_told_rows(f, legs, filters & (legs.row < 0))] = True
+    hop = hop[:-1]
     rows = np.flatnonzero(f.sent & (f.row_entry >= 0))
-    matched = legs.row[filters & (legs.row >= 0)]
+    relays = legs.kind == KINDS.index("relay")
+    elsewhere = np.zeros(len(hop) + 1, np.bool_)
+    elsewhere[legs.row[relays & (legs.row >= 0)]] = True
+    matched = np.flatnonzero(hop & ~elsewhere[:-1] & ~f.forwarded)
     by_relay = _filter_relays(f, rows, matched) if len(matched) else np.zeros(len(f.relays) + 1, np.bool_)
     # Where the configuration names the filter, what it keeps (quarantine) is still a hand-over.
     by_relay |= declared_relays(f, declared)
-    # A child that names its parent makes the parent's deliveries to that relay hops, whichever reply they had.
     return hop | (f.sent & by_relay[f.relay])
+
+
+def _told_rows(f: Facts, legs: Legs, some: Bools) -> Ints:
+    """Return the delivery rows behind legs whose child named its parent: sent while the child was opened."""
+    parents, children = legs.parent[some], legs.child[some]
+    rows = np.flatnonzero(f.sent & (f.row_entry >= 0))
+    left, right = pairs(parents, f.row_entry[rows])
+    row = rows[right]
+    opened = f.opened[children[left]]
+    fits = (opened >= f.second[row] - _ceil(f.transmit[row]) - 2) & (opened <= f.second[row] + 1)
+    return row[fits]
 
 
 def acyclic(size: int, legs: Legs) -> Legs:

@@ -33,6 +33,8 @@ class Judged:
 
     frame: pd.DataFrame
     spam: Ints
+    spam_outside: Ints
+    """As ``spam``, for recipients elsewhere: amavis tags by the direction of each recipient."""
     signature: pa.Array
     row_of_delivery: Ints
     by_queue: dict[tuple[int, str], int]
@@ -84,7 +86,7 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
     by_queue, entry_rows = _named(table, f, np.flatnonzero(~dspam))
     frame = table.to_pandas()
     frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
-    return Judged(frame, spam, plain(table.column("signature")), rows, by_queue, entry_rows, f.addresses)
+    return Judged(frame, spam, _spam_outside(table, kind, spam), plain(table.column("signature")), rows, by_queue, entry_rows, f.addresses)
 
 
 def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:
@@ -106,6 +108,14 @@ def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:
         [in_dspam, tagged, marked, yes],
         flag,
     ).astype(np.int64)
+
+
+def _spam_outside(table: pa.Table, kind: pa.Array, spam: Ints) -> Ints:
+    """One amavis line may tell of recipients here and elsewhere; only actions for the latter count there."""
+    is_amavis = pc.fill_null(pc.equal(kind, "amavis"), False).to_numpy(zero_copy_only=False)
+    actions = pc.fill_null(plain(table.column("status")), "")
+    away = pc.match_substring_regex(actions, "Tagged(?:Outbound|OpenRelay)").to_numpy(zero_copy_only=False)
+    return np.where(is_amavis, away.astype(np.int64), spam)
 
 
 def _dspam(table: pa.Table, f: Facts, hop: Bools, rows: Ints) -> Ints:
