@@ -126,9 +126,10 @@ def _body(element: pp.ParserElement, groups: _Groups, where: str) -> str:
         case pp.ZeroOrMore():
             return f"(?:{_regex(element.expr, groups, where)})*+"
         case pp.Regex():
-            if re.compile(element.pattern).groups:
+            pattern = str(element.pattern)
+            if re.compile(pattern).groups:
                 raise FormatError(f"{where}: a Regex with a capturing group; name the element instead")
-            return f"(?>{element.pattern})"
+            return f"(?>{pattern})"
         case pp.CharsNotIn():
             low, high = element.minLen, element.maxLen
             times = "++" if low == 1 and high > 10**6 else f"{{{low},{high if high < 10**6 else ''}}}+"

@@ -1,0 +1,130 @@
+"""The pieces that log-line formats share: queue IDs, clients, addresses, text up to a marker, Dovecot's prefix.
+
+Everything here is read from left to right. Texts in a log line are written by strangers, so a field ends at the first
+marker that can follow it, never at one found by searching the line.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pyparsing as pp
+
+from logscan.grammar import rx
+
+__all__ = [
+    "address",
+    "client",
+    "dovecot",
+    "dovecot_old",
+    "either",
+    "last",
+    "level",
+    "message_id",
+    "queue_id",
+    "queue_id_or_none",
+    "quoted",
+    "reply",
+    "upto",
+]
+
+LONG_DIGITS = "0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-"
+QUEUE_ID = (
+    r"[0-9A-E][0-9A-F]{5,20}\b"
+    rf"|[{LONG_DIGITS}z]{{10,}}z[{LONG_DIGITS}y]+\b"
+    r"|F(?:[0-3][0-9A-F]{4,19}|4[01][0-9A-F]{3,18}|42[0-3][0-9A-F]{2,17})\b"
+)
+"""Short: five hexadecimal digits of microseconds (below 1000000, so at most F423F), then the inode. Long: base 52
+without vowels, six or more digits of seconds and four of microseconds, ``z``, the inode in base 51 (which has no ``z``,
+so the last one divides). Postfix global/mail_queue.h."""
+
+
+def queue_id(name: str = "") -> pp.ParserElement:
+    """Return an element for a queue ID, short or long; a format that is noise names no field."""
+    return rx(QUEUE_ID)(name) if name else rx(QUEUE_ID)
+
+
+def queue_id_or_none(name: str) -> pp.ParserElement:
+    """Return an element for a queue ID or ``NOQUEUE``."""
+    return rx(f"{QUEUE_ID}|NOQUEUE")(name)
+
+
+def either(*words: str) -> str:
+    """Return the pattern of one of several literal texts, the longest first."""
+    return "|".join(re.escape(each) for each in sorted(words, key=len, reverse=True))
+
+
+def upto(*markers: str, least: int = 0) -> pp.ParserElement:
+    """Return an element for the text before the first of the ``markers``, patterns that start with a literal character.
+
+    Without any marker in the line it takes everything. ``least=1`` refuses the empty text.
+    """
+    heads = "".join(sorted({each[1] if each.startswith("\\") else each[0] for each in markers}))
+    heads = re.escape(heads)
+    some = f"(?=[^{heads}])" if least else ""
+    return rx(f"{some}[^{heads}]*+(?:(?!{'|'.join(markers)})[{heads}][^{heads}]*+)*+")
+
+
+def last(*markers: str) -> pp.ParserElement:
+    """Return an element for the text before the last place where the first of the ``markers`` found in it matches.
+
+    The markers are patterns that start with a literal character. For a stranger's text behind which only the program
+    itself writes. Without any marker it takes everything.
+    """
+    tries = []
+    for marker in markers:
+        head = marker[:2] if marker.startswith("\\") else marker[0]
+        here = rf"(?:(?!{marker})|(?={head}(?s:.*){marker})){head}"
+        tries.append(rf"[^{head}]*+(?:{here}[^{head}]*+)*+")
+    # Without its marker a try takes the whole line: only the last one may do that.
+    sure = [rf"(?=(?s:.*){marker}){each}" for marker, each in zip(markers, tries[:-1], strict=False)]
+    return rx("|".join([*sure, tries[-1]]))
+
+
+def address(*markers: str) -> pp.ParserElement:
+    """Return an element for an address after ``<``, up to a ``>`` that one of the ``markers`` (patterns) follows.
+
+    A quoted local part may hold anything, also what looks like the marker.
+    """
+    follow = "|".join(markers)
+    return rx(rf'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"(?=[@>]))?+[^>]*+(?:>(?!{follow})[^>]*+)*+')
+
+
+def client(name: str = "client", ip: str = "client_address", port: str = "") -> pp.ParserElement:
+    """Return an element for ``name[address]``, with ``:port`` where smtpd_client_port_logging is on."""
+    line = rx(r"[^\[\]]*")(name) + "[" + rx(r"[^\]]+")(ip) + "]"
+    number = rx(r"\d+")
+    return line + pp.Opt(":" + (number(port) if port else number))
+
+
+def reply() -> pp.ParserElement:
+    """Return an element for a text in parentheses that may hold parentheses, without the last ``)`` of the line."""
+    return rx(r"[^)]*+(?:\)(?!\Z)[^)]*+)*+")
+
+
+def quoted(*follow: str) -> pp.ParserElement:
+    """Return an element for a text in single quotes, up to a ``'`` that one of the patterns or the end follows."""
+    ends = "|".join((*follow, r"\Z"))
+    return rx(rf"[^']*+(?:'(?!{ends})[^']*+)*+")
+
+
+def level() -> pp.ParserElement:
+    """Return an element for Dovecot's word for the level. Syslog has none for Info, Dovecot's own files always one."""
+    return pp.Opt(rx("Info: |Debug: |Warning: |Error: "))
+
+
+def dovecot(services: str) -> pp.ParserElement:
+    """Return Dovecot's prefix (2.3 and 2.4: ``imap(user)<pid><session>: ``; 2.2: ``imap(user): ``)."""
+    line = rx(services) + "(" + pp.Opt(rx(r"\d+, ")) + rx(r"[^()]*")("user") + ")"
+    return line + pp.Opt(rx(r"<\d*>")) + pp.Opt("<" + rx(r"[^>]*")("session") + ">") + ": " + level()
+
+
+def dovecot_old(services: str) -> pp.ParserElement:
+    """Return the prefix of Dovecot 2.2's LMTP, where the session comes after it: ``lmtp(user): SESSION: ``."""
+    line = rx(services) + "(" + pp.Opt(rx(r"\d+, ")) + rx(r"[^()]*")("user") + "): " + level()
+    return line + rx(r"[A-Za-z0-9+/]{22}(?::\w+)?")("session") + ": "
+
+
+def message_id(name: str = "message_id") -> pp.ParserElement:
+    """Return an element for a Message-ID: up to its ``>``, or without brackets up to a colon or comma and a blank."""
+    return rx(r"<[^>]*+(?:>(?![:,;]|\Z)[^>]*+)*+>(?=[:,;]|\Z)|[^:,]*+(?:[:,](?! )[^:,]*+)*+")(name)

@@ -1,0 +1,69 @@
+"""Dovecot auth: why a password was refused (auth_verbose). A password in the line is left behind."""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from logscan.atoms import level, upto
+from logscan.grammar import LogFormat, Sample, rest, rx
+
+_REASON = upto(r" \((?:SHA1 of )?given password: ")("reason") + pp.Opt(rx(r" \((?:SHA1 of )?given password: ") + rest())
+_USER = (
+    "("
+    + upto(r",(?:[0-9a-fA-F.:]+|)[,)]", r"\)")("user")
+    + pp.Opt("," + rx("[0-9a-fA-F.:]+")("remote_address"))
+    + rx(r"(?:,(?!<)[^,()]*)*")
+)
+
+FORMAT = LogFormat(
+    name="dovecot-auth",
+    title="Dovecot's authentication tells why it refuses",
+    reference="Dovecot auth/auth-request.c, get_log_identifier()",
+    programs=("dovecot",),
+    table="logins",
+    constants={"event": "auth"},
+    line=(
+        rx(r"auth(?:-worker)?(?:\(\d+\))?: ")
+        + level()
+        + pp.Opt(rx(r"conn [^ ]+ \([^()]*\): "))
+        + pp.Opt(rx(r"auth-worker<\d+>: "))
+        + rx("[a-z][a-z0-9-]*")
+        + _USER
+        + pp.Opt(",<" + rx("[^>]*")("session") + ">")
+        + "): "
+        + _REASON
+    )
+    | (
+        rx("auth(?:-worker)?")
+        + _USER
+        + ")"
+        + pp.Opt(rx(r"<\d*>(?=<)"))
+        + pp.Opt("<" + rx("[^>]*")("session") + ">")
+        + ": "
+        + level()
+        + pp.Opt(rx(r"request \[?\d+\]?: "))
+        + rx("[a-z][a-z0-9-]*: ")
+        + level()
+        + _REASON
+    ),
+    samples=(
+        Sample(
+            "auth: passwd-file(bob@example.com,192.0.2.9,<abc>): unknown user",
+            {"user": "bob@example.com", "remote_address": "192.0.2.9", "session": "abc", "reason": "unknown user"},
+        ),
+        Sample(
+            "auth-worker(1234): conn unix:auth-worker (pid=1,uid=97): auth-worker<3>: sql(bob,192.0.2.9): Password"
+            " mismatch"
+            " (given password: secret)",
+            {"user": "bob", "remote_address": "192.0.2.9", "reason": "Password mismatch"},
+        ),
+        Sample(
+            "auth(bob,192.0.2.9,sasl:plain)<42><abc>: request [1]: passwd-file: Password mismatch (SHA1 of given"
+            " password:"
+            " 5baa61)",
+            {"user": "bob", "remote_address": "192.0.2.9", "session": "abc", "reason": "Password mismatch"},
+        ),
+        Sample("auth: Info: ldap(bob): unknown user", {"user": "bob", "reason": "unknown user"}),
+    ),
+    weight=15,
+)

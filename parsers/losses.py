@@ -1,0 +1,129 @@
+"""What the logging system itself lost, or wrote once instead of several times."""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from logscan.grammar import LogFormat, Sample, rest, rx
+
+_LOGGERS = ("rsyslogd", "rsyslogd-2177", "syslogd", "syslog-ng", "systemd-journald", "systemd-journal", "journal")
+_ANY = (
+    "/*",
+    "dovecot",
+    "imap",
+    "dspam",
+    "amavis",
+    "rspamd",
+    "spamd",
+    "opendkim",
+    "opendmarc",
+    "postgrey",
+    "policyd-spf",
+)
+
+LOST = LogFormat(
+    name="lines-lost",
+    title="the logging system threw lines away",
+    reference="rsyslog runtime/ratelimit.c; systemd src/journal/journald-server.c",
+    programs=_LOGGERS,
+    table="losses",
+    constants={"event": "lost"},
+    line=pp.FollowedBy(rx(r"(?:(?!\d+ messages )(?s:.))*") + rx(r"\d+(?= messages )")("count"))
+    + rx(
+        r"(?:[^ ]+ lost \d+ messages |Suppressed \d+ messages |(?:(?!\d+ messages )(?s:.))*\d+ messages lost due to"
+        r" )(?s:.*)"
+    )("text"),
+    samples=(
+        Sample(
+            "imuxsock lost 231 messages from pid 4711 due to rate-limiting",
+            {"count": "231", "text": "imuxsock lost 231 messages from pid 4711 due to rate-limiting"},
+        ),
+        Sample(
+            "imuxsock[pid: 7]: 5 messages lost due to rate-limiting (200 allowed within 5 seconds)",
+            {
+                "count": "5",
+                "text": "imuxsock[pid: 7]: 5 messages lost due to rate-limiting (200 allowed within 5 seconds)",
+            },
+        ),
+        Sample(
+            "Suppressed 12 messages from postfix.service",
+            {"count": "12", "text": "Suppressed 12 messages from postfix.service"},
+        ),
+    ),
+)
+
+LAST_REPEATED = LogFormat(
+    name="last-line-repeated",
+    title="the host's last line was written several times",
+    reference="sysklogd, BSD syslogd; the line has no tag",
+    programs=("", "last", *_LOGGERS),
+    table="losses",
+    constants={"event": "repeated"},
+    line=rx("(?:last )?message repeated ") + rx(r"\d+")("count") + " time" + rx(r"s?\Z"),
+    samples=(
+        Sample("last message repeated 3 times", {"count": "3"}),
+        Sample("message repeated 1 time", {"count": "1"}),
+    ),
+)
+
+REPEATED = LogFormat(
+    name="line-repeated",
+    title="a program's line was written several times",
+    reference="rsyslog runtime/ratelimit.c",
+    programs=_ANY,
+    table="losses",
+    constants={"event": "repeated"},
+    line="message repeated "
+    + rx(r"\d+")("count")
+    + " times: [ "
+    + rx(r"[^\]]*+(?:\](?!\Z)[^\]]*+)*+")("text")
+    + pp.Opt("]"),
+    samples=(
+        Sample(
+            "message repeated 3 times: [ warning: unknown[192.0.2.9]: SASL LOGIN authentication failed: x]",
+            {"count": "3", "text": "warning: unknown[192.0.2.9]: SASL LOGIN authentication failed: x"},
+        ),
+        Sample("message repeated 2 times: [ cut", {"count": "2", "text": "cut"}),
+    ),
+)
+
+BLOB = LogFormat(
+    name="line-unprintable",
+    title="journalctl left out a line with bytes it doesn't print",
+    reference="systemd src/shared/logs-show.c",
+    programs=_ANY,
+    table="losses",
+    constants={"event": "unprintable"},
+    line=rx(r"\[[0-9.]+[BKMG]* blob data\]")("text"),
+    samples=(
+        Sample("[42B blob data]", {"text": "[42B blob data]"}),
+        Sample("[1.2K blob data]", {"text": "[1.2K blob data]"}),
+    ),
+)
+
+NOISE = LogFormat(
+    name="logger-noise",
+    title="the logging system starts, stops or reopens its files",
+    reference="rsyslog tools/rsyslogd.c",
+    programs=_LOGGERS,
+    table=None,
+    line=rx(
+        r"(?:\[origin |rsyslogd was HUPed|rsyslogd's |exiting on signal|imuxsock: |imuxsock begins to"
+        r" drop|imjournal|action"
+        r" '|environment "
+        "variable TZ|Journal (?:started|stopped)|Runtime Journal|System Journal|Received (?:SIG|client request)|Time"
+        " spent on "
+        "flushing|File |Collecting audit)"
+    )
+    + rest(),
+    samples=(
+        Sample('[origin software="rsyslogd" swVersion="8.2302.0" x-pid="5033" x-info="https://www.rsyslog.com"] start'),
+        Sample("rsyslogd was HUPed"),
+        Sample("exiting on signal 15."),
+        Sample("rsyslogd's groupid changed to 4"),
+        Sample("Journal started"),
+    ),
+    weight=-5,
+)
+
+FORMAT = (LOST, LAST_REPEATED, REPEATED, BLOB, NOISE)

@@ -1,0 +1,195 @@
+"""Postfix delivery agents: one attempt to deliver to one recipient, and what they say on the way."""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from logscan.atoms import address, queue_id, reply
+from logscan.grammar import LogFormat, Sample, rest, rx, word
+
+DELIVERY = LogFormat(
+    name="postfix-delivery",
+    title="one attempt to deliver to one recipient",
+    reference="Postfix global/log_adhoc.c; tls= since 3.11, delays= and dsn= since 2.3, conn_use= since 2.5",
+    programs=("/*",),
+    table="deliveries",
+    line=queue_id("queue_id")
+    + ": to=<"
+    + address(", (?:relay=|orig_to=<)")("recipient")
+    + ">, "
+    + pp.Opt("orig_to=<" + address(", relay=")("original_recipient") + ">, ")
+    + "relay="
+    + word(",")("relay")
+    + pp.Opt(", conn_use=" + rx(r"\d+")("conn_use"))
+    + ", delay="
+    + rx(r"[\d.]+")("delay")
+    + pp.Opt(", delays=" + rx(r"[\d./]+")("delays"))
+    + pp.Opt(", tls=" + rx("[^,]*")("tls"))
+    + pp.Opt(", dsn=" + rx(r"[\d.]+")("dsn"))
+    + ", status="
+    + rx("[A-Za-z-]+")("status")
+    + " ("
+    + reply()("reply")
+    + pp.Opt(")"),
+    samples=(
+        Sample(
+            "7311C554A28: to=<alice@example.com>, orig_to=<root@example.com>, relay=mx1.example.com[/run/dspam.sock],"
+            " conn_use=19, delay=4, delays=0/3.3/0/0.67, dsn=2.6.0, status=sent (250 2.6.0 <alice@example.com> Message"
+            " accepted for delivery)",
+            {
+                "queue_id": "7311C554A28",
+                "recipient": "alice@example.com",
+                "original_recipient": "root@example.com",
+                "relay": "mx1.example.com[/run/dspam.sock]",
+                "conn_use": "19",
+                "delay": "4",
+                "delays": "0/3.3/0/0.67",
+                "dsn": "2.6.0",
+                "status": "sent",
+                "reply": "250 2.6.0 <alice@example.com> Message accepted for delivery",
+            },
+        ),
+        Sample(
+            '4dhRlh0sf8z9HdB: to=<"a>, relay=evil, b"@example.net>, relay=mx.example.net[203.0.113.200]:25, delay=0.5,'
+            " delays=0/0/0.1/0.4, tls=dane, dsn=4.7.1, status=deferred (host mx.example.net[203.0.113.200] said: 450"
+            " 4.7.1"
+            " status=sent (250 ok) (in reply to RCPT TO command))",
+            {
+                "queue_id": "4dhRlh0sf8z9HdB",
+                "recipient": '"a>, relay=evil, b"@example.net',
+                "relay": "mx.example.net[203.0.113.200]:25",
+                "delay": "0.5",
+                "delays": "0/0/0.1/0.4",
+                "tls": "dane",
+                "dsn": "4.7.1",
+                "status": "deferred",
+                "reply": "host mx.example.net[203.0.113.200] said: 450 4.7.1 status=sent (250 ok) (in reply to RCPT"
+                " TO command)",
+            },
+        ),
+        Sample(
+            "218855441C6: to=<a, b c>d@example.com>, relay=local, delay=1, status=sent (cut (before its end",
+            {
+                "queue_id": "218855441C6",
+                "recipient": "a, b c>d@example.com",
+                "relay": "local",
+                "delay": "1",
+                "status": "sent",
+                "reply": "cut (before its end",
+            },
+        ),
+        Sample(
+            "218855441C6: to=<>, relay=none, delay=0, delays=0/0/0/0, dsn=5.0.0, status=SOFTBOUNCE ()",
+            {
+                "queue_id": "218855441C6",
+                "recipient": "",
+                "relay": "none",
+                "delay": "0",
+                "delays": "0/0/0/0",
+                "dsn": "5.0.0",
+                "status": "SOFTBOUNCE",
+                "reply": "",
+            },
+        ),
+    ),
+    weight=90,
+)
+
+FAILED_DAEMON = LogFormat(
+    name="postfix-delivery-without-recipient",
+    title="a delivery is put off because a Postfix daemon failed",
+    reference="Postfix global/bounce.c, global/abounce.c",
+    programs=("/*",),
+    table="service_events",
+    constants={"event": "warning"},
+    line=queue_id("queue_id") + ": " + rx(r"status=deferred \((?s:.*)")("text"),
+    samples=(
+        Sample(
+            "8828C54A70D: status=deferred (bounce failed)",
+            {"queue_id": "8828C54A70D", "text": "status=deferred (bounce failed)"},
+        ),
+    ),
+)
+
+PASSING = LogFormat(
+    name="postfix-passing",
+    title="local passes a recipient to another transport",
+    reference="Postfix global/deliver_pass.c, since 3.6",
+    programs=("/local", "/virtual", "/error", "/retry"),
+    table=None,
+    line=queue_id() + ": passing <" + address(" to transport=") + "> to transport=" + rest(),
+    samples=(
+        Sample(
+            "8828C54A70D: passing <alice@example.com> to transport=lmtp",
+        ),
+    ),
+)
+
+TROUBLE = LogFormat(
+    name="postfix-smtp-trouble",
+    title="a next hop refuses or fails, another one will be tried",
+    reference="Postfix smtp/smtp_trouble.c",
+    programs=("/smtp", "/lmtp"),
+    table=None,
+    line=queue_id()
+    + ": "
+    + rx(
+        "host [^ ]+ (?:said|refused to talk to me): |lost connection with |conversation with |enabling PIX "
+        "|breaking line > |Cannot start TLS: "
+    )
+    + rest(),
+    samples=(
+        Sample(
+            "8828C54A70D: host mx.example.net[203.0.113.200]:25 said: 450 4.2.0 Greylisted (in reply to RCPT TO"
+            " command)",
+        ),
+        Sample("8828C54A70D: Cannot start TLS: handshake failure"),
+        Sample("8828C54A70D: host mx.example.net[203.0.113.200] refused to talk to me: 421 busy"),
+        Sample(
+            "8828C54A70D: lost connection with mx.example.net[203.0.113.200] while sending RCPT TO",
+        ),
+        Sample(
+            "8828C54A70D: conversation with mx.example.net[203.0.113.200] timed out while receiving the initial"
+            " greeting",
+        ),
+        Sample(
+            "8828C54A70D: enabling PIX workarounds: disable_esmtp delay_dotcrlf for mx.example.net[203.0.113.200]:25",
+        ),
+        Sample("8828C54A70D: breaking line > 998 bytes with <CR><LF>SPACE to prevent protocol error"),
+    ),
+    weight=5,
+)
+
+UNREACHABLE = LogFormat(
+    name="postfix-unreachable",
+    title="a next hop can't be reached",
+    reference="Postfix smtp/smtp_connect.c",
+    programs=("/smtp", "/lmtp"),
+    table="sessions",
+    constants={"event": "connect failed"},
+    line="connect to "
+    + rx(r"[^\[\]]+")("client")
+    + "["
+    + rx(r"[^\]]+")("client_address")
+    + "]"
+    + pp.Opt(rx(r":\d+"))
+    + ": "
+    + rest()("text"),
+    samples=(
+        Sample(
+            "connect to mx.dead.example.net[203.0.113.250]:25: Connection refused",
+            {"client": "mx.dead.example.net", "client_address": "203.0.113.250", "text": "Connection refused"},
+        ),
+        Sample(
+            "connect to mx1.example.com[private/dovecot-lmtp]: No such file or directory",
+            {
+                "client": "mx1.example.com",
+                "client_address": "private/dovecot-lmtp",
+                "text": "No such file or directory",
+            },
+        ),
+    ),
+    weight=8,
+)
+
+FORMAT = (DELIVERY, FAILED_DAEMON, PASSING, TROUBLE, UNREACHABLE)

@@ -1,0 +1,97 @@
+"""SpamAssassin's spamd: its result for a mail, what it was taught."""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from logscan.grammar import LogFormat, Sample, rest, rx, word
+
+_PREFIX = rx("(?:spamd: )?")
+
+VERDICT = LogFormat(
+    name="spamd-verdict",
+    title="spamd judges a mail",
+    reference="SpamAssassin spamd/spamd.raw, log_result()",
+    programs=("spamd",),
+    table="verdicts",
+    constants={"filter": "spamd"},
+    line=_PREFIX
+    + "result: "
+    + rx("[Y.]")("result")
+    + rx(" +")
+    + rx(r"-?\d+")("score")
+    + " - "
+    + rx("[^ ]*")("status")
+    + " scantime="
+    + rx(r"[\d.]+")("seconds")
+    + rx(r",size=\d+,user=")
+    + word(",")("user")
+    + rx(",uid=[^,]*,required_score=")
+    + rx(r"-?[\d.]+")("required")
+    + rx(",rhost=[^,]*")
+    + pp.Opt(",raddr=" + word(",")("client"))
+    + pp.Opt(rx(",rport=[^,]*"))
+    + pp.Opt(",mid=" + rx("[^,]*")("message_id"))
+    + rest(),
+    samples=(
+        Sample(
+            "spamd: result: Y 12 - BAYES_99,HTML_MESSAGE scantime=0.5,size=1234,user=bob,uid=1000,required_score=5.0,"
+            "rhost=localhost,raddr=127.0.0.1,rport=4711,mid=<a_b@example.org>,bayes=0.999999,autolearn=no",
+            {
+                "result": "Y",
+                "score": "12",
+                "status": "BAYES_99,HTML_MESSAGE",
+                "seconds": "0.5",
+                "user": "bob",
+                "required": "5.0",
+                "client": "127.0.0.1",
+                "message_id": "<a_b@example.org>",
+            },
+        ),
+        Sample(
+            "result: .  1 -  scantime=2,size=9,user=(unknown),uid=0,required_score=5,rhost=localhost",
+            {
+                "result": ".",
+                "score": "1",
+                "status": "",
+                "seconds": "2",
+                "user": "(unknown)",
+                "required": "5",
+            },
+        ),
+    ),
+    weight=50,
+)
+
+LEARNED = LogFormat(
+    name="spamd-learned",
+    title="spamd is taught a mail",
+    reference="SpamAssassin spamd/spamd.raw, dotell()",
+    programs=("spamd",),
+    table="trainings",
+    constants={"filter": "spamd", "outcome": "learned"},
+    line=_PREFIX + "Tell: " + rx("(?:(?! for )(?s:.))*")("text") + " for " + word(":")("user") + ":" + rest(),
+    samples=(
+        Sample(
+            "spamd: Tell: Setting local for bob:1000 in 0.1 seconds, 1234 bytes",
+            {"text": "Setting local", "user": "bob"},
+        ),
+    ),
+    weight=20,
+)
+
+NOISE = LogFormat(
+    name="spamd-other",
+    title="other lines of spamd",
+    reference="SpamAssassin spamd/spamd.raw",
+    programs=("spamd",),
+    table=None,
+    line=rx("(?!(?:spamd: )?result: )") + rest(),
+    samples=(
+        Sample("spamd: clean message (-1.9/5.0) for bob:1000 in 0.5 seconds, 1234 bytes."),
+        Sample("spamd: processing message <a@example.org> for bob:1000"),
+    ),
+    weight=-10,
+)
+
+FORMAT = (VERDICT, LEARNED, NOISE)
