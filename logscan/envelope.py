@@ -1,0 +1,260 @@
+"""Envelopes: turns the lines of a chunk into (time, "host tag[pid]: text"), whatever wrote them.
+
+Two clocks leave this stage: UTC nanoseconds where a line has its year and offset, else the *wall clock* (nanoseconds
+within a leap year, without year and zone), which :mod:`logscan.clock` turns into UTC once the anchors of all sources
+are known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from logscan import envelopes_bodies as bodies_of
+from logscan import envelopes_records as records
+from logscan.envelopes_stamps import DAY, NO_TIME, STAMP, Ints, Layout, moment
+
+__all__ = ["HALF_YEAR", "NO_TIME", "Lines", "turn_between", "unwrap"]
+
+HALF_YEAR = 180 * DAY
+"""A wall clock that falls by more than this has passed New Year."""
+
+LATE = 30 * DAY
+"""A December line after January ones is a late line only when it is this much late at most; else months are missing."""
+
+LAYOUTS = 6
+"""Kinds of stamp read at speed in one chunk; the lines of any further ones are read one by one."""
+
+SAMPLE = 800
+"""Lines looked at to see whether a chunk holds stamps within stamps."""
+
+
+@dataclass
+class Lines:
+    """The lines of one chunk behind their envelopes.
+
+    ``bodies`` start at the host: ``mx1 postfix/qmgr[7]: 4A97F54A7D9: removed``; the host is ``-`` where none is told.
+    The arrays run alongside: ``number`` (int32) is the line's offset in the chunk, from 0, never falling; ``time``
+    (int64) UTC nanoseconds or :data:`NO_TIME`; ``clock`` (int64) nanoseconds of wall-clock time since 1 January 00:00
+    of a leap year, or -1; ``turn`` (int16) how often the year changed since the chunk's first line with a wall clock.
+    A line with both a time and a clock carries two stamps (docker behind syslog): the time holds, and the pair is an
+    anchor.
+
+    ``year`` is the calendar year of turn 0 where the lines tell it but not the zone (ISO without offset, rspamd's and
+    DSPAM's own files), else 0. ``undecodable`` counts lines with no envelope, ``blank`` lines with nothing of their
+    own: empty, or the rest of a record counted at its first line. So ``lines`` = distinct numbers + ``undecodable`` +
+    ``blank``. ``lost`` holds (number, why) of records whose text the logging system dropped.
+    """
+
+    bodies: list[bytes]
+    number: npt.NDArray[np.int32]
+    time: npt.NDArray[np.int64]
+    clock: npt.NDArray[np.int64]
+    turn: npt.NDArray[np.int16]
+    lines: int
+    kind: str
+    undecodable: int = 0
+    lost: tuple[tuple[int, str], ...] = ()
+    blank: int = 0
+    year: int = 0
+
+
+def unwrap(chunk: bytes, kind: str, context: dict[str, Any]) -> Lines:
+    """Return the lines of ``chunk``, which holds whole lines of a source of the given kind.
+
+    ``context`` is what the source knows of itself (path, DSPAM user of a user log, ...). Any bytes are taken; nothing
+    is raised. Lines in another envelope than ``kind`` says are read as what they are.
+    """
+    if kind != "journal-export":
+        if b"\0" in chunk:
+            chunk = chunk.translate(None, b"\0")
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n")
+    decoder = records.DECODERS.get(kind)
+    if decoder is not None:
+        rows = decoder(chunk, context)
+        number = np.asarray(rows.number, np.int32)
+        time, clock, year = (np.asarray(column, np.int64) for column in (rows.time, rows.clock, rows.year))
+        turn, base = _turns(clock, year)
+        lost = tuple(rows.lost)
+        return Lines(rows.bodies, number, time, clock, turn, rows.lines, kind, rows.undecodable, lost, rows.blank, base)
+    return _text(chunk, kind)
+
+
+def _text(chunk: bytes, kind: str) -> Lines:
+    """Read lines of text: stamps in columns first, the rest one by one."""
+    data = np.frombuffer(chunk, np.uint8)
+    ends = np.flatnonzero(data == 10)
+    if len(chunk) and chunk[-1] != 10:
+        ends = np.append(ends, len(chunk))
+    starts = np.concatenate((np.zeros(min(1, len(ends)), ends.dtype), ends[:-1] + 1))
+    lines = len(ends)
+    time, clock = np.full(lines, NO_TIME, np.int64), np.full(lines, -1, np.int64)
+    year, width = np.zeros(lines, np.int64), np.zeros(lines, np.int64)
+    special = np.zeros(lines, np.bool_)
+    pending = np.flatnonzero(ends > starts)
+    for _ in range(LAYOUTS):
+        found = _first_stamp(chunk, starts, ends, pending)
+        if found is None:
+            break
+        layout = Layout.of(found)
+        long = ends[pending] - starts[pending] >= layout.width
+        rows = pending[long]
+        fits, *values = layout.read(data, starts[rows])
+        if fits.all() and len(rows) == lines:
+            time, clock, year = values
+            width[:] = layout.width
+            pending = pending[:0]
+        else:
+            done = rows[fits]
+            for target, value in zip((time, clock, year), values, strict=True):
+                target[done] = value[fits]
+            width[done] = layout.width
+            rest = ~long
+            rest[long] = ~fits
+            pending = pending[rest]
+        if layout.rfc5424:
+            special |= width == layout.width
+    bodies = _cut(chunk, starts, ends, width)
+    settle = bodies_of.Settler(kind)
+    drop: list[int] = []
+    blank = 0
+    for at in np.flatnonzero(width == 0).tolist():
+        line = bodies[at]
+        if not line or line.isspace():
+            blank += 1
+            drop.append(at)
+        elif (decoded := _slowly(line, settle)) is None:
+            drop.append(at)
+        else:
+            bodies[at], time[at], clock[at], year[at] = decoded
+    if special.any():
+        for at in np.flatnonzero(special).tolist():
+            bodies[at] = bodies_of.rfc5424(bodies[at]) or bodies[at]
+    _settle_all(data, bodies, starts + width, ends, (width > 0) & ~special, settle)
+    _inner_stamps(bodies, time)
+    number = np.arange(lines, dtype=np.int32)
+    if drop:
+        keep = np.ones(lines, np.bool_)
+        keep[drop] = False
+        bodies = [bodies[at] for at in np.flatnonzero(keep).tolist()]
+        number, time, clock, year = number[keep], time[keep], clock[keep], year[keep]
+    turn, base = _turns(clock, year)
+    return Lines(bodies, number, time, clock, turn, lines, kind, len(drop) - blank, (), blank, base)
+
+
+def _cut(chunk: bytes, starts: Ints, ends: Ints, width: Ints) -> list[bytes]:
+    """Return each line from its ``width`` on."""
+    same = int(width[0]) if len(width) else 0
+    if same and (width == same).all():
+        # One pattern for all lines cuts them a third quicker than slices do: no integers and slices are made.
+        bodies = re.compile(rb"(?s)\n.{%d}" % same).split(chunk)
+        bodies[0] = bodies[0][same:]
+        bodies[-1] = bodies[-1].removesuffix(b"\n")
+        assert len(bodies) == len(starts)
+        return bodies
+    return [chunk[start:end] for start, end in zip((starts + width).tolist(), ends.tolist(), strict=True)]
+
+
+def _first_stamp(chunk: bytes, starts: Ints, ends: Ints, pending: Ints) -> re.Match[bytes] | None:
+    """Return the first readable stamp among some of the pending lines, or None when lines seem not to have one."""
+    for at in pending[:64].tolist():
+        found = STAMP.match(chunk[starts[at] : min(ends[at], starts[at] + 160)])
+        if found and moment(found):
+            return found
+    return None
+
+
+def _slowly(line: bytes, settle: bodies_of.Settler) -> tuple[bytes, int, int, int] | None:
+    """Read one line of any shape: (body, time, clock, year), or None where it has no envelope."""
+    if line.startswith(b"{"):
+        record = records.json_line(line)
+        return (record[0], *record[1]) if record else None
+    found = STAMP.match(line)
+    if found:
+        when = moment(found)
+        if when is None or len(line) == found.end():
+            return None
+        rest = line[found.end() :]
+        return (bodies_of.rfc5424(rest) or rest) if found["v5424"] else settle(rest), *when
+    record = records.dspam_line(line)
+    if record:
+        return record[0], *record[1]
+    body = settle.bare(line)
+    return (body, NO_TIME, -1, 0) if body else None
+
+
+def _settle_all(
+    data: npt.NDArray[np.uint8],
+    bodies: list[bytes],
+    starts: Ints,
+    ends: Ints,
+    rows: npt.NDArray[np.bool_],
+    settle: bodies_of.Settler,
+) -> None:
+    """Rewrite bodies that don't start with a host; those with the commonest hosts are passed over in one comparison."""
+    left = np.flatnonzero(rows)
+    for _ in range(4):
+        if not len(left):
+            return
+        host, blank, _rest = bodies[int(left[0])].partition(b" ")
+        if not blank or len(host) > 255 or not settle.is_host(host):
+            break
+        size = len(host) + 1
+        long = ends[left] - starts[left] >= size
+        windows = np.ndarray((len(data) - size + 1,), f"S{size}", data, strides=(1,))
+        same = np.zeros(len(left), np.bool_)
+        same[long] = windows[starts[left[long]]] == host + blank
+        left = left[~same]
+    for at in left.tolist():
+        bodies[at] = settle(bodies[at])
+
+
+def _inner_stamps(bodies: list[bytes], time: Ints) -> None:
+    """Take off what stands between tag and text: Solaris message IDs, and whole envelopes logged through another."""
+    some: Iterable[bytes] = bodies[:: max(1, len(bodies) // SAMPLE)]
+    match = bodies_of.INNER.match
+    if not any(map(match, some)):
+        return
+    for at, body in enumerate(bodies):
+        found = match(body)
+        if found is not None:
+            bodies[at], told = bodies_of.inner(body, found)
+            if told != NO_TIME and time[at] == NO_TIME:
+                time[at] = told
+
+
+def turn_between(before: int, after: int) -> int:
+    """Return how the year changes between two wall clocks that follow each other in a file: -1, 0 or 1.
+
+    Falling by more than half a year is New Year; rising by as much is a late line from December when it takes it back
+    by :data:`LATE` at most. Jitter moves nothing.
+    """
+    step = after - before
+    return int(step < -HALF_YEAR) - int(step > 366 * DAY - LATE)
+
+
+def _turns(clock: Ints, year: Ints) -> tuple[npt.NDArray[np.int16], int]:
+    """Return each line's turn (int16) and the calendar year of turn 0 (0 where no line tells it)."""
+    turn = np.zeros(len(clock), np.int16)
+    rows = np.flatnonzero(clock >= 0)
+    if not len(rows):
+        return turn, 0
+    step = np.diff(clock[rows])
+    changes = (step < -HALF_YEAR).astype(np.int64) - (step > 366 * DAY - LATE)
+    relative = np.concatenate((np.zeros(1, np.int64), np.cumsum(changes)))
+    told = year[rows]
+    base = 0
+    if told.any():
+        known = np.flatnonzero(told > 0)
+        nearest = np.maximum.accumulate(np.where(told > 0, np.arange(len(rows)), known[0]))
+        calendar = relative + (told - relative)[nearest]
+        base = int(calendar[0])
+        relative = calendar - base
+    turn[rows] = np.clip(relative, -30_000, 30_000).astype(np.int16)
+    return turn, base

@@ -1,0 +1,108 @@
+"""What stands behind the stamp: brings every writer's form to ``host tag[pid]: text``."""
+
+from __future__ import annotations
+
+import re
+
+from logscan.envelopes_stamps import NO_TIME, STAMP, moment
+
+DOVECOT = re.compile(
+    rb"(?:master|config|log|auth|auth-worker|anvil|director|dict|dict-async|doveadm|dsync|indexer|indexer-worker|ipc|lda|lmtp"
+    rb"|deliver|imap|imap-hibernate|imap-login|imap-urlauth|imap-urlauth-login|imap-urlauth-worker|pop3|pop3-login|submission"
+    rb"|submission-login|managesieve|managesieve-login|old-stats|stats|replicator|aggregator|quota-status|script|script-login"
+    rb"|ssl-params|welcome|postlogin|event-exporter)(?:\([^()]*\))?(?:<[^<> ]*>){0,2}: "
+    rb"|[a-z0-9-]+\([^()]*\)(?:<[^<> ]*>){0,2}: "
+)
+"""A Dovecot prefix: ``imap-login: Info: ``, ``lmtp(bob@x)<123><SESSION>: `` (Dovecot lib/failures.c)."""
+
+LEVELLED = re.compile(rb"(?:[a-z0-9-]+(?:\([^()]*\))?(?:<[^<> ]*>){0,2}: )+(?:Debug|Info|Warning|Error|Fatal|Panic): ")
+"""A Dovecot line as it goes to stderr or its own file: there the level is always told."""
+
+RSPAMD = re.compile(rb"#(\d{1,10})\(([^() ]*)\) ")
+SPAMD = re.compile(rb"\[(\d{1,10})\] (?:dbg|info|warn|error): ")
+TAGGED = re.compile(rb"[A-Za-z][^\s\[\]:]*(?:\[\d{1,10}\]:|/[a-z-]+:)(?: |\Z)")
+NO_HOST = re.compile(rb"[\[(<]")
+PRIORITY = re.compile(rb"<[a-z0-9]+\.[a-z]+> ")
+RFC5424 = re.compile(rb"(\S+) (\S+) (\S+) (\S+) (-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*+\")*+\])+)(?: |\Z)")
+
+INNER = re.compile(
+    rb"(?P<host>\S+) (?P<tag>[^\s:]+): (?:(?P<solaris>\[ID \d+ [a-z0-9]+\.[a-z]+\] )"
+    rb"|(?=(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]?\d \d\d:\d\d:\d\d"
+    rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d))"
+)
+"""A body whose text starts with another stamp, or with the message ID of Solaris's syslogd (log.conf, msgid)."""
+
+HOSTED = re.compile(rb"\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
+
+
+def inner(body: bytes, found: re.Match[bytes]) -> tuple[bytes, int]:
+    """Return the inner body of a line :data:`INNER` matched, and the inner UTC time (ns) or NO_TIME."""
+    rest = body[found.end() :]
+    if found["solaris"]:
+        return found["host"] + b" " + found["tag"] + b": " + rest, NO_TIME
+    stamp = STAMP.match(rest)
+    when = moment(stamp) if stamp else None
+    if stamp is None or when is None:
+        return body, NO_TIME
+    text = rest[stamp.end() :]
+    settled = Settler("")(text)
+    if settled.startswith(b"- "):
+        return found["host"] + settled[1:], when[0]
+    return (settled, when[0]) if HOSTED.match(settled) else (body, NO_TIME)
+
+
+def rfc5424(rest: bytes) -> bytes | None:
+    """Rewrite what follows the stamp of RFC 5424 (host, app, procid, msgid, data, text), or None if it is not that."""
+    found = RFC5424.match(rest)
+    if found is None:
+        return None
+    host, app, pid = found[1], found[2], found[3]
+    text = rest[found.end() :].removeprefix(b"\xef\xbb\xbf")
+    return host + b" " + app + (b": " if pid == b"-" else b"[" + pid + b"]: ") + text
+
+
+class Settler:
+    """Gives every body a host: those that lack one are told from their first word, which is remembered."""
+
+    def __init__(self, kind: str) -> None:
+        self._dovecot = kind == "dovecot"
+        self._hosts: set[bytes] = set()
+
+    def is_host(self, word: bytes) -> bool:
+        """Tell whether ``word`` can be a host: no tag, no Dovecot prefix, no rspamd worker."""
+        return not (word[:1] == b"#" or word[-1:] == b":" or NO_HOST.search(word))
+
+    def __call__(self, body: bytes) -> bytes:
+        """Return ``body`` with a host before the tag."""
+        word = body.partition(b" ")[0]
+        if word in self._hosts:
+            return body
+        if self.is_host(word):
+            if len(self._hosts) < 10_000:
+                self._hosts.add(word)
+            return body
+        found = PRIORITY.match(body)
+        if found:
+            return self(body[found.end() :])
+        return self._headless(body) or (b"- dovecot: " + body if self._dovecot else body)
+
+    def _headless(self, body: bytes) -> bytes | None:
+        found = RSPAMD.match(body)
+        if found:
+            return b"- rspamd[%b]: (%b) %b" % (found[1], found[2], body[found.end() :])
+        found = SPAMD.match(body)
+        if found:
+            return b"- spamd[%b]: %b" % (found[1], body[found.end() :])
+        if TAGGED.match(body):
+            return b"- " + body
+        if DOVECOT.match(body):
+            return b"- dovecot: " + body
+        return None
+
+    def bare(self, line: bytes) -> bytes | None:
+        """Return the body of a line without a stamp (a container's), or None if it isn't a log line."""
+        start = re.match(rb"[\w.-]+ *\| {1,2}", line)
+        text = line[start.end() :] if start else line
+        if LEVELLED.match(text):
+            return b"- dovecot: " + text
+        return b"- " + text if TAGGED.match(text) else None
