@@ -1,0 +1,269 @@
+"""The page: one self-contained HTML file, readable without network and without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from logscan import charts, flowmap
+from logscan.render import (
+    Limits,
+    Renderer,
+    RenderOptions,
+    acting,
+    by_verdict,
+    case_columns,
+    host_text,
+    local,
+    period_text,
+    plain,
+    queue_ids,
+    resting,
+    stamp,
+    summarise,
+    take,
+    templates,
+    value_text,
+    verdict_line,
+)
+from logscan.report import Report
+from logscan.verdict import Evidence, Finding, Remedy, Result
+
+TEMPLATES = Path(__file__).with_name("templates")
+ASSETS = Path(__file__).with_name("assets")
+
+SPARK_BINS = 48
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell: its text, and what it is sorted by where that differs."""
+
+    text: str
+    number: bool = False
+    order: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to place; ``total`` rows there are in all."""
+
+    key: str
+    caption: str
+    columns: tuple[tuple[str, bool], ...]
+    """(head, whether it holds numbers)"""
+    rows: tuple[tuple[Cell, ...], ...]
+    total: int
+
+    @property
+    def more(self) -> int:
+        """Rows not shown."""
+        return max(0, self.total - len(self.rows))
+
+
+@dataclass(frozen=True)
+class Card:
+    """A finding with what the page shows of it."""
+
+    number: int | None
+    finding: Finding
+    check: Result
+    new: bool
+    first: str
+    last: str
+    spark: tuple[tuple[int, int], ...]
+    """(bin, height in percent) of the cases over the period."""
+    cases: Table | None
+    evidence: tuple[Evidence, ...]
+    more_evidence: int
+    paths: tuple[tuple[str, tuple[str, ...], int], ...]
+    """(queue ID, lines, lines left out)"""
+    more_paths: int
+    anchor: bool
+    """Whether links to the check lead to this card."""
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """What mends it."""
+        return self.finding.remedy
+
+    @property
+    def kind(self) -> str:
+        """``problem``, ``warning``, ``note``, or the state where it is no longer active."""
+        return self.finding.severity if self.finding.state == "active" else self.finding.state
+
+
+def cell(value: Any, report: Report, most: int = 200) -> Cell:
+    """Return a value as a cell."""
+    value = plain(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    order = f"{value!r}" if number else value.isoformat() if hasattr(value, "isoformat") else ""
+    return Cell(value_text(value, report, most), number, order)
+
+
+def table(
+    key: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], report: Report, total: int = 0
+) -> Table:
+    """Return a table of these rows; a column holds numbers when each of its cells does."""
+    return _table(key, caption, columns, [[cell(value, report) for value in row] for row in rows], total)
+
+
+def _table(key: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], total: int = 0) -> Table:
+    cells = tuple(tuple(row) for row in rows)
+    heads = tuple(
+        (name.replace("_", " "), bool(cells) and all(row[index].number for row in cells if index < len(row)))
+        for index, name in enumerate(columns)
+    )
+    return Table(key, caption, heads, cells, max(total, len(cells)))
+
+
+def _spark(finding: Finding, report: Report) -> tuple[tuple[int, int], ...]:
+    first, last = report.period.first, report.period.last
+    times = [time for time in (plain(case.get("time")) for case in finding.cases) if hasattr(time, "timestamp")]
+    if first is None or last is None or not times:
+        return ()
+    start, span = first.timestamp(), max(1.0, last.timestamp() - first.timestamp())
+    counts: dict[int, int] = {}
+    for time in times:
+        place = int((time.timestamp() - start) / span * SPARK_BINS)
+        counts[min(SPARK_BINS - 1, max(0, place))] = counts.get(min(SPARK_BINS - 1, max(0, place)), 0) + 1
+    most = max(counts.values())
+    return tuple((place, max(18, round(100 * count / most))) for place, count in sorted(counts.items()))
+
+
+def _card(
+    number: int | None,
+    finding: Finding,
+    check: Result,
+    report: Report,
+    options: RenderOptions,
+    limits: Limits,
+    anchor: bool,
+) -> Card:
+    columns = case_columns(finding.cases[: limits.cases])
+    cells = [[cell(case.get(column), report) for column in columns] for case in finding.cases[: limits.cases]]
+    # What a cell costs beside its text: about 25 characters of markup.
+    cells = list(take(cells, limits.cases, limits.case_size, lambda row: sum(len(each.text) + 25 for each in row)))
+    ids = [each for each in queue_ids(finding) if each in report.paths]
+    paths: list[tuple[str, tuple[str, ...], int]] = []
+    room = limits.path_size
+    for each in ids[: limits.paths]:
+        lines = take(report.paths[each], limits.path_lines, room, lambda line: min(len(line), limits.text) + 10)
+        room -= sum(min(len(line), limits.text) + 10 for line in lines)
+        paths.append((each, tuple(lines), len(report.paths[each]) - len(lines)))
+        if room <= 0:
+            break
+    evidence = take(
+        finding.evidence, limits.evidence, limits.evidence_size, lambda line: min(len(line.text), limits.text) + 50
+    )
+    return Card(
+        number=number,
+        finding=finding,
+        check=check,
+        new=bool(options.new and finding.id in options.new),
+        first=stamp(finding.first, report, seconds=False),
+        last=stamp(finding.last, report, seconds=False),
+        spark=_spark(finding, report),
+        cases=_table(f"cases-{finding.id}", "Single cases", columns, cells, len(finding.cases)) if cells else None,
+        evidence=tuple(evidence),
+        more_evidence=len(finding.evidence) - len(evidence),
+        paths=tuple(paths),
+        more_paths=len(ids) - len(paths),
+        anchor=anchor,
+    )
+
+
+def _chart_table(chart: charts.Chart, report: Report) -> Table:
+    first = "origin" if chart.kind == "share" else "from"
+    rows = [(label, *(each.values[index] for each in chart.series)) for index, label in enumerate(chart.labels)]
+    return table(f"numbers-{chart.key}", chart.title, [first, *(each.name for each in chart.series)], rows, report)
+
+
+def _asset(name: str) -> tuple[Markup, str]:
+    """Return a file of ``assets`` to place inline, and its hash for the Content-Security-Policy."""
+    text = (ASSETS / name).read_text("utf-8").strip() + "\n"
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Markup(text), f"'sha256-{digest}'"  # noqa: S704 - our own file
+
+
+def render(report: Report, options: RenderOptions) -> str:
+    """Return the page."""
+    counts = summarise(report, options)
+    owner = {id(finding): check for check in report.checks for finding in check.findings}
+    findings, rest = acting(report), resting(report)
+    limits = Limits.fit(len(findings) + len(rest), len(report.traffic.listings))
+
+    anchored = {check.name for check in report.checks if check.verdict != "found"}
+
+    def cards(group: list[Finding], numbered: bool) -> list[Card]:
+        found = []
+        for number, each in enumerate(group[: limits.findings], 1):
+            check = owner[id(each)]
+            anchor = check.name not in anchored
+            anchored.add(check.name)
+            found.append(_card(number if numbered else None, each, check, report, options, limits, anchor))
+        return found
+
+    first, second = cards(findings, True), cards(rest, False)
+    drawn = charts.charts(report.traffic)
+    style, style_hash = _asset("page.css")
+    script, script_hash = _asset("page.js")
+    page = templates(TEMPLATES).get_template("page.html.j2")
+    return page.render(
+        report=report,
+        options=options,
+        counts=counts,
+        verdict=verdict_line(counts),
+        hosts=host_text(report),
+        period=period_text(report),
+        generated=local(report.generated, report).strftime("%Y-%m-%d %H:%M"),
+        cards=first,
+        more_findings=findings[limits.findings :][:500],
+        uncounted=max(0, len(findings) - limits.findings - 500),
+        rest=second,
+        loose=[check.name for check in report.checks if check.name not in anchored],
+        more_rest=max(0, len(rest) - limits.findings),
+        clear=by_verdict(report, "clear"),
+        blind=by_verdict(report, "blind"),
+        predictions=[(check, each) for check in report.checks for each in check.predictions][: limits.findings],
+        only_warnings={each.check for each in findings}
+        - {each.check for each in findings if each.severity == "problem"},
+        numbers={finding.id: number for number, finding in enumerate(findings[: limits.findings], 1)},
+        ids={finding.id for finding in [*findings[: limits.findings], *rest[: limits.findings]]},
+        node_width=flowmap.NODE_WIDTH,
+        map=flowmap.layout(report.flow),
+        node_labels={node.key: node.label for node in report.flow.nodes},
+        charts=[(each, Markup(charts.svg(each)), _chart_table(each, report)) for each in drawn],  # noqa: S704
+        listings=[
+            (
+                each,
+                table(
+                    f"listing-{index}", each.title, each.columns, each.rows[: limits.rows], report,
+                    max(each.total, len(each.rows)),
+                ),
+            )
+            for index, each in enumerate(report.traffic.listings)
+        ],
+        unknown=report.unknown[: limits.unknown],
+        more_unknown=max(0, len(report.unknown) - limits.unknown),
+        limits=limits,
+        style=style,
+        script=script,
+        policy=f"default-src 'none'; style-src {style_hash}; script-src {script_hash}; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+    )  # fmt: skip
+
+
+REPORT = Renderer(
+    name="html",
+    title="A page: one self-contained HTML file",
+    suffix=".html",
+    media_type="text/html; charset=utf-8",
+    render=render,
+)

@@ -1,0 +1,138 @@
+"""JSON for other programs: version 1, keys and shapes fixed: always valid, ASCII, the same for the same report."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+
+from logscan.render import Renderer, RenderOptions
+from logscan.report import SCHEMA, Report
+from logscan.verdict import Finding, Result
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as what JSON knows; no NaN, no lone surrogate (many parsers refuse both)."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, datetime | date):
+        return None if value != value else value.isoformat()  # noqa: PLR0124 - pandas' NaT is a datetime
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, dict):
+        return {str(_plain(str(key))): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(each) for each in value), key=str)
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays
+        return _plain(value.tolist())
+    return None if str(value) in {"<NA>", "NaT"} else _plain(str(value))
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    remedy = finding.remedy
+    return {
+        "id": finding.id,
+        "severity": finding.severity,
+        "confidence": finding.confidence,
+        "state": finding.state,
+        "cause": finding.cause,
+        "subject": finding.subject,
+        "summary": finding.summary,
+        "why": finding.why,
+        "count": finding.count,
+        "first": finding.first,
+        "last": finding.last,
+        "cases": finding.cases,
+        "remedy": remedy
+        and {
+            "text": remedy.text,
+            "file": remedy.file,
+            "line": remedy.line,
+            "diff": remedy.diff,
+            "message": remedy.message,
+        },
+        "evidence": [{"source": each.source, "line": each.line, "text": each.text} for each in finding.evidence],
+    }
+
+
+def _check(check: Result) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "title": check.title,
+        "verdict": check.verdict,
+        "checked": check.checked,
+        "eligible": check.eligible,
+        "blind_because": check.blind_because,
+        "predictions": [
+            {"cause": each.cause, "subject": each.subject, "text": each.text, "file": each.file, "line": each.line}
+            for each in check.predictions
+        ],
+        "findings": [_finding(each) for each in check.findings],
+    }
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return the report as the dict that becomes the JSON document: plain values only."""
+    page = {
+        "logscan": {"version": report.version, "schema": SCHEMA},
+        "period": {
+            "first": report.period.first,
+            "last": report.period.last,
+            "year_inferred": report.period.year_inferred,
+        },
+        "hosts": report.hosts,
+        "sources": [
+            {
+                "path": each.path,
+                "kind": each.kind,
+                "lines": each.lines,
+                "understood": each.understood,
+                "noise": each.noise,
+                "unknown": each.unknown,
+                "undecodable": each.undecodable,
+                "copies": each.copies,
+                "error": each.error,
+            }
+            for each in report.sources
+        ],
+        "unknown": [
+            {
+                "program": each.program,
+                "template": each.template,
+                "count": each.count,
+                "example": {"source": each.source, "line": each.line, "text": each.text},
+            }
+            for each in report.unknown
+        ],
+        "mails": report.mails,
+        "checks": [_check(each) for each in report.checks],
+    }
+    plain = _plain(page)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def render(report: Report, options: RenderOptions) -> str:
+    """Return the document with two blanks of indentation and a newline at the end."""
+    return json.dumps(document(report), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+REPORT = Renderer(
+    name="json",
+    title="JSON, version 1, for other programs",
+    suffix=".json",
+    media_type="application/json",
+    render=render,
+)

@@ -1,0 +1,282 @@
+"""The terminal's report: laid out by rich, in colour when asked for, plain text in a pipe."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from logscan.render import (
+    Renderer,
+    RenderOptions,
+    acting,
+    by_verdict,
+    host_text,
+    percent,
+    period_text,
+    plural,
+    queue_ids,
+    resting,
+    stamp,
+    summarise,
+    title_of,
+    visible,
+)
+from logscan.report import Report
+from logscan.verdict import Finding, Severity
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+STYLES: dict[Severity | str, str] = {
+    "problem": "bold red",
+    "warning": "bold yellow",
+    "note": "bold cyan",
+    "clear": "green",
+    "blind": "magenta",
+}
+
+MOST_FINDINGS = 100
+
+
+class _Page:
+    """Writes blocks of text, each indented; a line longer than the page is folded, never cut."""
+
+    def __init__(self, console: Console, report: Report, options: RenderOptions) -> None:
+        self.console = console
+        self.report = report
+        self.options = options
+
+    def write(self, text: Text | str = "", style: str = "", indent: int = 0) -> None:
+        from rich.padding import Padding
+        from rich.text import Text
+
+        block: RenderableType = text if isinstance(text, Text) else Text(text, style=style)
+        self.console.print(Padding(block, (0, 0, 0, indent)) if indent else block)
+
+    def heading(self, text: str, style: str = "bold") -> None:
+        self.write()
+        self.write(text, style)
+
+    def labelled(self, label: str, text: str, style: str = "", lines: bool = False) -> None:
+        """Write ``label`` in a column of its own, ``text`` folded beside it."""
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=9, no_wrap=True)
+        grid.add_column(ratio=1, overflow="fold")
+        grid.add_row(Text(label, style="dim"), Text(visible(text.strip("\n"), 4000, lines=lines), style=style))
+        self.write_grid(grid, 3)
+
+    def write_grid(self, grid: RenderableType, indent: int) -> None:
+        from rich.padding import Padding
+
+        self.console.print(Padding(grid, (0, 0, 0, indent)))
+
+    def line(self, text: str, indent: int = 5, style: str = "dim") -> None:
+        """Write a log line as it stands, its control characters visible."""
+        self.write(visible(text, 600), style, indent)
+
+
+def _diff(page: _Page, diff: str) -> None:
+    from rich.text import Text
+
+    page.write()
+    for line in diff.rstrip("\n").split("\n"):
+        style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
+        page.console.print(Text(" " * 5 + visible(line.expandtabs(8), 2000), style=style), soft_wrap=True)
+
+
+def _finding(page: _Page, number: int, finding: Finding) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    report, options = page.report, page.options
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=2, justify="right")
+    grid.add_column(width=len("PROBLEM"), no_wrap=True)
+    grid.add_column(ratio=1, overflow="fold")
+    head = Text(visible(finding.summary, 500), style="bold")
+    if options.new and finding.id in options.new:
+        head.append("  NEW", "bold blue")
+    grid.add_row(Text(str(number)), Text(finding.severity.upper(), style=STYLES[finding.severity]), head)
+    page.write()
+    page.write_grid(grid, 0)
+    times = plural(finding.count, "case")
+    if finding.first:
+        times += f", first {stamp(finding.first, report)}, last {stamp(finding.last or finding.first, report)}"
+    page.labelled("what", f"{finding.cause} · {finding.subject} · {times} · confidence {finding.confidence}")
+    if finding.why:
+        page.labelled("why", finding.why)
+    remedy = finding.remedy
+    if remedy:
+        page.labelled("do", remedy.text, lines=True)
+        if remedy.file:
+            page.labelled("where", remedy.file + (f", line {remedy.line}" if remedy.line else ""))
+        if remedy.diff:
+            _diff(page, remedy.diff)
+        if remedy.message:
+            page.write()
+            page.labelled("to user", remedy.message, lines=True)
+    most = 20 if options.verbose else 3
+    if finding.evidence:
+        page.write()
+        for each in finding.evidence[:most]:
+            page.line(f"{each.source}:{each.line}: {each.text}")
+        if len(finding.evidence) > most:
+            page.line(f"… and {plural(len(finding.evidence) - most, 'more line')}")
+    ids = [each for each in queue_ids(finding) if each in report.paths]
+    if ids:
+        page.labelled("trace", f"logscan trace {finding.id}   (or {', '.join(ids[:3])})")
+    else:
+        page.labelled("id", f"{finding.id}   logscan explain {finding.check}")
+
+
+def _verdicts(page: _Page) -> None:
+    from rich.text import Text
+
+    report = page.report
+    clear = by_verdict(report, "clear")
+    if clear:
+        page.heading(f"Clear: looked at, nothing wrong ({len(clear)})", STYLES["clear"])
+        for check in clear:
+            page.write(
+                Text(f"✓ {visible(title_of(check))}: {check.checked:,} of {check.eligible:,} looked at"), indent=1
+            )
+    blind = by_verdict(report, "blind")
+    if blind:
+        page.heading(f"Blind: could not be judged ({len(blind)})", STYLES["blind"])
+        for check in blind:
+            page.write(Text("? " + visible(title_of(check))), indent=1)
+            for reason in check.blind_because or ["there was no case to look at"]:
+                page.write(visible(reason, 1000), "dim", 5)
+    predictions = [(check, each) for check in report.checks for each in check.predictions]
+    if predictions:
+        page.heading("What the configuration says must happen (no verdict)")
+        for check, each in predictions[:MOST_FINDINGS]:
+            place = f" ({each.file}{f', line {each.line}' if each.line else ''})" if each.file else ""
+            page.write(visible(f"{check.name}, {each.subject}: {each.text}{place}", 1000), indent=1)
+
+
+def _resting(page: _Page) -> None:
+    rest = resting(page.report)
+    if not rest:
+        return
+    page.heading(f"Known, nothing to do ({len(rest)})")
+    for finding in rest[: MOST_FINDINGS if page.options.verbose else 10]:
+        kind = finding.severity if finding.state == "active" else finding.state
+        page.write(f"{kind}: {visible(finding.summary, 300)} ({plural(finding.count, 'case')})", indent=1)
+    if len(rest) > 10 and not page.options.verbose:
+        page.write(f"… and {plural(len(rest) - 10, 'more')}" if len(rest) > 11 else "… and 1 more", "dim", 1)
+
+
+def _mails(page: _Page) -> None:
+    report = page.report
+    if not report.mails:
+        return
+    total = report.mails.get("total", 0)
+    parts = [f"{report.mails[key]:,} {key.replace('_', ' ')}" for key in report.mails if key != "total"]
+    page.heading(plural(total, "mail"))
+    page.write(visible(", ".join(parts)), indent=1)
+
+
+def _sources(page: _Page) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    report = page.report
+    counts = summarise(report)
+    page.heading(f"{percent(counts.share)} of {plural(counts.lines, 'line')} understood or known noise")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("source", overflow="fold", ratio=1)
+    table.add_column("kind", overflow="fold")
+    for name in ("lines", "understood", "noise", "unknown", "bad"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in report.sources[:30]:
+        numbers = (each.lines, each.understood, each.noise, each.unknown, each.undecodable)
+        table.add_row(Text(visible(each.path, 300)), Text(visible(each.kind)), *(f"{number:,}" for number in numbers))
+    if report.sources:
+        page.write_grid(table, 1)
+    if len(report.sources) > 30:
+        page.write(f"… and {plural(len(report.sources) - 30, 'more source')}", "dim", 1)
+    for each in report.sources:
+        if each.error:
+            page.write(f"{visible(each.path)}: {visible(each.error)}", STYLES["problem"], 1)
+    most = 30 if page.options.verbose else 5
+    for unknown in report.unknown[:most]:
+        page.line(f"unknown, {plural(unknown.count, 'time')}, e.g. {unknown.source}:{unknown.line}: {unknown.text}", 1)
+    if len(report.unknown) > most:
+        page.line(f"… and {len(report.unknown) - most:,} more templates", 1)
+    for note in report.notes:
+        page.write("note: " + visible(note, 1000), "dim", 1)
+
+
+def _headline(page: _Page) -> None:
+    from rich.text import Text
+
+    report, options = page.report, page.options
+    counts = summarise(report, options)
+    zone = report.period.zone + (", inferred" if report.period.zone_inferred else "")
+    page.write(
+        visible(f"logscan {report.version} · {host_text(report)} · {period_text(report)} ({zone})", 400), style="dim"
+    )
+    page.write()
+    if not counts.recognised:
+        page.write("UNKNOWN  no line was recognised", STYLES["problem"])
+        return
+    line = Text()
+    if counts.problems:
+        line.append(plural(counts.problems, "problem"), STYLES["problem"])
+    if counts.warnings:
+        line.append(", " if line.plain else "")
+        line.append(plural(counts.warnings, "warning"), STYLES["warning"])
+    if not line.plain:
+        line.append("Nothing found", "bold green" if counts.clear else "bold")
+    if counts.new:
+        line.append(f" ({counts.new} new)", "bold blue")
+    line.append(f"  ·  {counts.clear} clear", STYLES["clear"])
+    line.append(f"  ·  {counts.blind} blind", STYLES["blind"])
+    page.write(line)
+
+
+def render(report: Report, options: RenderOptions) -> str:
+    """Return the report as text, ``options.width`` columns wide, at least 80."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=max(80, options.width),
+        force_terminal=options.color,
+        color_system="standard" if options.color else None,
+        no_color=not options.color,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    page = _Page(console, report, options)
+    _headline(page)
+    findings = acting(report)
+    for number, finding in enumerate(findings[:MOST_FINDINGS], 1):
+        _finding(page, number, finding)
+    if len(findings) > MOST_FINDINGS:
+        page.write(f"… and {plural(len(findings) - MOST_FINDINGS, 'more finding')}: see the JSON or the page", "bold")
+    _resting(page)
+    _verdicts(page)
+    _mails(page)
+    _sources(page)
+    lines = out.getvalue().split("\n")
+    return "\n".join(line.rstrip(" ") for line in lines).rstrip("\n") + "\n"
+
+
+REPORT = Renderer(
+    name="text",
+    title="Text for the terminal",
+    suffix=".txt",
+    media_type="text/plain; charset=utf-8",
+    render=render,
+)

@@ -1,0 +1,373 @@
+"""The mailed report: its parts, its headers, and its way through a real SMTP server and a sendmail command."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import html.parser
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_sample
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+from logscan import mailer
+from logscan.mailer import MailError, Server
+from logscan.render import RenderError, RenderOptions, render
+from logscan.report import Report
+
+TO = ("postmaster@example.com",)
+
+
+def mail_of(report: Report, **options: Any) -> EmailMessage:
+    options = {"mail_to": TO, "mail_from": "logscan@mx1.example.com", **options}
+    data = render(report, "email", **options)
+    assert isinstance(data, bytes)
+    found = email.message_from_bytes(data, policy=email.policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+def body(mail: EmailMessage, kind: str) -> str:
+    part = mail.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+KEYS = [
+    "Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "Precedence", "List-Id", "X-Logscan-Verdict",
+    "MIME-Version", "Content-Type",
+]  # fmt: skip
+
+
+# -- what it says ----------------------------------------------------------------------------------------------------
+
+
+def test_the_subject_says_it_all() -> None:
+    new = frozenset({report_sample.TRAINING.id})
+    assert mail_of(report_sample.sample(), new=new)["Subject"] == (
+        "[logscan] mx1: 4 problems, 2 warnings (1 new), 8 clear, 3 blind — 23 Nov"
+    )
+    assert mail_of(report_sample.healthy())["Subject"] == "[logscan] mx1: nothing found, 13 clear, 3 blind — 23 Nov"
+    assert mail_of(report_sample.empty(9))["Subject"] == "[logscan] unknown host: no line was recognised — 23 Nov"
+
+
+def test_the_headers_are_those_of_a_machine_s_mail() -> None:
+    mail = mail_of(report_sample.sample())
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Date"].datetime == report_sample.sample().generated
+    assert mail["List-Id"] == "logscan reports <logscan.mx1.example.com>"
+    assert mail["Message-ID"].startswith("<logscan.")
+    assert mail["Message-ID"].endswith("@mx1.example.com>")
+    assert mail["To"] == "postmaster@example.com"
+    assert mail["Message-ID"] != mail_of(report_sample.healthy())["Message-ID"]
+
+
+def test_the_text_stands_alone() -> None:
+    text = body(mail_of(report_sample.sample()), "plain")
+    for words in (
+        "4 problems, 2 warnings",
+        "stored twice",
+        "+  -o receive_override_options=",
+        "Dear Bob,",
+        "Clear",
+        "Blind",
+    ):
+        assert words in text
+    assert max(len(line) for line in text.splitlines() if not line.lstrip().startswith(("+", "-"))) <= 80
+
+
+class Markup(html.parser.HTMLParser):
+    """Collects what mail programs drop or block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.styles: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attributes)
+        self.styles.append(found.get("style") or "")
+        self.links += [found[name] or "" for name in ("src", "href", "background", "action") if name in found]
+        if tag == "img":
+            self.images.append(found)
+
+
+@pytest.mark.parametrize(
+    "make", [report_sample.sample, report_sample.hostile, report_sample.large], ids=lambda f: f.__name__
+)
+def test_the_html_is_what_mail_programs_keep(make: Any) -> None:
+    mail = mail_of(make())
+    text = body(mail, "html")
+    assert len(text.encode()) < 100_000
+    markup = Markup()
+    markup.feed(text)
+    assert not {"script", "style", "link", "svg", "form", "iframe", "object", "video"} & set(markup.tags)
+    assert not [
+        style for style in markup.styles if any(word in style for word in ("flex", "grid", "url(", "var(", "position"))
+    ]
+    cids = {part["Content-ID"].strip("<>") for part in mail.walk() if part.get_content_type() == "image/png"}
+    assert {link.removeprefix("cid:") for link in markup.links} == cids
+    assert all(image["alt"] and image["width"] for image in markup.images)
+    assert mail.as_bytes().isascii()
+    assert max(map(len, mail.as_bytes().splitlines())) <= 998  # RFC 5322, 2.1.1
+
+
+def test_the_charts_are_pictures_inside_the_mail() -> None:
+    mail = mail_of(report_sample.sample())
+    pictures = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+    assert len(pictures) == 2
+    for part in pictures:
+        assert part.get_content().startswith(b"\x89PNG\r\n\x1a\n")
+        assert part.get_content_disposition() == "inline"
+    kinds = [part.get_content_type() for part in mail.walk()]
+    assert kinds == ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "image/png"]
+
+
+def test_the_full_page_comes_along_on_request() -> None:
+    mail = mail_of(report_sample.sample(), attach_page=True, show_subjects=True)
+    (page,) = mail.iter_attachments()
+    assert page.get_filename() == "logscan-mx1.html"
+    content = page.get_content()
+    assert content.startswith("<!DOCTYPE html>")
+    assert "winter sale" not in content
+    assert "winter sale" not in body(mail, "plain") + body(mail, "html")
+
+
+@pytest.mark.parametrize("text", report_sample.HOSTILE, ids=range(len(report_sample.HOSTILE)))
+def test_no_text_adds_a_header_or_a_recipient(text: str) -> None:
+    mail = mail_of(report_sample.hostile_by(text), mail_from="")
+    assert "Bcc" not in mail
+    assert mailer.recipients(mail) == list(TO)
+    assert mail.keys() == KEYS
+    assert len(mail["Subject"]) < 400
+    assert not mail.defects
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@b\r\nBcc: c@d", "no address", "", "@", "a@b@c", "x\0@example.com", "A <b@example.com", "a b@c", "\udc80@x.org"],
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(RenderError, match="not a mail address"):
+        mail_of(report_sample.sample(), mail_to=(address,))
+
+
+def test_a_name_may_stand_before_an_address() -> None:
+    mail = mail_of(report_sample.sample(), mail_to=("Post Master <postmaster@example.com>", "b@example.org"))
+    assert mailer.recipients(mail) == ["postmaster@example.com", "b@example.org"]
+
+
+# -- on its way ------------------------------------------------------------------------------------------------------
+
+
+class Sink:
+    """Keeps what an SMTP server took; refuses recipients at example.invalid."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+        self.encrypted: list[bool] = []
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if address.endswith(".invalid"):
+            return "550 5.1.1 \x1b[31mno such user"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.taken.append(envelope)
+        self.encrypted.append(session.ssl is not None)
+        return "250 2.0.0 Ok: queued"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    chain, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(chain)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return chain, key
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def running(sink: Sink, **options: Any) -> Iterator[tuple[Sink, int]]:
+    port = free_port()
+    controller = Controller(sink, hostname="127.0.0.1", port=port, **options)
+    controller.start()
+    try:
+        yield sink, port
+    finally:
+        controller.stop()
+
+
+@pytest.fixture
+def plain_server() -> Iterator[tuple[Sink, int]]:
+    yield from running(Sink())
+
+
+@pytest.fixture
+def tls_server(certificate: tuple[Path, Path]) -> Iterator[tuple[Sink, int]]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+
+    def check(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=(data.login, data.password) == (b"robot", b"s3cret"), handled=False)
+
+    yield from running(Sink(), tls_context=context, require_starttls=True, authenticator=check, auth_required=True)
+
+
+def test_a_mail_goes_through_a_real_server_and_comes_back_whole(plain_server: tuple[Sink, int]) -> None:
+    sink, port = plain_server
+    mail = mail_of(report_sample.sample(), mail_to=("a@example.com", "b@example.org"))
+    mailer.send(mail, Server("127.0.0.1", port, "none"))
+    (envelope,) = sink.taken
+    assert envelope.mail_from == "logscan@mx1.example.com"
+    assert envelope.rcpt_tos == ["a@example.com", "b@example.org"]
+    back = email.message_from_bytes(envelope.content, policy=email.policy.default)
+    assert isinstance(back, EmailMessage)
+    assert back["Subject"] == mail["Subject"]
+    assert body(back, "plain") == body(mail, "plain")
+    assert body(back, "html") == body(mail, "html")
+    assert [part.get_payload(decode=True) for part in back.walk()] == [
+        part.get_payload(decode=True) for part in mail.walk()
+    ]
+
+
+def test_a_mail_goes_encrypted_and_authenticated(
+    tls_server: tuple[Sink, int], certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, port = tls_server
+    monkeypatch.setenv("LOGSCAN_SMTP_PASSWORD", "s3cret")
+    mailer.send(mail_of(report_sample.healthy()), Server("localhost", port, user="robot", ca_file=certificate[0]))
+    assert sink.encrypted == [True]
+
+
+def test_the_password_may_be_in_a_file_that_only_its_owner_reads(
+    tls_server: tuple[Sink, int], certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, port = tls_server
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n")
+    secret.chmod(0o600)
+    server = Server("localhost", port, user="robot", password_file=secret, ca_file=certificate[0])
+    mailer.send(mail_of(report_sample.healthy()), server)
+    secret.chmod(0o644)
+    with pytest.raises(MailError, match="chmod 600"):
+        mailer.send(mail_of(report_sample.healthy()), server)
+    with pytest.raises(MailError, match="can't be read: No such file"):
+        mailer.send(mail_of(report_sample.healthy()), replace(server, password_file=tmp_path / "missing"))
+
+
+def test_a_wrong_password_an_untrusted_certificate_and_missing_tls_are_told(
+    tls_server: tuple[Sink, int],
+    plain_server: tuple[Sink, int],
+    certificate: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOGSCAN_SMTP_PASSWORD", "wrong")
+    mail = mail_of(report_sample.healthy())
+    with pytest.raises(MailError, match="refused user and password: 535"):
+        mailer.send(mail, Server("localhost", tls_server[1], user="robot", ca_file=certificate[0]))
+    with pytest.raises(MailError, match=r"certificate of localhost:.* can't be trusted"):
+        mailer.send(mail, Server("localhost", tls_server[1], user="robot"))
+    with pytest.raises(MailError, match="does not offer STARTTLS"):
+        mailer.send(mail, Server("127.0.0.1", plain_server[1]))
+    with pytest.raises(MailError, match="in the clear"):
+        mailer.send(mail, Server("mail.example.com", 25, "none", user="robot"))
+    monkeypatch.delenv("LOGSCAN_SMTP_PASSWORD")
+    with pytest.raises(MailError, match="set LOGSCAN_SMTP_PASSWORD"):
+        mailer.send(mail, Server("localhost", tls_server[1], user="robot"))
+
+
+def test_refused_recipients_are_named(plain_server: tuple[Sink, int]) -> None:
+    sink, port = plain_server
+    with pytest.raises(
+        MailError, match=r"refused every recipient: a@example.invalid: 550 5.1.1 \\x1b\[31mno such user"
+    ):
+        mailer.send(mail_of(report_sample.healthy(), mail_to=("a@example.invalid",)), Server("127.0.0.1", port, "none"))
+    assert sink.taken == []
+    with pytest.raises(MailError, match=r"refused a@example\.invalid"):
+        mailer.send(
+            mail_of(report_sample.healthy(), mail_to=("a@example.invalid", "b@example.com")),
+            Server("127.0.0.1", port, "none"),
+        )
+    assert len(sink.taken) == 1
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    unused_port = free_port()
+    mail = mail_of(report_sample.healthy())
+    with pytest.raises(MailError, match=f"127.0.0.1:{unused_port} can't be reached: Connection refused"):
+        mailer.send(mail, Server("127.0.0.1", unused_port, "none"))
+    with pytest.raises(MailError, match=r"there is no host nowhere\.invalid"):
+        mailer.send(mail, Server("nowhere.invalid"))
+
+
+def test_a_mail_without_recipient_is_not_sent() -> None:
+    with pytest.raises(MailError, match="--mail-to"):
+        mailer.send(mail_of(report_sample.healthy(), mail_to=()), Server("127.0.0.1", 1))
+
+
+def command(folder: Path, program: str) -> str:
+    path = folder / "sendmail"
+    path.write_text(f"#!{sys.executable}\nimport sys, time\n{program}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_sendmail_gets_the_addresses_as_arguments_and_the_mail_with_local_line_ends(tmp_path: Path) -> None:
+    program = command(
+        tmp_path,
+        f"open({str(tmp_path / 'args')!r}, 'w').write('\\n'.join(sys.argv[1:]))\n"
+        f"open({str(tmp_path / 'mail')!r}, 'wb').write(sys.stdin.buffer.read())",
+    )
+    mail = mail_of(report_sample.sample(), mail_to=("a@example.com", "b@example.org"))
+    mailer.send(mail, Server(sendmail=program))
+    arguments = (tmp_path / "args").read_text().split("\n")
+    assert arguments == ["-i", "-f", "logscan@mx1.example.com", "--", "a@example.com", "b@example.org"]
+    data = (tmp_path / "mail").read_bytes()
+    assert b"\r\n" not in data
+    assert email.message_from_bytes(data, policy=email.policy.default)["Subject"] == mail["Subject"]
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("sys.exit('sendmail: fatal: no such relay')", "status 1: sendmail: fatal: no such relay"),
+        ("sys.exit(75)", "status 75"),
+        ("time.sleep(5)", "did not end within 0.5 s"),
+    ],
+)
+def test_a_failing_sendmail_is_told(tmp_path: Path, program: str, said: str) -> None:
+    server = Server(
+        sendmail=command(tmp_path, "sys.stdin.read()\n" + program), timeout=0.5 if "sleep" in program else 20
+    )
+    with pytest.raises(MailError, match=said):
+        mailer.send(mail_of(report_sample.healthy()), server)
+    with pytest.raises(MailError, match="can't be started: No such file"):
+        mailer.send(mail_of(report_sample.healthy()), Server(sendmail=str(tmp_path / "missing")))
+
+
+def test_options_are_those_of_every_renderer() -> None:
+    assert RenderOptions().mail_to == ()
