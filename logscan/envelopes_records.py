@@ -96,7 +96,7 @@ def dspam_user(chunk: bytes, context: dict[str, Any]) -> Rows:
 
 
 def dspam_line(line: bytes) -> tuple[bytes, Moment] | None:
-    """Read one line of DSPAM's LOGFILE, dspam.debug or sql.errors: ``- dspam[PID]: text`` and its local time."""
+    """Read one line of DSPAM's LOGFILE, dspam.debug or sql.errors: ``- dspam.file[PID]: text`` and its local time."""
     found = DSPAM_NOTE.match(line)
     if found is None:
         return None
@@ -104,7 +104,7 @@ def dspam_line(line: bytes) -> tuple[bytes, Moment] | None:
     if clock is None or not 1970 <= year <= 2261:
         return None
     pid = found["pid"] or (found["after"] or b"").rstrip(b": ")
-    tag = b"- dspam[" + pid + b"]: " if pid else b"- dspam: "
+    tag = b"- dspam.file[" + pid + b"]: " if pid else b"- dspam.file: "
     return tag + line[found.end() :], (NO_TIME, clock, year)
 
 

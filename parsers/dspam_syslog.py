@@ -14,7 +14,7 @@ MISSED = LogFormat(
     name="dspam-signature-missed",
     title="a mail is to be trained whose signature the user's dictionary doesn't have",
     reference="DSPAM src/hash_drv.c, _ds_get_signature()",
-    programs=("dspam",),
+    programs=("dspam", "dspam.file"),
     table="trainings",
     constants={"filter": "dspam", "outcome": "missed"},
     line="Unable to open file for reading: "
@@ -39,7 +39,7 @@ UNRESOLVED = LogFormat(
     name="dspam-signature-unresolved",
     title="a mail is to be trained whose signature is not found",
     reference="DSPAM src/dspam.c, process_message()",
-    programs=("dspam",),
+    programs=("dspam", "dspam.file"),
     table="trainings",
     constants={"filter": "dspam", "outcome": "unresolved"},
     line="Signature retrieval for '" + upto(r"' failed\Z")("signature") + "' failed",
@@ -58,7 +58,7 @@ def _error(
         name=f"dspam-{kind.replace(' ', '-')}",
         title=title,
         reference="DSPAM src/language.h and where its texts are used",
-        programs=("dspam",),
+        programs=("dspam", "dspam.file"),
         table="filter_errors",
         constants={"filter": "dspam", "kind": kind},
         line=line,
@@ -307,7 +307,7 @@ def _event(event: str, title: str, words: str, *texts: str) -> LogFormat:
         name=f"dspam-{event}",
         title=title,
         reference="DSPAM src/daemon.c, src/dspam.c",
-        programs=("dspam",),
+        programs=("dspam", "dspam.file"),
         table="service_events",
         constants={"event": event},
         line=rx(words)("text"),
@@ -342,7 +342,7 @@ NOISE = LogFormat(
     name="dspam-noise",
     title="lines of DSPAM that carry nothing for the analysis",
     reference="DSPAM src/daemon.c; src/dspam.c, TrackSources",
-    programs=("dspam",),
+    programs=("dspam", "dspam.file"),
     table=None,
     line=rx(
         "(?:Daemon process exiting|Received signal|Processing threads terminated|(?:virus warning:"
@@ -359,4 +359,15 @@ NOISE = LogFormat(
     ),
 )
 
-FORMAT = (MISSED, UNRESOLVED, *ERRORS, *EVENTS, NOISE)
+FILE = LogFormat(
+    name="dspam-file-other",
+    title="other lines of DSPAM's own file: debug output, protocol lines, failed SQL queries",
+    reference="DSPAM src/error.c, LOGDEBUG; src/mysql_drv.c, sql.errors",
+    programs=("dspam.file",),
+    table=None,
+    line=rx("(?s:.*)"),
+    samples=(Sample("DSPAM Instance Startup"), Sample("SEND: 250 2.6.0 <alice@example.com> Message accepted for delivery")),
+    weight=-10,
+)
+
+FORMAT = (MISSED, UNRESOLVED, *ERRORS, *EVENTS, NOISE, FILE)

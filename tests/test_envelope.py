@@ -96,10 +96,10 @@ CLOCKED = {
     ),
     "dspam.debug": (
         b"126: [11/22/2026 19:13:47] pass-thru: ",
-        b"- dspam[126]: pass-thru: ",
+        b"- dspam.file[126]: pass-thru: ",
         "11-22 19:13:47",
     ),
-    "sql.errors": (b"[11/22/2026 19:13:47] 12: ERROR: x", b"- dspam[12]: ERROR: x", "11-22 19:13:47"),
+    "sql.errors": (b"[11/22/2026 19:13:47] 12: ERROR: x", b"- dspam.file[12]: ERROR: x", "11-22 19:13:47"),
 }
 
 TIMED = {
