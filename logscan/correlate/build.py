@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain, take
 from logscan.correlate.entries import SECOND, Lives, find_lives
-from logscan.correlate.legs import KINDS, KNOWN_BY, Facts, Legs, facts, find_legs, roots
+from logscan.correlate.legs import KINDS, KNOWN_BY, LOOPBACK, Facts, Legs, facts, find_legs, roots
+from logscan.correlate.proxies import forwarded_clients, outer_clients
 from logscan.correlate.verdicts import Judged, judge
 from logscan.schema import COMMON, EVENTS
 
@@ -101,7 +102,8 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints) -> p
     """One row per life of a queue ID."""
     lives = f.lives
     clients, queued = tables["clients"], tables["queued"]
-    client, message = f.client_row, lives.first_row("message_ids")
+    outer = outer_clients(tables, f)
+    client, message = np.where(outer >= 0, outer, f.client_row), lives.first_row("message_ids")
     queue, removal = lives.first_row("queued"), lives.first_row("removals")
     expired = lives.first_row("expirations") >= 0
 
@@ -121,7 +123,7 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints) -> p
             "pid": take(clients.column("pid").combine_chunks(), client).to_pandas().astype("Int64"),
             "client": of(clients, client, "client"),
             "client_address": of(clients, client, "client_address"),
-            "local_client": f.local,
+            "local_client": np.where(outer >= 0, f.local_row[outer], f.local) if len(outer) else f.local,
             "sasl_username": of(clients, client, "sasl_username"),
             "uid": of(clients, client, "uid"),
             "message_id": of(tables["message_ids"], message, "message_id"),
@@ -136,6 +138,7 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints) -> p
             "root": root,
         }
     )
+    _true_clients(frame, tables, client, legs)
     pickup = of(clients, client, "sender")
     frame["sender"] = frame["sender"].where(frame["queued"], pickup)
     frame["parent"] = -1
@@ -144,6 +147,20 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints) -> p
     frame.loc[legs.child, "leg"] = np.asarray(KINDS)[legs.kind]
     frame["leg"] = frame["leg"].astype("category")
     return frame
+
+
+def _true_clients(frame: pd.DataFrame, tables: dict[str, pa.Table], client: Ints, legs: Legs) -> None:
+    """Take the client that XFORWARD tells, for mail without a life before the filter (before-queue filters)."""
+    name, address = forwarded_clients(tables, client)
+    first = np.ones(len(frame), np.bool_)
+    first[legs.child] = False
+    told = pc.is_valid(address).to_numpy(zero_copy_only=False) & first
+    if not told.any():
+        return
+    frame["client"] = frame["client"].where(~told, _text(name))
+    frame["client_address"] = frame["client_address"].where(~told, _text(address))
+    loop = frame["client_address"].str.contains(LOOPBACK, regex=True, na=False)
+    frame["local_client"] = np.where(told, loop, frame["local_client"])
 
 
 def _deliveries(tables: dict[str, pa.Table], f: Facts, hop: Bools, judged: Judged, known: Known) -> pd.DataFrame:

@@ -76,6 +76,8 @@ class Facts:
     client_row: Ints
     opened: Ints
     """Second in which the entry was opened."""
+    local_row: Bools
+    """Per row of clients: a local process, or a client on this host."""
     local: Bools
     """Opened by a local process or a client on this host."""
     address: Ints
@@ -150,7 +152,7 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     transmit = np.where(transmit < 0, delay, transmit)
     forwarded = pc.match_substring_regex(pc.fill_null(reply, ""), "^forwarded as ").to_numpy(zero_copy_only=False)
     return Facts(
-        lives, client_row, opened, local, address, parent_id, child_id, sender,
+        lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
         lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, own_names), np.r_[relay_address_codes, -1][relay_codes],
         deliveries.column("time").to_numpy() // SECOND, transmit, sent, tried, forwarded, reply, addresses, ids,
     )  # fmt: skip
@@ -175,6 +177,7 @@ def _message_ids(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints,
     table = tables["message_ids"]
     row = lives.first_row("message_ids")
     raw = pc.utf8_trim_whitespace(pc.fill_null(plain(table.column("message_id")), ""))
+    raw = pc.replace_substring_regex(raw, r"(?:#01[0-5])+$", "")
     bare = pc.replace_substring_regex(raw, r"^<(.*)>$", r"\1")
     codes, ids = factorise([pa.concat_arrays([bare, pa.array([""])])])
     absent = int(codes[0][-1])
