@@ -86,11 +86,12 @@ def entry_has_hop(scan: Scan) -> npt.NDArray[np.bool_]:
     """Return, per entry, whether a delivery of it was handed to a filter."""
     out = np.zeros(len(scan.entries) + 1, np.bool_)
     deliveries = scan.deliveries
-    out[deliveries["entry"].to_numpy()[_filter_hop(scan)]] = True
+    out[deliveries["entry"].to_numpy()[filter_hops(scan)]] = True
     return out[:-1]
 
 
-def _filter_hop(scan: Scan) -> npt.NDArray[np.bool_]:
+def filter_hops(scan: Scan) -> npt.NDArray[np.bool_]:
+    """Return, per delivery, whether it is a hand-over to a filter, not to another host or life of ours."""
     deliveries = scan.deliveries
     hop: npt.NDArray[np.bool_] = deliveries["hop"].to_numpy()
     legs = scan.legs

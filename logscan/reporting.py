@@ -71,7 +71,11 @@ def rejected(scan: Scan) -> int:
     """Return how many recipients were refused before the queue."""
     rejects = scan.events("rejects")
     refused = rejects["action"].isin(["reject", "milter-reject", "proxy-reject"])
-    return int((refused & ((rejects["stage"] == "RCPT") | rejects["recipient"].notna())).sum())
+    rows = rejects[refused & ((rejects["stage"] == "RCPT") | rejects["recipient"].notna())]
+    # A milter's refusal at the end of a message may be logged twice: of one mail, each recipient counts once.
+    at_end = rows["queue_id"].notna() & (rows["queue_id"] != "NOQUEUE") & (rows["stage"] != "RCPT")
+    once = rows[at_end].drop_duplicates(["host", "queue_id", "recipient"])
+    return len(rows) - int(at_end.sum()) + len(once)
 
 
 def _hosts(scan: Scan) -> list[str]:

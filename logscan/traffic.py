@@ -187,18 +187,16 @@ def flow(scan: Scan, report: Report) -> Flow:
             via.setdefault((source, target), set()).update(mark)
 
     back = (entries["leg"] == "filter").to_numpy()
-    tag = _tags(scan)
-    listener = np.asarray([_listener(scan, t, b) for t, b in zip(tag, back, strict=True)], dtype=object)
-    for key, label, kind, detail in {tuple(item) for item in listener if item is not None}:
-        node(key, label, kind, detail)
-    keys = np.asarray([item[0] if item is not None else "" for item in listener], dtype=object)
-    _sources(scan, keys, back, node, edge, report)
+    keys, places = _listeners(scan, back)
+    for place in places:
+        node(*place)
+    _sources(scan, keys, back, node, edge)
     entry = deliveries["entry"].to_numpy()
     valid = (entry >= 0) & (deliveries["mail"].to_numpy() >= 0)
     counted = pd.DataFrame(
         {
             "from": np.append(keys, "")[entry],
-            "hop": deliveries["hop"].to_numpy(),
+            "hop": ev.filter_hops(scan),
             "final": deliveries["final"].to_numpy(),
             "outside": deliveries["outside"].to_numpy(),
             "relay": deliveries["relay"].astype("str").to_numpy(),
@@ -215,29 +213,46 @@ def flow(scan: Scan, report: Report) -> Flow:
         edge(str(source), target, len(some))
     _returns(scan, keys, edge)
     edge_list = [
-        FlowEdge(a, b, count, "", tuple(sorted(via.get((a, b), set()) | _marks(a, b, nodes, ids))))
+        FlowEdge(a, b, count, "", tuple(sorted(via.get((a, b), set()) | _marks(a, b, ids))))
         for (a, b), count in edges.items()
     ]
     used = {e.source for e in edge_list} | {e.target for e in edge_list}
     return Flow(tuple(n for n in nodes.values() if n.key in used), tuple(sorted(edge_list, key=lambda e: -e.count)))
 
 
-def _tags(scan: Scan) -> list[str]:
+def _listeners(scan: Scan, back: Any) -> tuple[Any, list[tuple[str, str, str, str]]]:
+    """Return each entry's key of the service it came in by (empty for none), and those services as nodes.
+
+    On one port, logins and programs of this host are nodes of their own: their way into the filter may be the wrong one.
+    """
     entries = scan.entries
-    service, program = entries["service"].astype("object"), entries["program"].astype("object")
-    return [f"{s}/{p}" if isinstance(p, str) else "" for s, p in zip(service, program, strict=True)]
+    service = entries["service"].astype("object").fillna("").to_numpy()
+    program = entries["program"].astype("object").fillna("").to_numpy()
+    origin = entries["origin"].astype("object").fillna("").to_numpy()
+    codes, values = pd.MultiIndex.from_arrays([service, program, origin, np.asarray(back, np.bool_)]).factorize()
+    keys, places = [], []
+    for name, daemon, came, again in values:
+        place = _listener(scan, str(name), str(daemon), str(came), bool(again)) if daemon else None
+        keys.append(place[0] if place else "")
+        if place:
+            places.append(place)
+    return np.asarray([*keys, ""], dtype=object)[codes], places
 
 
-def _listener(scan: Scan, tag: str, back: bool) -> tuple[str, str, str, str] | None:
-    if not tag:
-        return None
+def _listener(scan: Scan, service: str, daemon: str, origin: str, back: bool) -> tuple[str, str, str, str]:
+    tag = f"{service}/{daemon}"
     if back:
         return (f"back:{tag}", "re-injection", "reinjection", tag)
-    if tag.endswith("/pickup"):
+    if daemon == "pickup":
         return ("listener:pickup", "sendmail, cron", "listener", tag)
-    port, sure = ev.port_of(scan, scan.settings, tag.rpartition("/")[0])
+    port, sure = ev.port_of(scan, scan.settings, service)
     name = f"port {port}" if port else tag
-    return (f"listener:{tag}", name, "listener", tag + ("" if sure == "high" else ", port inferred"))
+    detail = tag + ("" if sure == "high" else ", port inferred")
+    if origin == "authenticated" and port == 25:
+        return (f"listener:{tag}:login", f"{name}, login", "listener", detail)
+    if origin == "local":
+        return (f"listener:{tag}:local", f"{name}, this host", "listener", detail)
+    return (f"listener:{tag}", name, "listener", detail)
 
 
 def _relay_label(relay: str) -> str:
@@ -248,7 +263,7 @@ def _relay_label(relay: str) -> str:
     return "filter"
 
 
-def _sources(scan: Scan, keys: Any, back: Any, node: Any, edge: Any, report: Report) -> None:
+def _sources(scan: Scan, keys: Any, back: Any, node: Any, edge: Any) -> None:
     words = {
         "outside": ("strangers", "strangers"),
         "authenticated": ("users", "users with a login"),
@@ -259,17 +274,10 @@ def _sources(scan: Scan, keys: Any, back: Any, node: Any, edge: Any, report: Rep
     entries = scan.entries
     mails = entries["mail"].to_numpy() >= 0
     frame = pd.DataFrame({"origin": entries["origin"].astype("str"), "to": keys})[mails & ~back & (keys != "")]
-    ids = _problem_ids(report)
     for (origin, target), some in ev.groups(frame, ["origin", "to"]):
         if origin in words:
             key, label = words[str(origin)]
-            mark = ids["authenticated-port-25"] if origin == "authenticated" and _is_25(scan, str(target)) else ()
-            edge(node(f"source:{key}", label, "source"), str(target), len(some), mark)
-
-
-def _is_25(scan: Scan, key: str) -> bool:
-    tag = key.partition(":")[2]
-    return ev.port_of(scan, scan.settings, tag.rpartition("/")[0])[0] == 25
+            edge(node(f"source:{key}", label, "source"), str(target), len(some))
 
 
 def _returns(scan: Scan, keys: Any, edge: Any) -> None:
@@ -295,12 +303,16 @@ def _problem_ids(report: Report) -> dict[str, tuple[str, ...]]:
     return out
 
 
-def _marks(source: str, target: str, nodes: dict[str, FlowNode], ids: dict[str, tuple[str, ...]]) -> set[str]:
+def _marks(source: str, target: str, ids: dict[str, tuple[str, ...]]) -> set[str]:
     """Return the findings that make a whole edge wrong."""
     marks: set[str] = set()
-    if target.startswith("filter:") and source == "listener:pickup":
-        marks.update(ids["local-mail-filtered"])
-    if target.startswith("filter:") and source.startswith("listener:"):
+    into_filter = target.startswith("filter:") and source.startswith("listener:")
+    for end in (source, target) if into_filter or source.startswith("source:") else ():
+        if end.endswith(":login"):
+            marks.update(ids["authenticated-port-25"])
+        if into_filter and (end.endswith(":local") or end == "listener:pickup"):
+            marks.update(ids["local-mail-filtered"])
+    if into_filter and not source.endswith((":login", ":local")):
         marks.update(ids["alias-owns-hash"])
     if source.startswith("back:") and target == "store":
         marks.update(ids["duplicate-delivery"])

@@ -61,7 +61,9 @@ def run(scan: Scan, settings: Settings) -> Result:
     calls = scan.trainings
     calls = calls[calls["filter"] == "dspam"]
     learned = calls[(calls["outcome"] == "learned") & calls["class"].isin(["spam", "innocent"])]
-    missed = calls[calls["outcome"] == "missed"].drop_duplicates(["time", "user", "signature"])
+    missed = calls[calls["outcome"] == "missed"]
+    # DSPAM may write to syslog and to a file of its own, whose time has whole seconds.
+    missed = missed[~missed.assign(time=missed["time"].dt.floor("s"))[["time", "user", "signature"]].duplicated()]
     astray = _astray(scan, learned)
     misses = pd.concat([missed, astray]) if len(astray) else missed
     result = Result(checked=len(learned) + len(missed), eligible=len(learned) + len(missed))
@@ -202,9 +204,16 @@ def _finding(scan: Scan, settings: Settings, user: str, cause: str, rows: pd.Dat
         last=ev.moment(rows["time"].max()),
         state=state,
         remedy=_remedy(settings, cause, user, owners),
-        evidence=ev.merged(ev.rows_at_frame(scan, rows), _logins(scan, user)),
+        evidence=ev.merged(ev.rows_at_frame(scan, rows.head(4)), _owners(scan, rows), _logins(scan, user)),
         why=WHY[cause],
     )
+
+
+def _owners(scan: Scan, rows: pd.DataFrame) -> list[Any]:
+    """Return the lines under which the filter learned the first of these mails."""
+    verdicts = scan.verdicts
+    mine = verdicts[(verdicts["filter"] == "dspam") & verdicts["signature"].isin(rows["signature"].head(4))]
+    return ev.rows_at_frame(scan, mine)
 
 
 def _logins(scan: Scan, user: str) -> list[Any]:
