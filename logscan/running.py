@@ -19,10 +19,13 @@ Plan = list[tuple[str, str]]
 """(format, path) pairs; ``-`` is stdout."""
 
 
-def wanted(formats: tuple[str, ...], outputs: tuple[str, ...], _terminal: bool) -> Plan:
-    """Pair formats with outputs; raises :class:`click.UsageError` where they don't fit."""
+def wanted(formats: tuple[str, ...], outputs: tuple[str, ...], *, mailed: bool = False) -> Plan:
+    """Pair formats with outputs; raises :class:`click.UsageError` where they don't fit.
+
+    Without either it is the text on stdout; nothing where the report is ``mailed`` (cron would mail stdout again).
+    """
     if not formats and not outputs:
-        return [("text", "-")]
+        return [] if mailed else [("text", "-")]
     if not formats:
         return [(_by_suffix(path), path) for path in outputs]
     if not outputs and len(formats) == 1:
@@ -72,7 +75,10 @@ def finish(scan: Scan, plan: Plan, options: dict[str, Any], reading: dict[str, A
     for name, path in plan:
         write(report, name, path, options, reading["quiet"])
     if options.get("tables"):
-        scan.write_tables(options["tables"])
+        try:
+            scan.write_tables(options["tables"])
+        except OSError as error:
+            raise click.ClickException(f"{options['tables']}: the tables can't be written: {error.strerror}") from None
     if options.get("mail_to"):
         mail(report, options)
     return status or by_format(report, plan) or failing(report, options["fail_on"])
@@ -112,17 +118,33 @@ def write(report: Report, name: str, path: str, options: dict[str, Any], quiet: 
 
 def mail(report: Report, options: dict[str, Any]) -> None:
     """Send the report; raises :class:`click.ClickException`, which says what to do."""
-    from logscan.mailer import MailError, send_report
+    from email import message_from_bytes, policy
+    from email.message import EmailMessage
 
+    from logscan.mailer import MailError, Server, send
+    from logscan.render import RenderError, render
+
+    host, _, port = (options.get("smtp") or "").rpartition(":")
+    if not port.isdigit() or not host:
+        host, port = options.get("smtp") or "", "0"
     try:
-        send_report(
+        content = render(
             report,
-            options["mail_to"],
+            "email",
             mail_from=options.get("mail_from") or "",
-            smtp=options.get("smtp") or "",
+            mail_to=tuple(options["mail_to"]),
             attach_page=options.get("attach_page", False),
         )
-    except MailError as error:
+        mail = message_from_bytes(content if isinstance(content, bytes) else b"", EmailMessage, policy=policy.default)
+        server = Server(
+            host=host.strip("[]"),
+            port=int(port),
+            tls=options.get("smtp_tls") or "starttls",
+            user=options.get("smtp_user") or "",
+            password_file=options.get("smtp_password_file"),
+        )
+        send(mail, server)
+    except (MailError, RenderError) as error:
         raise click.ClickException(str(error)) from None
 
 

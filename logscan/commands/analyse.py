@@ -30,6 +30,9 @@ FORMATS = ("html", "text", "json", "csv", "email", "nagios", "prometheus")
 @click.option("--mail-to", multiple=True, metavar="ADDRESS", help="Mail the report there; repeatable.")
 @click.option("--mail-from", metavar="ADDRESS", help="The mail's sender.")
 @click.option("--smtp", metavar="HOST[:PORT]", help="Send by this server; default: the sendmail program.")
+@click.option("--smtp-tls", type=click.Choice(["none", "starttls", "ssl"]), default="starttls", show_default=True)
+@click.option("--smtp-user", metavar="NAME", help="Login there; the password is LOGSCAN_SMTP_PASSWORD or in a file.")
+@click.option("--smtp-password-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 @click.option("--attach-page", is_flag=True, help="Attach the full HTML page to the mail.")
 @reading_options
 def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -> None:
@@ -40,7 +43,7 @@ def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -
     """
     from logscan.running import finish, wanted
 
-    plan = wanted(options["formats"], options["outputs"], sys.stdout.isatty())
+    plan = wanted(options["formats"], options["outputs"], mailed=bool(options["mail_to"]))
     scan = scan_of(sources, reading)
     status = complain(scan, reading["quiet"])
     sys.exit(finish(scan, plan, options, reading, status))

@@ -15,7 +15,45 @@ import click
 if TYPE_CHECKING:
     from logscan.scan import Scan
 
+SETTINGS = ("logscan.toml", "~/.config/logscan/logscan.toml", "/etc/logscan/logscan.toml")
+"""Where settings are looked for, the first one counts."""
+
+
+def load_settings(ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+    """Make a settings file the options' defaults: the same names, ``local-domain = ["example.com"]``.
+
+    Names may stand at the top or in a table of the command's name. Raises :class:`click.UsageError` with the file's name
+    for what can't be read and for names that are no options.
+    """
+    import tomllib
+
+    places = [value] if value else [Path(place).expanduser() for place in SETTINGS]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        if value:
+            raise click.UsageError(f"{value}: there is no such settings file")
+        return None
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.UsageError(f"{path}: {error}") from None
+    names = {option.lstrip("-"): param.name for param in ctx.command.params for option in param.opts}
+    own = content.get(ctx.info_name or "", {})
+    flat = {key: item for key, item in content.items() if not isinstance(item, dict)} | (own if isinstance(own, dict) else {})
+    defaults = {}
+    for key, item in flat.items():
+        if key not in names:
+            if key in own:
+                raise click.UsageError(f"{path}: {key!r} is no option of {ctx.info_name}; see logscan {ctx.info_name} --help")
+            continue
+        defaults[str(names[key])] = item
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+    return path
+
+
 READING = (
+    click.option("--settings", type=click.Path(path_type=Path), metavar="FILE", is_eager=True, expose_value=False,
+                 callback=load_settings, help="Settings file; default: logscan.toml here, in ~/.config/logscan or /etc/logscan."),
     click.option("--since", metavar="TIME", help="From this time on: 2026-11-22, '2026-11-22 07:00', yesterday, -2h."),
     click.option("--until", metavar="TIME", help="Up to, but without, this time."),
     click.option("--timezone", metavar="ZONE", help="Zone of stamps without one: Europe/Berlin, +02:00."),
