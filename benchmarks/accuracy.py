@@ -93,7 +93,7 @@ def spam(headers: dict[str, Any]) -> bool:
     if result:
         return result[-1] == "Spam"
     text = json.dumps(headers.get("spam_headers") or "")
-    return "YES" in text.upper().replace("X-SPAM-STATUS\": \"NO", "") and '"YES' in text.upper()
+    return "YES" in text.upper().replace('X-SPAM-STATUS": "NO', "") and '"YES' in text.upper()
 
 
 def first_hop(delivery: dict[str, Any], sends: dict[str, Any]) -> dict[str, Any] | None:
@@ -239,8 +239,7 @@ def main(folders: list[str]) -> int:
         known = sum(s.understood + s.noise for s in logs) / max(1, sum(s.lines for s in logs))
         print(
             f"{folder.name:38} legs {found} of {expected}, {wrong} contradicted; copies wrong {len(off)} of {total}; "
-            f"lines understood {known:.4%}; verdicts "
-            + " ".join(f"{r.name}={r.verdict}" for r in report.checks)
+            f"lines understood {known:.4%}; verdicts " + " ".join(f"{r.name}={r.verdict}" for r in report.checks)
         )
         for line in off[:5]:
             print("    ", line)

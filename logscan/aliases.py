@@ -112,7 +112,7 @@ def owning(scan: Scan) -> dict[str, tuple[str, pd.Timestamp | None, frozenset[st
     frame = owned_aliases(scan)
     kept = set(frame.loc[frame["kept"], "user"].str.lower())
     out: dict[str, tuple[str, pd.Timestamp | None, frozenset[str]]] = {}
-    for alias, rows in ev.groups(frame[frame["expanded"]], frame.loc[frame["expanded"], "user"].str.lower()):  # type: ignore[arg-type]
+    for alias, rows in ev.groups(frame[frame["expanded"]], frame.loc[frame["expanded"], "user"].str.lower()):
         if alias in kept:
             continue
         state, since = alias_state(scan, frame, str(alias))

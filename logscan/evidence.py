@@ -26,7 +26,7 @@ DSPAM_REPLY = "> Message accepted for delivery"
 def rows_at(scan: Scan, table: str, index: Iterable[int]) -> list[Evidence]:
     """Return evidence for rows of an event table or of ``deliveries``."""
     frame = scan.deliveries if table == "deliveries" else scan.events(table)
-    chosen = [int(i) for i in index if i is not None and int(i) >= 0][:MOST_EVIDENCE]
+    chosen = [int(i) for i in index if int(i) >= 0][:MOST_EVIDENCE]
     sources, lines = frame["source"].to_numpy(), frame["line"].to_numpy()
     return [Evidence(scan.label(int(sources[i])), int(lines[i]), "") for i in chosen]
 
@@ -64,7 +64,7 @@ def iso(value: Any) -> str | None:
 
 def text(value: Any) -> str | None:
     """Return a str, None for a missing value."""
-    return None if value is None or value is pd.NA or (isinstance(value, float) and value != value) else str(value)
+    return None if value is None or pd.isna(value) else str(value)
 
 
 def dspam_hops(scan: Scan) -> npt.NDArray[np.bool_]:
@@ -79,7 +79,8 @@ def dspam_hops(scan: Scan) -> npt.NDArray[np.bool_]:
     # A relay that gave one such answer is DSPAM for all of its hand-overs.
     relays = deliveries["relay"].cat.codes.to_numpy()
     known = np.unique(relays[named])
-    return hop & np.isin(relays, known[known >= 0])
+    found: npt.NDArray[np.bool_] = hop & np.isin(relays, known[known >= 0])
+    return found
 
 
 def entry_has_hop(scan: Scan) -> npt.NDArray[np.bool_]:
@@ -135,7 +136,8 @@ def port_of(scan: Scan, settings: Settings, tag: str) -> tuple[int | None, Confi
 
 def groups(frame: pd.DataFrame, by: str | list[str]) -> Iterable[tuple[Any, pd.DataFrame]]:
     """Return groups in the order of their first row."""
-    return frame.groupby(by, sort=False, dropna=False, observed=True)
+    found: Iterable[tuple[Any, pd.DataFrame]] = frame.groupby(by, sort=False, dropna=False, observed=True)
+    return found
 
 
 def rows_at_frame(scan: Scan, frame: pd.DataFrame) -> list[Evidence]:

@@ -60,7 +60,9 @@ def own(scan: Scan, settings: Settings) -> Own:
     frame["judgeable"] = frame["filtered"] | _unseen_milter(scan, settings, frame["time"])
     # Two replies with one session are one copy; a mail's recipients may be told twice after two expansions.
     copy = frame["session"].astype("object").where(frame["session"].notna(), frame.index.to_series())
-    again = pd.DataFrame({"m": frame["mail"], "r": frame["recipient"].str.lower(), "c": copy.astype("str")}).duplicated()
+    again = pd.DataFrame(
+        {"m": frame["mail"], "r": frame["recipient"].str.lower(), "c": copy.astype("str")}
+    ).duplicated()
     return Own(frame[~again.to_numpy()])
 
 
@@ -78,7 +80,7 @@ def _unseen_milter(scan: Scan, settings: Settings, time: pd.Series) -> pd.Series
     return (time < rows["time"].min() - slack) | (time > rows["time"].max() + slack)
 
 
-def _filtered(scan: Scan, entry: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _filtered(scan: Scan, entry: np.ndarray) -> np.ndarray:
     """Return whether the entry, or one before it, was handed to a filter."""
     came_back = np.r_[(scan.entries["leg"] == "filter").to_numpy(), False]
     parent = np.r_[scan.entries["parent"].to_numpy(), -1]
@@ -179,7 +181,4 @@ def _some(names: list[str]) -> str:
 def _verdict_lines(scan: Scan, rows: pd.DataFrame) -> list[Evidence]:
     chosen = [int(i) for i in rows["verdict_row"] if int(i) >= 0][:4]
     table = scan.verdicts
-    return [
-        Evidence(scan.label(int(table["source"].iloc[i])), int(table["line"].iloc[i]), "")
-        for i in chosen
-    ]
+    return [Evidence(scan.label(int(table["source"].iloc[i])), int(table["line"].iloc[i]), "") for i in chosen]

@@ -65,7 +65,9 @@ def read(
     scan.notes += [*found.passed_over, *got.solution.notes]
     for one in got.sources:
         if one.copies:
-            scan.notes.append(f"{one.label}: {one.copies} of {one.lines} lines stand in another file too and are read once")
+            scan.notes.append(
+                f"{one.label}: {one.copies} of {one.lines} lines stand in another file too and are read once"
+            )
     return scan
 
 

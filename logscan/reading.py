@@ -245,8 +245,8 @@ def _finish(merger: _Merger, *, year: int | None, timezone: str | None) -> Read:
     for name, table in tables.items():
         columns: dict[str, Any] = {"time": pa.array(times[name])}
         head = table.column("head").to_numpy()
-        for key, (codes, values) in heads.items():
-            columns[key] = pa.DictionaryArray.from_arrays(pa.array(codes[head]), pa.array(values, pa.string()))
+        for key, (codes, names) in heads.items():
+            columns[key] = pa.DictionaryArray.from_arrays(pa.array(codes[head]), pa.array(names, pa.string()))
         columns["pid"] = table.column("pid")
         columns["source"] = table.column("source")
         columns["line"] = table.column("line")

@@ -100,9 +100,7 @@ def _period(scan: Scan) -> Period:
     def at(ns: int | None) -> datetime | None:
         return None if ns is None else datetime.fromtimestamp(ns // 10**9, UTC).astimezone(zone)
 
-    return Period(
-        at(low), at(high), solution.inferred_year, str(zone), solution.inferred_zone, tuple(solution.notes)
-    )
+    return Period(at(low), at(high), solution.inferred_year, str(zone), solution.inferred_zone, tuple(solution.notes))
 
 
 def _unknown(scan: Scan) -> list[Unknown]:

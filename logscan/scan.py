@@ -112,7 +112,9 @@ class Scan:
         folder.mkdir(parents=True, exist_ok=True)
         written = []
         frames = {name: self.events(name) for name in EVENTS if name not in ("deliveries", "verdicts", "trainings")}
-        frames |= {name: getattr(self, name) for name in ("entries", "legs", "mails", "deliveries", "verdicts", "trainings")}
+        frames |= {
+            name: getattr(self, name) for name in ("entries", "legs", "mails", "deliveries", "verdicts", "trainings")
+        }
         for name, frame in frames.items():
             path = folder / f"{name}.parquet"
             internal = [c for c in ("client_row", "store_row", "verdict_row", "session_row") if c in frame.columns]

@@ -318,7 +318,9 @@ def _clock(text: str | None) -> str:
 def _attempt_text(each: Attempt) -> str:
     to = f"to <{each.recipient}>" + (f" (for <{each.original_recipient}>)" if each.original_recipient else "")
     spam = "" if each.spam is None else "tagged as spam" if each.spam else "not tagged"
-    reply = f"({each.reply})" if each.reply and each.outcome not in ("handed to the filter",) and not each.folder else ""
+    reply = (
+        f"({each.reply})" if each.reply and each.outcome not in ("handed to the filter",) and not each.folder else ""
+    )
     return ", ".join(p for p in (f"{_clock(each.time)} {to}", f"{each.outcome} by {each.relay}", spam, reply) if p)
 
 

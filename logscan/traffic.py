@@ -46,9 +46,7 @@ def traffic(scan: Scan, report: Report) -> Traffic:
     mails, deliveries = scan.mails, scan.deliveries
     final = deliveries[deliveries["final"]]
     spam = final["spam"]
-    by_direction = tuple(
-        Series(name, counted(mails.loc[mails["direction"] == name, "first"])) for name in DIRECTIONS
-    )
+    by_direction = tuple(Series(name, counted(mails.loc[mails["direction"] == name, "first"])) for name in DIRECTIONS)
     tagged = (
         Series("tagged", counted(final.loc[spam.fillna(False).astype(bool), "time"])),
         Series("untagged", counted(final.loc[(~spam.fillna(True)).astype(bool), "time"])),
@@ -117,15 +115,31 @@ def _listings(scan: Scan, zone: tzinfo) -> Iterable[Listing]:
     rows, total = _top(mails["sender"].where(mails["sender"] != "", "<>"))
     yield Listing("senders", "Senders", "Envelope senders by mails.", ("sender", "mails"), rows, total)
     rows, total = _top(final["mailbox"].where(~final["outside"], final["recipient"]))
-    yield Listing("recipients", "Recipients", "Mailboxes and outside addresses by deliveries.", ("recipient", "deliveries"), rows, total)  # fmt: skip
+    yield Listing(
+        "recipients",
+        "Recipients",
+        "Mailboxes and outside addresses by deliveries.",
+        ("recipient", "deliveries"),
+        rows,
+        total,
+    )
     rows, total = _top(final["relay"])
-    yield Listing("relays", "Next hops", "Where mail was delivered to, filters left out.", ("relay", "deliveries"), rows, total)  # fmt: skip
+    yield Listing(
+        "relays", "Next hops", "Where mail was delivered to, filters left out.", ("relay", "deliveries"), rows, total
+    )
     yield from _delays(final)
     ends = deliveries[deliveries["last"] & ~deliveries["hop"]]
     for status, title in (("deferred", "Deferred"), ("bounced", "Bounced")):
         some = ends[ends["status"].astype("str") == status]
         rows, total = _top(_reason(some["reply"]))
-        yield Listing(status, title, f"Recipients {status} at last, by reason; numbers and addresses folded.", ("reason", "recipients"), rows, total)  # fmt: skip
+        yield Listing(
+            status,
+            title,
+            f"Recipients {status} at last, by reason; numbers and addresses folded.",
+            ("reason", "recipients"),
+            rows,
+            total,
+        )
     rejects = scan.events("rejects")
     refused = rejects[rejects["action"].isin(["reject", "milter-reject", "proxy-reject"])]
     rows, total = _top(_reason(refused["text"]))
@@ -133,7 +147,9 @@ def _listings(scan: Scan, zone: tzinfo) -> Iterable[Listing]:
     yield _logins(scan)
     stores = scan.events("stores")
     rows, total = _top(stores["action"].astype("str"))
-    yield Listing("stores", "Mailbox outcomes", "What Dovecot and Sieve did with mail.", ("outcome", "mails"), rows, total)  # fmt: skip
+    yield Listing(
+        "stores", "Mailbox outcomes", "What Dovecot and Sieve did with mail.", ("outcome", "mails"), rows, total
+    )
     folders = stores.loc[stores["action"] == "stored", "mailbox"]
     rows, total = _top(folders)
     yield Listing("folders", "Folders", "Folders that mail was stored in.", ("folder", "mails"), rows, total)
@@ -152,17 +168,37 @@ def _delays(final: pd.DataFrame) -> Iterable[Listing]:
         if len(known):
             p50, p90, p99 = (round(float(v), 2) for v in np.percentile(known.to_numpy(dtype=float), (50, 90, 99)))
             rows.append((name, p50, p90, p99, round(float(known.max()), 2)))
-    yield Listing("delays", "Delays", "Seconds from arrival to delivery, and where they were spent (Postfix' delays=a/b/c/d).", ("part", "median", "90 %", "99 %", "longest"), tuple(rows), len(rows))  # fmt: skip
+    yield Listing(
+        "delays",
+        "Delays",
+        "Seconds from arrival to delivery, and where they were spent (Postfix' delays=a/b/c/d).",
+        ("part", "median", "90 %", "99 %", "longest"),
+        tuple(rows),
+        len(rows),
+    )
 
 
 def _logins(scan: Scan) -> Listing:
     logins = scan.events("logins")
     good = logins[logins["event"] == "login"].groupby("user", observed=True).size()
-    bad = logins[logins["event"].isin(["failed", "aborted"]) & logins["user"].notna()].groupby("user", observed=True).size()
+    bad = (
+        logins[logins["event"].isin(["failed", "aborted"]) & logins["user"].notna()]
+        .groupby("user", observed=True)
+        .size()
+    )
     both = pd.DataFrame({"good": good, "bad": bad}).fillna(0).astype(int)
     both = both[both.index != ""].sort_values(["bad", "good"], ascending=False)
-    rows = tuple((str(user), int(row.good), int(row.bad)) for user, row in zip(both.index, both.itertuples(), strict=True))
-    return Listing("logins", "Logins", "IMAP, POP3 and ManageSieve logins per user.", ("user", "logins", "failed"), rows[:MOST_ROWS], len(rows))  # fmt: skip
+    rows = tuple(
+        (str(user), int(row.good), int(row.bad)) for user, row in zip(both.index, both.itertuples(), strict=True)
+    )
+    return Listing(
+        "logins",
+        "Logins",
+        "IMAP, POP3 and ManageSieve logins per user.",
+        ("user", "logins", "failed"),
+        rows[:MOST_ROWS],
+        len(rows),
+    )
 
 
 # --- the way of the mail -------------------------------------------------------------------------------------------
@@ -287,7 +323,8 @@ def _returns(scan: Scan, keys: Any, edge: Any) -> None:
     hops = scan.deliveries[scan.deliveries["hop"]]
     usual = hops["relay"].astype("str").mode()
     for (name, target), some in ev.groups(
-        pd.DataFrame({"relay": relay[legs["delivery"].to_numpy()], "to": keys[legs["child"].to_numpy()]}), ["relay", "to"]
+        pd.DataFrame({"relay": relay[legs["delivery"].to_numpy()], "to": keys[legs["child"].to_numpy()]}),
+        ["relay", "to"],
     ):
         source = str(name) or (str(usual.iloc[0]) if len(usual) else "")
         if target and source:
@@ -295,9 +332,9 @@ def _returns(scan: Scan, keys: Any, edge: Any) -> None:
 
 
 def _problem_ids(report: Report) -> dict[str, tuple[str, ...]]:
-    out: dict[str, tuple[str, ...]] = {
-        name: () for name in ("authenticated-port-25", "local-mail-filtered", "duplicate-delivery", "alias-owns-hash")
-    }
+    out: dict[str, tuple[str, ...]] = dict.fromkeys(
+        ("authenticated-port-25", "local-mail-filtered", "duplicate-delivery", "alias-owns-hash"), ()
+    )
     for check in report.checks:
         out[check.name] = tuple(f.id for f in check.findings if f.counts)
     return out

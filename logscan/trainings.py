@@ -25,7 +25,9 @@ def signature_time(signatures: pd.Series) -> pd.Series:
     """Return when DSPAM made each signature: its first eight hex digits behind an optional ``uid,`` (dspam.md §4)."""
     digits = signatures.astype("str").str.extract(r"^(?:\d+,)?([0-9a-f]{8})\d", expand=False)
     seconds = [int(value, 16) if isinstance(value, str) else None for value in digits]
-    return pd.to_datetime(pd.Series(seconds, index=signatures.index, dtype="Int64"), unit="s", utc=True).dt.as_unit("ns")
+    return pd.to_datetime(pd.Series(seconds, index=signatures.index, dtype="Int64"), unit="s", utc=True).dt.as_unit(
+        "ns"
+    )
 
 
 def owners(scan: Scan) -> dict[str, str]:
@@ -117,7 +119,7 @@ def _without_echoes(frame: pd.DataFrame) -> pd.DataFrame:
     if not echo.any():
         return frame
     missed = frame[frame["outcome"] == "missed"]
-    times: dict[str, np.ndarray] = {  # type: ignore[type-arg]
+    times: dict[str, np.ndarray] = {
         str(signature): group.to_numpy() for signature, group in missed.groupby("signature")["time"]
     }
     drop = np.zeros(len(frame), np.bool_)

@@ -12,8 +12,10 @@ _NAMES = (
 )
 _SCALAR = re.compile(rf"\$({_NAMES})\s*=\s*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([^;\n]*?))\s*;")
 _PROOF = re.compile(
-    r"(?:^|;)[ \t]*[$@](forward_method|notify_method|inet_socket_port|local_domains_maps|sa_(tag2?|kill)_level_deflt|max_servers|"
-    r"daemon_user|MYHOME|TEMPBASE|final_\w+_destiny|bypass_(virus|spam)_checks_maps|mynetworks|policy_bank)\b[^=\n]{0,80}=",
+    r"(?:^|;)[ \t]*[$@](forward_method|notify_method|"
+    r"inet_socket_port|local_domains_maps|sa_(tag2?|kill)_level_deflt|max_servers|"
+    r"daemon_user|MYHOME|TEMPBASE|final_\w+_destiny|bypass_(virus|spam)_checks_maps|mynetworks|"
+    r"policy_bank)\b[^=\n]{0,80}=",
     re.MULTILINE,
 )
 

@@ -70,7 +70,7 @@ def run(scan: Scan, settings: Settings) -> Result:
     return result
 
 
-def _tagged(scan: Scan) -> np.ndarray:  # type: ignore[type-arg]
+def _tagged(scan: Scan) -> np.ndarray:
     """Return, per mail, whether any recipient's copy was tagged."""
     deliveries = scan.deliveries
     out = np.zeros(len(scan.mails) + 1, np.bool_)
@@ -85,8 +85,8 @@ def _finding(
     settings: Settings,
     user: str,
     rows: pd.DataFrame,
-    filtered: np.ndarray,  # type: ignore[type-arg]
-    tagged: np.ndarray,  # type: ignore[type-arg]
+    filtered: np.ndarray,
+    tagged: np.ndarray,
     confidence: Confidence,
     mine: pd.DataFrame,
 ) -> Finding:
@@ -135,7 +135,7 @@ def _finding(
     )
 
 
-def _recipients(scan: Scan, mails: np.ndarray) -> dict[int, list[str]]:  # type: ignore[type-arg]
+def _recipients(scan: Scan, mails: np.ndarray) -> dict[int, list[str]]:
     """Return each mail's recipients as its sender gave them."""
     entries = scan.entries
     deliveries = scan.deliveries

@@ -118,35 +118,43 @@ def _same_mail(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _causes(scan: Scan, copies: pd.DataFrame) -> tuple[list[str], str]:
-    """Return the causes, gravest first, and the address that doubles (or nothing)."""
+    """Return the causes, gravest first, and what to act on: the address that doubles, the filter (or nothing)."""
     causes: dict[str, str] = {}
-    if (copies["store_kind"] == "unanswered").any() if "store_kind" in copies else False:
-        causes["retry-after-lost-reply"] = ""
+    if "unanswered" in copies and copies["unanswered"].fillna(False).any():
+        causes["retry-after-lost-reply"] = str(copies["relay"].iloc[0])
     for _, rows in ev.groups(copies, "root"):
         if len(rows) < 2:
             continue
-        twice = _handed_twice(scan, rows)
-        for address, some in ev.groups(rows, "asked_first"):
-            if len(some) < 2:
-                continue
-            behind = (some["asked"] != some["recipient"].str.lower()) | (some["asked"] != some["handed"])
-            before = some["handed"] != some["asked_first"]
-            if behind.any() and some["handed"].nunique() > 1 and (before.any() or (some["asked"] != some["handed"]).any()):
-                causes["double-alias-expansion"] = str(address)
-            elif behind.any() and some["entry"].nunique() > 1 and some["handed"].nunique() > 1:
-                causes["double-alias-expansion"] = str(address)
-        if twice:
-            causes["filter-reinjected-twice"] = ""
-        if rows["asked_first"].nunique() > 1 and not twice:
-            causes.setdefault("overlapping-aliases", "")
-        elif "double-alias-expansion" not in causes and rows["asked_first"].nunique() > 1:
-            causes.setdefault("overlapping-aliases", "")
+        explained = 1
+        doubled = _doubled(rows)
+        if doubled:
+            causes["double-alias-expansion"], several = doubled
+            explained = max(explained, several)
+        if _handed_twice(scan, rows):
+            causes["filter-reinjected-twice"] = str(scan.deliveries["relay"].iat[int(rows["top"].iloc[0])])
+            explained = len(rows)
+        if rows["asked_first"].nunique() > 1 and explained < len(rows):
+            causes["overlapping-aliases"] = ""
     if copies["root"].nunique() > 1:
         causes["sender-resent"] = ""
-    if not causes:
-        causes["unknown"] = ""
-    ordered = [cause for cause in SEVERITY if cause in causes]
-    return ordered, causes[ordered[0]]
+    ordered = [cause for cause in SEVERITY if cause in causes] or ["unknown"]
+    return ordered, causes.get(ordered[0], "")
+
+
+def _doubled(rows: pd.DataFrame) -> tuple[str, int] | None:
+    """Return the address whose second expansion, behind the filter, doubled copies of one mail, and how many they are.
+
+    An alias: copies of one address of the envelope came by several hand-overs, and one was expanded behind the filter.
+    A BCC: behind the filter a recipient was added that the hand-over didn't name, and that had one of its own.
+    """
+    added = rows["asked"] != rows["handed"]
+    if added.any() and (~added).any():
+        return str(rows["mailbox"].iloc[0]), len(rows)
+    for address, some in ev.groups(rows, "asked_first"):
+        behind = some["asked"] != some["recipient"].str.lower()
+        if len(some) > 1 and some["handed"].nunique() > 1 and behind.any():
+            return str(address), len(some)
+    return None
 
 
 def _handed_twice(scan: Scan, rows: pd.DataFrame) -> bool:
@@ -169,7 +177,7 @@ def _handed_twice(scan: Scan, rows: pd.DataFrame) -> bool:
     return bool((key.groupby(["parent", "to", "asked"])["row"].nunique() > 1).any())
 
 
-def _ancestors(scan: Scan, entries: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _ancestors(scan: Scan, entries: np.ndarray) -> np.ndarray:
     parent = np.r_[scan.entries["parent"].to_numpy(), -1]
     out, at = [entries], entries
     for _ in range(8):
@@ -211,7 +219,7 @@ def _unanswered(scan: Scan, frame: pd.DataFrame) -> pd.DataFrame:
         near = near[near["user"].fillna("").str.lower().isin({row.mailbox, str(row.mailbox).partition("@")[0]})]
         for store in near.drop_duplicates("session").itertuples():
             copy = later.iloc[0].copy()
-            copy["store"], copy["time"], copy["store_kind"] = store.session, store.time, "unanswered"
+            copy["store"], copy["time"], copy["unanswered"] = store.session, store.time, True
             copy["store_row"] = store.Index
             rows.append(copy)
     return pd.DataFrame(rows).drop_duplicates(["store"]) if rows else frame.iloc[:0]
@@ -241,9 +249,12 @@ def _finding(
     copies = pd.concat([rows for _, rows in items])
     mails = len({case["message_id"] for case in cases})
     boxes = len({case["mailbox"] for case in cases})
-    words = f"{mails} mail{'s' * (mails != 1)} to {subject}" if cause == "double-alias-expansion" else (
-        f"{mails} mail{'s' * (mails != 1)} for {subject}"
-    )
+    mailed = f"{mails} mail{'s' * (mails != 1)}"
+    words = {
+        "double-alias-expansion": f"{mailed} to {subject}",
+        "filter-reinjected-twice": f"{mailed} that came back from the filter ({subject}) twice",
+        "retry-after-lost-reply": f"{mailed} offered again after {subject} had taken them",
+    }.get(cause, f"{mailed} for {subject}")
     times = "twice" if all(case["copies"] == 2 for case in cases) else f"up to {max(c['copies'] for c in cases)} times"
     summary = f"{words} stored {times} in {boxes} mailbox{'es' * (boxes != 1)}"
     state: Literal["active", "mended"] = "active"

@@ -197,7 +197,11 @@ def _finding(scan: Scan, settings: Settings, user: str, cause: str, rows: pd.Dat
         subject=user,
         summary=summary,
         severity="problem",
-        confidence="high" if owners and not rows["inferred"].any() else "medium" if owners or cause == CAUSES[0] else "low",
+        confidence="high"
+        if owners and not rows["inferred"].any()
+        else "medium"
+        if owners or cause == CAUSES[0]
+        else "low",
         count=len(cases),
         cases=cases,
         first=ev.moment(rows["time"].min()),

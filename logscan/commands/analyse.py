@@ -17,16 +17,36 @@ FORMATS = ("html", "text", "json", "csv", "email", "nagios", "prometheus")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check; repeatable.")
 @click.option("--skip", multiple=True, metavar="NAME", help="Not this check; repeatable.")
-@click.option("--format", "-f", "formats", multiple=True, type=click.Choice(FORMATS),
-              help="What to write; repeatable, in pairs with -o. Default: text.")
+@click.option(
+    "--format",
+    "-f",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    help="What to write; repeatable, in pairs with -o. Default: text.",
+)
 @click.option("--output", "-o", "outputs", multiple=True, metavar="PATH", help="Where to: a file, '-' for stdout.")
-@click.option("--fail-on", type=click.Choice(["problem", "warning", "never"]), default="never", show_default=True,
-              help="Exit with status 1 when there are findings at or above this.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True,
-              help="Colours in the text (NO_COLOR is honoured).")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["problem", "warning", "never"]),
+    default="never",
+    show_default=True,
+    help="Exit with status 1 when there are findings at or above this.",
+)
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colours in the text (NO_COLOR is honoured).",
+)
 @click.option("--show-subjects", is_flag=True, help="Show mails' subjects where a log has them.")
-@click.option("--tables", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Write the correlated tables there as Parquet files.")
+@click.option(
+    "--tables",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the correlated tables there as Parquet files.",
+)
 @click.option("--mail-to", multiple=True, metavar="ADDRESS", help="Mail the report there; repeatable.")
 @click.option("--mail-from", metavar="ADDRESS", help="The mail's sender.")
 @click.option("--smtp", metavar="HOST[:PORT]", help="Send by this server; default: the sendmail program.")

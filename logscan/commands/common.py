@@ -39,12 +39,16 @@ def load_settings(ctx: click.Context, _param: click.Parameter, value: Path | Non
         raise click.UsageError(f"{path}: {error}") from None
     names = {option.lstrip("-"): param.name for param in ctx.command.params for option in param.opts}
     own = content.get(ctx.info_name or "", {})
-    flat = {key: item for key, item in content.items() if not isinstance(item, dict)} | (own if isinstance(own, dict) else {})
+    flat = {key: item for key, item in content.items() if not isinstance(item, dict)} | (
+        own if isinstance(own, dict) else {}
+    )
     defaults = {}
     for key, item in flat.items():
         if key not in names:
             if key in own:
-                raise click.UsageError(f"{path}: {key!r} is no option of {ctx.info_name}; see logscan {ctx.info_name} --help")
+                raise click.UsageError(
+                    f"{path}: {key!r} is no option of {ctx.info_name}; see logscan {ctx.info_name} --help"
+                )
             continue
         defaults[str(names[key])] = item
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
@@ -92,7 +96,12 @@ def moment(text: str, zone: Any, now: datetime | None = None) -> datetime:
     """Read a time as people write it, in ``zone``; raises :class:`click.BadParameter`, which lists the forms."""
     now = now or datetime.now(zone)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    words = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1), "tomorrow": midnight + timedelta(days=1)}
+    words = {
+        "now": now,
+        "today": midnight,
+        "yesterday": midnight - timedelta(days=1),
+        "tomorrow": midnight + timedelta(days=1),
+    }
     low = text.strip().lower()
     if low in words:
         return words[low]
@@ -173,6 +182,7 @@ class Progress:
         self.shown = 0.0
 
     def __call__(self, done: int, lines: int) -> None:
+        """Show how far it is, at most five times a second."""
         now = time.monotonic()
         if now - self.start > 1 and now - self.shown > 0.2:
             self.shown = now

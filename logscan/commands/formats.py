@@ -8,7 +8,9 @@ import click
 
 
 @click.command("formats")
-@click.option("--check", "file", type=click.Path(path_type=Path), metavar="FILE", help="Show how each line of FILE is read.")
+@click.option(
+    "--check", "file", type=click.Path(path_type=Path), metavar="FILE", help="Show how each line of FILE is read."
+)
 def command(file: Path | None) -> None:
     """List the line formats with their references; or show how each line of a file was read."""
     from logscan.formatting import explain_file, overview

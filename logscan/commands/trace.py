@@ -30,7 +30,9 @@ def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: 
     mails = find(scan, what)
     if not mails and find_finding(what):
         report = analyse(scan)
-        ids = [case_id for f in report.found if f.id == what.lower() for case in f.cases for case_id in _queue_ids(case)]
+        ids = [
+            case_id for f in report.found if f.id == what.lower() for case in f.cases for case_id in _queue_ids(case)
+        ]
         mails = [mail for each in dict.fromkeys(ids) for mail in find(scan, each)]
     if not mails:
         raise click.ClickException(f"no mail with the queue ID, message-id or address {what!r} in these logs")

@@ -219,7 +219,7 @@ def _last_attempts(f: Facts, lives: Lives) -> Bools:
     return last & (f.row_entry >= 0)
 
 
-def _stores(stores: pa.Table, saved: pa.Array) -> tuple[np.ndarray, pd.Series, pd.Series, pd.Series, Ints]:  # type: ignore[type-arg]
+def _stores(stores: pa.Table, saved: pa.Array) -> tuple[np.ndarray, pd.Series, pd.Series, pd.Series, Ints]:
     """Join Dovecot's lines by session. Returns copies stored (-1 unknown), owner, folder, action and row by delivery."""
     (session, told), _ = factorise([plain(stores.column("session")), saved])
     size = int(max(session.max(initial=-1), told.max(initial=-1))) + 1
@@ -315,7 +315,8 @@ def _in_networks(addresses: pd.Series, networks: Sequence[str]) -> Bools:
             inside.append(False)
             continue
         inside.append(any(address in net for net in nets if net.version == address.version))
-    return np.r_[np.asarray(inside, np.bool_), False][codes]
+    found: Bools = np.append(np.asarray(inside, np.bool_), False)[codes]
+    return found
 
 
 def _judge_deliveries(deliveries: pd.DataFrame, judged: Judged, legs: Legs, f: Facts) -> None:

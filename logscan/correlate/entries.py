@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, first_index, last_index, plain
+from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, last_index, plain
 
 SECOND = 10**9
 
@@ -190,7 +190,7 @@ def _boundaries(
         & (time - time[previous] <= EARLY)
         & ((previous == group_start) | removed[np.maximum(previous - 1, 0)])
     )
-    boundary = new_key | after_removal | (opens & ~late_open)
+    boundary: Bools = new_key | after_removal | (opens & ~late_open)
     if late_open.any():
         boundary &= ~(late_open & ~new_key)
     boundary |= _late_deliveries(tables, time, rank, row, removed, before, group_start, names, sizes)
@@ -226,9 +226,10 @@ def _late_deliveries(
     return out
 
 
-def plain_float(column: pa.ChunkedArray) -> np.ndarray:  # type: ignore[type-arg]
+def plain_float(column: pa.ChunkedArray) -> Floats:
     """Return a float64 array, NaN for null."""
-    return column.combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
+    values: Floats = column.combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
+    return values
 
 
 __all__ = ["EARLY", "RANKS", "SECOND", "Lives", "find_lives", "plain", "plain_float"]

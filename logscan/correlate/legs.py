@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, first_index, pairs, plain
+from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, pairs, plain
 from logscan.correlate.entries import SECOND, Lives, plain_float
 from logscan.correlate.matching import match
 
@@ -99,7 +99,7 @@ class Facts:
     """Per relay: it is on this host (a socket, loopback, one of our names, a pipe service)."""
     relay_address: Ints
     second: Ints
-    transmit: np.ndarray  # type: ignore[type-arg]
+    transmit: Floats
     """Seconds of the whole transmission."""
     sent: Bools
     tried: Bools
@@ -151,9 +151,10 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     delay = np.nan_to_num(plain_float(deliveries.column("delay")))
     transmit = np.where(transmit < 0, delay, transmit)
     forwarded = pc.match_substring_regex(pc.fill_null(reply, ""), "^forwarded as ").to_numpy(zero_copy_only=False)
+    relay_address = np.append(relay_address_codes, -1)[relay_codes]
     return Facts(
         lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
-        lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, own_names), np.r_[relay_address_codes, -1][relay_codes],
+        lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, own_names), relay_address,
         deliveries.column("time").to_numpy() // SECOND, transmit, sent, tried, forwarded, reply, addresses, ids,
     )  # fmt: skip
 
@@ -353,7 +354,7 @@ def _bounced(tables: dict[str, pa.Table], f: Facts) -> Legs:
 # --- inferred ------------------------------------------------------------------------------------------------------
 
 
-def _ceil(seconds: np.ndarray) -> Ints:  # type: ignore[type-arg]
+def _ceil(seconds: Floats) -> Ints:
     """Round up, with the 5 % that two printed digits may hide."""
     return np.ceil(seconds * 1.05).astype(np.int64)
 
@@ -399,10 +400,10 @@ def _inferred(f: Facts, known: Legs, declared: list[str]) -> Legs:
         """Not itself, opened after its parent, from this host or the filter's, and not handed to the same relay again."""
         parent, child = parents[left], children[right]
         relay = f.relay[rows[left]]
-        ok = (parent != child) & (f.opened[parent] <= f.opened[child])
+        ok: Bools = (parent != child) & (f.opened[parent] <= f.opened[child])
         ok &= (f.local[child] & here[relay]) | (f.address[child] == f.relay_address[rows[left]])
-        again: Bools = f.relay[rows[left]] != f.relay[child_rows[right]]
-        return ok & again
+        ok &= f.relay[rows[left]] != f.relay[child_rows[right]]
+        return ok
 
     keys = whole[: len(rows)], whole[len(rows) :]
     left, right, sure = match(keys, window, f.opened[children], fits, children)

@@ -38,7 +38,9 @@ def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:
     session = np.full(len(accepted), -1, np.int64)
     session[left[order]] = noqueue[right[order]]
     # The entry: the one that the answer names.
-    said = pc.struct_field(pc.extract_regex(pc.fill_null(plain(some.column("text")), ""), r"queued as (?P<q>\w{6,})"), [0])
+    said = pc.struct_field(
+        pc.extract_regex(pc.fill_null(plain(some.column("text")), ""), r"queued as (?P<q>\w{6,})"), [0]
+    )
     (host, queue, own_host, own_queue) = _entry_codes(some, said, f)
     named = combine(np.concatenate([host, own_host]), np.concatenate([queue, own_queue]))
     left, entry = pairs(named[: len(host)], named[len(host) :])
@@ -53,9 +55,7 @@ def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:
 
 
 def _session_keys(some: pa.Table, outer: pa.Table) -> tuple[Ints, Ints]:
-    codes = [
-        np.concatenate(factorise([some.column(name), outer.column(name)])[0]) for name in ("host", "service")
-    ]
+    codes = [np.concatenate(factorise([some.column(name), outer.column(name)])[0]) for name in ("host", "service")]
     pid = [
         pc.fill_null(table.column("pid").combine_chunks(), -1).to_numpy(zero_copy_only=False) for table in (some, outer)
     ]

@@ -86,7 +86,16 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
     by_queue, entry_rows = _named(table, f, np.flatnonzero(~dspam))
     frame = table.to_pandas()
     frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
-    return Judged(frame, spam, _spam_outside(table, kind, spam), plain(table.column("signature")), rows, by_queue, entry_rows, f.addresses)
+    return Judged(
+        frame,
+        spam,
+        _spam_outside(table, kind, spam),
+        plain(table.column("signature")),
+        rows,
+        by_queue,
+        entry_rows,
+        f.addresses,
+    )
 
 
 def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:
@@ -103,11 +112,12 @@ def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:
     marked = pc.is_in(result, pa.array(sorted(RSPAMD_TAGGED))).to_numpy(zero_copy_only=False)
     is_spamd = pc.fill_null(pc.equal(kind, "spamd"), False).to_numpy(zero_copy_only=False)
     yes = pc.fill_null(pc.equal(result, "Y"), False).to_numpy(zero_copy_only=False)
-    return np.select(
+    spam: Ints = np.select(
         [is_dspam, is_amavis, is_rspamd, is_spamd],
         [in_dspam, tagged, marked, yes],
         flag,
     ).astype(np.int64)
+    return spam
 
 
 def _spam_outside(table: pa.Table, kind: pa.Array, spam: Ints) -> Ints:
