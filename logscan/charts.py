@@ -13,7 +13,7 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from logscan.render import day, percent, visible
+from logscan.rendering import day, percent, visible
 from logscan.report import Series, Traffic
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """Runs the compiled grammars over a chunk of lines and returns Arrow tables, one a table of :mod:`logscan.schema`.
 
-This is the hot path: a line costs two ``partition`` calls, one dictionary look-up (by "host tag", so host, instance and
-service are never made per line), one pattern match and one ``group`` call. Everything rare happens in :func:`_second_look`.
+This is the hot path: a line costs one ``partition`` call, one dictionary look-up (by "host tag[pid]", so host, instance,
+service and pid are never made per line), one pattern match and, where it becomes a row, one ``group`` call. Everything
+rare happens in :func:`_second_look`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan import envelope
-from logscan.grammar import LogFormat, Pattern, compile_program, formats_for
+from logscan import envelope, splitlines
+from logscan.grammar import LogFormat, Pattern, Shape, compile_program, formats_for
 from logscan.plugins import log_formats
 from logscan.schema import EVENTS
 
@@ -82,13 +83,24 @@ class Parsed:
 # --- programs ------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
 def pattern_for(program: str) -> Pattern:
     """Return the compiled grammar of ``program``: ``dovecot``, or ``/smtpd`` for a Postfix daemon."""
+    if program not in _programs():  # a log may name any number of those: they share one pattern
+        program = program[:1] if program.startswith("/") else ""
+    return _pattern(program)
+
+
+@functools.cache
+def _programs() -> frozenset[str]:
+    return frozenset(name for each in log_formats() for name in each.programs)
+
+
+@functools.cache
+def _pattern(program: str) -> Pattern:
     return compile_program(formats_for(program, log_formats()))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=65_536)
 def resolve(host: bytes, tag: bytes) -> tuple[Head, str]:
     """Split a tag; returns the head and the name under which formats know the program."""
     text = tag.decode("utf-8", "backslashreplace")
@@ -102,48 +114,99 @@ def resolve(host: bytes, tag: bytes) -> tuple[Head, str]:
 
 # --- the loop ------------------------------------------------------------------------------------------------------
 
-Rows = list[tuple[Any, ...]]
+@dataclass
+class _Rows:
+    """What one shape matched in a chunk: ``values`` row after row, ``index`` (of bodies) and ``tags`` a row each.
+
+    Lines that carry nothing have only ``tags``. Flat lists, since a tuple kept for each row would cost more than the rest.
+    """
+
+    shape: Shape
+    width: int
+    values: list[bytes | None] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    tags: list[int] = field(default_factory=list)
 
 
-class _Program:
-    """One "host tag" of a chunk: its head, its pattern, and the rows found so far by shape."""
+Adders = tuple[tuple[int, ...] | None, Callable[[Any], None], Callable[[int], None], Callable[[int], None]]
+"""The groups to ask for, and what adds to the lists of :class:`_Rows`."""
 
-    __slots__ = ("groups", "head", "lines", "match", "pattern", "pids", "rows")
 
-    def __init__(self, head: int, pattern: Pattern) -> None:
-        self.head = head
-        self.pattern = pattern
-        self.match = pattern.match
-        self.groups: dict[int, tuple[int, ...]] = {}
-        self.rows: dict[int, Rows] = {}
-        self.lines: dict[int, list[int]] = {}
-        self.pids: dict[int, list[bytes]] = {}
-        for number, shape in pattern.shapes.items():
-            # group(a, b) makes a tuple, group(a) a bare value and group() the whole match: ask for two at least.
-            groups = shape.groups if shape.format.table else ()
-            self.groups[number] = groups + (number,) * max(0, 2 - len(groups))
-            self.rows[number], self.lines[number], self.pids[number] = [], [], []
+class _Chunk:
+    """The tags of a chunk and the rows found so far, by pattern and shape."""
+
+    def __init__(self, parsed: Parsed) -> None:
+        self.parsed = parsed
+        self.tags: dict[bytes, tuple[Pattern, dict[int, Adders], int]] = {}
+        """By "host tag[pid": the pattern, its shapes' adders, and the tag's number."""
+        self.heads: list[int] = []
+        self.pids: list[bytes | None] = []
+        self.rows: dict[int, tuple[dict[int, _Rows], dict[int, Adders]]] = {}
+        self._programs: dict[bytes, tuple[int, Pattern]] = {}
+
+    def tag(self, whole: bytes) -> tuple[Pattern, dict[int, Adders], int]:
+        """Return the entry of ``tags``, made when it is new."""
+        known = self.tags.get(whole)
+        if known is not None:
+            return known
+        tag, _, pid = whole.partition(b"[")
+        if tag not in self._programs:
+            host, _, name = tag.partition(b" ")
+            head, known_as = resolve(host, name.rstrip(b":"))
+            self.parsed.heads.append(head)
+            self._programs[tag] = len(self.parsed.heads) - 1, pattern_for(known_as)
+        head_number, pattern = self._programs[tag]
+        self.heads.append(head_number)
+        self.pids.append(pid.partition(b"]")[0] or None)
+        found = self.tags[whole] = pattern, self._adders(pattern), len(self.heads) - 1
+        return found
+
+    def _adders(self, pattern: Pattern) -> dict[int, Adders]:
+        if id(pattern) not in self.rows:
+            rows: dict[int, _Rows] = {}
+            adders: dict[int, Adders] = {}
+            for number, shape in pattern.shapes.items():
+                # group(a, b) makes a tuple, group(a) a bare value and group() the whole match: ask for two at least.
+                groups = shape.groups + (number,) * max(0, 2 - len(shape.groups)) if shape.format.table else None
+                to = rows[number] = _Rows(shape, len(groups or ()))
+                adders[number] = groups, to.values.extend, to.index.append, to.tags.append
+            self.rows[id(pattern)] = rows, adders
+        return self.rows[id(pattern)][1]
 
 
 def parse(chunk: bytes, kind: str, context: dict[str, Any] | None = None) -> Parsed:
     """Parse one chunk of whole lines from a source of the given kind."""
-    found = envelope.unwrap(chunk, kind, context or {})
-    parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable)
-    parsed.noise = found.lines - found.undecodable - _distinct(found.number)
-    programs: dict[bytes, _Program] = {}
-    missed: list[int] = []
     collecting = gc.isenabled()
     gc.disable()
     try:
-        _loop(found.bodies, programs, parsed, missed)
+        return _parse(chunk, kind, context or {})
     finally:
         if collecting:
             gc.enable()
-    pieces = _pieces(programs, parsed, found)
-    _second_look(found, missed, programs, parsed, pieces)
+
+
+def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
+    found = envelope.unwrap(chunk, kind, context)
+    if splitlines.worth_it(chunk):
+        found.bodies = splitlines.joined(found.bodies)
+    parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable)
+    parsed.noise = found.lines - found.undecodable - _distinct(found.number)
+    rows = _Chunk(parsed)
+    missed = _loop(found.bodies, rows)
+    heads = np.asarray(rows.heads, np.int32)
+    every = [each for shapes, _ in rows.rows.values() for each in shapes.values() if each.tags]
+    for each in every:
+        _count(parsed, each.shape.format, heads[np.asarray(each.tags)], found.number, each.index)
+    _second_look(found, missed, rows)
     _clocks(found, parsed)
-    for name, rows in pieces.items():
-        parsed.tables[name] = _table(name, rows, found)
+    pids = _typed(rows.pids, "int")
+    tables: dict[str, list[_Rows]] = {}
+    for shapes, _ in rows.rows.values():
+        for each in shapes.values():
+            if each.index and each.shape.format.table:
+                tables.setdefault(each.shape.format.table, []).append(each)
+    for name, pieces in tables.items():
+        parsed.tables[name] = _table(name, pieces, found, heads, pids)
     return parsed
 
 
@@ -151,119 +214,87 @@ def _distinct(number: npt.NDArray[np.int32]) -> int:
     return int(np.count_nonzero(np.diff(number))) + 1 if len(number) else 0
 
 
-def _loop(bodies: Sequence[bytes], programs: dict[bytes, _Program], parsed: Parsed, missed: list[int]) -> None:
-    miss = missed.append
+def _loop(bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
+    """Match every line; returns the indices of those that no grammar took."""
+    missed: list[int] = []
+    known = {whole: (pattern.match, adders, tag) for whole, (pattern, adders, tag) in rows.tags.items()}
     for i, body in enumerate(bodies):
-        head, _, text = body.partition(b": ")
-        tag, _, pid = head.partition(b"[")
+        whole, _, text = body.partition(b": ")
         try:
-            program = programs[tag]
+            match, adders, tag = known[whole]
         except KeyError:
-            program = programs[tag] = _program(tag, parsed)
-        m = program.match(text)
+            pattern, adders, tag = rows.tag(whole)
+            match = pattern.match
+            known[whole] = match, adders, tag
+        m = match(text)
         if m is None:
-            miss(i)
+            missed.append(i)
             continue
-        k = m.lastindex
-        program.rows[k].append(m.group(*program.groups[k]))  # type: ignore[index]
-        program.lines[k].append(i)  # type: ignore[index]
-        program.pids[k].append(pid)  # type: ignore[index]
-
-
-def _program(tag: bytes, parsed: Parsed) -> _Program:
-    host, _, name = tag.partition(b" ")
-    head, known_as = resolve(host, name.rstrip(b":"))
-    parsed.heads.append(head)
-    return _Program(len(parsed.heads) - 1, pattern_for(known_as))
+        groups, add, add_index, add_tag = adders[m.lastindex]  # type: ignore[index]
+        add_tag(tag)
+        if groups is not None:
+            add(m.group(*groups))
+            add_index(i)
+    return missed
 
 
 # --- from rows to columns ------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Piece:
-    """Rows of one shape: ``index`` are indices of bodies."""
-
-    format: LogFormat
-    fields: tuple[str, ...]
-    head: int
-    index: list[int]
-    pids: list[bytes]
-    rows: Rows
-
-
-def _pieces(programs: dict[bytes, _Program], parsed: Parsed, found: envelope.Lines) -> dict[str, list[_Piece]]:
-    """Gather what the loop found by table, and count it."""
-    pieces: dict[str, list[_Piece]] = {}
-    for program in programs.values():
-        for number, shape in program.pattern.shapes.items():
-            rows = program.rows[number]
-            if not rows:
-                continue
-            table = shape.format.table
-            _count(parsed, shape.format, program.head, found.number, program.lines[number])
-            if table:
-                piece = _Piece(
-                    shape.format, shape.fields, program.head, program.lines[number], program.pids[number], rows
-                )
-                pieces.setdefault(table, []).append(piece)
-    return pieces
-
-
-def _count(parsed: Parsed, fmt: LogFormat, head: int, number: npt.NDArray[np.int32], index: Sequence[int]) -> None:
-    """Count lines (not rows: glued records are several rows of one line)."""
-    lines = len(index)
-    if lines > 1 and fmt.table in ("verdicts", "trainings"):
-        lines = _distinct(number[np.asarray(index)])
-    counts = parsed.programs.setdefault(_shown(parsed.heads[head]), [0, 0, 0])
-    if fmt.table:
-        parsed.understood += lines
-        counts[0] += lines
-    else:
-        parsed.noise += lines
-        counts[1] += lines
-    parsed.formats[fmt.name] = parsed.formats.get(fmt.name, 0) + lines
+def _count(
+    parsed: Parsed, fmt: LogFormat, heads: npt.NDArray[np.int32], number: npt.NDArray[np.int32], index: Sequence[int]
+) -> None:
+    """Count lines (not rows: glued records are several rows of one line) by program, ``heads`` being one a row."""
+    if len(heads) > 1 and fmt.table in ("verdicts", "trainings"):
+        heads = np.unique(np.stack((heads, number[np.asarray(index)])), axis=1)[0]
+    for head, lines_of in zip(*(each.tolist() for each in np.unique(heads, return_counts=True)), strict=True):
+        counts = parsed.programs.setdefault(_shown(parsed.heads[head]), [0, 0, 0])
+        if fmt.table:
+            parsed.understood += lines_of
+            counts[0] += lines_of
+        else:
+            parsed.noise += lines_of
+            counts[1] += lines_of
+        parsed.formats[fmt.name] = parsed.formats.get(fmt.name, 0) + lines_of
 
 
 def _shown(head: Head) -> str:
     return head.program if head.service == head.program else f"{head.service}/{head.program}"
 
 
-def _second_look(
-    found: envelope.Lines,
-    missed: Iterable[int],
-    programs: dict[bytes, _Program],
-    parsed: Parsed,
-    pieces: dict[str, list[_Piece]],
-) -> None:
+def _second_look(found: envelope.Lines, missed: Iterable[int], rows: _Chunk) -> None:
     """Give the lines that no grammar took another chance: unwrap rsyslog's repeats; else count them as unknown."""
+    parsed = rows.parsed
     for i in missed:
-        head, _, text = found.bodies[i].partition(b": ")
-        tag, _, pid = head.partition(b"[")
-        program = programs[tag]
+        whole, _, text = found.bodies[i].partition(b": ")
+        pattern, adders, tag = rows.tag(whole)
+        head = rows.heads[tag]
         repeated = REPEATED.match(text)
-        m = program.match(repeated[2].rstrip()) if repeated else None
+        m = pattern.match(repeated[2].rstrip()) if repeated else None
         if repeated and m is None:
-            m = program.match(repeated[2])
+            m = pattern.match(repeated[2])
         if repeated and m is not None and m.lastindex:
-            shape = program.pattern.shapes[m.lastindex]
-            _count(parsed, shape.format, program.head, found.number, [i])
-            if shape.format.table:
-                times = min(int(repeated[1]), MOST_REPEATS) if shape.format.table in COUNTED_REPEATS else 1
-                rows = [m.group(*program.groups[m.lastindex])] * times
-                piece = _Piece(shape.format, shape.fields, program.head, [i] * times, [pid] * times, rows)
-                pieces.setdefault(shape.format.table, []).append(piece)
+            fmt = pattern.shapes[m.lastindex].format
+            _count(parsed, fmt, np.asarray([head], np.int32), found.number, [i])
+            groups, add, add_index, add_tag = adders[m.lastindex]
+            for _ in range(min(int(repeated[1]), MOST_REPEATS) if fmt.table in COUNTED_REPEATS else 1):
+                if groups is not None:
+                    add(m.group(*groups))
+                    add_index(i)
+                    add_tag(tag)
             continue
         parsed.unknown += 1
-        name = _shown(parsed.heads[program.head])
+        name = _shown(parsed.heads[head])
         parsed.programs.setdefault(name, [0, 0, 0])[2] += 1
         key = (name, template(text))
         if key not in parsed.templates and len(parsed.templates) >= MOST_TEMPLATES:
             key = (name, "(other lines)")
-        count, line, example = parsed.templates.get(
-            key, (0, int(found.number[i]), text[:1000].decode("utf-8", "backslashreplace"))
+        seen = parsed.templates.get(key)
+        parsed.templates[key] = (
+            (seen[0] + 1, *seen[1:])
+            if seen
+            else (1, int(found.number[i]), text[:1000].decode("utf-8", "backslashreplace"))
         )
-        parsed.templates[key] = (count + 1, line, example)
 
 
 _FOLDS: tuple[tuple[re.Pattern[bytes], bytes], ...] = (
@@ -301,13 +332,15 @@ def _clocks(found: envelope.Lines, parsed: Parsed) -> None:
         parsed.utc = (int(known.min()), int(known.max()))
 
 
-def text_array(values: Sequence[bytes | None]) -> pa.Array:
+def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
     """Return a string array; bytes that aren't UTF-8 are shown as ``\\xNN``."""
     array = pa.array(values, pa.binary())
     try:
         return array.cast(pa.string())
     except pa.ArrowInvalid:
-        return pa.array([v if v is None else v.decode("utf-8", "backslashreplace") for v in values], pa.string())
+        return pa.array(
+            [v if v is None else v.decode("utf-8", "backslashreplace") for v in array.to_pylist()], pa.string()
+        )
 
 
 def _number(value: str | None, kind: Callable[[str], Any]) -> Any:
@@ -318,9 +351,13 @@ def _number(value: str | None, kind: Callable[[str], Any]) -> Any:
 
 
 def _typed(values: Sequence[bytes | None], kind: str) -> pa.Array:
-    array = text_array(values)
     if kind == "cat":
-        return array.dictionary_encode()
+        encoded = pa.array(values, pa.binary()).dictionary_encode()
+        words = text_array(encoded.dictionary)
+        if len(pc.unique(words)) < len(words):  # two spellings of bytes that aren't UTF-8 may be shown alike
+            return pc.take(words, encoded.indices).dictionary_encode()
+        return pa.DictionaryArray.from_arrays(encoded.indices, words)
+    array = text_array(values)
     if kind in ("int", "float"):
         try:
             return pc.cast(array, pa.int64() if kind == "int" else pa.float64())
@@ -334,28 +371,32 @@ def _typed(values: Sequence[bytes | None], kind: str) -> pa.Array:
     return array
 
 
-def _table(name: str, pieces: list[_Piece], found: envelope.Lines) -> pa.Table:
-    kinds = EVENTS[name].kinds()
-    index = np.concatenate([np.asarray(piece.index, np.int64) for piece in pieces])
-    columns: dict[str, list[bytes | None]] = {column: [] for column in kinds}
-    for piece in pieces:
-        size = len(piece.rows)
-        by_field: dict[str, Sequence[bytes | None]] = {
-            field_name: values for field_name, values in zip(piece.fields, zip(*piece.rows, strict=True), strict=False)
-        }
-        for column, values in columns.items():
-            if column in by_field:
-                values.extend(by_field[column])
-            else:
-                constant = piece.format.constants.get(column)
-                values.extend([constant.encode() if constant is not None else None] * size)
+def _column(column: str, kind: str, pieces: Sequence[_Rows]) -> pa.Array:
+    """Return one column of all pieces: a field, a constant of the format, or nulls."""
+    at = [piece.shape.fields.index(column) if column in piece.shape.fields else -1 for piece in pieces]
+    told = [piece.shape.format.constants.get(column) for piece in pieces]
+    constants = [None if value is None else value.encode() for value in told]
+    if max(at) < 0 and len(set(constants)) == 1:
+        size = sum(len(piece.index) for piece in pieces)
+        return pc.take(_typed(constants[:1], kind), pa.array(np.zeros(size, np.int32)))
+    values: list[bytes | None] = []
+    for piece, place, constant in zip(pieces, at, constants, strict=True):
+        values += [constant] * len(piece.index) if place < 0 else piece.values[place :: piece.width]
+    return _typed(values, kind)
+
+
+def _table(
+    name: str, pieces: list[_Rows], found: envelope.Lines, heads: npt.NDArray[np.int32], pids: pa.Array
+) -> pa.Table:
+    index = np.asarray([i for piece in pieces for i in piece.index], np.int64)
+    tags = np.asarray([tag for piece in pieces for tag in piece.tags], np.int32)
     arrays: dict[str, pa.Array] = {
         "line": pa.array(found.number[index].astype(np.int32)),
-        "head": pa.array(np.repeat([p.head for p in pieces], [len(p.rows) for p in pieces]).astype(np.int32)),
-        "pid": _typed([pid.partition(b"]")[0] or None for piece in pieces for pid in piece.pids], "int"),
+        "head": pa.array(heads[tags]),
+        "pid": pc.take(pids, pa.array(tags)),
         "time": pa.array(found.time[index]),
         "clock": pa.array(found.clock[index]),
         "turn": pa.array(found.turn[index]),
     }
-    arrays |= {column: _typed(values, kinds[column]) for column, values in columns.items()}
+    arrays |= {column: _column(column, kind, pieces) for column, kind in EVENTS[name].kinds().items()}
     return pa.table(arrays)

@@ -11,7 +11,7 @@ from logscan.report import Report
 
 if TYPE_CHECKING:
     from logscan.reading import Progress
-    from logscan.render import Rendered
+    from logscan.rendering import Rendered
     from logscan.scan import Options, Scan
     from logscan.settings import Settings
     from logscan.sources import Discovery
@@ -191,8 +191,8 @@ def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]
 
 
 def render(report: Report, name: str, **options: Any) -> Rendered:
-    """Return the report as ``html``, ``text``, ``json`` ...; see :func:`logscan.render.render`."""
-    from logscan.render import render as rendered
+    """Return the report as ``html``, ``text``, ``json`` ...; see :func:`logscan.rendering.render`."""
+    from logscan.rendering import render as rendered
 
     return rendered(report, name, **options)
 

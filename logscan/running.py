@@ -88,7 +88,7 @@ def write(report: Report, name: str, path: str, options: dict[str, Any], quiet: 
     """Write one output; a file is replaced only once it is whole."""
     import shutil
 
-    from logscan.render import RenderError, for_stdout, render, save
+    from logscan.rendering import RenderError, for_stdout, render, save
 
     try:
         content = render(
@@ -122,7 +122,7 @@ def mail(report: Report, options: dict[str, Any]) -> None:
     from email.message import EmailMessage
 
     from logscan.mailer import MailError, Server, send
-    from logscan.render import RenderError, render
+    from logscan.rendering import RenderError, render
 
     host, _, port = (options.get("smtp") or "").rpartition(":")
     if not port.isdigit() or not host:
@@ -150,7 +150,7 @@ def mail(report: Report, options: dict[str, Any]) -> None:
 
 def by_format(report: Report, plan: Plan) -> int:
     """Return the exit status that an output's readers expect (Nagios), else 0."""
-    from logscan.render import exit_status
+    from logscan.rendering import exit_status
 
     for name, path in plan:
         status = exit_status(report, name) if path == "-" else None

@@ -326,7 +326,7 @@ def _attempt_text(each: Attempt) -> str:
 
 def as_text(found: Sequence[Trace], verbose: bool) -> str:
     """Return traces as text for people, control characters shown as escapes."""
-    from logscan.render import visible
+    from logscan.rendering import visible
 
     return "\n\n".join("\n".join(visible(line) for line in _text(trace, verbose)) for trace in found)
 

@@ -79,7 +79,7 @@ def _by_time(scan: Scan, frame: pd.DataFrame) -> None:
         return
     deliveries = scan.deliveries[ev.dspam_hops(scan)]
     second = deliveries["time"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND
-    parts = deliveries["delays"].str.rpartition("/")[2]
+    parts = deliveries["delays"].str.extract(r"([^/]*)$", expand=False)
     spent = np.ceil(pd.to_numeric(parts, errors="coerce").fillna(0).to_numpy() * 1.05)
     recipients = deliveries["recipient"].astype("str").to_numpy()
     made = frame["made"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND

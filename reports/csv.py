@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from logscan.render import Renderer, RenderOptions, case_columns, plain, value_text, visible
+from logscan.rendering import Renderer, RenderOptions, case_columns, plain, value_text, visible
 from logscan.report import Report
 from logscan.verdict import Finding
 

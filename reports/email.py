@@ -17,7 +17,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from logscan import charts
-from logscan.render import (
+from logscan.rendering import (
     Renderer,
     RenderError,
     RenderOptions,

@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from logscan import charts, flowmap
-from logscan.render import (
+from logscan.rendering import (
     Limits,
     Renderer,
     RenderOptions,

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
-from logscan.render import Renderer, RenderOptions
+from logscan.rendering import Renderer, RenderOptions
 from logscan.report import SCHEMA, Report
 from logscan.verdict import Finding, Result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logscan.render import Renderer, RenderOptions, Summary, acting, host_text, summarise, visible
+from logscan.rendering import Renderer, RenderOptions, Summary, acting, host_text, summarise, visible
 from logscan.report import Report
 
 STATUS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from logscan.render import Renderer, RenderOptions, summarise, visible
+from logscan.rendering import Renderer, RenderOptions, summarise, visible
 from logscan.report import Report
 from logscan.verdict import SEVERITIES
 

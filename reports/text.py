@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from logscan.render import (
+from logscan.rendering import (
     Renderer,
     RenderOptions,
     acting,

@@ -22,7 +22,7 @@ from aiosmtpd.smtp import AuthResult
 
 from logscan import mailer
 from logscan.mailer import MailError, Server
-from logscan.render import RenderError, RenderOptions, render
+from logscan.rendering import RenderError, RenderOptions, render
 from logscan.report import Report
 
 TO = ("postmaster@example.com",)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import report_sample
 
-from logscan.render import render, save
+from logscan.rendering import render, save
 from logscan.report import Report
 
 CHROMIUM = next(

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logscan.plugins import modules
-from logscan.render import (
+from logscan.rendering import (
     RenderError,
     acting,
     exit_status,

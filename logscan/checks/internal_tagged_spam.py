@@ -64,7 +64,7 @@ def _in_spam_folder(settings: Settings, frame: pd.DataFrame) -> pd.Series:
 def fetched(scan: Scan, frame: pd.DataFrame) -> pd.Series:
     """Return which rows are foreign mail handed in from this host (fetchmail): a sender of another domain, no login."""
     sender = frame["sender"].astype("str")
-    domain = sender.str.rpartition("@")[2].str.lower()
+    domain = sender.str.extract(r"@([^@]*)$", expand=False).fillna("").str.lower()
     foreign = sender.str.contains("@", regex=False, na=False) & ~domain.isin(scan.correlated.local_domains)
     found: pd.Series = foreign & frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)
     return found

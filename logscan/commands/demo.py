@@ -49,7 +49,7 @@ def command(names: tuple[str, ...], output: Path | None, show: bool, only_list: 
 def _page(folder: Path, path: Path) -> str:
     """Analyse one story, write its page, and return its verdict in a few words."""
     from logscan.pipeline import analyse, read
-    from logscan.render import render, save, summarise
+    from logscan.rendering import render, save, summarise
 
     report = analyse(read(folder, jobs=1))
     try:

@@ -8,7 +8,7 @@ import click
 @click.command("reports")
 def command() -> None:
     """List the output formats, one line each."""
-    from logscan.render import renderers
+    from logscan.rendering import renderers
 
     for name, each in sorted(renderers().items()):
         click.echo(f"{name:12} {each.title}")

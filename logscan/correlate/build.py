@@ -256,7 +256,7 @@ def _mailboxes(recipient: pd.Series, owner: pd.Series, delimiter: str) -> pd.Ser
         address = address.where(~extended, bare)
     user = owner.str.lower()
     bare_user = user.notna() & ~user.str.contains("@", regex=False, na=False)
-    domain = address.str.partition("@")[2]
+    domain = address.str.extract(r"@([^@]*)$", expand=False).fillna("")
     full = user.where(~bare_user, user + "@" + domain)
     return full.where(user.notna(), address).str.replace(r"@$", "", regex=True)
 
@@ -268,13 +268,13 @@ def _local_domains(deliveries: pd.DataFrame, known: Known) -> frozenset[str]:
     here = deliveries[deliveries["final"] & deliveries["program"].isin(STORING)]
     relay = here["relay"].astype("str")
     away = relay.str.contains(r"\[(?!127\.|::1)[0-9A-Fa-f.:]+\](?::\d+)?$", na=False)
-    domains = here.loc[~away | here["session"].notna(), "recipient"].str.rpartition("@")[2].str.lower()
+    domains = here.loc[~away | here["session"].notna(), "recipient"].str.extract(r"@([^@]*)$", expand=False).fillna("").str.lower()
     return frozenset(domains.dropna().unique())
 
 
 def _places(deliveries: pd.DataFrame, domains: frozenset[str]) -> None:
     """Set ``outside``: whether the recipient is somebody elsewhere."""
-    domain = deliveries["recipient"].str.rpartition("@")[2].str.lower()
+    domain = deliveries["recipient"].str.extract(r"@([^@]*)$", expand=False).fillna("").str.lower()
     inside = domain.isin(domains) | ~deliveries["recipient"].str.contains("@", regex=False, na=False)
     storing = deliveries["program"].isin(("local", "virtual")) | deliveries["session"].notna()
     deliveries["outside"] = ~(inside | (storing & deliveries["final"]))
