@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,6 +41,17 @@ def _thinned(frame: pd.DataFrame, most: int = MOST) -> pd.DataFrame:
     return frame.iloc[::step]
 
 
+def _some(table: pa.Table, rows: npt.NDArray[np.bool_], columns: list[str], most: int = MOST) -> pd.DataFrame:
+    """Return the rows thinned out, as a frame: before, since a table may have millions of rows."""
+    at = np.flatnonzero(rows)
+    return table.select(columns).take(pa.array(at[:: max(1, len(at) // most)])).to_pandas()
+
+
+def _clocked(table: pa.Table) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = table.column("clock").to_numpy() >= 0
+    return found
+
+
 def _anchors(frame: pd.DataFrame, utc: pd.Series, before: int, after: int) -> list[Anchor]:
     return [
         Anchor(int(source), int(clock), int(turn), int(at), before, after)
@@ -51,9 +63,8 @@ def _generated(tables: dict[str, pa.Table]) -> list[Anchor]:
     table = tables.get("message_ids")
     if table is None:
         return []
-    clocked = table.filter(pc.greater_equal(table.column("clock"), 0))
-    likely = clocked.filter(pc.match_substring_regex(clocked.column("message_id"), r"^<\d{14}\.[0-9A-F]+@"))
-    frame = _thinned(likely.select(["queue_id", "message_id", "clock", "turn", "source"]).to_pandas())
+    likely = pc.fill_null(pc.match_substring_regex(table.column("message_id"), r"^<\d{14}\.[0-9A-F]+@"), False)
+    frame = _some(table, _clocked(table) & likely.to_numpy(), ["queue_id", "message_id", "clock", "turn", "source"])
     keep, times = [], []
     for row, (queue_id, message_id) in enumerate(zip(frame["queue_id"], frame["message_id"], strict=True)):
         found = GENERATED.match(message_id)
@@ -72,9 +83,11 @@ def _two_stamps(tables: dict[str, pa.Table]) -> list[Anchor]:
     """Lines that carry a wall clock and a UTC time (docker behind syslog)."""
     out: list[Anchor] = []
     for name in ("message_ids", "clients", "deliveries", "removals"):
-        frame = _frame(tables, name, [])
-        both = _thinned(frame[(frame["clock"] >= 0) & (frame["time"] != NEVER)], MOST // 4)
-        out += _anchors(both, both["time"], 5 * SECOND, 5 * SECOND)
+        table = tables.get(name)
+        if table is not None:
+            rows = _clocked(table) & (table.column("time").to_numpy() != NEVER)
+            both = _some(table, rows, ["time", "clock", "turn", "source"], MOST // 4)
+            out += _anchors(both, both["time"], 5 * SECOND, 5 * SECOND)
     return out
 
 
@@ -82,9 +95,8 @@ def _long_ids(tables: dict[str, pa.Table]) -> list[Anchor]:
     table = tables.get("clients")
     if table is None:
         return []
-    clocked = table.filter(pc.greater_equal(table.column("clock"), 0))
-    likely = clocked.filter(pc.greater_equal(pc.utf8_length(clocked.column("queue_id")), 13))
-    frame = _thinned(likely.select(["queue_id", "clock", "turn", "source"]).to_pandas())
+    likely = pc.fill_null(pc.greater_equal(pc.utf8_length(table.column("queue_id")), 13), False).to_numpy()
+    frame = _some(table, _clocked(table) & likely, ["queue_id", "clock", "turn", "source"])
     keep, times = [], []
     for row, queue_id in enumerate(frame["queue_id"]):
         if not LONG_ID.fullmatch(queue_id):
@@ -100,10 +112,11 @@ def _long_ids(tables: dict[str, pa.Table]) -> list[Anchor]:
 
 def _same_mail(tables: dict[str, pa.Table]) -> list[Anchor]:
     """Pair lines of one queue ID and message-id, one with a wall clock and one with its own UTC time."""
+    table = tables.get("message_ids")
+    if table is None or _clocked(table).all() or not _clocked(table).any():
+        return []
     frame = _frame(tables, "message_ids", ["queue_id", "message_id"])
     wall, known = frame[frame["clock"] >= 0], frame[frame["clock"] < 0]
-    if wall.empty or known.empty:
-        return []
     keys = ["queue_id", "message_id"]
     wall, known = wall.drop_duplicates(keys, keep=False), known.drop_duplicates(keys, keep=False)
     both = _thinned(wall.merge(known[[*keys, "time"]], on=keys, suffixes=("", "_known")))
@@ -116,9 +129,11 @@ def _dspam(tables: dict[str, pa.Table]) -> list[Anchor]:
     verdicts = verdicts[
         (verdicts["filter"] == "dspam") & (verdicts["clock"] < 0) & (verdicts["message_id"].str.len() > 2)
     ]
+    if verdicts.empty:
+        return []
     deliveries = _frame(tables, "deliveries", ["queue_id", "recipient", "reply", "status"])
     deliveries = deliveries[(deliveries["clock"] >= 0) & (deliveries["status"] == "sent")]
-    if verdicts.empty or deliveries.empty:
+    if deliveries.empty:
         return []
     deliveries = deliveries[deliveries["reply"].str.contains("> Message accepted for delivery", regex=False, na=False)]
     ids = _frame(tables, "message_ids", ["queue_id", "message_id"])[["queue_id", "message_id"]]

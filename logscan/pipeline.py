@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from logscan.report import Report
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from logscan.rendering import Rendered
     from logscan.scan import Options, Scan
     from logscan.settings import Settings
-    from logscan.sources import Discovery
+    from logscan.sources import ConfigFile, Discovery, Source
 
 
 class NothingRecognised(Exception):  # noqa: N818 - it says what happened, it isn't a programming error
@@ -47,7 +47,15 @@ def read(
     from logscan.reading import read_sources
     from logscan.sources import discover, order
 
-    found = discover([str(source) for source in sources], stdin=stdin)
+    spool = _spooled(stdin) if stdin is not None else None
+    found = discover([spool.name if spool and str(source) == "-" else str(source) for source in sources])
+    if spool:
+        kept: list[Source | ConfigFile] = [*found.sources, *found.configs]
+        for each in kept:
+            if each.path == spool.name:
+                each.path, each.label = "-", "stdin"
+        found.errors = [("standard input" if path == spool.name else path, why) for path, why in found.errors]
+        found.passed_over = [each.replace(spool.name, "standard input") for each in found.passed_over]
     logs = order(found.sources)
     got = read_sources(logs, jobs=jobs, year=year, timezone=timezone, progress=progress, meanwhile=_warm)
     from logscan.correlate import correlate
@@ -60,8 +68,10 @@ def read(
     tables = _window(_aliased(completed(got.tables), options), options)
     known = _known(settings, options, tables)
     scan = Scan(got, correlate(tables, known), tables, settings, inventory, options, notes)
+    scan.spool = spool
     scan.zone = _zone(got.solution.zone)
     scan.errors = [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]
+    scan.errors += _foreign(sources, found, settings)
     scan.notes += [*found.passed_over, *got.solution.notes]
     for one in got.sources:
         if one.copies:
@@ -69,6 +79,34 @@ def read(
                 f"{one.label}: {one.copies} of {one.lines} lines stand in another file too and are read once"
             )
     return scan
+
+
+def _foreign(sources: Sequence[str | Path], found: Discovery, settings: Settings) -> list[tuple[str, str]]:
+    """Return the files that were named one by one and are nothing that is known: whoever names a file means it."""
+    configs = {each.path: each.label for each in found.configs}
+    logs = {each.path for each in found.sources}
+    out = []
+    for source in map(str, sources):
+        label = configs.get(source)
+        left = [each for each in found.passed_over if each.startswith((f"{source}:", f"{Path(source).name}:"))]
+        if source in logs or not Path(source).is_file() or any(each.endswith(": empty") for each in left):
+            continue
+        if left or label in settings.unrecognised:
+            why = left[0].partition(": ")[2] if left else "a text"
+            known = "no log and no configuration that is known; `logscan formats` lists the formats"
+            out.append((source, f"{why}: {known}"))
+    return out
+
+
+def _spooled(stream: BinaryIO) -> Any:
+    """Keep standard input in a temporary file, which lasts as long as the scan: evidence is read a second time."""
+    import shutil
+    import tempfile
+
+    spool = tempfile.NamedTemporaryFile(prefix="logscan-")  # noqa: SIM115 - closed with the scan that holds it
+    shutil.copyfileobj(stream, spool, 1 << 20)
+    spool.flush()
+    return spool
 
 
 def _zone(zone: Any) -> tzinfo:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 from logscan.verdict import Finding, Result
 
@@ -151,6 +154,15 @@ class Report:
     """What the reader should know: copies skipped, files passed over, a configuration that disagrees ..."""
     paths: dict[str, list[str]] = field(default_factory=dict)
     """A mail's whole way in lines of text, by queue ID, for the mails named in cases."""
+
+    @property
+    def findings(self) -> pd.DataFrame:
+        """One row per finding: check, id, severity, confidence, state, cause, subject, summary, count, first, last."""
+        import pandas as pd
+
+        names = ("check", "id", "severity", "confidence", "state", "cause", "subject", "summary", "count", "first", "last")
+        rows = [[getattr(finding, name) for name in names] for finding in self.found]
+        return pd.DataFrame(rows, columns=list(names))
 
     @property
     def found(self) -> list[Finding]:

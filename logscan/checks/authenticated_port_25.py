@@ -109,7 +109,7 @@ def _finding(
         f"{user} submitted {len(cases)} mail{'s' * (len(cases) != 1)} with a login on port 25; "
         f"{through} went through the filter, "
     )
-    if scan.mails["judged"].to_numpy()[rows["mail"]].any() or not through:
+    if (scan.mails["verdict"] != "unknown").to_numpy()[rows["mail"]].any() or not through:
         summary += f"{spam} {'was' if spam == 1 else 'were'} tagged as spam"
     else:
         summary += "whether they were tagged isn't in these logs"

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain, take
 from logscan.correlate.entries import SECOND, Lives, find_lives
-from logscan.correlate.legs import KINDS, KNOWN_BY, LOOPBACK, Facts, Legs, facts, find_legs, roots
+from logscan.correlate.legs import KINDS, KNOWN_BY, LOOPBACK, PRIVATE_RELAY, Facts, Legs, facts, find_legs, roots
 from logscan.correlate.proxies import forwarded_clients, outer_clients
 from logscan.correlate.verdicts import Judged, judge
 from logscan.schema import COMMON, EVENTS
@@ -24,6 +24,9 @@ CONFIDENCES = ("low", "medium", "high")
 
 STORING = ("lmtp", "local", "virtual", "pipe")
 """Daemons whose deliveries stay here, unless the recipient's domain says otherwise."""
+
+
+LOCAL_SERVICES = ("local", "virtual")
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def correlate(tables: dict[str, pa.Table], known: Known) -> Correlated:
     entries["origin"] = pd.Categorical.from_codes(origin, list(ORIGINS))
     _judge_deliveries(deliveries, judged, legs, f)
     mails = _mails(entries, deliveries, root)
-    entries["mail"] = mails.index.to_numpy()[np.searchsorted(mails["entry"].to_numpy(), root)] if len(mails) else root
+    mail_of = np.full(lives.size, -1, np.int64)
+    mail_of[mails["entry"].to_numpy()] = np.arange(len(mails))
+    entries["mail"] = mail_of[root]
     deliveries["mail"] = _of(entries["mail"].to_numpy(), deliveries["entry"].to_numpy())
     return Correlated(entries, deliveries, _legs(legs, f, entries), mails, judged.frame, domains)
 
@@ -123,7 +128,7 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints) -> p
             "pid": take(clients.column("pid").combine_chunks(), client).to_pandas().astype("Int64"),
             "client": of(clients, client, "client"),
             "client_address": of(clients, client, "client_address"),
-            "local_client": np.where(outer >= 0, f.local_row[outer], f.local) if len(outer) else f.local,
+            "local_client": np.where(outer >= 0, np.append(f.local_row, False)[outer], f.local),
             "sasl_username": of(clients, client, "sasl_username"),
             "uid": of(clients, client, "uid"),
             "message_id": of(tables["message_ids"], message, "message_id"),
@@ -203,9 +208,22 @@ def _deliveries(tables: dict[str, pa.Table], f: Facts, hop: Bools, judged: Judge
     )
     frame["mailbox"] = _mailboxes(frame["recipient"], owner, known.delimiter)
     frame["final"] = sent & ~hop & ~forwarded & (entry >= 0)
+    frame["final"] &= ~_repeated(frame)
     frame["last"] = _last_attempts(f, lives)
     frame["verdict_row"] = judged.row_of_delivery
     return frame
+
+
+def _repeated(frame: pd.DataFrame) -> Bools:
+    """Return which final deliveries are a line logged again: the same in every word, delays included."""
+    some = frame.loc[frame["final"], ["entry", "recipient", "original_recipient"]]
+    again = some.duplicated(keep=False)
+    out = np.zeros(len(frame), np.bool_)
+    if again.any():
+        same = ["entry", "recipient", "original_recipient", "relay", "delay", "delays", "status", "reply"]
+        rows = frame.loc[again.index[again], same]
+        out[rows.index[rows.duplicated()]] = True
+    return out
 
 
 def _last_attempts(f: Facts, lives: Lives) -> Bools:
@@ -247,6 +265,16 @@ def _stores(stores: pa.Table, saved: pa.Array) -> tuple[np.ndarray, pd.Series, p
 
 def _mailboxes(recipient: pd.Series, owner: pd.Series, delimiter: str) -> pd.Series:
     """Return the mailbox: Dovecot's owner where known, else the recipient without extension, in lower case."""
+    (to, by), values = factorise([pa.array(recipient, pa.string()), pa.array(owner, pa.string())])
+    both, which = np.unique(to * (len(values) + 1) + by, return_inverse=True)
+    by = (both + 1) % (len(values) + 1) - 1
+    to = (both - by) // (len(values) + 1)
+    found = _mailbox(_text(take(values, to)), _text(take(values, by)), delimiter)
+    return found.take(which).reset_index(drop=True)
+
+
+def _mailbox(recipient: pd.Series, owner: pd.Series, delimiter: str) -> pd.Series:
+    """Do so for each pair there is, once: addresses are few, deliveries many."""
     address = recipient.str.lower()
     if delimiter:
         # one of the delimiter's characters begins the extension, and only behind a local part
@@ -268,16 +296,27 @@ def _local_domains(deliveries: pd.DataFrame, known: Known) -> frozenset[str]:
     here = deliveries[deliveries["final"] & deliveries["program"].isin(STORING)]
     relay = here["relay"].astype("str")
     away = relay.str.contains(r"\[(?!127\.|::1)[0-9A-Fa-f.:]+\](?::\d+)?$", na=False)
-    domains = here.loc[~away | here["session"].notna(), "recipient"].str.extract(r"@([^@]*)$", expand=False).fillna("").str.lower()
-    return frozenset(domains.dropna().unique())
+    return frozenset(_domains(here.loc[~away | here["session"].notna(), "recipient"])[1])
+
+
+def _domains(addresses: pd.Series) -> tuple[Ints, pd.Series]:
+    """Return each address' code, -1 for none, and by code its domain in lower case, empty where it has none."""
+    codes, values = pd.factorize(addresses)
+    found = pd.Series(values, dtype="str").str.extract(r"@([^@]*)$", expand=False)
+    return codes, found.fillna("").str.lower()
 
 
 def _places(deliveries: pd.DataFrame, domains: frozenset[str]) -> None:
     """Set ``outside``: whether the recipient is somebody elsewhere."""
-    domain = deliveries["recipient"].str.extract(r"@([^@]*)$", expand=False).fillna("").str.lower()
-    inside = domain.isin(domains) | ~deliveries["recipient"].str.contains("@", regex=False, na=False)
+    codes, domain = _domains(deliveries["recipient"])
+    inside = np.append(domain.isin(domains).to_numpy(dtype=np.bool_), False)[codes]
+    inside |= ~deliveries["recipient"].str.contains("@", regex=False, na=False).to_numpy(dtype=np.bool_)
     storing = deliveries["program"].isin(("local", "virtual")) | deliveries["session"].notna()
-    deliveries["outside"] = ~(inside | (storing & deliveries["final"]))
+    # What a mailbox server on this host refuses was meant for somebody here, unless that server is a filter.
+    refused = (deliveries["status"] == "bounced") & deliveries["program"].isin(STORING)
+    refused &= deliveries["relay"].isin(LOCAL_SERVICES) | deliveries["relay"].astype("str").str.contains(PRIVATE_RELAY)
+    refused &= ~deliveries["relay"].isin(deliveries.loc[deliveries["hop"], "relay"])
+    deliveries["outside"] = ~(inside | (storing & deliveries["final"]) | refused)
 
 
 def _origins(entries: pd.DataFrame, known: Known) -> Ints:
@@ -367,6 +406,11 @@ def _mails(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> pd.Da
     at_end = (deliveries["last"].to_numpy() & ~deliveries["hop"].to_numpy()) & (of_delivery >= 0)
     outside = deliveries["outside"].to_numpy()
     count = len(mail_entries)
+    # Still on its way while any of its lives is in the queue; what postsuper requeued lives on under another ID.
+    waiting = (queued | has_delivery[:-1]) & ~entries["removed"].to_numpy()
+    waiting[entries["parent"].to_numpy()[(entries["leg"] == "requeue").to_numpy()]] = False
+    still_open = np.zeros(size, np.bool_)
+    np.logical_or.at(still_open, root, waiting)
 
     def counted(mask: Bools) -> Ints:
         return np.bincount(of_delivery[mask], minlength=count)
@@ -391,27 +435,29 @@ def _mails(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> pd.Da
         {
             "entry": mail_entries,
             "host": base["host"].to_numpy(),
-            "queue_id": base["queue_id"].to_numpy(),
-            "message_id": base["message_id"].to_numpy(),
-            "sender": base["sender"].to_numpy(),
+            "queue_id": base["queue_id"].array,
+            "message_id": base["message_id"].array,
+            "sender": base["sender"].array,
             "size": base["size"].to_numpy(),
-            "first": base["first"].to_numpy(),
-            "last": ends.to_numpy(),
+            "first": base["first"].array,
+            "last": ends.array,
             "direction": pd.Categorical.from_codes(direction, list(DIRECTIONS)),
             "origin": base["origin"].to_numpy(),
             "service": base["service"].to_numpy(),
-            "client": base["client"].to_numpy(),
-            "client_address": base["client_address"].to_numpy(),
-            "sasl_username": base["sasl_username"].to_numpy(),
+            "client": base["client"].array,
+            "client_address": base["client_address"].array,
+            "sasl_username": base["sasl_username"].array,
             "lives": lives_in,
             "recipients": counted(at_end),
             "delivered": counted(final),
             "deferred": counted(at_end & deferred & ~expired),
             "bounced": counted(at_end & (bounced | (deferred & expired))),
-            "spam": counted(final & spam) > 0,
-            "judged": counted(judged & (of_delivery >= 0)) > 0,
+            "verdict": pd.Categorical.from_codes(
+                np.where(counted(spam & (of_delivery >= 0)) > 0, 0, np.where(counted(judged & (of_delivery >= 0)) > 0, 1, 2)),
+                ["spam", "innocent", "unknown"],
+            ),
             "opened_before": ~base["opened"].to_numpy(),
-            "open": ~base["removed"].to_numpy(),
+            "open": still_open[mail_entries],
         }
     )
 
@@ -419,9 +465,9 @@ def _mails(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> pd.Da
 def _legs(legs: Legs, f: Facts, entries: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
-            "host": entries["host"].to_numpy()[legs.parent],
-            "parent_queue_id": entries["queue_id"].to_numpy()[legs.parent],
-            "child_queue_id": entries["queue_id"].to_numpy()[legs.child],
+            "host": _text(take(f.lives.hosts, f.lives.host[legs.parent])),
+            "parent_queue_id": _text(take(f.lives.queue_ids, f.lives.queue_id[legs.parent])),
+            "child_queue_id": _text(take(f.lives.queue_ids, f.lives.queue_id[legs.child])),
             "kind": pd.Categorical.from_codes(legs.kind, list(KINDS)),
             "known_by": pd.Categorical.from_codes(legs.known_by, list(KNOWN_BY)),
             "confidence": pd.Categorical.from_codes(legs.confidence, list(CONFIDENCES)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, last_index, plain
+from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, last_index, pairs, plain
 
 SECOND = 10**9
 
@@ -28,11 +28,14 @@ RANKS = {
 }
 """A line's place in the way of a mail; orders lines of one second."""
 
+SKEW = 2 * SECOND
+"""Stamps of one host's processes step back by this much (in real logs a second, with a clock that is set two)."""
+
 EARLY = 5 * SECOND
 """Under load pickup's or smtpd's line comes after cleanup's by up to this (seen by the authors of PLP)."""
 
-LATE = 2 * SECOND
-"""A delivery that began this long after `removed`, by its own delay, belongs to the next life."""
+LATE = 5 * SECOND
+"""A delivery that began this long after all lines before it, by its own delay, belongs to the next life."""
 
 
 @dataclass
@@ -76,10 +79,13 @@ class Lives:
         return np.where(found >= 0, rows[found] if len(rows) else -1, -1)
 
 
-def _instances(tables: dict[str, pa.Table], names: list[str], host: Ints, codes: Ints, values: pa.Array) -> Ints:
+def _instances(
+    tables: dict[str, pa.Table], names: list[str], host: Ints, queue_id: Ints, codes: Ints, values: pa.Array, time: Ints
+) -> Ints:
     """Give a renamed service (`-o syslog_name=reinject`) the instance that its queue IDs belong to.
 
-    cleanup and qmgr always carry the instance's name: an instance without them on this host isn't one.
+    cleanup and qmgr always carry the instance's name: an instance without them on this host isn't one. Where a host has
+    several, the one whose cleanup or qmgr goes on with the queue ID at that time.
     """
     programs = factorise([tables[name].column("program") for name in names])
     queue_programs = {i for i, value in enumerate(programs[1].to_pylist()) if value in ("qmgr", "cleanup", "nqmgr")}
@@ -92,12 +98,21 @@ def _instances(tables: dict[str, pa.Table], names: list[str], host: Ints, codes:
     if known.all():
         return codes
     out = codes.copy()
+    texts = values.to_pylist()
     for one in np.unique(host[~known]):
         here = real[real // width == one] % width
-        if len(here):
-            texts = values.to_pylist()
-            default = [code for code in here.tolist() if texts[code] == "postfix"] or here.tolist()
-            out[(host == one) & ~known] = default[0]
+        rows = np.flatnonzero((host == one) & ~known)
+        if not len(here):
+            continue
+        default = [code for code in here.tolist() if texts[code] == "postfix"] or here.tolist()
+        out[rows] = default[0]
+        if len(here) > 1:
+            told = np.flatnonzero((host == one) & known & (queue_id >= 0))
+            left, right = pairs(queue_id[rows], queue_id[told])
+            away = np.abs(time[rows[left]] - time[told[right]])
+            order = np.lexsort((away, left))[::-1]
+            # Assigned in this order, the nearest in time is the last and stays.
+            out[rows[left[order]]] = codes[told[right[order]]]
     return out
 
 
@@ -114,8 +129,8 @@ def find_lives(tables: dict[str, pa.Table]) -> Lives:
     instance_codes, instances = factorise([tables[name].column("instance") for name in names])
     queue_id = np.concatenate(queue_codes)
     host = np.concatenate(host_codes)
-    instance = _instances(tables, names, host, np.concatenate(instance_codes), instances)
     time = np.concatenate([tables[name].column("time").to_numpy() for name in names])
+    instance = _instances(tables, names, host, queue_id, np.concatenate(instance_codes), instances, time)
     rank = np.repeat([RANKS[name] for name in names], sizes)
     noqueue = [code for code, value in enumerate(queue_ids.to_pylist()) if value in ("NOQUEUE", "")]
     valid = queue_id >= 0
@@ -168,62 +183,103 @@ def _boundaries(
     """Return which of the ordered events begin a life."""
     if not len(key):
         return np.empty(0, np.bool_)
-    new_key = np.r_[True, key[1:] != key[:-1]]
-    opens = rank == RANKS["clients"]
-    starts = opens | (rank == RANKS["message_ids"]) | (rank == RANKS["queued"])
-    removed = rank == RANKS["removals"]
-    position = np.arange(len(key))
-    group_start = np.maximum.accumulate(np.where(new_key, position, 0))
-    # Removals before each event of its key: does one lie between this event and the last one that could begin a life?
-    removals = np.cumsum(removed) - removed
-    before = removals - removals[group_start]
-    last_start = np.maximum.accumulate(np.where(starts | new_key, position, 0))
-    earlier = np.r_[0, last_start[:-1]]
-    earlier = np.maximum(earlier, group_start)
-    after_removal = starts & ~new_key & (before > before[earlier])
-    # `client=` begins a life, but for one that comes late to the cleanup line of its own mail.
-    previous = np.r_[0, position[:-1]]
-    late_open = (
-        opens
-        & ~new_key
-        & (rank[previous] == RANKS["message_ids"])
-        & (time - time[previous] <= EARLY)
-        & ((previous == group_start) | removed[np.maximum(previous - 1, 0)])
-    )
-    boundary: Bools = new_key | after_removal | (opens & ~late_open)
-    if late_open.any():
-        boundary &= ~(late_open & ~new_key)
-    boundary |= _late_deliveries(tables, time, rank, row, removed, before, group_start, names, sizes)
+    boundary: Bools = np.r_[True, key[1:] != key[:-1]]
+    arrival = _arrivals(tables, time, rank, row, names, sizes)
+    several = _several_lives(boundary, time, rank, arrival)
+    if not several.any():
+        return boundary
+    number = np.cumsum(boundary) - 1
+    where = np.flatnonzero(several[number])
+    ids = _message_id_codes(tables, rank[where], row[where], names, sizes)
+    starts = np.flatnonzero(boundary[where])
+    ends = np.r_[starts[1:], len(where)]
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        some = where[start:end]
+        begins = _split(time[some].tolist(), rank[some].tolist(), arrival[some].tolist(), ids[start:end].tolist())
+        boundary[some[begins]] = True
     return boundary
 
 
-def _late_deliveries(
-    tables: dict[str, pa.Table],
-    time: Ints,
-    rank: Ints,
-    row: Ints,
-    removed: Bools,
-    before: Ints,
-    group_start: Ints,
-    names: list[str],
-    sizes: list[int],
-) -> Bools:
-    """Return deliveries that follow a removal and, by ``arrival = time - delay``, arrived after it: a life unopened here."""
-    out = np.zeros(len(time), np.bool_)
+def _arrivals(
+    tables: dict[str, pa.Table], time: Ints, rank: Ints, row: Ints, names: list[str], sizes: list[int]
+) -> Ints:
+    """Return when each delivery's mail arrived by its own account (time - delay); elsewhere the event's time."""
     if "deliveries" not in names:
-        return out
-    position = np.arange(len(time))
-    last_removed = np.maximum.accumulate(np.where(removed, position, -1))
-    late = (rank == RANKS["deliveries"]) & (before > 0) & (last_removed >= group_start)
-    late &= np.r_[False, removed[:-1]]
-    where = np.flatnonzero(late)
-    if not len(where):
-        return out
+        return time
+    arrival = time.copy()
+    where = np.flatnonzero(rank == RANKS["deliveries"])
     offset = int(sum(sizes[: names.index("deliveries")]))
     delay = plain_float(tables["deliveries"].column("delay"))[row[where] - offset]
-    arrival = time[where] - (np.nan_to_num(delay) * SECOND).astype(np.int64)
-    out[where] = arrival > time[last_removed[where]] + LATE
+    arrival[where] -= (np.nan_to_num(delay, nan=1e9) * SECOND).astype(np.int64)
+    return arrival
+
+
+def _message_id_codes(tables: dict[str, pa.Table], rank: Ints, row: Ints, names: list[str], sizes: list[int]) -> Ints:
+    """Return a code of the Message-ID of these events, -1 for all but cleanup's."""
+    out = np.full(len(rank), -1, np.int64)
+    where = np.flatnonzero(rank == RANKS["message_ids"])
+    if len(where):
+        offset = int(sum(sizes[: names.index("message_ids")]))
+        values = plain(tables["message_ids"].column("message_id")).take(pa.array(row[where] - offset))
+        out[where] = factorise([values])[0][0]
     return out
+
+
+def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Bools:
+    """Return, per key, whether anything hints at more than one life: :func:`_split` looks at those only."""
+    size = int(np.count_nonzero(new_key))
+    number = np.cumsum(new_key) - 1
+    position = np.arange(len(time))
+    group_start = np.maximum.accumulate(np.where(new_key, position, 0))
+    previous = np.maximum(position - 1, group_start)
+    gap = time - time[previous]
+    removed = rank == RANKS["removals"]
+    removals = np.cumsum(removed) - removed
+    after_removal = removals > removals[group_start]
+    opens = rank == RANKS["clients"]
+    last_opening = np.maximum.accumulate(np.where(opens | new_key, position, 0))
+    before = np.maximum(np.r_[0, last_opening[:-1]], group_start)
+    identified = rank == RANKS["message_ids"]
+    hint = (rank <= RANKS["queued"]) & after_removal & (gap > SKEW)
+    hint |= removed & after_removal & (gap > LATE)
+    hint |= opens & (before < position) & ((time - time[group_start] > EARLY) | opens[before] & (time - time[before] >= SECOND))
+    hint |= (rank == RANKS["deliveries"]) & (position > group_start) & (arrival > time[previous] + LATE)
+    hint |= identified & (np.bincount(number[identified], minlength=size)[number] > 1) & (time - time[group_start] > EARLY)
+    out = np.zeros(size, np.bool_)
+    out[number[hint]] = True
+    return out
+
+
+def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int]) -> list[int]:
+    """Return the positions at which one key's ordered events begin another life."""
+    client, identified, removals = RANKS["clients"], RANKS["message_ids"], RANKS["removals"]
+    begins = []
+    opened = code = -1
+    opened_at = identified_at = 0
+    first = last = time[0]
+    over = False
+    for i, (at, kind, arrived, ident) in enumerate(zip(time, rank, arrival, ids, strict=True)):
+        if kind == client:
+            # Late to its own mail's other lines, or logged twice: no new life.
+            new = at - first > EARLY if opened < 0 else at // SECOND != opened_at // SECOND
+        elif kind == identified and code >= 0 and ident != code and at - identified_at > EARLY:
+            new = True
+        elif kind <= RANKS["queued"]:
+            new = over and at - last > SKEW
+        elif kind == removals:
+            new = over and at - last > LATE
+        else:
+            new = kind == RANKS["deliveries"] and arrived > last + LATE
+        if new and i:
+            begins.append(i)
+            opened, code, over, first, last = -1, -1, False, at, at
+        if kind == client and opened < 0:
+            opened, opened_at = i, at
+        if kind == identified:
+            code, identified_at = ident, at
+        over = over or kind == removals
+        last = max(last, at)
+    return begins
 
 
 def plain_float(column: pa.ChunkedArray) -> Floats:

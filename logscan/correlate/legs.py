@@ -282,9 +282,10 @@ def _queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     fits &= parent != child
     same_id = (f.parent_id[parent] == f.child_id[child]) | (f.parent_id[parent] < 0) | (f.child_id[child] < 0)
     here = f.lives.host[parent] == f.lives.host[child]
-    near = f.here[f.relay[row]] | f.local[child] | (f.address[child] == f.relay_address[row])
+    known_id = same_id & (f.parent_id[parent] >= 0)
+    near = f.here[f.relay[row]] | (f.local[child] & known_id) | (f.address[child] == f.relay_address[row])
     # On this host the child must come from here or from the filter's address; on another the message-id has to agree.
-    fits &= np.where(here, near, same_id & (f.parent_id[parent] >= 0))
+    fits &= np.where(here, near, known_id)
     row, child, here = row[fits], child[fits], here[fits]
     filters = Legs.of(row_entry[row[here]], child[here], "filter", "queued as", 2, row[here])
     relays = Legs.of(row_entry[row[~here]], child[~here], "relay", "queued as", 2, row[~here])
