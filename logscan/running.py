@@ -72,6 +72,10 @@ def finish(scan: Scan, plan: Plan, options: dict[str, Any], reading: dict[str, A
 
     check_names((*options["checks"], *options["skip"]))
     report = analyse(scan, checks=options["checks"], skip=options["skip"])
+    if options.get("anonymise"):
+        from logscan.anonymise import anonymise
+
+        report = anonymise(report)
     for name, path in plan:
         write(report, name, path, options, reading["quiet"])
     if options.get("tables"):
@@ -131,11 +135,12 @@ def mail(report: Report, options: dict[str, Any]) -> None:
         content = render(
             report,
             "email",
-            mail_from=options.get("mail_from") or "",
+            mail_from=options.get("mail_from") or _sender(options["mail_to"]),
             mail_to=tuple(options["mail_to"]),
             attach_page=options.get("attach_page", False),
         )
-        mail = message_from_bytes(content if isinstance(content, bytes) else b"", EmailMessage, policy=policy.default)
+        as_made = policy.default.clone(refold_source="none")
+        mail = message_from_bytes(content if isinstance(content, bytes) else b"", EmailMessage, policy=as_made)
         server = Server(
             host=host.strip("[]"),
             port=int(port),
@@ -146,6 +151,16 @@ def mail(report: Report, options: dict[str, Any]) -> None:
         send(mail, server)
     except (MailError, RenderError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _sender(recipients: tuple[str, ...]) -> str:
+    """Return logscan at this host, whose name a mail server accepts only when it is a full one."""
+    import socket
+
+    name = socket.getfqdn()
+    if "." not in name or name.startswith("localhost"):
+        name = recipients[0].rpartition("@")[2].strip(" <>") if "@" in recipients[0] else name
+    return f"logscan@{name}"
 
 
 def by_format(report: Report, plan: Plan) -> int:

@@ -41,6 +41,7 @@ FORMATS = ("html", "text", "json", "csv", "email", "nagios", "prometheus")
     help="Colours in the text (NO_COLOR is honoured).",
 )
 @click.option("--show-subjects", is_flag=True, help="Show mails' subjects where a log has them.")
+@click.option("--anonymise", is_flag=True, help="Replace people, hosts and addresses, the same by the same.")
 @click.option(
     "--tables",
     type=click.Path(path_type=Path, file_okay=False),

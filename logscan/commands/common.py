@@ -181,18 +181,20 @@ class Progress:
         self.start = time.monotonic()
         self.shown = 0.0
 
-    def __call__(self, done: int, lines: int) -> None:
+    def __call__(self, done: int, lines: int, total: int) -> None:
         """Show how far it is, at most five times a second."""
         now = time.monotonic()
         if now - self.start > 1 and now - self.shown > 0.2:
             self.shown = now
             rate = lines / (now - self.start)
-            click.echo(f"\r{done / 1e6:,.0f} MB, {lines:,} lines, {rate:,.0f} lines/s ", err=True, nl=False)
+            left = f", {(total - done) * (now - self.start) / done:.0f} s left" if total > done > 0 else ""
+            shown = f"{done / 1e6:,.0f} MB, {lines:,} lines, {rate:,.0f} lines/s{left}"
+            click.echo(f"\r{shown:<70}", err=True, nl=False)
 
     def done(self) -> None:
         """Clear the line."""
         if self.shown:
-            click.echo("\r" + " " * 60 + "\r", err=True, nl=False)
+            click.echo("\r" + " " * 70 + "\r", err=True, nl=False)
 
 
 def complain(scan: Scan, quiet: bool) -> int:
