@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -303,7 +304,7 @@ def _sources(scan: Scan, keys: Any, back: Any, node: Any, edge: Any) -> None:
     words = {
         "outside": ("strangers", "strangers"),
         "authenticated": ("users", "users with a login"),
-        "local": ("programs", "programs on this host"),
+        "local": ("programs", "local programs"),
         "network": ("network", "own network"),
         "unknown": ("before", "opened before the log"),
     }
@@ -332,9 +333,7 @@ def _returns(scan: Scan, keys: Any, edge: Any) -> None:
 
 
 def _problem_ids(report: Report) -> dict[str, tuple[str, ...]]:
-    out: dict[str, tuple[str, ...]] = dict.fromkeys(
-        ("authenticated-port-25", "local-mail-filtered", "duplicate-delivery", "alias-owns-hash"), ()
-    )
+    out: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for check in report.checks:
         out[check.name] = tuple(f.id for f in check.findings if f.counts)
     return out
@@ -353,6 +352,8 @@ def _marks(source: str, target: str, ids: dict[str, tuple[str, ...]]) -> set[str
         marks.update(ids["alias-owns-hash"])
     if source.startswith("back:") and target == "store":
         marks.update(ids["duplicate-delivery"])
+    if source.startswith("back:") and target == "outside":
+        marks.update(ids["outgoing-tagged-spam"])
     return marks
 
 
