@@ -10,6 +10,7 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan import remedies
+from logscan.ports import entry_ports
 from logscan.verdict import Evidence, Finding, Remedy
 
 if TYPE_CHECKING:
@@ -94,12 +95,17 @@ def _filtered(scan: Scan, entry: np.ndarray) -> np.ndarray:
 
 def _origins(scan: Scan, settings: Settings, entries: pd.DataFrame) -> list[str]:
     everything = bool(settings.postfix.get("content_filter").strip()) if settings.known("postfix") else False
-    ports = {service: ev.port_of(scan, settings, service)[0] for service in entries["service"].astype("str").unique()}
+    ports = entry_ports(scan, settings)[0]
     out = []
-    for origin, service in zip(entries["origin"].astype("str"), entries["service"].astype("str"), strict=True):
+    for origin, entry in zip(entries["origin"].astype("str"), entries.index, strict=True):
         if origin == "authenticated":
-            on_25 = ports[service] == 25
-            out.append("authenticated-port-25" if on_25 else "all-filtered" if everything else "submission-filtered")
+            out.append(
+                "authenticated-port-25"
+                if ports[entry] == 25
+                else "all-filtered"
+                if everything
+                else "submission-filtered"
+            )
         elif origin in ("local", "network"):
             out.append("all-filtered" if everything else "local-script")
         else:

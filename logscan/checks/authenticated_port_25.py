@@ -34,11 +34,14 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan import remedies
+from logscan.ports import entry_ports
 from logscan.verdict import Check, Confidence, Finding, Result
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
     from logscan.settings import Settings
+
+CONFIDENCES = ("low", "medium", "high")
 
 MENDED_AFTER = pd.Timedelta(days=2)
 """A user counts as moved when this much later and MENDED_MAILS mails long all submissions came in elsewhere."""
@@ -51,21 +54,20 @@ def run(scan: Scan, settings: Settings) -> Result:
     entries = scan.entries
     mine = entries[entries["sasl_username"].notna() & (entries["queued"] | (entries["mail"] >= 0))]
     result = Result(eligible=len(mine))
-    ports = {service: ev.port_of(scan, settings, service) for service in mine["service"].astype("str").unique()}
-    known = [ports[service][0] is not None for service in mine["service"].astype("str")]
-    result.checked = sum(known)
-    on_25 = np.asarray([ports[service][0] == 25 for service in mine["service"].astype("str")], np.bool_)
+    ports, sure = entry_ports(scan, settings)
+    of_mine = ports[mine.index.to_numpy()]
+    result.checked = int(np.count_nonzero(of_mine))
     if mine.empty:
         result.blind_because.append("no mail with a login (sasl_username=) in these logs")
     elif not result.checked:
-        services = ", ".join(sorted(ports))
+        services = sorted(mine["service"].astype("str").unique())
         result.blind_because.append(
-            f"which port {services} listens on isn't known: give master.cf, or say --service '{sorted(ports)[0]}=587'"
+            f"which port {', '.join(services)} listens on isn't known: give master.cf, or say --service '{services[0]}=587'"
         )
     filtered = ev.entry_has_hop(scan)
     tagged = _tagged(scan)
-    for user, rows in ev.groups(mine[on_25], "sasl_username"):
-        confidence = ports[str(rows["service"].iloc[0])][1]
+    for user, rows in ev.groups(mine[of_mine == 25], "sasl_username"):
+        confidence = max((sure[i] for i in rows.index), key=CONFIDENCES.index)
         result.findings.append(_finding(scan, settings, str(user), rows, filtered, tagged, confidence, mine))
     return result
 
