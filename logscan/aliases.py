@@ -68,7 +68,8 @@ def owned_aliases(scan: Scan) -> pd.DataFrame:
 
     Columns: ``time``, ``entry``, ``user`` (the recipient as the filter saw it), ``asked``, ``child`` (entry or -1),
     ``expanded`` (behind the filter it became other addresses), ``kept`` (it is a mailbox, or lists itself),
-    ``known`` (what came out of the filter is in the log), ``people`` (tuple of mailboxes), ``row``.
+    ``known`` (what came out of the filter is in the log), ``people`` (tuple of mailboxes), ``by_local`` (local(8) expanded it,
+    from aliases(5), which no option before the filter can do), ``row``.
     """
     deliveries = scan.deliveries
     rows = np.flatnonzero(ev.dspam_hops(scan))
@@ -83,7 +84,7 @@ def owned_aliases(scan: Scan) -> pd.DataFrame:
     ends = deliveries[(deliveries["entry"] >= 0) & (deliveries["final"] | deliveries["last"])]
     ends = ends.assign(asked=asked(ends), to=ends["recipient"].str.lower())
     merged = frame[["row", "child", "user"]].merge(
-        ends[["entry", "asked", "to", "mailbox"]], left_on="child", right_on="entry"
+        ends[["entry", "asked", "to", "mailbox", "program"]], left_on="child", right_on="entry"
     )
     merged["mine"] = merged["asked"] == merged["user"].str.lower()
     merged["self"] = merged["to"] == merged["user"].str.lower()
@@ -94,6 +95,8 @@ def owned_aliases(scan: Scan) -> pd.DataFrame:
     frame["known"] = by.size().reindex(frame.index).fillna(0) > 0
     kept = by["self"].any().reindex(frame.index)
     frame["kept"] = kept.fillna(False).astype(bool)
+    by_local = (some["program"].astype("str") == "local").groupby(some["row"]).all().reindex(frame.index)
+    frame["by_local"] = by_local.fillna(False).astype(bool)
     frame["expanded"] = frame["known"] & ~frame["kept"]
     frame["people"] = people.reindex(frame.index)
     return frame.reset_index(drop=True)

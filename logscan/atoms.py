@@ -15,6 +15,7 @@ from logscan.grammar import rx
 __all__ = [
     "address",
     "client",
+    "client_or_name",
     "dovecot",
     "dovecot_old",
     "either",
@@ -94,7 +95,13 @@ def client(name: str = "client", ip: str = "client_address", port: str = "") -> 
     """Return an element for ``name[address]``, with ``:port`` where smtpd_client_port_logging is on."""
     line = rx(r"[^\[\]]*")(name) + "[" + rx(r"[^\]]+")(ip) + "]"
     number = rx(r"\d+")
-    return line + pp.Opt(":" + (number(port) if port else number))
+    return line + (pp.Opt(":" + number(port)) + pp.Opt(":unknown") if port else pp.Opt(rx(r":(?:\d+|unknown)")))
+
+
+def client_or_name(name: str = "client", ip: str = "client_address") -> pp.ParserElement:
+    """Return an element for ``name[address]:port`` or a name alone, up to a colon and a blank."""
+    line = rx(r"[^\[\]: ]*")(name) + pp.Opt("[" + rx(r"[^\]]+")(ip) + "]")
+    return line + pp.Opt(rx(r":(?:\d+|unknown)"))
 
 
 def reply() -> pp.ParserElement:

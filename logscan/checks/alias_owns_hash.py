@@ -18,7 +18,8 @@ receive_override_options, then remove it before the filter. What was learned und
 
 ## When it is wrong
 An alias that keeps an archive of its own (`root: root, alice`) rightly owns a dictionary and is passed over; so are
-external recipients and people who left. Filters with one common dictionary (amavis, rspamd) don't suffer.
+external recipients and people who left. Aliases of aliases(5), which only local(8) expands, are a note. Filters with one
+common dictionary (amavis, rspamd) don't suffer.
 
 ## When it is blind
 When no mail went through a filter that learns per recipient, or what came out of it isn't in the log.
@@ -32,7 +33,7 @@ from logscan import evidence as ev
 from logscan import remedies
 from logscan.aliases import alias_state, owned_aliases
 from logscan.settings import predictions
-from logscan.verdict import Check, Finding, Result
+from logscan.verdict import Check, Finding, Remedy, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +62,12 @@ def run(scan: Scan, settings: Settings) -> Result:
     return result
 
 
+LOCAL = (
+    "Aliases of aliases(5) are expanded at delivery only. To have the filter learn under the people, list this alias in "
+    "virtual_alias_maps too (root: root@DOMAIN alice@DOMAIN), which cleanup expands before the filter."
+)
+
+
 def _finding(
     scan: Scan, settings: Settings, alias: str, rows: pd.DataFrame, frame: pd.DataFrame, learned: bool
 ) -> Finding:
@@ -83,21 +90,24 @@ def _finding(
     )
     if since is not None:
         summary += f"; mended since {ev.iso(since)}"
+    local = bool(rows["by_local"].all())
     behind = scan.deliveries.index[scan.deliveries["entry"].isin(rows["child"].head(2))]
     return Finding(
-        cause="alias-not-expanded",
+        cause="local-alias" if local else "alias-not-expanded",
         subject=alias,
         summary=summary,
-        severity="problem",
+        severity="note" if local else "problem",
         confidence="high" if learned or not scan.verdicts.empty else "medium",
         count=len(cases),
         cases=cases,
         first=ev.moment(rows["time"].min()),
         last=ev.moment(rows["time"].max()),
         state="mended" if state == "mended" else "active",
-        remedy=remedies.alias_owns_hash(settings),
+        remedy=Remedy(LOCAL) if local else remedies.alias_owns_hash(settings),
         evidence=ev.merged(ev.rows_at(scan, "deliveries", rows["row"].head(4)), ev.rows_at(scan, "deliveries", behind)),
-        why="Aliases are expanded behind the filter only: no_address_mappings stands before it.",
+        why="aliases(5) are expanded by local(8) at delivery, always behind the filter."
+        if local
+        else "Aliases are expanded behind the filter only: no_address_mappings stands before it.",
     )
 
 

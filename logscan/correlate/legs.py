@@ -28,6 +28,9 @@ FILTER_SHARE = 0.2
 
 FIELDS = ("parent", "child", "kind", "known_by", "confidence", "row")
 
+SLACK = 5
+"""Seconds by which stamps of two processes may disagree where a queue ID says what belongs together."""
+
 BOUNCE_WINDOW = 600 * SECOND
 
 
@@ -262,7 +265,7 @@ def _told_by_client(tables: dict[str, pa.Table], f: Facts, names: pa.Array, kind
     host = f.lives.host[child] if f.lives.size else entry
     position, parent = _by_id(f, host, names)
     at = f.opened[child[position]]
-    fits = (f.opened[parent] <= at + 1) & (parent != child[position]) & (entry[position] >= 0)
+    fits = (f.opened[parent] <= at + SLACK) & (parent != child[position]) & (entry[position] >= 0)
     position, parent = position[fits], parent[fits]
     position, parent = _nearest(position, parent, at[fits] - f.opened[parent])
     return Legs.of(parent, child[position], kind, known_by, 2, -1)
@@ -278,7 +281,8 @@ def _queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     left, child = pairs(codes[rows], queue_of)
     row = rows[left]
     parent = row_entry[row]
-    fits = (f.opened[child] >= f.second[row] - _ceil(f.transmit[row]) - 2) & (f.opened[child] <= f.second[row] + 1)
+    fits = f.opened[child] >= f.second[row] - _ceil(f.transmit[row]) - SLACK
+    fits &= f.opened[child] <= f.second[row] + SLACK
     fits &= parent != child
     same_id = (f.parent_id[parent] == f.child_id[child]) | (f.parent_id[parent] < 0) | (f.child_id[child] < 0)
     here = f.lives.host[parent] == f.lives.host[child]
@@ -318,7 +322,7 @@ def _amavis(tables: dict[str, pa.Table], f: Facts) -> Legs:
     found = []
     for names in (pa.array(before, pa.string()), pa.array(after, pa.string())):
         position, entry = _by_id(f, hosts_of, names)
-        ok = f.opened[entry] <= at[position] + 2
+        ok = f.opened[entry] <= at[position] + SLACK
         position, entry = position[ok], entry[ok]
         found.append(_nearest(position, entry, at[position] - f.opened[entry]))
     (left, parent), (right, child_entry) = found
@@ -370,14 +374,40 @@ def declared_relays(f: Facts, declared: list[str]) -> Bools:
 
 def _inferred(f: Facts, known: Legs, declared: list[str]) -> Legs:
     """Match hand-overs to local children by host, message-id, sender, recipient and time."""
-    has_parent = np.zeros(f.lives.size + 1, np.bool_)
-    has_parent[known.child] = True
+    named = declared_relays(f, declared)
+    rows, children, sure = _matched(f, known, named, 2, 1)
+    is_filter = _filter_relays(f, _open_rows(f, known), rows) | named
+    ok = is_filter[f.relay[rows]]
+    rows, children, sure = rows[ok], children[ok], sure[ok]
+    first = Legs.of(f.row_entry[rows], children, "filter", "inferred", np.where(sure, 2, 1), rows)
+    # A clock was set meanwhile: what filters took and didn't give back in time may have come back out of time.
+    rows, children, _ = _matched(f, Legs.joined([known, first]), named, SLACK, SLACK, is_filter)
+    second = Legs.of(f.row_entry[rows], children, "filter", "inferred", 1, rows)
+    found = Legs.joined([first, second])
+    return Legs.joined([found, _without_deliveries(f, known, found, is_filter)])
+
+
+def _open_rows(f: Facts, known: Legs) -> Ints:
+    """Return the rows of hand-overs that no leg explains yet and whose mail's message-id is known."""
     explained = np.zeros(len(f.row_entry) + 1, np.bool_)
     explained[known.row] = True
-    explained = explained[:-1]
-    rows = np.flatnonzero(f.tried & ~explained & (f.row_entry >= 0))
+    rows = np.flatnonzero(f.tried & ~explained[:-1] & (f.row_entry >= 0))
+    return rows[f.parent_id[f.row_entry[rows]] >= 0]
+
+
+def _matched(
+    f: Facts, known: Legs, named: Bools, before: int, after: int, relays: Bools | None = None
+) -> tuple[Ints, Ints, Bools]:
+    """Return rows, the child entry of each, and whether it was the only one possible.
+
+    A child is opened at most ``before`` seconds before its hand-over begins and ``after`` seconds after it ends.
+    """
+    has_parent = np.zeros(f.lives.size + 1, np.bool_)
+    has_parent[known.child] = True
+    rows = _open_rows(f, known)
+    if relays is not None:
+        rows = rows[relays[f.relay[rows]]]
     parents = f.row_entry[rows]
-    rows, parents = rows[f.parent_id[parents] >= 0], parents[f.parent_id[parents] >= 0]
     # Children: what was asked for, once per (entry, address).
     relay_hosts = np.unique(f.relay_address[rows][f.relay_address[rows] >= 0])
     may_be = f.local | np.isin(f.address, relay_hosts)
@@ -392,27 +422,21 @@ def _inferred(f: Facts, known: Legs, declared: list[str]) -> Legs:
         np.concatenate([f.sender[parents], f.sender[children]]),
         np.concatenate([f.recipient[rows], f.asked[child_rows]]),
     )
-    window = f.second[rows] - _ceil(f.transmit[rows]) - 2, f.second[rows] + 1
-
-    named = declared_relays(f, declared)
+    window = f.second[rows] - _ceil(f.transmit[rows]) - before, f.second[rows] + after
     here = f.here | named
 
     def fits(left: Ints, right: Ints) -> Bools:
         """Not itself, opened after its parent, from this host or the filter's, and not handed to the same relay again."""
         parent, child = parents[left], children[right]
         relay = f.relay[rows[left]]
-        ok: Bools = (parent != child) & (f.opened[parent] <= f.opened[child])
+        ok: Bools = (parent != child) & (f.opened[parent] <= f.opened[child] + (0 if relays is None else SLACK))
         ok &= (f.local[child] & here[relay]) | (f.address[child] == f.relay_address[rows[left]])
         ok &= f.relay[rows[left]] != f.relay[child_rows[right]]
         return ok
 
     keys = whole[: len(rows)], whole[len(rows) :]
     left, right, sure = match(keys, window, f.opened[children], fits, children)
-    is_filter = _filter_relays(f, rows, rows[left]) | named
-    ok = is_filter[f.relay[rows[left]]]
-    left, right, sure = left[ok], right[ok], sure[ok]
-    first = Legs.of(parents[left], children[right], "filter", "inferred", np.where(sure, 2, 1), rows[left])
-    return Legs.joined([first, _without_deliveries(f, known, first, is_filter)])
+    return rows[left], children[right], sure
 
 
 def _filter_relays(f: Facts, tried: Ints, matched: Ints) -> Bools:
@@ -514,7 +538,7 @@ def _told_rows(f: Facts, legs: Legs, some: Bools) -> Ints:
     left, right = pairs(parents, f.row_entry[rows])
     row = rows[right]
     opened = f.opened[children[left]]
-    fits = (opened >= f.second[row] - _ceil(f.transmit[row]) - 2) & (opened <= f.second[row] + 1)
+    fits = (opened >= f.second[row] - _ceil(f.transmit[row]) - SLACK) & (opened <= f.second[row] + SLACK)
     return row[fits]
 
 
