@@ -122,7 +122,7 @@ def level() -> pp.ParserElement:
 
 def dovecot(services: str) -> pp.ParserElement:
     """Return Dovecot's prefix (2.3 and 2.4: ``imap(user)<pid><session>: ``; 2.2: ``imap(user): ``)."""
-    line = rx(services) + "(" + pp.Opt(rx(r"\d+, ")) + rx(r"[^()]*")("user") + ")"
+    line = rx(services) + "(" + pp.Opt(rx(r"\d+, ")) + rx(r"[^(),]*")("user") + rx(r"(?:,[^()]*)?") + ")"
     return line + pp.Opt(rx(r"<\d*>")) + pp.Opt("<" + rx(r"[^>]*")("session") + ">") + ": " + level()
 
 

@@ -51,7 +51,8 @@ def main() -> None:
         sys.exit(leaving.exit_code)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        # 1 says that there are findings (--fail-on): what goes wrong otherwise is 2 at least.
+        sys.exit(max(error.exit_code, 2))
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)

@@ -20,17 +20,26 @@ LEVELLED = re.compile(rb"(?:[a-z0-9-]+(?:\([^()]*\))?(?:<[^<> ]*>){0,2}: )+(?:De
 
 RSPAMD = re.compile(rb"#(\d{1,10})\(([^() ]*)\) ")
 SPAMD = re.compile(rb"\[(\d{1,10})\] (?:dbg|info|warn|error): ")
-TAGGED = re.compile(rb"[A-Za-z][^\s\[\]:]*(?:\[\d{1,10}\]:|/[a-z-]+:)(?: |\Z)")
+TAGGED = re.compile(rb"(?:[A-Za-z][^\s\[\]:]*(?:\[\d{1,10}\]:|/[a-z-]+:)|dovecot:)(?: |\Z)")
 NO_HOST = re.compile(rb"[\[(<]")
 PRIORITY = re.compile(rb"<[a-z0-9]+\.[a-z]+> ")
 RFC5424 = re.compile(rb"(\S+) (\S+) (\S+) (\S+) (-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*+\")*+\])+)(?: |\Z)")
 
 INNER = re.compile(
-    rb"(?P<host>\S+) (?P<tag>[^\s:]+): (?:(?P<solaris>\[ID \d+ [a-z0-9]+\.[a-z]+\] )"
+    rb"(?P<host>\S+) (?:(?P<tag>[^\s:]+): (?:(?P<solaris>\[ID \d+ [a-z0-9]+\.[a-z]+\] )"
     rb"|(?=(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]?\d \d\d:\d\d:\d\d"
     rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d))"
+    rb"|(?:(?P<facility>[a-z]+[0-7]?\.[a-z]+)|(?P<second>[A-Za-z0-9][A-Za-z0-9.:-]*[A-Za-z0-9])) "
+    rb"(?=[^\s:\[\]/]+/[^\s:\[\]]+\[\d+\]: |(?:dovecot|amavis|amavisd|rspamd|spamd|opendkim|opendmarc|postgrey|policyd-spf"
+    rb"|dspam)(?:\[\d+\])?: )"
+    rb"|(?=deliver\([^()]*\): ))"
 )
-"""A body whose text starts with another stamp, or with the message ID of Solaris's syslogd (log.conf, msgid)."""
+"""A body with more than a host before its tag (busybox writes facility.level, a relay its own name), or whose text
+starts with another stamp or with the message ID of Solaris's syslogd (log.conf, msgid), or of Dovecot 1's deliver, whose
+tag is its prefix."""
+
+LEVEL_FIRST = re.compile(rb"((?:Debug|Info|Warning|Error|Fatal|Panic): )((?:[A-Za-z0-9-]+(?:\([^()]*\))?: )?)")
+"""Dovecot 1 in its own file: ``dovecot: STAMP Info: imap-login: text``."""
 
 HOSTED = re.compile(rb"\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
 
@@ -38,6 +47,12 @@ HOSTED = re.compile(rb"\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
 def inner(body: bytes, found: re.Match[bytes]) -> tuple[bytes, int]:
     """Return the inner body of a line :data:`INNER` matched, and the inner UTC time (ns) or NO_TIME."""
     rest = body[found.end() :]
+    if found["facility"]:
+        return found["host"] + b" " + rest, NO_TIME
+    if found["second"]:
+        return found["second"] + b" " + rest, NO_TIME
+    if not found["tag"]:
+        return found["host"] + b" dovecot: " + rest, NO_TIME
     if found["solaris"]:
         return found["host"] + b" " + found["tag"] + b": " + rest, NO_TIME
     stamp = STAMP.match(rest)
@@ -45,6 +60,9 @@ def inner(body: bytes, found: re.Match[bytes]) -> tuple[bytes, int]:
     if stamp is None or when is None:
         return body, NO_TIME
     text = rest[stamp.end() :]
+    old = LEVEL_FIRST.match(text) if found["tag"] == b"dovecot" else None
+    if old:
+        return found["host"] + b" dovecot: " + old[2] + old[1] + text[old.end() :], when[0]
     settled = Settler("")(text)
     if settled.startswith(b"- "):
         return found["host"] + settled[1:], when[0]

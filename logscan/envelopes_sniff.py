@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from logscan.envelopes_bodies import HOSTED, LEVELLED, RSPAMD, SPAMD, TAGGED, Settler
+from logscan.envelopes_bodies import HOSTED, INNER, LEVELLED, RSPAMD, SPAMD, TAGGED, Settler
 from logscan.envelopes_records import CRI, DSPAM_NOTE, json_line
 from logscan.envelopes_stamps import STAMP, moment
 
@@ -56,11 +56,17 @@ def line_kind(line: bytes) -> str:
         return _stamped(line, found)
     if re.match(rb"\d{9,10}\t[A-Z]\t", line):
         return "dspam-system-log" if line.count(b"\t") >= 7 else "dspam-user-log"
+    if line.startswith(b"dovecot: ") and STAMP.match(line[9:]):
+        return "dovecot"
     if DSPAM_NOTE.match(line):
         return "dspam-debug"
     if re.match(rb"[\w.-]+ *\| {1,2}", line) and Settler("").bare(line):
         return "docker-compose"
-    return "bare" if LEVELLED.match(line) or (TAGGED.match(line) and b"/" in line[:40]) else ""
+    return (
+        "bare"
+        if LEVELLED.match(line) or (TAGGED.match(line) and (b"/" in line[:40] or line[:9] == b"dovecot: "))
+        else ""
+    )
 
 
 def _stamped(line: bytes, found: re.Match[bytes]) -> str:
@@ -77,7 +83,7 @@ def _stamped(line: bytes, found: re.Match[bytes]) -> str:
         return "spamd"
     if LEVELLED.match(rest):
         return "docker-compose" if found["compose"] else "dovecot"
-    if not (HOSTED.match(rest) or TAGGED.match(rest) or REPEATED.match(rest)):
+    if not (HOSTED.match(rest) or TAGGED.match(rest) or REPEATED.match(rest) or INNER.match(rest)):
         return ""
     if found["compose"]:
         return "docker-compose"

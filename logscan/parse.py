@@ -114,6 +114,7 @@ def resolve(host: bytes, tag: bytes) -> tuple[Head, str]:
 
 # --- the loop ------------------------------------------------------------------------------------------------------
 
+
 @dataclass
 class _Rows:
     """What one shape matched in a chunk: ``values`` row after row, ``index`` (of bodies) and ``tags`` a row each.
@@ -192,11 +193,14 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable)
     parsed.noise = found.lines - found.undecodable - _distinct(found.number)
     rows = _Chunk(parsed)
+    repeats = _unwrapped(found.bodies) if b": message repeated " in chunk else {}
     missed = _loop(found.bodies, rows)
     heads = np.asarray(rows.heads, np.int32)
     every = [each for shapes, _ in rows.rows.values() for each in shapes.values() if each.tags]
     for each in every:
         _count(parsed, each.shape.format, heads[np.asarray(each.tags)], found.number, each.index)
+        if repeats and each.shape.format.table in COUNTED_REPEATS:
+            _repeat(each, repeats)
     _second_look(found, missed, rows)
     _clocks(found, parsed)
     pids = _typed(rows.pids, "int")
@@ -212,6 +216,35 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
 
 def _distinct(number: npt.NDArray[np.int32]) -> int:
     return int(np.count_nonzero(np.diff(number))) + 1 if len(number) else 0
+
+
+def _unwrapped(bodies: list[bytes]) -> dict[int, int]:
+    """Unwrap rsyslog's repeats of events that count one by one; returns, by index, how often such a line came again.
+
+    The others stay as they are: a row of ``losses``.
+    """
+    times: dict[int, int] = {}
+    for i, body in enumerate(bodies):
+        whole, _, text = body.partition(b": ")
+        repeated = REPEATED.match(text)
+        if repeated is None:
+            continue
+        head, _, name = whole.partition(b"[")[0].partition(b" ")
+        pattern = pattern_for(resolve(head, name.rstrip(b":"))[1])
+        m = pattern.match(repeated[2])
+        if m is not None and m.lastindex and pattern.shapes[m.lastindex].format.table in COUNTED_REPEATS:
+            bodies[i] = whole + b": " + repeated[2]
+            times[i] = min(int(repeated[1]), MOST_REPEATS) - 1
+    return times
+
+
+def _repeat(rows: _Rows, repeats: dict[int, int]) -> None:
+    """Add the rows of lines that came again, as often as they did."""
+    for at, i in enumerate(list(rows.index)):
+        times = repeats.get(i, 0)
+        rows.values += rows.values[at * rows.width : (at + 1) * rows.width] * times
+        rows.index += [i] * times
+        rows.tags += [rows.tags[at]] * times
 
 
 def _loop(bodies: Sequence[bytes], rows: _Chunk) -> list[int]:

@@ -69,6 +69,7 @@ def read(
     known = _known(settings, options, tables)
     scan = Scan(got, correlate(tables, known), tables, settings, inventory, options, notes)
     scan.spool = spool
+    scan.named = bool(sources)
     scan.zone = _zone(got.solution.zone)
     scan.errors = [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]
     scan.errors += _foreign(sources, found, settings)

@@ -48,6 +48,8 @@ class Scan:
     options: Options = field(default_factory=Options)
     notes: list[str] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
+    named: bool = True
+    """Whether sources were named, rather than this host's own log looked for."""
     spool: Any = None
     """The temporary file that standard input was kept in."""
     zone: Any = None

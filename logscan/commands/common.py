@@ -202,6 +202,12 @@ def complain(scan: Scan, quiet: bool) -> int:
     for path, message in scan.errors:
         click.echo(f"logscan: {path}: {message}", err=True)
     lines = sum(read.lines for read in scan.sources)
+    if not lines and not scan.named:
+        click.echo(
+            "logscan: no mail log on this host (/var/log/mail.log*, /var/log/maillog*, the journal): name a file or a folder",
+            err=True,
+        )
+        return 3
     known = sum(read.understood + read.noise for read in scan.sources)
     if lines and not known:
         click.echo(

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, pairs, plain
+from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, pairs, plain, take
 from logscan.correlate.entries import SECOND, Lives, plain_float
 from logscan.correlate.matching import match
 
@@ -71,6 +71,11 @@ class Legs:
         return len(self.parent)
 
 
+def _some(legs: Legs, mask: Bools) -> Legs:
+    """Return some of the legs."""
+    return Legs(*(getattr(legs, name)[mask] for name in FIELDS))
+
+
 @dataclass
 class Facts:
     """What legs are found from: per entry (client, ids, sender) and per delivery row (recipient, relay, window)."""
@@ -119,13 +124,12 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     clients, deliveries = tables["clients"], tables["deliveries"]
     client_row = lives.first_row("clients")
     address_values = plain(clients.column("client_address"))
-    (relay_codes,), relays = factorise([deliveries.column("relay")])
+    host, relay_codes, relays, relay_hosts = _relays(deliveries, clients)
     relay_host = pc.struct_field(pc.extract_regex(relays, r"\[(?P<a>[^\]/]*)\](?::\d+)?$"), [0])
     (address_codes, relay_address_codes), address_list = factorise([address_values, relay_host])
     loop = pc.fill_null(pc.match_substring_regex(address_list, LOOPBACK), False).to_numpy(zero_copy_only=False)
-    own_names = _own_names(tables, relays)
-    client_names = plain(clients.column("client"))
-    own = pc.fill_null(pc.is_in(client_names, own_names), False).to_numpy(zero_copy_only=False)
+    own_names = _own_names(relays, relay_hosts)
+    own = _is_own(plain(clients.column("client")), host, own_names)
     pickup = (plain(clients.column("program")).to_numpy(zero_copy_only=False)) == "pickup"
     loopback_row = np.where(address_codes >= 0, np.r_[loop, False][address_codes], False)
     local_row = pickup | own | loopback_row
@@ -157,24 +161,45 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     relay_address = np.append(relay_address_codes, -1)[relay_codes]
     return Facts(
         lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
-        lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, own_names), relay_address,
+        lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, relay_hosts, own_names), relay_address,
         deliveries.column("time").to_numpy() // SECOND, transmit, sent, tried, forwarded, reply, addresses, ids,
     )  # fmt: skip
 
 
-def _own_names(tables: dict[str, pa.Table], relays: pa.Array) -> pa.Array:
-    """Return this server's names: Postfix writes its own before the path of a socket."""
-    names = pc.struct_field(pc.extract_regex(relays, r"^(?P<h>[^\[]+)\[(?:/|private/|public/)"), [0])
-    return pa.concat_arrays([pc.drop_null(pc.unique(names)), pa.array(["localhost"])])
+def _relays(deliveries: pa.Table, clients: pa.Table) -> tuple[Ints, Ints, pa.Array, Ints]:
+    """Code relays by host: the same address is another filter on another host.
+
+    Returns the host's code of each row in clients, the relay's of each delivery, and by that the relay and its host.
+    """
+    (relay,), names = factorise([deliveries.column("relay")])
+    (host, client_host), _ = factorise([deliveries.column("host"), clients.column("host")])
+    both, codes = np.unique(np.where(relay < 0, -1, host * (len(names) + 1) + relay), return_inverse=True)
+    codes = codes.astype(np.int64) - np.count_nonzero(both < 0)
+    both = both[both >= 0]
+    return client_host, codes, take(names, both % (len(names) + 1)), both // (len(names) + 1)
 
 
-def _here(relays: pa.Array, own_names: pa.Array) -> Bools:
+def _own_names(relays: pa.Array, hosts: Ints) -> set[tuple[int, str]]:
+    """Return each host's names: Postfix writes its own before the path of a socket."""
+    names = pc.struct_field(pc.extract_regex(relays, r"^(?P<h>[^\[]+)\[(?:/|private/|public/)"), [0]).to_pylist()
+    return {(host, name) for host, name in zip(hosts.tolist(), names, strict=True) if name}
+
+
+def _is_own(names: pa.Array, hosts: Ints, own: set[tuple[int, str]]) -> Bools:
+    """Return which names are their host's own, or localhost."""
+    out: Bools = pc.fill_null(pc.equal(names, "localhost"), False).to_numpy(zero_copy_only=False).copy()
+    for host in {host for host, _ in own}:
+        some = pa.array(sorted(name for each, name in own if each == host))
+        out |= (hosts == host) & pc.fill_null(pc.is_in(names, some), False).to_numpy(zero_copy_only=False)
+    return out
+
+
+def _here(relays: pa.Array, hosts: Ints, own_names: set[tuple[int, str]]) -> Bools:
     """Return, per relay (and one more, False, for none), whether it is on this host."""
     private = pc.match_substring_regex(relays, PRIVATE_RELAY)
-    name = pc.replace_substring_regex(relays, r"\[.*$", "")
     service = pc.and_(pc.invert(pc.match_substring(relays, "[")), pc.not_equal(relays, "none"))
-    found = pc.or_(pc.or_(private, pc.is_in(name, own_names)), service)
-    return np.append(pc.fill_null(found, False).to_numpy(zero_copy_only=False).astype(np.bool_), False)
+    found = pc.fill_null(pc.or_(private, service), False).to_numpy(zero_copy_only=False).astype(np.bool_)
+    return np.append(found | _is_own(pc.replace_substring_regex(relays, r"\[.*$", ""), hosts, own_names), False)
 
 
 def _message_ids(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints, pa.Array]:
@@ -284,16 +309,25 @@ def _queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     fits = f.opened[child] >= f.second[row] - _ceil(f.transmit[row]) - SLACK
     fits &= f.opened[child] <= f.second[row] + SLACK
     fits &= parent != child
-    same_id = (f.parent_id[parent] == f.child_id[child]) | (f.parent_id[parent] < 0) | (f.child_id[child] < 0)
+    same_id = f.parent_id[parent] == f.child_id[child]
+    unknown_id = (f.parent_id[parent] < 0) | (f.child_id[child] < 0)
     here = f.lives.host[parent] == f.lives.host[child]
-    known_id = same_id & (f.parent_id[parent] >= 0)
-    near = f.here[f.relay[row]] | (f.local[child] & known_id) | (f.address[child] == f.relay_address[row])
+    at_relay = f.address[child] == f.relay_address[row]
     # On this host the child must come from here or from the filter's address; on another the message-id has to agree.
-    fits &= np.where(here, near, known_id)
-    row, child, here = row[fits], child[fits], here[fits]
-    filters = Legs.of(row_entry[row[here]], child[here], "filter", "queued as", 2, row[here])
-    relays = Legs.of(row_entry[row[~here]], child[~here], "relay", "queued as", 2, row[~here])
-    return Legs.joined([filters, relays])
+    # A stranger's ID may be one of ours by chance: where the message-ids differ, only a filter on this host is believed.
+    near = ((same_id | unknown_id) & (f.here[f.relay[row]] | at_relay)) | (same_id & f.local[child])
+    changed = f.here[f.relay[row]] & f.local[child] & ~same_id & ~unknown_id
+    found = [
+        Legs.of(parent[some], child[some], kind, "queued as", confidence, row[some])
+        for kind, confidence, some in (
+            ("filter", 2, fits & here & near),
+            ("relay", 2, fits & ~here & same_id),
+            ("filter", 1, fits & here & changed),
+        )
+    ]
+    sure = np.isin(found[2].row, np.concatenate([found[0].row, found[1].row]))
+    found[2] = _some(found[2], ~sure)
+    return Legs.joined(found)
 
 
 def _amavis(tables: dict[str, pa.Table], f: Facts) -> Legs:
@@ -387,11 +421,22 @@ def _inferred(f: Facts, known: Legs, declared: list[str]) -> Legs:
     return Legs.joined([found, _without_deliveries(f, known, found, is_filter)])
 
 
+def _explained(f: Facts, legs: Legs) -> Bools:
+    """Return the delivery rows that legs account for: what went out in one transaction may make one child."""
+    out = np.zeros(len(f.row_entry) + 1, np.bool_)
+    out[legs.row] = True
+    out = out[:-1]
+    told = (legs.known_by == KNOWN_BY.index("queued as")) & (legs.row >= 0)
+    if told.any():
+        unit = combine(f.row_entry, f.relay)
+        out |= f.sent & np.isin(unit, unit[legs.row[told]])
+    out[_told_rows(f, legs, (legs.kind == KINDS.index("filter")) & (legs.row < 0))] = True
+    return out
+
+
 def _open_rows(f: Facts, known: Legs) -> Ints:
     """Return the rows of hand-overs that no leg explains yet and whose mail's message-id is known."""
-    explained = np.zeros(len(f.row_entry) + 1, np.bool_)
-    explained[known.row] = True
-    rows = np.flatnonzero(f.tried & ~explained[:-1] & (f.row_entry >= 0))
+    rows = np.flatnonzero(f.tried & ~_explained(f, known) & (f.row_entry >= 0))
     return rows[f.parent_id[f.row_entry[rows]] >= 0]
 
 
@@ -440,20 +485,24 @@ def _matched(
 
 
 def _filter_relays(f: Facts, tried: Ints, matched: Ints) -> Bools:
-    """Return, per relay, whether what it takes comes back."""
-    size = len(f.relays) + 1
-    total = np.bincount(f.relay[tried] + 1, minlength=size + 1)[1:]
-    back = np.bincount(f.relay[np.unique(matched)] + 1, minlength=size + 1)[1:]
+    """Return, per relay, whether what it takes comes back: of mails, since one child may be for many recipients."""
+    total, back = (_mails_by_relay(f, rows) for rows in (tried, matched))
     return (back > 0) & (back >= FILTER_SHARE * total)
+
+
+def _mails_by_relay(f: Facts, rows: Ints) -> Ints:
+    """Return how many entries these rows handed to each relay (and one more, for none)."""
+    size = len(f.relays) + 1
+    unit = np.unique((f.row_entry[rows] + 1) * (size + 1) + f.relay[rows] + 1)
+    return np.bincount(unit % (size + 1), minlength=size + 1)[1:]
 
 
 def _without_deliveries(f: Facts, known: Legs, found: Legs, is_filter: Bools) -> Legs:
     """Match what is left: children still in the queue name no recipient yet, parents from before the log no message-id."""
     taken = np.zeros(f.lives.size + 1, np.bool_)
     taken[known.child] = taken[found.child] = True
-    explained = np.zeros(len(f.row_entry) + 1, np.bool_)
-    explained[known.row] = explained[found.row] = True
-    rows = np.flatnonzero(f.tried & ~explained[:-1] & (f.row_entry >= 0) & is_filter[f.relay])
+    explained = _explained(f, Legs.joined([known, found]))
+    rows = np.flatnonzero(f.tried & ~explained & (f.row_entry >= 0) & is_filter[f.relay])
     with_deliveries = np.zeros(f.lives.size, np.bool_)
     with_deliveries[f.row_entry[f.row_entry >= 0]] = True
     children = np.flatnonzero(f.local & ~taken[:-1] & ~with_deliveries & (f.child_id >= 0))
@@ -514,17 +563,11 @@ def _redirected(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Legs:
 
 def _hops(f: Facts, legs: Legs, declared: list[str]) -> Bools:
     """Return, per delivery row, whether it handed the mail on to a filter or another life of ours instead of delivering."""
-    hop = np.zeros(len(f.row_entry) + 1, np.bool_)
     inside = np.isin(legs.kind, [KINDS.index("filter"), KINDS.index("relay"), KINDS.index("forward")])
-    hop[legs.row[inside & (legs.row >= 0)]] = True
-    filters = legs.kind == KINDS.index("filter")
-    hop[_told_rows(f, legs, filters & (legs.row < 0))] = True
-    hop = hop[:-1]
+    hop = _explained(f, _some(legs, inside))
     rows = np.flatnonzero(f.sent & (f.row_entry >= 0))
-    relays = legs.kind == KINDS.index("relay")
-    elsewhere = np.zeros(len(hop) + 1, np.bool_)
-    elsewhere[legs.row[relays & (legs.row >= 0)]] = True
-    matched = np.flatnonzero(hop & ~elsewhere[:-1] & ~f.forwarded)
+    elsewhere = _explained(f, _some(legs, legs.kind == KINDS.index("relay")))
+    matched = np.flatnonzero(hop & ~elsewhere & ~f.forwarded)
     by_relay = _filter_relays(f, rows, matched) if len(matched) else np.zeros(len(f.relays) + 1, np.bool_)
     # Where the configuration names the filter, what it keeps (quarantine) is still a hand-over.
     by_relay |= declared_relays(f, declared)
@@ -553,7 +596,7 @@ def acyclic(size: int, legs: Legs) -> Legs:
     endless = parent[above] != above
     if not endless.any():
         return legs
-    return Legs(*(getattr(legs, name)[~endless[legs.child]] for name in FIELDS))
+    return _some(legs, ~endless[legs.child])
 
 
 def roots(size: int, legs: Legs) -> Ints:
