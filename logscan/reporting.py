@@ -136,17 +136,8 @@ def _fill_evidence(scan: Scan, report: Report) -> None:
     texts = fetch(scan.sources, wanted)
     for finding in report.found:
         finding.evidence = [
-            replace(item, text=_without_subject(texts.get((item.source, item.line), item.text)))
-            for item in finding.evidence
+            replace(item, text=texts.get((item.source, item.line), item.text)) for item in finding.evidence
         ]
-
-
-def _without_subject(text: str) -> str:
-    """Hide the subject in a row of DSPAM's logs (column 5): reports are mailed and forwarded."""
-    columns = text.split("\t")
-    if len(columns) >= 7 and columns[0].isdigit() and len(columns[1]) == 1:
-        columns[4] = "(subject hidden)"
-    return "\t".join(columns)
 
 
 def evidence_of(scan: Scan, source: int, line: int) -> Evidence:

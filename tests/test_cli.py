@@ -269,7 +269,7 @@ def test_every_format_goes_to_stdout(run: Run, name: str) -> None:
 
 def test_an_output_that_can_t_be_written_is_named(run: Run, tmp_path: Path) -> None:
     done = run("analyse", HEALTHY, "-o", tmp_path / "no" / "such" / "page.html")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "page.html: No such file or directory" in done.stderr
 
 
