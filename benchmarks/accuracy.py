@@ -91,7 +91,7 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
 def spam(headers: dict[str, Any]) -> bool:
     result = headers.get("dspam_result") or []
     if result:
-        return result[-1] == "Spam"
+        return bool(result[-1] == "Spam")
     text = json.dumps(headers.get("spam_headers") or "")
     return "YES" in text.upper().replace('X-SPAM-STATUS": "NO', "") and '"YES' in text.upper()
 

@@ -153,7 +153,11 @@ def _signatures(tables: dict[str, pa.Table]) -> list[Anchor]:
     frame = _thinned(frame[frame["signature"].str.fullmatch(r"(?:\d+,)?[0-9a-f]{8}\d{3,20}")])
     if frame.empty:
         return []
-    utc = frame["signature"].str.extract(r"([0-9a-f]{8})[0-9]+$", expand=False).map(lambda digits: int(digits, 16) * SECOND)
+    utc = (
+        frame["signature"]
+        .str.extract(r"([0-9a-f]{8})[0-9]+$", expand=False)
+        .map(lambda digits: int(digits, 16) * SECOND)
+    )
     return _anchors(frame, utc.astype("int64"), 2 * SECOND, 120 * DAY)
 
 

@@ -83,7 +83,19 @@ def _walk(value: Any, names: Names) -> Any:
     if isinstance(value, dict):
         return {key: _walk(each, names) for key, each in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept = {"name", "title", "check", "version", "kind", "cause", "severity", "confidence", "state", "key", "source"}
+        kept = {
+            "name",
+            "title",
+            "check",
+            "version",
+            "kind",
+            "cause",
+            "severity",
+            "confidence",
+            "state",
+            "key",
+            "source",
+        }
         fields = {
             field.name: getattr(value, field.name) if field.name in kept else _walk(getattr(value, field.name), names)
             for field in dataclasses.fields(value)

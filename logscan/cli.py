@@ -23,6 +23,15 @@ class Commands(click.Group):
                     self.commands[command.name] = command
         return dict(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that went away ends it quietly (click itself would end with status 1)."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Nothing must be flushed to the closed pipe when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names, the main job first."""
         return sorted(self._found(), key=lambda name: (name != "analyse", name))
@@ -44,7 +53,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a broken pipe ends quietly, an interrupt with status 130."""
+    """Run the command line; an interrupt ends with status 130."""
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -56,10 +65,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader is gone: don't let the interpreter complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 if __name__ == "__main__":

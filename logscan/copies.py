@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from logscan import clock, envelope
+from logscan import clock, envelope, rotation
 
 if TYPE_CHECKING:
     from logscan.reading import SourceRead
@@ -28,7 +28,7 @@ NOT_LOGS = ("dspam-system-log", "dspam-user-log")
 def find(reads: Sequence[SourceRead], solution: clock.Solution) -> Dropped:
     """Return the lines to drop, and note their number in each source's ``copies``."""
     logs = [n for n, read in enumerate(reads) if read.bounds and read.lines and read.kind not in NOT_LOGS]
-    overlapping = [n for n in logs if any(m != n and _overlap(reads[n].bounds, reads[m].bounds) for m in logs)]
+    overlapping = [n for n in logs if any(m != n and _may_copy(reads[n], reads[m]) for m in logs)]
     if len(overlapping) < 2:
         return {}
     keys = {n: _keys(n, reads[n], solution) for n in overlapping}
@@ -60,8 +60,18 @@ def keep(dropped: Dropped, table: pa.Table) -> npt.NDArray[np.bool_] | None:
     return mask
 
 
-def _overlap(a: tuple[int, int] | None, b: tuple[int, int] | None) -> bool:
-    return bool(a and b and a[0] <= b[1] and b[0] <= a[1])
+SEAM = 2 * 10**9
+"""Rotated parts share the second they were cut in: an overlap this short, of longer logs, is no copy."""
+
+
+def _may_copy(one: SourceRead, other: SourceRead) -> bool:
+    """Whether two sources cover the same time, by more than the seam between two parts of one log."""
+    if one.bounds is None or other.bounds is None:
+        return False
+    shared = min(one.bounds[1], other.bounds[1]) - max(one.bounds[0], other.bounds[0])
+    shorter = min(one.bounds[1] - one.bounds[0], other.bounds[1] - other.bounds[0])
+    parts = rotation.parse(one.source.path).set == rotation.parse(other.source.path).set
+    return shared >= 0 and (shared > SEAM or (not parts and 2 * shared >= shorter))
 
 
 class _Keys:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from logscan.report import Report
+from logscan.verdict import SEVERITIES, Finding
 
 if TYPE_CHECKING:
     from logscan.reading import Progress
@@ -225,8 +226,20 @@ def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]
         result.name, result.title = check.name, check.title
         for finding in result.findings:
             finding.check = check.name
+        result.findings.sort(key=_rank)
         results.append(result)
     return results
+
+
+def _rank(finding: Finding) -> tuple[bool, int, int, str, str]:
+    """Findings to act on first, the gravest and most frequent before others; the same order whatever the lines' order."""
+    return (
+        not finding.counts,
+        SEVERITIES.index(finding.severity),
+        -finding.count,
+        finding.cause,
+        finding.subject,
+    )
 
 
 def render(report: Report, name: str, **options: Any) -> Rendered:

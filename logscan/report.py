@@ -160,7 +160,19 @@ class Report:
         """One row per finding: check, id, severity, confidence, state, cause, subject, summary, count, first, last."""
         import pandas as pd
 
-        names = ("check", "id", "severity", "confidence", "state", "cause", "subject", "summary", "count", "first", "last")
+        names = (
+            "check",
+            "id",
+            "severity",
+            "confidence",
+            "state",
+            "cause",
+            "subject",
+            "summary",
+            "count",
+            "first",
+            "last",
+        )
         rows = [[getattr(finding, name) for name in names] for finding in self.found]
         return pd.DataFrame(rows, columns=list(names))
 

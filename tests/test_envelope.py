@@ -55,6 +55,21 @@ def accounted(found: Lines) -> None:
 CLOCKED = {
     "bsd, blank-padded day": (b"Nov  2 19:03:45 " + QMGR, QMGR, "11-02 19:03:45"),
     "postfix's own file, zero-padded day": (b"Nov 02 19:03:45 " + QMGR, QMGR, "11-02 19:03:45"),
+    "busybox, with facility and level": (
+        b"Nov  2 19:03:45 mx1 mail.info postfix/qmgr[7]: 4A97F54A7D9: removed",
+        QMGR,
+        "11-02 19:03:45",
+    ),
+    "a relay's name before the host's": (
+        b"Nov  2 19:03:45 192.0.2.7 mx1 postfix/qmgr[7]: 4A97F54A7D9: removed",
+        QMGR,
+        "11-02 19:03:45",
+    ),
+    "Dovecot 1's deliver under its own tag": (
+        b"Nov  2 19:03:45 mx1 deliver(bob@example.com): msgid=<a@b>: saved mail to INBOX",
+        b"mx1 dovecot: deliver(bob@example.com): msgid=<a@b>: saved mail to INBOX",
+        "11-02 19:03:45",
+    ),
     "unpadded day": (b"Nov 2 19:03:45 " + QMGR, QMGR, "11-02 19:03:45"),
     "29 February": (b"Feb 29 00:00:01 " + QMGR, QMGR, "02-29 00:00:01"),
     "leap second": (b"Dec 31 23:59:60 " + QMGR, QMGR, "12-31 23:59:60"),

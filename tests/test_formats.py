@@ -137,6 +137,55 @@ def test_awkward_lines(program: str, text: str, fields: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("program", "text", "name"),
+    [
+        # What looks like an event and is none.
+        ("dovecot", "auth: Debug: passwd-file(bob,192.0.2.9,<a>): Performing passdb lookup", "dovecot-other"),
+        ("dovecot", "auth: passwd-file(root,::1,master,<a>): Master user logging in as bob", "dovecot-other"),
+        ("dovecot", "auth-worker(default): sql(bob,192.0.2.9): query: SELECT password FROM x", "dovecot-other"),
+        ("dovecot", "imap-login: ID sent: name=x: user=<>, rip=192.0.2.9, lip=192.0.2.1", "dovecot-other"),
+        (
+            "dovecot",
+            "imap-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by client): user=<bob>, method=PLAIN,"
+            " rip=192.0.2.9, lip=192.0.2.1, session=<a>",
+            "dovecot-other",
+        ),
+        (
+            "dovecot",
+            "imap-login: Warning: Auth process not responding, delayed sending initial response (greeting): user=<>,"
+            " rip=192.0.2.9, lip=192.0.2.1",
+            "dovecot-warning-other",
+        ),
+        ("/smtpd", "smtpd_check_addr: addr=bob@example.com", "postfix-verbose"),
+        ("/smtpd", "private/rewrite socket: wanted attribute: flags", "postfix-verbose"),
+        ("/trivial-rewrite", "`local' `bob' -> `bob@example.com'", "postfix-verbose"),
+        ("/cleanup", "rec_get: type N len 70 data Received: fr", "postfix-verbose"),
+        ("/smtp", "0000 16 03 01 00 75 01 00 00|71 03 01 ....u... q..", "postfix-tls-noise"),
+        ("/smtpd", "SSL_accept:before/accept initialization", "postfix-tls-noise"),
+        ("postfix", "Postfix is using backwards-compatible default settings", "postfix-noise"),
+    ],
+)
+def test_what_looks_like_something_else(program: str, text: str, name: str) -> None:
+    found = quickly(pattern(program), text)
+    assert found is not None
+    assert found[0] == name
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        ("/smtpd", "a sentence that no Postfix daemon writes"),
+        ("/cleanup", "4A97F54A7D9: a sentence that no Postfix daemon writes"),
+        ("dovecot", "lmtp(bob)<7><a>: sieve: msgid=<a@b>: an action of tomorrow"),
+        ("dovecot", "imap-login: Login: a line of tomorrow"),
+    ],
+)
+def test_what_nobody_knows_stays_unknown(program: str, text: str) -> None:
+    """Catch-alls go by shape: a new kind of line is shown, where it could matter."""
+    assert quickly(pattern(program), text) is None
+
+
+@pytest.mark.parametrize(
     "word",
     ["statistics", "connect", "disconnect", "warning", "table", "address", "SSL_accept", "lost", "FFFFFF", "12345"],
 )

@@ -65,7 +65,9 @@ def fetched(scan: Scan, frame: pd.DataFrame) -> pd.Series:
     """Return which rows are foreign mail handed in from this host (fetchmail): a sender of another domain, no login."""
     sender = frame["sender"].astype("str")
     domain = sender.str.extract(r"@([^@]*)$", expand=False).fillna("").str.lower()
-    foreign = sender.str.contains("@", regex=False, na=False) & ~domain.isin(scan.correlated.local_domains)
+    ours = tuple(f".{name}" for name in scan.correlated.local_domains if name)
+    local = domain.isin(scan.correlated.local_domains) | domain.str.endswith(ours)
+    foreign = sender.str.contains("@", regex=False, na=False) & ~local
     found: pd.Series = foreign & frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)
     return found
 

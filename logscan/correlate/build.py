@@ -453,7 +453,9 @@ def _mails(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> pd.Da
             "deferred": counted(at_end & deferred & ~expired),
             "bounced": counted(at_end & (bounced | (deferred & expired))),
             "verdict": pd.Categorical.from_codes(
-                np.where(counted(spam & (of_delivery >= 0)) > 0, 0, np.where(counted(judged & (of_delivery >= 0)) > 0, 1, 2)),
+                np.where(
+                    counted(spam & (of_delivery >= 0)) > 0, 0, np.where(counted(judged & (of_delivery >= 0)) > 0, 1, 2)
+                ),
                 ["spam", "innocent", "unknown"],
             ),
             "opened_before": ~base["opened"].to_numpy(),

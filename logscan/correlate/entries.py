@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, last_index, pairs, plain
 
@@ -61,6 +62,12 @@ class Lives:
     def size(self) -> int:
         """Number of entries."""
         return len(self.host)
+
+    def by_name(self) -> Ints:
+        """Return each entry's place in the alphabet of queue IDs: an order that doesn't depend on the lines' order."""
+        rank = np.empty(len(self.queue_ids), np.int64)
+        rank[pc.array_sort_indices(self.queue_ids).to_numpy()] = np.arange(len(self.queue_ids))
+        return rank[self.queue_id]
 
     def first_row(self, table: str) -> Ints:
         """Return each entry's first row in ``table``, or -1."""
@@ -242,9 +249,15 @@ def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Boo
     identified = rank == RANKS["message_ids"]
     hint = (rank <= RANKS["queued"]) & after_removal & (gap > SKEW)
     hint |= removed & after_removal & (gap > LATE)
-    hint |= opens & (before < position) & ((time - time[group_start] > EARLY) | opens[before] & (time - time[before] >= SECOND))
+    hint |= (
+        opens
+        & (before < position)
+        & ((time - time[group_start] > EARLY) | opens[before] & (time - time[before] >= SECOND))
+    )
     hint |= (rank == RANKS["deliveries"]) & (position > group_start) & (arrival > time[previous] + LATE)
-    hint |= identified & (np.bincount(number[identified], minlength=size)[number] > 1) & (time - time[group_start] > EARLY)
+    hint |= (
+        identified & (np.bincount(number[identified], minlength=size)[number] > 1) & (time - time[group_start] > EARLY)
+    )
     out = np.zeros(size, np.bool_)
     out[number[hint]] = True
     return out

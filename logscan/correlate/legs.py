@@ -26,6 +26,9 @@ PRIVATE_RELAY = r"\[(?:/|private/|public/|127\.|::1\]|unix:)"
 FILTER_SHARE = 0.2
 """A relay is a filter when at least this share of what it took came back; a lone look-alike doesn't make one."""
 
+STORED = r"^250 2\.\d\.\d <.*> \S+ Saved$|^delivered to (?:mailbox|maildir|file)"
+"""Replies of Dovecot, local and virtual: the mail lies in a mailbox, so nothing comes back."""
+
 FIELDS = ("parent", "child", "kind", "known_by", "confidence", "row")
 
 SLACK = 5
@@ -117,6 +120,8 @@ class Facts:
     reply: pa.Array
     addresses: pa.Array
     ids: pa.Array
+    size: Ints
+    """Bytes per entry, -1 unknown."""
 
 
 def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
@@ -146,7 +151,8 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
         pc.fill_null(reply, ""), "^(?:lost connection|conversation) with .* while |said: 4"
     )
     none = pc.fill_null(pc.equal(plain(deliveries.column("relay")), "none"), False).to_numpy(zero_copy_only=False)
-    tried = (sent | broken.to_numpy(zero_copy_only=False)) & ~none
+    stored = pc.match_substring_regex(pc.fill_null(reply, ""), STORED).to_numpy(zero_copy_only=False)
+    tried = (sent | broken.to_numpy(zero_copy_only=False)) & ~none & ~stored
     delays = pc.extract_regex(
         pc.fill_null(plain(deliveries.column("delays")), ""), r"^[^/]*/[^/]*/(?P<c>[\d.]+)/(?P<d>[\d.]+)$"
     )
@@ -163,6 +169,9 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
         lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
         lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, relay_hosts, own_names), relay_address,
         deliveries.column("time").to_numpy() // SECOND, transmit, sent, tried, forwarded, reply, addresses, ids,
+        np.append(pc.fill_null(tables["queued"].column("size").combine_chunks(), -1).to_numpy(zero_copy_only=False), -1)[
+            lives.first_row("queued")
+        ].astype(np.int64),
     )  # fmt: skip
 
 
@@ -292,7 +301,7 @@ def _told_by_client(tables: dict[str, pa.Table], f: Facts, names: pa.Array, kind
     at = f.opened[child[position]]
     fits = (f.opened[parent] <= at + SLACK) & (parent != child[position]) & (entry[position] >= 0)
     position, parent = position[fits], parent[fits]
-    position, parent = _nearest(position, parent, at[fits] - f.opened[parent])
+    position, parent = _nearest(position, parent, at[fits] - f.opened[parent] + _other_id(f, parent, child[position]))
     return Legs.of(parent, child[position], kind, known_by, 2, -1)
 
 
@@ -315,7 +324,8 @@ def _queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     at_relay = f.address[child] == f.relay_address[row]
     # On this host the child must come from here or from the filter's address; on another the message-id has to agree.
     # A stranger's ID may be one of ours by chance: where the message-ids differ, only a filter on this host is believed.
-    near = ((same_id | unknown_id) & (f.here[f.relay[row]] | at_relay)) | (same_id & f.local[child])
+    near = (same_id | unknown_id) & (f.here[f.relay[row]] | at_relay)
+    near |= same_id & f.local[child] & (f.opened[parent] <= f.opened[child])
     changed = f.here[f.relay[row]] & f.local[child] & ~same_id & ~unknown_id
     found = [
         Legs.of(parent[some], child[some], kind, "queued as", confidence, row[some])
@@ -357,13 +367,21 @@ def _amavis(tables: dict[str, pa.Table], f: Facts) -> Legs:
     for names in (pa.array(before, pa.string()), pa.array(after, pa.string())):
         position, entry = _by_id(f, hosts_of, names)
         ok = f.opened[entry] <= at[position] + SLACK
-        position, entry = position[ok], entry[ok]
-        found.append(_nearest(position, entry, at[position] - f.opened[entry]))
+        found.append((position[ok], entry[ok]))
     (left, parent), (right, child_entry) = found
     a, b = pairs(left, right)
-    parent, child_entry = parent[a], child_entry[b]
+    left, parent, child_entry = left[a], parent[a], child_entry[b]
     ok = parent != child_entry
-    return Legs.of(parent[ok], child_entry[ok], "filter", "amavis", 2, -1)
+    left, parent, child_entry = left[ok], parent[ok], child_entry[ok]
+    # Where an ID is several lives', those of one message-id, then those of least age.
+    away = 2 * at[left] - f.opened[parent] - f.opened[child_entry]
+    left, chosen = _nearest(left, np.arange(len(left)), away + _other_id(f, parent, child_entry))
+    return Legs.of(parent[chosen], child_entry[chosen], "filter", "amavis", 2, -1)
+
+
+def _other_id(f: Facts, parent: Ints, child: Ints) -> Ints:
+    """Return a distance beyond all times for pairs whose message-ids differ, else 0."""
+    return np.where(f.parent_id[parent] == f.child_id[child], 0, 2**40)
 
 
 def _forwarded(f: Facts) -> Legs:
@@ -372,6 +390,7 @@ def _forwarded(f: Facts) -> Legs:
     row, child = _by_id(f, host, said)
     fits = (f.row_entry[row] >= 0) & (np.abs(f.opened[child] - f.second[row]) <= 60 + _ceil(f.transmit[row]))
     fits &= child != f.row_entry[row]
+    fits &= f.lives.instance[child] == f.lives.instance[f.row_entry[row]]
     row, child = row[fits], child[fits]
     row, child = _nearest(row, child, np.abs(f.opened[child] - f.second[row]))
     return Legs.of(f.row_entry[row], child, "forward", "forwarded as", 2, row)
@@ -386,6 +405,7 @@ def _bounced(tables: dict[str, pa.Table], f: Facts) -> Legs:
     row, child = _by_id(f, host, plain(table.column("child_queue_id")))
     near = np.abs(f.lives.first[child] - time[row])
     fits = (near <= BOUNCE_WINDOW) & (entry[row] >= 0) & (child != parent[row])
+    fits &= f.lives.instance[child] == f.lives.instance[parent[row]]
     row, child = _nearest(row[fits], child[fits], near[fits])
     return Legs.of(parent[row], child, "bounce", "notification", 2, -1)
 
@@ -477,10 +497,16 @@ def _matched(
         ok: Bools = (parent != child) & (f.opened[parent] <= f.opened[child] + (0 if relays is None else SLACK))
         ok &= (f.local[child] & here[relay]) | (f.address[child] == f.relay_address[rows[left]])
         ok &= f.relay[rows[left]] != f.relay[child_rows[right]]
+        # Two local mails that might each have come out of the other: filters add headers. Nor is it its own grandchild.
+        size = f.lives.size
+        back = child * size + parent
+        ok &= ~np.isin(back, np.where(ok, parent * size + child, -1)) | (f.size[child] >= f.size[parent])
+        ok &= ~np.isin(back, known.parent * size + known.child)
         return ok
 
     keys = whole[: len(rows)], whole[len(rows) :]
-    left, right, sure = match(keys, window, f.opened[children], fits, children)
+    rank = f.lives.by_name()
+    left, right, sure = match(keys, window, f.opened[children], fits, children, (rank[parents], rank[children]))
     return rows[left], children[right], sure
 
 

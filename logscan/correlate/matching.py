@@ -42,6 +42,7 @@ def match(
     opened: Ints,
     fits: Fits | None = None,
     owner: Ints | None = None,
+    rank: tuple[Ints, Ints] | None = None,
 ) -> tuple[Ints, Ints, Bools]:
     """Match parents to children with the same key that were opened inside the parent's window, one to one.
 
@@ -49,7 +50,8 @@ def match(
     second; ``fits`` may rule pairs out; ``owner`` tells which children are one and the same under several keys: it is
     matched once. Returns positions of parents and children and whether the pair was the only possible one. Where several
     fit, owners of one key come first (the others have a choice), then children in order of time, and each gets the parent
-    whose window closes first (which loses no match when windows are all that matters).
+    whose window closes first (which loses no match when windows are all that matters). ``rank`` orders parents and
+    children that are alike in all this, so that the order of lines doesn't.
     """
     left, right = candidates(key, window, opened)
     if fits is not None and len(left):
@@ -63,7 +65,8 @@ def match(
     single = (lefts[left] == 1) & (rights[owner[right]] == 1)
     if single.all():
         return left, right, single
-    chosen = _greedy(left[~single], right[~single], window, opened, owner)
+    rank = (np.arange(len(key[0])), np.arange(len(key[1]))) if rank is None else rank
+    chosen = _greedy((left[~single], right[~single]), window, opened, owner, rank)
     return (
         np.concatenate([left[single], chosen[0]]),
         np.concatenate([right[single], chosen[1]]),
@@ -71,9 +74,14 @@ def match(
     )
 
 
-def _greedy(left: Ints, right: Ints, window: tuple[Ints, Ints], opened: Ints, owner: Ints) -> tuple[Ints, Ints]:
+def _greedy(
+    pairs: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints, owner: Ints, rank: tuple[Ints, Ints]
+) -> tuple[Ints, Ints]:
+    left, right = pairs
     keys = np.bincount(owner)[owner[right]]
-    order = np.lexsort((left, window[0][left], window[1][left], right, opened[right], keys))
+    order = np.lexsort(
+        (left, rank[0][left], window[0][left], window[1][left], right, rank[1][right], opened[right], keys)
+    )
     taken: set[int] = set()
     served: set[int] = set()
     out: list[tuple[int, int]] = []

@@ -152,7 +152,8 @@ def _dspam(table: pa.Table, f: Facts, hop: Bools, rows: Ints) -> Ints:
     )
     at = some.column("time").to_numpy() // SECOND
     window = f.second[handed] - np.ceil(f.transmit[handed] * 1.05).astype(np.int64) - 2, f.second[handed] + 1
-    left, right, _ = match((whole[: len(handed)], whole[len(handed) :]), window, at)
+    rank = f.lives.by_name()[entry], np.arange(len(at))
+    left, right, _ = match((whole[: len(handed)], whole[len(handed) :]), window, at, rank=rank)
     out[handed[left]] = rows[right]
     return out
 
