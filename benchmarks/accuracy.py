@@ -65,7 +65,7 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
     """Return the scores of one folder."""
     sends = {send["first_queue_id"]: send for send in truth["sends"] if send.get("first_queue_id")}
     accepted = [send for send in truth["sends"] if send.get("accepted") and send.get("first_queue_id")]
-    out = [
+    return [
         Score(
             "duplicate-delivery",
             Counter((d["message_id"], d["mailbox"], d["copies"]) for d in truth["duplicates"] if d["message_id"] != NONE),
@@ -85,7 +85,6 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
         Score("internal-tagged-spam", internal(truth, sends), Counter(
             (c["message_id"], mailbox_of(scan, c)) for _, c in cases(report, "internal-tagged-spam"))),
     ]  # fmt: skip
-    return out
 
 
 def spam(headers: dict[str, Any]) -> bool:

@@ -34,16 +34,15 @@ def find(reads: Sequence[SourceRead], solution: clock.Solution) -> Dropped:
     keys = {n: _keys(n, reads[n], solution) for n in overlapping}
     overlapping.sort(key=lambda n: (-keys[n].fine, n))
     dropped: Dropped = {}
-    seen = np.empty(0, np.uint64)
-    for n in overlapping:
+    for place, n in enumerate(overlapping):
         one = keys[n]
-        again = np.isin(one.key, seen)
+        better = [keys[m].key for m in overlapping[:place] if _may_copy(reads[n], reads[m])]
+        again = np.isin(one.key, np.concatenate(better)) if better else np.zeros(len(one.key), np.bool_)
         if again.any():
             lines = np.zeros(reads[n].lines, np.bool_)
             lines[one.number[again]] = True
             dropped[n] = lines
             reads[n].copies = int(np.count_nonzero(lines))
-        seen = np.concatenate([seen, one.key])
     return dropped
 
 

@@ -9,7 +9,7 @@ from logscan.grammar import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("amavis", "amavisd")
 _ID = rx(r"\([A-Za-z0-9-]+\) ")
-_NEXT = ", (?:quarantine|Queue-ID|Message-ID|Resent-Message-ID|mail_id|b|Hits|size): "
+_NEXT = ", (?:quarantine:? |(?:Queue-ID|Message-ID|Resent-Message-ID|mail_id|b|Hits|size): )"
 
 VERDICT = LogFormat(
     name="amavis-verdict",
@@ -19,18 +19,18 @@ VERDICT = LogFormat(
     table="verdicts",
     constants={"filter": "amavis"},
     line=_ID
-    + rx("(?:Passed|Blocked) [A-Z][A-Z0-9-]*")("result")
+    + rx("(?:Passed|Blocked)(?: [A-Z][A-Z0-9-]*)?")("result")
     + pp.Opt(" (" + upto(r"\) \{", r"\), ")("text") + ")")
     + pp.Opt(" {" + rx("[^}]*")("status") + "}")
     + ","
-    + rx(r"(?: [A-Z][A-Z0-9_/-]*)*")
-    + pp.Opt(" [" + rx(r"[^\]]*")("client") + "]" + rx(r"(?::\d+)?"))
+    + rx(r"(?: (?![\[<])[^ ,<>]+)*")
+    + pp.Opt(" [" + rx("(?:IPv6:)?") + rx(r"[^\]]*")("client") + "]" + rx(r"(?::\d+)?"))
     + rx(r"(?: \[[^\]]*\])*")
     + " <"
     + address(" -> <")("sender")
     + "> -> "
     + rx(rf'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^">]|>(?!{_NEXT}))*+>')("recipients")
-    + pp.Opt(", quarantine: " + upto(_NEXT))
+    + pp.Opt(rx(", quarantine:? ") + upto(_NEXT))
     + pp.Opt(", Queue-ID: " + rx("[^ ,]+")("queue_id"))
     + pp.Opt(", Message-ID: " + upto(", (?:Resent-Message-ID|mail_id|b|Hits|size): ")("message_id"))
     + pp.Opt(", Resent-Message-ID: " + upto(", (?:mail_id|b|Hits|size): "))
@@ -39,7 +39,7 @@ VERDICT = LogFormat(
     + ", Hits: "
     + pp.Opt(rx(r"-?\d+(?:\.\d+)?")("score"))
     + rx("[^,]*")
-    + rx(r"(?:, (?:size|pt): [^,]*)*")
+    + rx(r"(?:, (?:(?:size|pt): |(?:tag2?|tag3|kill)=)[^,]*)*")
     + pp.Opt(", queued_as: " + rx("[^, ]+")("child_queue_id"))
     + rest(),
     samples=(
@@ -77,6 +77,37 @@ VERDICT = LogFormat(
                 "recipients": '<"a>, b"@example.com>,<c@example.com>',
                 "queue_id": "4dhRlh0sf8z9HdB",
                 "signature": "a-_b",
+            },
+        ),
+        Sample(
+            "(3186-16) Passed, <a@example.org> -> <b@example.com>, quarantine IJHkgliCm2Ia, Message-ID: <x@example.org>, Hits: -",
+            {
+                "result": "Passed",
+                "sender": "a@example.org",
+                "recipients": "<b@example.com>",
+                "message_id": "<x@example.org>",
+            },
+        ),
+        Sample(
+            "(03186-16) Blocked SPAM, [IPv6:2001:db8::9] [203.0.113.10] <a@example.org> -> <b@example.com>, Hits: 1",
+            {
+                "result": "Blocked SPAM",
+                "client": "2001:db8::9",
+                "sender": "a@example.org",
+                "recipients": "<b@example.com>",
+                "score": "1",
+            },
+        ),
+        Sample(
+            "(03186-16) Blocked SPAM, DEFAULT/am.bank LOCAL [203.0.113.9] [203.0.113.10] <a@example.org> -> <b@example.com>,"
+            " Hits: 12.019, tag=0, tag2=20, kill=20, queued_as: F2DFE30045, L/Y/0/0",
+            {
+                "result": "Blocked SPAM",
+                "client": "203.0.113.9",
+                "sender": "a@example.org",
+                "recipients": "<b@example.com>",
+                "score": "12.019",
+                "child_queue_id": "F2DFE30045",
             },
         ),
         Sample(
@@ -153,7 +184,7 @@ NOISE = LogFormat(
     reference="amavisd-new Amavis.pm",
     programs=_PROGRAMS,
     table=None,
-    line=rx(r"(?!\([A-Za-z0-9-]+\) (?:Passed|Blocked) )") + rest(),
+    line=rx(r"(?!\([A-Za-z0-9-]+\) (?:Passed|Blocked)[ ,])") + rest(),
     samples=(
         Sample("(04570-11) Checking: AIwOBoTr914a [203.0.113.26] <tina@example.org> -> <alice@example.com>"),
         Sample("Module Amavis::Conf        2.412"),

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import level, upto
+from logscan.atoms import upto
 from logscan.grammar import LogFormat, Sample, rest, rx
 
-_REASON = upto(r" \((?:SHA1 of )?given password: ")("reason") + pp.Opt(rx(r" \((?:SHA1 of )?given password: ") + rest())
+_GIVEN = r" \((?:SHA1 of )?given password: "
+_LEVEL = pp.Opt(rx("Info: |Warning: |Error: "))
+_REASON = (
+    pp.NotAny(
+        rx("(?:lookup|query|base=|cache |Loading |passdb out|user search|result: |Master user logging in|Falling back)")
+    )
+    + upto(_GIVEN)("reason")
+    + pp.Opt(rx(_GIVEN) + rest())
+)
 _USER = (
     "("
     + upto(r",(?:[0-9a-fA-F.:]+|)[,)]", r"\)")("user")
@@ -23,8 +31,8 @@ FORMAT = LogFormat(
     table="logins",
     constants={"event": "auth"},
     line=(
-        rx(r"auth(?:-worker)?(?:\(\d+\))?: ")
-        + level()
+        rx(r"auth(?:-worker)?(?:\((?:\d+|default)\))?: ")
+        + _LEVEL
         + pp.Opt(rx(r"conn [^ ]+ \([^()]*\): "))
         + pp.Opt(rx(r"auth-worker<\d+>: "))
         + rx("[a-z][a-z0-9-]*")
@@ -40,10 +48,10 @@ FORMAT = LogFormat(
         + pp.Opt(rx(r"<\d*>(?=<)"))
         + pp.Opt("<" + rx("[^>]*")("session") + ">")
         + ": "
-        + level()
+        + _LEVEL
         + pp.Opt(rx(r"request \[?\d+\]?: "))
         + rx("[a-z][a-z0-9-]*: ")
-        + level()
+        + _LEVEL
         + _REASON
     ),
     samples=(
@@ -64,6 +72,14 @@ FORMAT = LogFormat(
             {"user": "bob", "remote_address": "192.0.2.9", "session": "abc", "reason": "Password mismatch"},
         ),
         Sample("auth: Info: ldap(bob): unknown user", {"user": "bob", "reason": "unknown user"}),
+        Sample(
+            "auth(default): pam(bob@example.com,192.0.2.9): pam_authenticate() failed: Authentication failure",
+            {
+                "user": "bob@example.com",
+                "remote_address": "192.0.2.9",
+                "reason": "pam_authenticate() failed: Authentication failure",
+            },
+        ),
     ),
     weight=15,
 )

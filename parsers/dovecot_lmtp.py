@@ -11,7 +11,8 @@ _SERVICES = "lmtp|lda|dovecot-lda|deliver"
 _DONE = (
     "stored mail|left message|store into|saved mail|save failed|failed to|forwarded"
     " to|discarded|discarding|[Mm]arked message"
-    "|sent vacation|rejected|piped message|program '"
+    "|sent vacation|rejected|piped message|program '|Auto-submitted message discarded|Return-Path missing"
+    "|Permanently failed"
 )
 _MESSAGE = (
     pp.Opt("sieve: ")
@@ -68,8 +69,12 @@ STORED = _format(
 FAILED = _format(
     "failed",
     "a mail could not be stored, forwarded or piped",
-    rx("(?:save failed|failed|store into mailbox '[^']*' |program ')(?s:.*)")("text"),
+    rx("(?:save failed|failed|Permanently failed|store into mailbox '[^']*' |program ')(?s:.*)")("text"),
     89,
+    (
+        "Permanently failed to send rejection: no route",
+        {"text": "Permanently failed to send rejection: no route"},
+    ),
     ("save failed to INBOX: Quota exceeded", {"text": "save failed to INBOX: Quota exceeded"}),
     (
         "fileinto action: failed to store into mailbox 'Junk': Mailbox doesn't exist: Junk",
@@ -100,7 +105,7 @@ DUPLICATE = _format(
 DISCARDED = _format(
     "discarded",
     "Sieve throws a mail away",
-    rx("[Mm]arked message to be discarded(?s:.*)")("text"),
+    rx("(?:[Mm]arked message to be discarded|discarded message)(?s:.*)")("text"),
     86,
     (
         "discard action: Marked message to be discarded if not explicitly delivered (discard action)",
@@ -143,12 +148,13 @@ NO_VACATION = _format(
 REJECTED = _format(
     "rejected",
     "a mail is refused after it was accepted",
-    rx("rejected(?: message from|:)(?s:.*)")("text"),
+    rx("(?:rejected(?: message from|:)|Auto-submitted message discarded|Return-Path missing)(?s:.*)")("text"),
     83,
     (
         "reject action: rejected message from <ann@example.org> (reject)",
         {"text": "rejected message from <ann@example.org> (reject)"},
     ),
+    ("Return-Path missing, rejection reason: full", {"text": "Return-Path missing, rejection reason: full"}),
     ("rejected: Quota exceeded", {"text": "rejected: Quota exceeded"}),
 )
 

@@ -15,17 +15,32 @@ _ELEMENTS = (
     + ">"
     + pp.Opt(", method=" + word(",")("method"))
     + pp.Opt(", rip=" + word(",")("remote_address"))
+    + pp.Opt(rx(r", rport=\d+"))
     + pp.Opt(", lip=" + word(",")("local_address"))
+    + pp.Opt(rx(r", lport=\d+"))
     + pp.Opt(", mpid=" + rx(r"\d+")("mpid"))
     + pp.Opt(", " + rx(r"(?!session=<)(?:(?!, session=<)(?s:.))+")("tls"))
     + pp.Opt(", session=<" + rx("[^>]*")("session") + ">" + pp.Opt("," + rest()))
+)
+# Before 2.1 a client that named no user has no user=<> either.
+_NAMELESS = (
+    pp.Opt("method=" + word(",")("method") + ", ")
+    + "rip="
+    + word(",")("remote_address")
+    + pp.Opt(", lip=" + word(",")("local_address"))
+    + pp.Opt(", " + rx(r"(?!session=<)(?:(?!, session=<)(?s:.))+")("tls"))
+    + pp.Opt(", session=<" + rx("[^>]*")("session") + ">")
 )
 _FAILED = (
     "auth failed|tried to use disallowed|tried to use disabled|user disabled|password expired|proxy dest auth failed"
     "|internal failure|cert required|client didn't send a cert|client sent an invalid cert"
 )
-_ENDED = "(?:Aborted login|Disconnected|Login aborted|Aborted|Maximum number of connections)"
-_REST = r"[^:]*+(?::(?! user=<)[^:]*+)*+"
+_ENDED = (
+    "(?:Aborted login|Disconnected|Login aborted|Aborted|Maximum number of connections|Client has quit|Remote closed"
+    "|Connection (?:closed|lost|reset)|Inactivity|Timeout|Timed out|Too many |Server shutting down|Shutting down"
+    "|TLS (?:handshak|initial)|SSL (?:handshak|initial)|Client disconnected)"
+)
+_REST = r"[^:]*+(?::(?! (?:user=<|method=[^ ,]*, rip=|rip=))[^:]*+)*+"
 
 LOGIN = LogFormat(
     name="dovecot-login",
@@ -61,6 +76,19 @@ LOGIN = LogFormat(
             },
         ),
         Sample("pop3-login: Login: user=<bob>", {"protocol": "pop3", "user": "bob"}),
+        Sample(
+            "imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.9, rport=50000, lip=192.0.2.1, lport=993, TLS,"
+            " TLSv1.3 with cipher X (256/256 bits), session=<abc>",
+            {
+                "protocol": "imap",
+                "user": "bob",
+                "method": "PLAIN",
+                "remote_address": "192.0.2.9",
+                "local_address": "192.0.2.1",
+                "tls": "TLS, TLSv1.3 with cipher X (256/256 bits)",
+                "session": "abc",
+            },
+        ),
     ),
     weight=80,
 )
@@ -72,7 +100,7 @@ PROXIED = LogFormat(
     programs=("dovecot",),
     table="logins",
     constants={"event": "login"},
-    line=_START + rx(rf"(?:proxy\([^()]*\): |[Ss]tarted proxying ){_REST}")("reason") + ": " + _ELEMENTS,
+    line=_START + rx(rf"(?:proxy\([^()]*\): )?[Ss]tarted proxying {_REST}")("reason") + ": " + _ELEMENTS,
     samples=(
         Sample(
             "imap-login: proxy(bob): started proxying to 192.0.2.7:143: user=<bob>, method=PLAIN, rip=192.0.2.9,"
@@ -98,7 +126,8 @@ FAILED = LogFormat(
     programs=("dovecot",),
     table="logins",
     constants={"event": "failed"},
-    line=_START + rx(rf"(?:{_ENDED}[^(]*\((?:{_FAILED})|Login failed){_REST}")("reason") + ": " + _ELEMENTS,
+    line=(_START + rx(rf"(?:{_ENDED}[^(]*\((?:{_FAILED})|Login failed){_REST}")("reason") + ": " + _ELEMENTS)
+    | (_START + rx(rf"(?:{_ENDED}[^(]*\((?:{_FAILED})|Login failed){_REST}")("reason") + ": " + _NAMELESS),
     samples=(
         Sample(
             "imap-login: Disconnected: Connection closed (auth failed, 1 attempts in 2 secs): user=<info>,"
@@ -145,6 +174,30 @@ FAILED = LogFormat(
             },
         ),
         Sample(
+            "submission-login: Client has quit the connection (auth failed, 1 attempts in 2 secs): user=<bob>,"
+            " method=LOGIN, rip=192.0.2.9, lip=192.0.2.1",
+            {
+                "protocol": "submission",
+                "reason": "Client has quit the connection (auth failed, 1 attempts in 2 secs)",
+                "user": "bob",
+                "method": "LOGIN",
+                "remote_address": "192.0.2.9",
+                "local_address": "192.0.2.1",
+            },
+        ),
+        Sample(
+            "imap-login: Disconnected (auth failed, 1 attempts): method=PLAIN, rip=192.0.2.9, lip=192.0.2.1, TLS:"
+            " Disconnected",
+            {
+                "protocol": "imap",
+                "reason": "Disconnected (auth failed, 1 attempts)",
+                "method": "PLAIN",
+                "remote_address": "192.0.2.9",
+                "local_address": "192.0.2.1",
+                "tls": "TLS: Disconnected",
+            },
+        ),
+        Sample(
             "submission-login: Login failed: Invalid credentials: user=<bob>, rip=192.0.2.9, session=<abc>",
             {
                 "protocol": "submission",
@@ -165,7 +218,8 @@ ABORTED = LogFormat(
     programs=("dovecot",),
     table="logins",
     constants={"event": "aborted"},
-    line=_START + rx(rf"{_ENDED}(?![^(]*\((?:{_FAILED})){_REST}")("reason") + ": " + _ELEMENTS,
+    line=(_START + rx(rf"{_ENDED}(?![^(]*\((?:{_FAILED})){_REST}")("reason") + ": " + _ELEMENTS)
+    | (_START + rx(rf"{_ENDED}(?![^(]*\((?:{_FAILED})){_REST}")("reason") + ": " + _NAMELESS),
     samples=(
         Sample(
             "imap-login: Disconnected: Connection closed (disconnected before auth was ready, waited 0 secs): user=<>,"
@@ -193,6 +247,16 @@ ABORTED = LogFormat(
             },
         ),
         Sample(
+            "pop3-login: Disconnected: Inactivity (no auth attempts): rip=192.0.2.9, lip=192.0.2.1, TLS",
+            {
+                "protocol": "pop3",
+                "reason": "Disconnected: Inactivity (no auth attempts)",
+                "remote_address": "192.0.2.9",
+                "local_address": "192.0.2.1",
+                "tls": "TLS",
+            },
+        ),
+        Sample(
             "pop3-login: Login aborted: Connection closed (no auth attempts in 1 secs) (no_auth_attempts): user=<>,"
             " rip=192.0.2.9, session=<abc>",
             {
@@ -207,4 +271,52 @@ ABORTED = LogFormat(
     weight=39,
 )
 
-FORMAT = (LOGIN, PROXIED, FAILED, ABORTED)
+OLD_FAILED = LogFormat(
+    name="dovecot-login-failed-old",
+    title="somebody fails to log in (Dovecot 1.0: the reason stands last)",
+    reference="Dovecot 1.0 login-common/client-common.c",
+    programs=("dovecot",),
+    table="logins",
+    constants={"event": "failed"},
+    line=_START
+    + "user=<"
+    + last(">, (?:method|rip)=")("user")
+    + ">, "
+    + pp.Opt("method=" + word(",")("method") + ", ")
+    + "rip="
+    + word(", ")("remote_address")
+    + pp.Opt(", lip=" + word(", ")("local_address"))
+    + pp.Opt(", " + rx("TLS|secured")("tls"))
+    + " "
+    + rx(r"(?:Aborted login|Disconnected)(?s:.*)")("reason"),
+    samples=(
+        Sample(
+            "imap-login: user=<bob>, method=PLAIN, rip=192.0.2.9, lip=192.0.2.1 Aborted login (auth failed, 1 attempts)",
+            {
+                "protocol": "imap",
+                "user": "bob",
+                "method": "PLAIN",
+                "remote_address": "192.0.2.9",
+                "local_address": "192.0.2.1",
+                "reason": "Aborted login (auth failed, 1 attempts)",
+            },
+        ),
+    ),
+)
+
+OLD_LOGIN = LogFormat(
+    name="dovecot-login-old",
+    title="a user logs in (Dovecot 0.99)",
+    reference="Dovecot 0.99 login-common",
+    programs=("dovecot",),
+    table="logins",
+    constants={"event": "login"},
+    line=_START + "Login: " + rx(r"[^ =\[]+")("user") + " [" + rx(r"[^\]]+")("remote_address") + "]",
+    samples=(
+        Sample(
+            "imap-login: Login: bob [192.0.2.9]", {"protocol": "imap", "user": "bob", "remote_address": "192.0.2.9"}
+        ),
+    ),
+)
+
+FORMAT = (LOGIN, PROXIED, FAILED, ABORTED, OLD_FAILED, OLD_LOGIN)

@@ -18,6 +18,15 @@ _FIELDS = (
     + pp.Opt(rx("(?:size|vsize|psize|from|subject|flags)=(?s:.*)")("text"))
 )
 
+_EVENTS = "delete|undelete|expunge|autoexpunge|save|flag_change"
+_EVENT_BOX = upto(rf": (?:UID \d+: )?(?:{_EVENTS}): ")("mailbox")
+# Since 2.4 the UID may stand in the prefix, in the fields, or in both.
+_UID = rx(r"(?:UID \d+: )?")
+_IN_FIELDS = "uid=" + rx(r"\d+|error|")("uid") + pp.Opt(", ")
+_IN_PREFIX = pp.Opt("UID " + rx(r"\d+")("uid") + ": ")
+_COPY = "copy from " + upto(": (?:uid|msgid|size)=")("source_mailbox") + ": "
+_MORE = pp.Opt("msgid=" + _HEADER + pp.Opt(", ")) + pp.Opt("size=" + rx(r"\d+")("size")) + rx(r"(?:, (?s:.*))?")
+
 COPY = LogFormat(
     name="dovecot-copy",
     title="a user copies or moves a mail to another folder",
@@ -26,20 +35,8 @@ COPY = LogFormat(
     table="moves",
     constants={"event": "copy"},
     line=(_USER + "copy from " + upto(": (?:box|uid|msgid|size)=")("source_mailbox") + ": " + _FIELDS)
-    | (
-        _USER
-        + "Mailbox "
-        + upto(r": (?:UID \d+: )?copy from ")("mailbox")
-        + ": "
-        + pp.Opt(rx(r"UID \d+: "))
-        + "copy from "
-        + upto(": (?:uid|msgid|size)=")("source_mailbox")
-        + ": "
-        + pp.Opt("uid=" + rx(r"\d+|error|")("uid") + pp.Opt(", "))
-        + pp.Opt("msgid=" + _HEADER + pp.Opt(", "))
-        + pp.Opt("size=" + rx(r"\d+")("size"))
-        + rx(r"(?:, (?s:.*))?")
-    ),
+    | (_USER + "Mailbox " + upto(r": (?:UID \d+: )?copy from ")("mailbox") + ": " + _UID + _COPY + _IN_FIELDS + _MORE)
+    | (_USER + "Mailbox " + upto(r": (?:UID \d+: )?copy from ")("mailbox") + ": " + _IN_PREFIX + _COPY + _MORE),
     samples=(
         Sample(
             "imap(alice)<10433><I+vNI+Jg9cnGM2Rl>: copy from INBOX: box=Junk, uid=3,"
@@ -80,6 +77,18 @@ COPY = LogFormat(
                 "size": "5",
             },
         ),
+        Sample(
+            "imap(alice)<10433><I+vNI+Jg9cnGM2Rl>: Info: Mailbox Junk: UID 3: copy from INBOX: msgid=<a@example.net>, size=5",
+            {
+                "user": "alice",
+                "session": "I+vNI+Jg9cnGM2Rl",
+                "mailbox": "Junk",
+                "source_mailbox": "INBOX",
+                "uid": "3",
+                "message_id": "<a@example.net>",
+                "size": "5",
+            },
+        ),
     ),
     weight=60,
 )
@@ -91,19 +100,8 @@ EVENT = LogFormat(
     programs=("dovecot",),
     table="moves",
     line=(_USER + rx("delete|undelete|expunge|autoexpunge|save|flag_change")("event") + ": " + _FIELDS)
-    | (
-        _USER
-        + "Mailbox "
-        + upto(r": (?:UID \d+: )?(?:delete|undelete|expunge|autoexpunge|save|flag_change): ")("mailbox")
-        + ": "
-        + pp.Opt(rx(r"UID \d+: "))
-        + rx("delete|undelete|expunge|autoexpunge|save|flag_change")("event")
-        + ": "
-        + pp.Opt("uid=" + rx(r"\d+|error|")("uid") + pp.Opt(", "))
-        + pp.Opt("msgid=" + _HEADER + pp.Opt(", "))
-        + pp.Opt("size=" + rx(r"\d+")("size"))
-        + rx(r"(?:, (?s:.*))?")
-    ),
+    | (_USER + "Mailbox " + _EVENT_BOX + ": " + _UID + rx(_EVENTS)("event") + ": " + _IN_FIELDS + _MORE)
+    | (_USER + "Mailbox " + _EVENT_BOX + ": " + _IN_PREFIX + rx(_EVENTS)("event") + ": " + _MORE),
     samples=(
         Sample(
             "imap(alice)<10433><I+vNI+Jg9cnGM2Rl>: expunge: box=INBOX, uid=1, msgid=<00083.373ea12dc0@example.net>,"
@@ -129,6 +127,18 @@ EVENT = LogFormat(
                 "message_id": "",
                 "size": "7",
                 "text": "flags=(\\Seen)",
+            },
+        ),
+        Sample(
+            "imap(alice)<10433><fffff>: Mailbox Junk: UID 3: expunge: msgid=<a@example.net>, size=5",
+            {
+                "user": "alice",
+                "session": "fffff",
+                "mailbox": "Junk",
+                "event": "expunge",
+                "uid": "3",
+                "message_id": "<a@example.net>",
+                "size": "5",
             },
         ),
         Sample(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from logscan.grammar import LogFormat, Sample, rest, rx
 
-_PREFIX = r"(?:[a-z0-9-]+(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )?"
+_PREFIX = r"(?:[A-Za-z0-9-]+(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )?"
 
 ENDED = LogFormat(
     name="dovecot-session-ended",
@@ -12,7 +12,7 @@ ENDED = LogFormat(
     reference="Dovecot imap/imap-client.c, pop3/pop3-client.c",
     programs=("dovecot",),
     table=None,
-    line=rx(r"(?:imap|pop3|submission|managesieve|sieve)\([^()]*\)(?:<[^<>]*>)*: (?:Info: )?")
+    line=rx(r"(?:imap|IMAP|pop3|POP3|submission|managesieve|MANAGESIEVE|sieve)\([^()]*\)(?:<[^<>]*>)*: (?:Info: )?")
     + rx("Disconnected|Logged out|Connection closed|Session closed|Server shutting down")
     + rest(),
     samples=(
@@ -21,6 +21,7 @@ ENDED = LogFormat(
         Sample("pop3(alice): Connection closed top=0/0, retr=0/0, del=0/1, size=5"),
         Sample("managesieve(alice)<1><x>: Info: Session closed bytes=1/2"),
         Sample("imap(alice): Server shutting down. in=1 out=2"),
+        Sample("POP3(alice): Disconnected: Logged out top=0/0, retr=0/0, del=0/0, size=0"),
     ),
     weight=70,
 )
@@ -79,15 +80,39 @@ INFO = LogFormat(
     reference="Dovecot lib/failures.c",
     programs=("dovecot",),
     table=None,
+    # What any service, plug-in or script says at level Info, but for what other formats are to understand.
     line=rx(
-        rf"{_PREFIX}Debug:"
-        rf" |(?:log|anvil|stats|config|ssl-params|doveadm|indexer|indexer-worker|imap-hibernate"
-        rf"|master)(?:\([^()]*\))?(?:<[^<>]*>)*: (?!Error: |Warning: |Fatal: |Panic: )"
+        rf"{_PREFIX}Debug: "
+        r"|(?!(?:lmtp|lda|dovecot-lda|deliver)\([^()]*\)(?:<[^<>]*>)*: (?:[A-Za-z0-9+/]{22}(?::\w+)?: )?(?:Info: )?"
+        r"(?:sieve: )?msgid=|[a-z0-9-]+-login: (?:Info: )?(?:Login: |Logged in: ))"
+        r"(?:[A-Za-z][A-Za-z0-9_-]*(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )(?:[a-z0-9-]+(?:\([^()]*\))?: )*+"
+        r"(?!(?:Error|Warning|Fatal|Panic): )"
+        r"|(?:Generating|SSL parameters|Dovecot |dovecot |Shutting down|If you have trouble with|Authentication|\[\d)"
     )
     + rest(),
     samples=(
         Sample("auth: Debug: client in: AUTH 1 PLAIN"),
         Sample("ssl-params: Generating SSL parameters"),
+        Sample("imap(alice)<8873><JvaVIOJgv8rGM2Rl>: ID sent: name=Mail, version=1"),
+        Sample("doveadm(alice): Executing command 'quota get' as 'alice'"),
+        Sample("auth(default): client in: AUTH 1 PLAIN service=imap"),
+    ),
+    weight=-20,
+)
+
+
+PAM = LogFormat(
+    name="dovecot-pam",
+    title="PAM speaks under the name of Dovecot's authentication",
+    reference="Linux-PAM modules/pam_unix",
+    programs=("auth", "dovecot-auth", "auth-worker"),
+    table=None,
+    line=rx(r"(?:pam_[a-z0-9]+|\(pam_[a-z0-9]+\))") + rest(),
+    samples=(
+        Sample(
+            "pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=bob rhost=192.0.2.9"
+        ),
+        Sample("(pam_unix) check pass; user unknown"),
     ),
     weight=-10,
 )
@@ -112,4 +137,4 @@ def _severity(word: str) -> LogFormat:
     )
 
 
-FORMAT = (ENDED, START, STOP, RELOAD, INFO, *(_severity(each) for each in ("Error", "Warning", "Fatal", "Panic")))
+FORMAT = (ENDED, START, STOP, RELOAD, INFO, PAM, *(_severity(each) for each in ("Error", "Warning", "Fatal", "Panic")))

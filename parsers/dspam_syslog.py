@@ -366,7 +366,10 @@ FILE = LogFormat(
     programs=("dspam.file",),
     table=None,
     line=rx("(?s:.*)"),
-    samples=(Sample("DSPAM Instance Startup"), Sample("SEND: 250 2.6.0 <alice@example.com> Message accepted for delivery")),
+    samples=(
+        Sample("DSPAM Instance Startup"),
+        Sample("SEND: 250 2.6.0 <alice@example.com> Message accepted for delivery"),
+    ),
     weight=-10,
 )
 

@@ -78,8 +78,12 @@ FORMAT = (
         "signed",
         "signed",
         "a mail is signed",
-        rx(r"DKIM-Signature field added \(s=[^,]*, d=") + rx("[^)]*")("domain") + ")",
-        {"DKIM-Signature field added (s=mail, d=example.com)": {"domain": "example.com"}},
+        rx(r"\"?DKIM-Signature\"? (?:field|header) added")
+        + pp.Opt(rx(r" \(s=[^,]*, d=") + rx("[^)]*")("domain") + ")"),
+        {
+            "DKIM-Signature field added (s=mail, d=example.com)": {"domain": "example.com"},
+            "DKIM-Signature header added": {},
+        },
     ),
     _result(
         "pass",
@@ -106,7 +110,7 @@ FORMAT = (
         "mismatch",
         "fail",
         "a signature doesn't fit its mail",
-        rx("s=[^ ]* d=") + rx("[^ ]*")("domain") + " " + rx("(?:a=[^ ]* )?SSL (?s:.*)")("text"),
+        rx("s=[^ ]* d=") + rx("[^ ]*")("domain") + " " + rx("(?:a=[^ ]* )?SSL [^ ](?s:.*)")("text"),
         {
             "s=mail d=example.org SSL error:04091068:rsa routines": {
                 "domain": "example.org",
@@ -132,6 +136,23 @@ FORMAT = (
                 "text": ": 'mail._domainkey.example.org' query timed out",
             }
         },
+    ),
+    LogFormat(
+        name="opendkim-signature-seen",
+        title="OpenDKIM has looked at a signature and found no fault with it",
+        reference="OpenDKIM opendkim/opendkim.c, dkimf_log_ssl_errors() with an empty error text",
+        programs=_PROGRAMS,
+        table="milters",
+        constants={"filter": "opendkim"},
+        line=_ID + rx("s=[^ ]* d=") + rx("[^ ]*")("domain") + rx(r"(?: a=[^ ]*)? SSL ?\Z"),
+        samples=(
+            Sample("B441A5445E6: s=mail d=example.org SSL ", {"queue_id": "B441A5445E6", "domain": "example.org"}),
+            Sample(
+                "B441A5445E6: s=mail d=example.org a=rsa-sha256 SSL",
+                {"queue_id": "B441A5445E6", "domain": "example.org"},
+            ),
+        ),
+        weight=10,
     ),
     LogFormat(
         name="opendkim-signature",

@@ -7,7 +7,8 @@ import pyparsing as pp
 from logscan.atoms import upto
 from logscan.grammar import LogFormat, Sample, rest, rx, word
 
-_PROGRAMS = ("policyd-spf", "policy-spf", "pypolicyd-spf")
+_PROGRAMS = ("policyd-spf", "policy-spf", "pypolicyd-spf", "/policy-spf", "/policyd-spf", "pyspf-milter", "spf-milter")
+_START = rx(r"(?::? ?: )?(?:[0-9A-F]{6,}: )?(?:prepend )?")
 
 RECEIVED = LogFormat(
     name="policyd-spf-result",
@@ -16,12 +17,13 @@ RECEIVED = LogFormat(
     programs=_PROGRAMS,
     table="milters",
     constants={"filter": "policyd-spf"},
-    line=rx("(?:prepend )?(?:X-Comment: |Received-SPF: )?")
+    line=_START
+    + rx("(?:X-Comment: |Received-SPF: )?")
     + rx("(?i:pass|fail|softfail|neutral|none|temperror|permerror)")("result")
     + rx(";? ")
     + upto(" client-ip=")("text")
     + pp.Opt(" client-ip=" + word(" ;")("client_address"))
-    + rx("(?:; helo=(?:(?!; envelope-from=)(?s:.))*)?")
+    + rx("(?:; (?:helo|mechanism|identity)=(?:(?!; envelope-from=)(?s:.))*)?")
     + pp.Opt("; envelope-from=" + upto("; receiver=")("sender"))
     + rest(),
     samples=(
@@ -50,6 +52,89 @@ RECEIVED = LogFormat(
     weight=20,
 )
 
+AUTHENTICATION = LogFormat(
+    name="policyd-spf-authentication-results",
+    title="the SPF policy service judges a sender, in an Authentication-Results header",
+    reference="spf-engine policyd-spf, Header_Type = AR",
+    programs=_PROGRAMS,
+    table="milters",
+    constants={"filter": "policyd-spf"},
+    line=_START
+    + rx("Authentication-Results: [^;]*; spf=")
+    + rx("[a-z]+")("result")
+    + upto(r" \(client-ip=")("text")
+    + pp.Opt(" (client-ip=" + word(";)")("client_address"))
+    + rx("(?:; helo=(?:(?!; envelope-from=)(?s:.))*)?")
+    + pp.Opt("; envelope-from=" + upto("; receiver=")("sender"))
+    + rest(),
+    samples=(
+        Sample(
+            ": prepend Authentication-Results: mx.example.com; spf=pass (sender SPF authorized) smtp.mailfrom=example.org"
+            " (client-ip=203.0.113.9; helo=mx.example.org; envelope-from=a@example.org; receiver=b@example.com)",
+            {
+                "result": "pass",
+                "text": " (sender SPF authorized) smtp.mailfrom=example.org",
+                "client_address": "203.0.113.9",
+                "sender": "a@example.org",
+            },
+        ),
+    ),
+    weight=19,
+)
+
+PERL = LogFormat(
+    name="policyd-spf-perl-result",
+    title="the SPF policy service written in Perl judges a sender",
+    reference="postfix-policyd-spf-perl",
+    programs=_PROGRAMS,
+    table="milters",
+    constants={"filter": "policyd-spf"},
+    line=(
+        rx("(?:Policy action=|decided action=)(?:PREPEND )?(?:X-Comment: )?Received-SPF: ")
+        + rx("[a-z]+")("result")
+        + " "
+        + upto(r"[; ] *receiver=", " receiver=")("text")
+        + rx(r"[; ]* receiver=[^; ]*[; ]+")
+        + rx("(?:identity=[^; ]*[; ]+)?")
+        + pp.Opt('envelope-from="' + rx('[^"]*')("sender") + '"')
+        + rx(r"(?:[; ]*helo=[^; ]*)?")
+        + pp.Opt(rx("[; ]*client-ip=") + word(" ;")("client_address"))
+        + rest()
+    )
+    | (
+        _START
+        + "SPF "
+        + rx("[a-z]+")("result")
+        + rx("[: ]+(?=[(s])")
+        + upto("Envelope-from: ", "HELO/EHLO", ", header_comment=")("text")
+        + pp.Opt("Envelope-from: " + rest()("sender"))
+        + rest()
+    ),
+    samples=(
+        Sample(
+            "Policy action=PREPEND Received-SPF: pass (example.org: 203.0.113.9 is authorized to use 'a@example.org' in"
+            " 'mfrom' identity (mechanism 'mx' matched)) receiver=mx.example.com; identity=mailfrom;"
+            ' envelope-from="a@example.org"; helo=mx.example.org; client-ip=203.0.113.9',
+            {
+                "result": "pass",
+                "text": "(example.org: 203.0.113.9 is authorized to use 'a@example.org' in 'mfrom' identity (mechanism"
+                " 'mx' matched))",
+                "sender": "a@example.org",
+                "client_address": "203.0.113.9",
+            },
+        ),
+        Sample(
+            ": SPF pass (Mechanism 'ip4:203.0.113.0/24' matched): Envelope-from: a@example.org",
+            {
+                "result": "pass",
+                "text": "(Mechanism 'ip4:203.0.113.0/24' matched): ",
+                "sender": "a@example.org",
+            },
+        ),
+    ),
+    weight=18,
+)
+
 REFUSED = LogFormat(
     name="policyd-spf-refused",
     title="the SPF policy service has a mail refused",
@@ -57,7 +142,7 @@ REFUSED = LogFormat(
     programs=_PROGRAMS,
     table="milters",
     constants={"filter": "policyd-spf", "result": "refused"},
-    line=rx("[45][0-9][0-9] (?s:.*)")("text"),
+    line=rx(r"(?:: )?(?:action=)?(?=[45][0-9][0-9] )") + rest()("text"),
     samples=(
         Sample(
             "550 5.7.23 Message rejected due to: SPF fail - not authorized.",
@@ -75,6 +160,33 @@ NOISE = LogFormat(
     table=None,
     line=rest(),
     samples=(Sample("Starting"),),
+    weight=-10,
+)
+
+OTHERS = LogFormat(
+    name="policy-service-other",
+    title="other policy services: policyd-weight, postfwd, SQLgrey, milter-greylist and their like",
+    reference="policyd-weight, postfwd, sqlgrey, gld, milter-greylist, cbpolicyd, policyd",
+    programs=(
+        "/policyd-weight",
+        "policyd-weight",
+        "postfwd",
+        "postfwd2",
+        "postfwd3",
+        "/policy",
+        "sqlgrey",
+        "gld",
+        "milter-greylist",
+        "cbpolicyd",
+        "policyd",
+        "tumgreyspf",
+    ),
+    table=None,
+    line=rest(),
+    samples=(
+        Sample("decided action=PREPEND X-policyd-weight: using cached result; rate: -7.6"),
+        Sample("[RULES] rule=0, id=OK, client=mx.example.org[203.0.113.9], action=DUNNO"),
+    ),
     weight=-10,
 )
 
@@ -110,4 +222,4 @@ CLUEBRINGER = LogFormat(
     ),
 )
 
-FORMAT = (RECEIVED, REFUSED, NOISE, CLUEBRINGER)
+FORMAT = (RECEIVED, AUTHENTICATION, PERL, REFUSED, NOISE, OTHERS, CLUEBRINGER)

@@ -7,18 +7,8 @@ import pyparsing as pp
 from logscan.atoms import address, queue_id, reply
 from logscan.grammar import LogFormat, Sample, rest, rx, word
 
-DELIVERY = LogFormat(
-    name="postfix-delivery",
-    title="one attempt to deliver to one recipient",
-    reference="Postfix global/log_adhoc.c; tls= since 3.11, delays= and dsn= since 2.3, conn_use= since 2.5",
-    programs=("/*",),
-    table="deliveries",
-    line=queue_id("queue_id")
-    + ": to=<"
-    + address(", (?:relay=|orig_to=<)")("recipient")
-    + ">, "
-    + pp.Opt("orig_to=<" + address(", relay=")("original_recipient") + ">, ")
-    + "relay="
+_RELAY = (
+    "relay="
     + word(",")("relay")
     + pp.Opt(", conn_use=" + rx(r"\d+")("conn_use"))
     + ", delay="
@@ -30,7 +20,21 @@ DELIVERY = LogFormat(
     + rx("[A-Za-z-]+")("status")
     + " ("
     + reply()("reply")
-    + pp.Opt(")"),
+    + pp.Opt(")")
+)
+
+DELIVERY = LogFormat(
+    name="postfix-delivery",
+    title="one attempt to deliver to one recipient",
+    reference="Postfix global/log_adhoc.c; tls= since 3.11, delays= and dsn= since 2.3, conn_use= since 2.5",
+    programs=("/*",),
+    table="deliveries",
+    line=queue_id("queue_id")
+    + ": to=<"
+    + address(", (?:relay=|orig_to=<)")("recipient")
+    + ">, "
+    + pp.Opt("orig_to=<" + address(", relay=")("original_recipient") + ">, ")
+    + _RELAY,
     samples=(
         Sample(
             "7311C554A28: to=<alice@example.com>, orig_to=<root@example.com>, relay=mx1.example.com[/run/dspam.sock],"
@@ -93,6 +97,37 @@ DELIVERY = LogFormat(
         ),
     ),
     weight=90,
+)
+
+BARE = LogFormat(
+    name="postfix-delivery-bare",
+    title="one attempt to deliver to one recipient, whose address has lost its angle brackets",
+    reference="Postfix global/log_adhoc.c; the brackets are missing where a log went through a web page",
+    programs=("/*",),
+    table="deliveries",
+    line=queue_id("queue_id")
+    + ": to="
+    + rx("[^<, ][^, ]*")("recipient")
+    + ", "
+    + pp.Opt("orig_to=" + rx("[^<, ][^, ]*")("original_recipient") + ", ")
+    + _RELAY,
+    samples=(
+        Sample(
+            "2A22C263F6: to=alice@example.com, orig_to=root@example.com, relay=local, delay=0.07, delays=0.04/0/0/0.03,"
+            " dsn=2.0.0, status=sent (delivered to mailbox)",
+            {
+                "queue_id": "2A22C263F6",
+                "recipient": "alice@example.com",
+                "original_recipient": "root@example.com",
+                "relay": "local",
+                "delay": "0.07",
+                "delays": "0.04/0/0/0.03",
+                "dsn": "2.0.0",
+                "status": "sent",
+                "reply": "delivered to mailbox",
+            },
+        ),
+    ),
 )
 
 FAILED_DAEMON = LogFormat(
@@ -160,6 +195,26 @@ TROUBLE = LogFormat(
     weight=5,
 )
 
+SASL_FAILED = LogFormat(
+    name="postfix-smtp-sasl-failed",
+    title="Postfix can't log in at a next hop",
+    reference="Postfix smtp/smtp_sasl_glue.c",
+    programs=("/smtp", "/lmtp"),
+    table="service_events",
+    constants={"event": "warning"},
+    line=queue_id("queue_id") + ": " + rx(r"SASL (?:\[CACHED\] )?authentication (?s:.*)")("text"),
+    samples=(
+        Sample(
+            "8828C54A70D: SASL authentication failed; server mx.example.net[203.0.113.200] said: 535 5.7.8 Error",
+            {
+                "queue_id": "8828C54A70D",
+                "text": "SASL authentication failed; server mx.example.net[203.0.113.200] said: 535 5.7.8 Error",
+            },
+        ),
+    ),
+    weight=4,
+)
+
 UNREACHABLE = LogFormat(
     name="postfix-unreachable",
     title="a next hop can't be reached",
@@ -172,10 +227,17 @@ UNREACHABLE = LogFormat(
     + "["
     + rx(r"[^\]]+")("client_address")
     + "]"
-    + pp.Opt(rx(r":\d+"))
-    + ": "
+    + rx(r"(?::\d+)?(?::| server) ")
     + rest()("text"),
     samples=(
+        Sample(
+            "connect to mx.example.net[203.0.113.250] server dropped connection without sending the initial greeting",
+            {
+                "client": "mx.example.net",
+                "client_address": "203.0.113.250",
+                "text": "dropped connection without sending the initial greeting",
+            },
+        ),
         Sample(
             "connect to mx.dead.example.net[203.0.113.250]:25: Connection refused",
             {"client": "mx.dead.example.net", "client_address": "203.0.113.250", "text": "Connection refused"},
@@ -192,4 +254,4 @@ UNREACHABLE = LogFormat(
     weight=8,
 )
 
-FORMAT = (DELIVERY, FAILED_DAEMON, PASSING, TROUBLE, UNREACHABLE)
+FORMAT = (DELIVERY, BARE, FAILED_DAEMON, PASSING, TROUBLE, SASL_FAILED, UNREACHABLE)

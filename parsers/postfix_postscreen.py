@@ -15,9 +15,9 @@ REJECT = LogFormat(
     reference="Postfix postscreen/postscreen_smtpd.c, psc_rcpt_cmd(); postscreen/postscreen.c",
     programs=("/postscreen",),
     table="rejects",
-    line=rx("NOQUEUE")("queue_id")
-    + ": reject: "
-    + rx("[A-Z]+")("stage")
+    line=pp.Opt(rx("NOQUEUE")("queue_id") + ": ")
+    + "reject: "
+    + rx("[A-Z]+|connect")("stage")
     + " from "
     + _CLIENT
     + ": "
@@ -55,6 +55,10 @@ REJECT = LogFormat(
                 "client_address": "2001:db8::9",
                 "text": "all server ports busy",
             },
+        ),
+        Sample(
+            "reject: connect from [203.0.113.9]:51234: all screening ports busy",
+            {"stage": "connect", "client_address": "203.0.113.9", "text": "all screening ports busy"},
         ),
     ),
     weight=60,

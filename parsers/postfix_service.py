@@ -139,8 +139,8 @@ POSTSUPER_TOTAL = LogFormat(
     reference="Postfix postsuper/postsuper.c",
     programs=("/postsuper",),
     table=None,
-    line=rx(r"[A-Z][A-Za-z ]+: \d+ messages?\Z"),
-    samples=(Sample("Deleted: 1 message"), Sample("Placed on hold: 3 messages")),
+    line=rx(r"[A-Z][A-Za-z -]+: \d+ messages?\Z"),
+    samples=(Sample("Deleted: 1 message"), Sample("Placed on hold: 3 messages"), Sample("Force-expired: 3 messages")),
 )
 
 HOSTNAME = LogFormat(
@@ -150,12 +150,15 @@ HOSTNAME = LogFormat(
     programs=("/smtpd", "/postscreen", "/qmqpd"),
     table=None,
     line=rx(
-        "warning: (?:hostname [^ ]+ does not resolve to address |hostname [^ ]+ verification failed|numeric hostname)"
+        "warning: (?:(?:[0-9a-f.:]+: )?(?:hostname [^ ]+ (?:does not resolve to address |verification failed)"
+        "|address not listed for hostname )|numeric hostname)"
     )
     + rest(),
     samples=(
         Sample("warning: hostname dyn.example.net does not resolve to address 203.0.113.9: Name or service not known"),
         Sample("warning: numeric hostname: 203.0.113.9"),
+        Sample("warning: 203.0.113.9: hostname dyn.example.net verification failed: Name or service not known"),
+        Sample("warning: 203.0.113.9: address not listed for hostname dyn.example.net"),
     ),
     weight=20,
 )
@@ -181,14 +184,20 @@ NOISE = LogFormat(
     name="postfix-noise",
     title="lines of any Postfix daemon that carry nothing for the analysis",
     reference="Postfix master/multi_server.c and others; anvil, scache: statistics",
-    programs=("/*",),
+    programs=("/*", "postfix"),
     table=None,
     line=rx(
-        "(?:statistics: |cache [^ ]+ full cleanup: |the Postfix mail system is running|table [^ ]+ has changed --"
-        " restarting|(?:re)?starting |stopping |refreshing |waiting for "
-        "|using backwards-compatible |discarding EHLO keywords"
-        "|warning: (?:to avoid this condition"
-        "|to increase the process |see https?:|for instructions see|please ))"
+        r"(?:statistics: |cache [^ ]+ (?:full|partial) cleanup: |the Postfix mail system is (?:running|not running)"
+        r"|table (?s:.*) has changed --? (?:restarting|finishing)|(?:re)?starting |stopping |refreshing |waiting for |aborting "
+        r"|(?:Postfix is )?(?:running with|using) backwards-compatible |discarding EHLO keywords"
+        r"|(?:See |To disable backwards compatibility )|(?:[^ ]+: )?using backwards-compatible default setting "
+        r"|master exit time has arrived|ignoring (?:status update from child|DNS RR: )|(?:entering|leaving) STRESS mode "
+        r"|[^ ]* cache cleanup will start |database [^ ]+: (?:using size limit|pausing after) |running: "
+        r"|(?:DATA|BDAT) without valid RCPT from |host [^ ]+ offers SMTPUTF8 support|mapping DSN status "
+        r"|(?:[^ ]*\[[^\]]*\](?::\w+)?: )(?:replacing (?:server reply|command) |discarding EHLO keywords)"
+        r"|set-permissions: |Postfix is running|mail system is (?:already )?(?:up|down|running)|SMTPS wrappermode "
+        r"|warning: (?:to avoid this condition"
+        r"|to increase the process |see https?:|for instructions see|please ))"
     )
     + rest(),
     samples=(
@@ -201,6 +210,14 @@ NOISE = LogFormat(
         Sample("using backwards-compatible default setting append_dot_mydomain=yes to rewrite x to y"),
         Sample("discarding EHLO keywords: CHUNKING"),
         Sample("cache btree:/var/lib/postfix/verify_cache full cleanup: retained=0 dropped=1 entries"),
+        Sample("cache btree:/var/lib/postfix/verify_cache partial cleanup: retained=3 dropped=1 entries"),
+        Sample("table cidr:/etc/postfix/access.cidr(0,lock|fold_fix) has changed - finishing in the background"),
+        Sample("Postfix is using backwards-compatible default settings"),
+        Sample('To disable backwards compatibility use "postconf compatibility_level=3.7" and "postfix reload"'),
+        Sample("See http://www.example.com/COMPATIBILITY_README.html for details"),
+        Sample("entering STRESS mode with 90 connections"),
+        Sample('unknown[203.0.113.9]: replacing command "EHLO x" with "HELO x"'),
+        Sample("host mx.example.net[203.0.113.200]:25 offers SMTPUTF8 support, but not 8BITMIME"),
         Sample("the Postfix mail system is running: PID: 5"),
         Sample("warning: for instructions see the bounce(5) manual"),
         Sample("warning: to avoid this condition, increase the process count in master.cf"),
@@ -208,11 +225,128 @@ NOISE = LogFormat(
     weight=-2,
 )
 
+_VERBOSE = (
+    # The SMTP dialogue, the checks, and what a function or parameter of that name says.
+    r"[<>] ",
+    r">>> ",
+    r"====",
+    r"(?:(?:before|after|flags for|begin) )?[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?:[:(=\[{ ]|\Z)",
+    # Attributes that go over a socket.
+    r"(?:input attribute (?:name|value)|unexpected attribute|wanted attribute): ?",
+    r"send attr ",
+    r"[^ ]+(?: socket)?: (?:wanted attribute|terminator|non-terminator|EOF\Z)",
+    # Names without an underscore, with what belongs to them.
+    r"(?:mynetworks|permit|reject|defer|whatsup|fsspace|watchdog|auto|reply|event|request|queue|masquerade|setugid|dict): ",
+    r"(?:level|path|fp|offset|sender|recipient|domain|local|user|extension|unmatched|owner|delivered|relay|why): ",
+    r"(?:flags|name|type|wakeup|children|next|arg\[\d+\]): ",
+    r"(?:source|fd|subject|issuer|export |import)[^ ]*=",
+    # Milters.
+    r"(?:report|query|inspect|abort|free|send|receive|disconnect event to) (?:[a-z0-9]+ )*milters?\b",
+    r"(?:skipping (?:non-protocol )?event|skipping reply|override [^ ]+ macro|milter [^ ]+: (?:event|mail|rcpt)|report ) ?",
+    # Processes and connections between them.
+    r"(?:idle timeout|master disconnect|time to retire) -- ",
+    r"(?:[a-z-]+ stream disconnect|(?:connection|client socket) (?:established|closed|not found)|trigger arrived)",
+    r"(?:process generation: |got sigchld|request ignored|received master trigger|--- (?:start|end) request)",
+    r"(?:throttl|spawn command|start conditional timer|wakeup |status_fd |chdir |chroot )",
+    r"(?:connect to (?:subsystem|private|public)|connecting to|trying\.\.\.|host name lookup methods) ?",
+    # Queues, addresses, files, look-ups.
+    r"(?:start|begin|end|done) (?:sorted|move|[A-Za-z]+ (?:queue|address)) ",
+    r"(?:initial|extracted) envelope |cleanup flags = |old-style scan |record [a-zA-Z] |pref +\d+ host ",
+    r"(?:defer|enable) (?:transport|site) |site [^ ]+ to path |(?:PUT|GOT|PROBE) |forward delivered=|`",
+    r"[^ ]+ asciified to |lookup [^ ]+ (?:type|session) |(?:put|delete) [^ ]+ session |skip(?:ping)? [^ ]+ ",
+    r"(?:open|unlink|remove|renamed|removed|allowlisting|whitelisting|loaded|pausing to let) [^ ]+",
+    r"[a-z]+:[^ ]+ (?:lookup|update|delete|sequence|successful query)",
+    # SASL, TLS, Berkeley DB.
+    r"(?:server features: |Using [^ ]+ PIPELINING|disposing SASL |SASL authentication (?:info|debug|trace|pass): )",
+    r"(?:[^ ]+ )?TLS level: |(?:Compiled|Run-time linked) against |myhostname=",
+)
+
+VERBOSE = LogFormat(
+    name="postfix-verbose",
+    title="a Postfix daemon that runs with -v tells its SMTP dialogue, its look-ups and what its functions do",
+    reference="Postfix, msg_info() where msg_verbose is set: util/, global/, master/, smtpd/, milter/; local/deliver_attr.c",
+    programs=("/*", "postfix"),
+    table=None,
+    line=rx("|".join(_VERBOSE)) + rest(),
+    samples=(
+        Sample("> mx.example.net[203.0.113.200]:25: EHLO mx1.example.com"),
+        Sample("< mx.example.net[203.0.113.200]:25: 220 mx.example.net ESMTP"),
+        Sample(">>> START Recipient address RESTRICTIONS <<<"),
+        Sample("match_list_match: 203.0.113.9: no match"),
+        Sample("rewrite_clnt: local: alice -> alice@example.com"),
+        Sample("send attr request = disconnect"),
+        Sample("input attribute name: status"),
+        Sample("private/anvil: wanted attribute: status"),
+        Sample("report sender to all milters"),
+        Sample("master disconnect -- exiting"),
+        Sample("recipient: alice"),
+        Sample("dict_cidr_open: add 192.0.2.0/24 permit"),
+    ),
+    weight=-3,
+)
+
+CYRUS = LogFormat(
+    name="postfix-cyrus-sasl",
+    title="the Cyrus SASL library speaks under a Postfix daemon's name",
+    reference="cyrus-sasl lib/dlopen.c, plugins/: _sasl_log(), utils->log()",
+    programs=("/smtpd", "/smtp", "/lmtp", "/cleanup", "/qmqpd"),
+    table=None,
+    line=rx(
+        r"(?:NOQUEUE: )?(?:looking for plugins in |unable to dlopen |unable to open Berkeley db |auxpropfunc error|auxprop_"
+        r"|sql_?(?:select option| auxprop plugin| plugin|: )|begin transaction|commit transaction|ldapdb|GSSAPI |OTP unavailable"
+        r"|(?:DIGEST-MD5|CRAM-MD5|NTLM|SCRAM|PLAIN|LOGIN|SRP) (?:common|client|server)|_sasl_plugin_load failed|No worthy mechs"
+        r"|Password verification failed|could not find auxprop plugin|canonuserfunc error|entry |xxx )"
+    )
+    + rest(),
+    samples=(
+        Sample("sql_select option missing"),
+        Sample("DIGEST-MD5 common mech free"),
+        Sample("looking for plugins in '/usr/lib/sasl2', failed to open directory, error: No such file or directory"),
+    ),
+    weight=-2,
+)
+
+QUEUE_NOISE = LogFormat(
+    name="postfix-queue-noise",
+    title="a Postfix daemon says of a mail what carries nothing for the analysis",
+    reference="Postfix bounce/bounce_trace_service.c, smtp/smtp_chat.c, qmgr/qmgr_message.c",
+    programs=("/*",),
+    table=None,
+    line=queue_id()
+    + ": "
+    + rx(
+        "not sending (?:trace|success)|no trace file|enabling VERP|recipient limit|replacing server reply|uncoded initial"
+        "|using DSN |DSN "
+    )
+    + rest(),
+    samples=(Sample("8828C54A70D: not sending trace/success notification for double-bounce message"),),
+    weight=-2,
+)
+
+MAP_PROBLEM = LogFormat(
+    name="postfix-map-problem",
+    title="a mail is put off since a table can't be asked",
+    reference="Postfix cleanup/cleanup_map1n.c, cleanup_masquerade.c",
+    programs=("/cleanup",),
+    table="service_events",
+    constants={"event": "warning"},
+    line=queue_id("queue_id") + ": " + rx(r"[^ ]+ map lookup problem(?s:.*)")("text"),
+    samples=(
+        Sample(
+            "8828C54A70D: virtual_alias_maps map lookup problem -- message not accepted, try again later",
+            {
+                "queue_id": "8828C54A70D",
+                "text": "virtual_alias_maps map lookup problem -- message not accepted, try again later",
+            },
+        ),
+    ),
+)
+
 SEVERITY = LogFormat(
     name="postfix-severity-other",
     title="a Postfix daemon warns or fails",
     reference="Postfix util/msg_syslog.c",
-    programs=("/*",),
+    programs=("/*", "postfix"),
     table="service_events",
     line=rx("warning|error|fatal|panic")("event") + ": " + pp.Opt(queue_id("queue_id") + ": ") + rest()("text"),
     samples=(
@@ -243,5 +377,9 @@ FORMAT = (
     HOSTNAME,
     CLIENT_FAULT,
     NOISE,
+    VERBOSE,
+    CYRUS,
+    QUEUE_NOISE,
+    MAP_PROBLEM,
     SEVERITY,
 )

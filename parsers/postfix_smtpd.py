@@ -48,6 +48,10 @@ CLIENT = LogFormat(
             "NOQUEUE: client=unknown[unknown]",
             {"queue_id": "NOQUEUE", "client": "unknown", "client_address": "unknown"},
         ),
+        Sample(
+            "B441A5445E6: client=unknown[203.0.113.26]:unknown",
+            {"queue_id": "B441A5445E6", "client": "unknown", "client_address": "203.0.113.26"},
+        ),
     ),
     weight=100,
 )
@@ -101,11 +105,11 @@ DISCONNECT = LogFormat(
 LOST = LogFormat(
     name="postfix-session-lost",
     title="a session ends before its time",
-    reference="Postfix smtpd/smtpd.c, smtpd_proto(); the queue ID since 3.10",
+    reference="Postfix smtpd/smtpd.c, smtpd_proto(); the queue ID since 3.10, bare <LF> since 3.8.5",
     programs=("/smtpd",),
     table="sessions",
     line=pp.Opt(queue_id_or_none("queue_id") + ": ")
-    + rx("lost connection|timeout|too many errors")("event")
+    + rx("lost connection|timeout|too many errors|bare <LF> received")("event")
     + " after "
     + upto(r" \(\d+ bytes\) from ", " from ")("stage")
     + pp.Opt(" (" + rx(r"\d+ bytes")("text") + ")")
@@ -133,6 +137,16 @@ LOST = LogFormat(
             },
         ),
         Sample(
+            "bare <LF> received after DATA (1200 bytes) from unknown[203.0.113.93]",
+            {
+                "event": "bare <LF> received",
+                "stage": "DATA",
+                "text": "1200 bytes",
+                "client": "unknown",
+                "client_address": "203.0.113.93",
+            },
+        ),
+        Sample(
             "too many errors after END-OF-MESSAGE from unknown[203.0.113.93]",
             {
                 "event": "too many errors",
@@ -151,9 +165,9 @@ REJECT = LogFormat(
     reference="Postfix smtpd/smtpd_check.c, log_whatsup(); smtpd/smtpd.c, check_milter_reply()",
     programs=("/smtpd",),
     table="rejects",
-    line=queue_id_or_none("queue_id")
-    + ": "
-    + rx("(?:milter-)?(?:reject_warning|reject|hold|discard)|permit|hangup|info|warn|filter|redirect|bcc|delay")(
+    # Before Postfix 2.0 without a queue ID.
+    line=pp.Opt(queue_id_or_none("queue_id") + ": ")
+    + rx("(?:milter-)?(?:reject_warning|reject|hold|discard)|permit|hangup|info|warn|filter|redirect|bcc|delay|defer")(
         "action"
     )
     + ": "
@@ -268,7 +282,8 @@ PROXY = LogFormat(
     reference="Postfix smtpd/smtpd.c, end of data with smtpd_proxy_filter",
     programs=("/smtpd",),
     table="rejects",
-    line=rx("proxy-accept|proxy-reject")("action")
+    line=pp.Opt(queue_id_or_none("queue_id") + ": ")
+    + rx("proxy-accept|proxy-reject")("action")
     + ": "
     + word(":")("stage")
     + ": "
@@ -297,6 +312,19 @@ PROXY = LogFormat(
                 "recipient": "jane.doe@example.org",
                 "proto": "ESMTP",
                 "helo": "mx.example.org",
+            },
+        ),
+        Sample(
+            "NOQUEUE: proxy-reject: END-OF-MESSAGE: ; from=<a@example.org> to=<b@example.com> proto=SMTP helo=<h>",
+            {
+                "queue_id": "NOQUEUE",
+                "action": "proxy-reject",
+                "stage": "END-OF-MESSAGE",
+                "text": "",
+                "sender": "a@example.org",
+                "recipient": "b@example.com",
+                "proto": "SMTP",
+                "helo": "h",
             },
         ),
         Sample(
@@ -367,7 +395,12 @@ PIPELINING = LogFormat(
     programs=("/smtpd",),
     table="sessions",
     constants={"event": "improper pipelining"},
-    line="improper command pipelining after " + word()("stage") + " from " + client() + pp.Opt(": " + rest()("text")),
+    line=pp.Opt(queue_id_or_none("queue_id") + ": ")
+    + "improper command pipelining after "
+    + upto(" from ")("stage")
+    + " from "
+    + client()
+    + pp.Opt(":" + pp.Opt(" ") + rest()("text")),
     samples=(
         Sample(
             "improper command pipelining after EHLO from unknown[203.0.113.93]: MAIL FROM:<a@example.org>?",
@@ -377,6 +410,10 @@ PIPELINING = LogFormat(
                 "client_address": "203.0.113.93",
                 "text": "MAIL FROM:<a@example.org>?",
             },
+        ),
+        Sample(
+            "improper command pipelining after DATA from unknown[203.0.113.93]:",
+            {"stage": "DATA", "client": "unknown", "client_address": "203.0.113.93", "text": ""},
         ),
     ),
     weight=10,

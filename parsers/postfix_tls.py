@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import client, queue_id_or_none
+from logscan.atoms import client, client_or_name, queue_id_or_none
 from logscan.grammar import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("/smtpd", "/smtp", "/lmtp", "/tlsproxy")
@@ -12,12 +12,12 @@ _PROGRAMS = ("/smtpd", "/smtp", "/lmtp", "/tlsproxy")
 ESTABLISHED = LogFormat(
     name="postfix-tls",
     title="a connection is encrypted",
-    reference="Postfix tls/tls_misc.c, tls_log_summary()",
+    reference="Postfix tls/tls_misc.c, tls_log_summary(); without the trust before 2.5",
     programs=_PROGRAMS,
     table="sessions",
     constants={"event": "tls"},
-    line=rx("(?:Anonymous|Untrusted|Trusted|Verified) TLS connection (?:established|reused) (?:from|to) ")
-    + client()
+    line=rx("(?:(?:Anonymous|Untrusted|Trusted|Verified) )?TLS connection (?:established|reused) (?:from|to) ")
+    + client_or_name()
     + pp.Opt(rx(" to [^ :]+"))
     + ": "
     + rest()("text"),
@@ -43,6 +43,10 @@ ESTABLISHED = LogFormat(
                 "text": "TLSv1.2 with cipher X (128/128 bits)",
             },
         ),
+        Sample(
+            "TLS connection established to mail.example.net: TLSv1 with cipher AES256-SHA (256/256 bits)",
+            {"client": "mail.example.net", "text": "TLSv1 with cipher AES256-SHA (256/256 bits)"},
+        ),
     ),
     weight=70,
 )
@@ -54,7 +58,7 @@ FAILED = LogFormat(
     programs=_PROGRAMS,
     table="sessions",
     constants={"event": "tls failed"},
-    line=(rx("SSL_(?:accept|connect) error (?:from|to) ") + client() + ": " + rest()("text"))
+    line=(rx("SSL_(?:accept|connect) error (?:from|to) ") + client_or_name() + ": " + rest()("text"))
     | (queue_id_or_none("queue_id") + ": abort: TLS from " + client() + ": " + rest()("text")),
     samples=(
         Sample(
@@ -81,11 +85,18 @@ NOISE = LogFormat(
     programs=(*_PROGRAMS, "/tlsmgr"),
     table=None,
     line=rx(
-        "(?:warning: TLS library problem: |setting up TLS connection |initializing the (?:server|client)-side TLS"
-        " engine"
-        "|Host offered STARTTLS: |(?:server |client )?certificate verification (?:failed|depth)|SSL[23]? alert"
-        " |SSL_[a-z]+:"
-        "|CONNECT (?:from|to) [^ ]+\\Z|DISCONNECT [^ ]+\\Z|TLS handshake failed for service=)"
+        r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?"
+        r"(?:warning: TLS library problem: |setting up TLS connection |initializing the (?:server|client)-side TLS engine"
+        r"|starting TLS engine|Host offered STARTTLS: |TLS SNI |TLSRPT: |TLS cipher list |TLS support is not compiled in"
+        r"|(?:[A-Za-z]+ )?certificate (?:peer name )?verification |verify error:num=|cert has expired|depth=\d"
+        r"|(?:Peer|Server) (?:certificate|verification)|(?:Unv|V|Unt|T)(?:erified|rusted): ?subject_CN="
+        r"|(?:subject|issuer)[^ ]*=|fingerprint=|SNI hostname: |[Mm]atched (?:peername|trust anchor|fingerprint|DANE)"
+        r"|(?:looking (?:up|for)|reloaded|remove|save) session |Reusing old session|re-using session "
+        r"|(?:Issuing|Decrypting) session ticket|SSL[23]? alert |SSL_[a-z_]+:|SSL_set_fd error "
+        r"|cannot (?:load|set|read|write|seek) "
+        r"|CONNECT (?:from|to) [^ ]+\Z|DISCONNECT [^ ]+\Z|TLS handshake failed for service="
+        r"|(?:read from|write to) [0-9A-F]+ \[|(?:Read|Write) \d+ chars: |[0-9a-f]{4,} (?:[0-9a-f]{2}[ -]|- <)"
+        r"|(?:EGD server|lost connection to EGD|exiting to reopen) )"
     )
     + rest(),
     samples=(
@@ -97,6 +108,12 @@ NOISE = LogFormat(
         Sample("TLS handshake failed for service=smtpd peer=[203.0.113.9]:4711"),
         Sample("CONNECT from [203.0.113.9]:4711"),
         Sample("DISCONNECT [203.0.113.9]:4711"),
+        Sample("unknown[203.0.113.9]: Issuing session ticket, key expiration: 1767322445"),
+        Sample("mx.example.net[203.0.113.200]:25: depth=0 verify=1 subject=/CN=mx.example.net"),
+        Sample("verify error:num=18:self signed certificate"),
+        Sample("CA certificate verification failed for mx.example.net[203.0.113.200]:25: num=19:self signed"),
+        Sample("0000 16 03 01 00 75 01 00 00|71 03 01 .."),
+        Sample("TLSRPT: status=success, domain=example.net, receiving_mx=mx.example.net[203.0.113.200]"),
     ),
 )
 

@@ -35,8 +35,8 @@ VERDICT = LogFormat(
     + "] ["
     # A symbol's options may hold anything that stood in the mail.
     + last(r"\]\), len: ")("status")
-    + "]), len: "
-    + rx(r"\d+(?:, time: [^,]+(?:, [\d.]+ms virtual)?)?(?:, dns req: \d+)?")
+    # The line may be cut before that.
+    + rx(r"(?:\]\), len: \d+(?:, (?:time|dns|dns req): [^,]+(?:, [\d.]+ms virtual)?)*)?")
     + pp.Opt(", digest: <" + rx("[0-9a-f]*")("signature") + ">")
     + pp.Opt(", rcpts: <" + upto(">, (?:mime_rcpts|file|forced|settings_id): ", r">\Z")("recipients") + ">")
     + pp.Opt(rx(", (?:mime_rcpts|file|forced|settings_id): ") + rest()),
@@ -87,6 +87,20 @@ VERDICT = LogFormat(
                 "score": "0.00",
                 "required": "15.00",
                 "status": "",
+            },
+        ),
+        Sample(
+            "<a36e0f>; proxy; rspamd_task_write_log: id: <a@example.org>, qid: <4dhRlh0sf8z9HdB>, ip: 192.0.2.9, from:"
+            " <a@example.org>, (default: F (no action): [1.50/15.00] [MIME_GOOD(-0.10){text/plain;},ASN(0.00){asn:64",
+            {
+                "message_id": "<a@example.org>",
+                "queue_id": "4dhRlh0sf8z9HdB",
+                "client": "192.0.2.9",
+                "sender": "a@example.org",
+                "result": "no action",
+                "score": "1.50",
+                "required": "15.00",
+                "status": "MIME_GOOD(-0.10){text/plain;},ASN(0.00){asn:64",
             },
         ),
     ),

@@ -118,7 +118,16 @@ class World:
     def run(self, flows: int, gap: float = 3.0) -> Log:
         """Let ``flows`` flows begin, ``gap`` seconds apart on average; returns what was logged."""
         now = START
-        ways = (self.inbound, self.inbound, self.inbound, self.submission, self.script, self.aborted, self.resent, self.members)
+        ways = (
+            self.inbound,
+            self.inbound,
+            self.inbound,
+            self.submission,
+            self.script,
+            self.aborted,
+            self.resent,
+            self.members,
+        )
         for _ in range(flows):
             now += self.rng.expovariate(1 / gap)
             self.rng.choice(ways)(now, self.rng.choice(list(self.servers)))
@@ -127,11 +136,15 @@ class World:
 
     # the flows
 
-    def inbound(self, at: float, server: Server, *, ident: str | None = None, to: Sequence[str] = (), sender: str = "") -> None:
+    def inbound(
+        self, at: float, server: Server, *, ident: str | None = None, to: Sequence[str] = (), sender: str = ""
+    ) -> None:
         """Mail from outside, now and then over another server of ours."""
         sender = sender or self.rng.choice(STRANGERS)
         recipients = list(to) or self.some(USERS + tuple(ALIASES) + USERS, 3)
         ident = self.ident("example.org") if ident is None else ident
+        if ident == "<>":  # two such mails at once to one person from one sender couldn't be told apart
+            sender = f"s{self.mails}@example.org"
         others = [other for other in self.servers if other is not server]
         if others and ident != "<>" and self.rng.random() < 0.3:
             self.relayed(at, self.rng.choice(others), server, ident, sender, recipients)
@@ -171,12 +184,14 @@ class World:
             life = self.opened(at, server, "", "", None, sender, len(recipients))
             self.delivered(life, server, [(each, "") for each in recipients], life.opened)
         else:
-            life = self.opened(at, server, "postfix", "localhost[127.0.0.1]", self.ident(DOMAIN), sender, len(recipients))
+            life = self.opened(
+                at, server, "postfix", "localhost[127.0.0.1]", self.ident(DOMAIN), sender, len(recipients)
+            )
             self.onward(life, server, recipients)
 
     def aborted(self, at: float, server: Server) -> None:
         """A client that gives up after RCPT."""
-        queue_id = self.queue_id(server.host, "postfix", at, at + 1)
+        queue_id = self.queue_id(server.host, "postfix", at, at + 20)
         life = Life(len(self.lives), -1, server.host, "postfix", queue_id, at, "", "", 0)
         self.lives.append(life)
         client = "mail.example.net[203.0.113.99]"
@@ -244,7 +259,9 @@ class World:
             )  # fmt: skip
         for recipient, asked in envelope:
             if pipe:
-                self.attempt(life, done, "pipe", recipient, asked, "spamfilter", done - begun, "delivered via spamfilter service")
+                self.attempt(
+                    life, done, "pipe", recipient, asked, "spamfilter", done - begun, "delivered via spamfilter service"
+                )
                 continue
             said = f"queued as {child.queue_id}" if "reply" in server.tells else "thanks"
             reply = f"250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: {said}"
@@ -281,7 +298,9 @@ class World:
                     text = f"lmtp({recipient})<80><{one}>: sieve: msgid={life.ident}: stored mail into mailbox 'INBOX'"
                     self.say(at, server.host, "dovecot", 0, text)
                 relay = f"{server.name}[private/dovecot-lmtp]"
-                self.attempt(life, at, "lmtp", recipient, asked, relay, 0.02, f"250 2.0.0 <{recipient}> {one} Saved", final=True)
+                self.attempt(
+                    life, at, "lmtp", recipient, asked, relay, 0.02, f"250 2.0.0 <{recipient}> {one} Saved", final=True
+                )
                 continue
             end = max(end, self.away(life, server, recipient, asked, at))
         self.removed(life, end + 0.01)
@@ -335,10 +354,23 @@ class World:
             pid = self.rng.choice((20, 21)) + 10 * (tag != "postfix")
             self.say(at - 0.01, server.host, f"{tag}/smtpd", pid, f"connect from {who}")
             self.say(at, server.host, f"{tag}/smtpd", pid, f"{queue_id}: client={client}", life.number)
-            self.say(at + 0.2, server.host, f"{tag}/smtpd", pid, f"disconnect from {who} ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5")
+            self.say(
+                at + 0.2,
+                server.host,
+                f"{tag}/smtpd",
+                pid,
+                f"disconnect from {who} ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5",
+            )
         elif pickup:
             self.say(at, server.host, f"{instance}/pickup", 9, f"{queue_id}: uid=107 from=<{sender}>", life.number)
-        self.say(at + 0.005, server.host, f"{instance}/cleanup", self.rng.choice((40, 41)), f"{queue_id}: message-id={ident}", life.number)
+        self.say(
+            at + 0.005,
+            server.host,
+            f"{instance}/cleanup",
+            self.rng.choice((40, 41)),
+            f"{queue_id}: message-id={ident}",
+            life.number,
+        )
         self.queued(life, at + 0.01, size)
         return life
 
@@ -383,11 +415,19 @@ class World:
     def name(self, number: int, at: float) -> str:
         if self.long_ids:  # they never repeat: the time is in them
             return f"4PbC{LONG[int(at) // 52 % 52]}{LONG[int(at) % 52]}{LONG[int(at * 52) % 52]}{LONG[int(at * 2704) % 52]}69Jz{LONG[number // 51]}{LONG[number % 51]}"
-        return f"{number % 16:X}A{number:04X}B{number:03X}"[:10] if number % 16 < 15 else f"0A{number:04X}C{number:03X}"[:10]
+        return (
+            f"{number % 16:X}A{number:04X}B{number:03X}"[:10]
+            if number % 16 < 15
+            else f"0A{number:04X}C{number:03X}"[:10]
+        )
 
     def ident(self, domain: str) -> str:
         """Return a Message-ID; one mail in twelve has none."""
-        return "<>" if domain == "example.org" and self.rng.random() < 1 / 12 else f"<{self.rng.randrange(10**9)}.x@{domain}>"
+        return (
+            "<>"
+            if domain == "example.org" and self.rng.random() < 1 / 12
+            else f"<{self.rng.randrange(10**9)}.x@{domain}>"
+        )
 
     def some(self, addresses: Sequence[str], most: int) -> list[str]:
         return list(dict.fromkeys(self.rng.choice(addresses) for _ in range(self.rng.randint(1, most))))
@@ -416,7 +456,9 @@ def stepped(log: Log, rng: random.Random, most: int = 2) -> Log:
     """Set the clock of some processes back or forth by up to ``most`` seconds; lines keep their places."""
     processes = sorted({(line.host, line.tag, line.pid) for line in log.lines})
     off = {each: rng.choice((0, 0, rng.randint(-most, most))) for each in processes}
-    return replace(log, lines=[replace(line, stamp=line.stamp + off[line.host, line.tag, line.pid]) for line in log.lines])
+    return replace(
+        log, lines=[replace(line, stamp=line.stamp + off[line.host, line.tag, line.pid]) for line in log.lines]
+    )
 
 
 def lossy(log: Log, rng: random.Random, share: float) -> Log:

@@ -58,7 +58,9 @@ AMAVIS = "127.0.0.1[127.0.0.1]:10024"
 FAR = "mx.example.net[203.0.113.200]:25"
 
 
-def to(recipient: str, relay: str, reply: str, *, orig: str = "", delay: float = 0.2, d: float = 0.1, status: str = "sent") -> str:
+def to(
+    recipient: str, relay: str, reply: str, *, orig: str = "", delay: float = 0.2, d: float = 0.1, status: str = "sent"
+) -> str:
     """Return the text of a delivery line; ``d`` are the seconds of the transmission."""
     asked = f"orig_to=<{orig}>, " if orig else ""
     dsn = {"sent": "2.0.0", "deferred": "4.4.1"}.get(status, "5.1.1")
@@ -110,7 +112,9 @@ def opened(
 LOCAL = "localhost[127.0.0.1]"
 
 
-def inbound(queue_id: str, second: int = 0, *, recipient: str = "alice@example.com", session: str = "", **how: Any) -> str:
+def inbound(
+    queue_id: str, second: int = 0, *, recipient: str = "alice@example.com", session: str = "", **how: Any
+) -> str:
     """Return a mail that goes to a mailbox at once."""
     at, head = f"{clock(second)} @{how.get('host', 'mx1')}", how.get("tag", "postfix/smtpd").split("/")[0]
     head = head if head.startswith("postfix") else "postfix"
@@ -132,7 +136,9 @@ def lives(scan: Scan, queue_id: str | None = None) -> pd.DataFrame:
 def legs(scan: Scan) -> list[tuple[str, str, str, str]]:
     """Return the legs as (parent, child, kind, known by)."""
     names = ("parent_queue_id", "child_queue_id", "kind", "known_by")
-    return sorted((str(a), str(b), str(c), str(d)) for a, b, c, d in zip(*(scan.legs[name] for name in names), strict=True))
+    return sorted(
+        (str(a), str(b), str(c), str(d)) for a, b, c, d in zip(*(scan.legs[name] for name in names), strict=True)
+    )
 
 
 def hops(scan: Scan) -> list[tuple[str, str]]:
@@ -171,7 +177,9 @@ def duplicates(scan: Scan) -> list[tuple[str, str, int]]:
 
 def test_a_queue_id_used_again_after_61_seconds_is_two_lives_and_two_mails(read: Read) -> None:
     """P1: `removed` and a new client= split the lives."""
-    scan = read(inbound("BABABABABA", 11) + inbound("BABABABABA", 72, ident="<two@example.org>", recipient="bob@example.com"))
+    scan = read(
+        inbound("BABABABABA", 11) + inbound("BABABABABA", 72, ident="<two@example.org>", recipient="bob@example.com")
+    )
     assert lives(scan, "BABABABABA")["life"].tolist() == [0, 1]
     assert lives(scan)["message_id"].tolist() == ["<one@example.org>", "<two@example.org>"]
     assert [(m.delivered, m.lives) for m in scan.mails.itertuples()] == [(1, 1), (1, 1)]
@@ -207,7 +215,10 @@ def test_three_lives_of_one_queue_id_hold_their_own_filter_hops(read: Read) -> N
     scan = read("".join(parts))
     assert len(scan.mails) == 3
     assert scan.mails["lives"].tolist() == [2, 2, 2]
-    assert scan.entries.loc[scan.legs["parent"], "message_id"].tolist() == scan.entries.loc[scan.legs["child"], "message_id"].tolist()
+    assert (
+        scan.entries.loc[scan.legs["parent"], "message_id"].tolist()
+        == scan.entries.loc[scan.legs["child"], "message_id"].tolist()
+    )
 
 
 def test_one_queue_id_on_two_hosts_is_two_lives(read: Read) -> None:
@@ -227,10 +238,19 @@ def test_one_queue_id_in_two_instances_is_two_lives(read: Read) -> None:
 def test_the_queue_id_that_a_remote_server_names_is_not_ours(read: Read) -> None:
     """P2: `queued as` of a remote is no leg, even where a local mail bears that ID at that moment."""
     scan = read(f"""
-        {opened("1E24012D687", client="desk.example.com[192.0.2.7], sasl_method=PLAIN, sasl_username=bob@example.com",
-                ident="<out@example.com>", sender="bob@example.com", tag="postfix/submission/smtpd")}
+        {
+        opened(
+            "1E24012D687",
+            client="desk.example.com[192.0.2.7], sasl_method=PLAIN, sasl_username=bob@example.com",
+            ident="<out@example.com>",
+            sender="bob@example.com",
+            tag="postfix/submission/smtpd",
+        )
+    }
         {inbound("1A00000ADC", 1)}
-        10:00:01 postfix/smtp[15]: 1E24012D687: {to("zoe@example.net", FAR, "250 2.0.0 Ok: queued as 1A00000ADC", delay=1, d=1)}
+        10:00:01 postfix/smtp[15]: 1E24012D687: {
+        to("zoe@example.net", FAR, "250 2.0.0 Ok: queued as 1A00000ADC", delay=1, d=1)
+    }
         10:00:01 postfix/qmgr[12]: 1E24012D687: removed
     """)
     assert legs(scan) == []
@@ -240,10 +260,19 @@ def test_the_queue_id_that_a_remote_server_names_is_not_ours(read: Read) -> None
 def test_the_queue_id_that_a_remote_server_names_is_not_a_local_script_s_mail(read: Read) -> None:
     """P2: Nor where that local mail came from this host itself."""
     scan = read(f"""
-        {opened("1E24012D687", client="desk.example.com[192.0.2.7], sasl_method=PLAIN, sasl_username=bob@example.com",
-                ident="<out@example.com>", sender="bob@example.com", tag="postfix/submission/smtpd")}
+        {
+        opened(
+            "1E24012D687",
+            client="desk.example.com[192.0.2.7], sasl_method=PLAIN, sasl_username=bob@example.com",
+            ident="<out@example.com>",
+            sender="bob@example.com",
+            tag="postfix/submission/smtpd",
+        )
+    }
         {inbound("1A00000ADC", 1, client=LOCAL, ident="<cron@example.com>", sender="root@example.com")}
-        10:00:01 postfix/smtp[15]: 1E24012D687: {to("zoe@example.net", FAR, "250 2.0.0 Ok: queued as 1A00000ADC", delay=1, d=1)}
+        10:00:01 postfix/smtp[15]: 1E24012D687: {
+        to("zoe@example.net", FAR, "250 2.0.0 Ok: queued as 1A00000ADC", delay=1, d=1)
+    }
         10:00:01 postfix/qmgr[12]: 1E24012D687: removed
     """)
     assert legs(scan) == []
@@ -252,7 +281,13 @@ def test_the_queue_id_that_a_remote_server_names_is_not_a_local_script_s_mail(re
 
 @pytest.mark.parametrize(
     "tag",
-    ["postfix-192.0.2.23/smtpd", "postfix/submission/smtpd", "postfix/10025/smtpd", "postfix-mx/content-filter/smtpd", "reinject/smtpd"],
+    [
+        "postfix-192.0.2.23/smtpd",
+        "postfix/submission/smtpd",
+        "postfix/10025/smtpd",
+        "postfix-mx/content-filter/smtpd",
+        "reinject/smtpd",
+    ],
 )
 def test_service_names_don_t_part_a_mail_from_its_queue(read: Read, tag: str) -> None:
     """P3: smtpd may bear any name; cleanup and qmgr bear the instance's."""
@@ -276,7 +311,9 @@ def test_a_reinjection_service_without_the_instance_s_name_gives_children_like_a
 
 def test_a_renamed_service_belongs_to_the_instance_that_goes_on_with_its_queue_ids(read: Read) -> None:
     """P3: With several instances, the queue ID tells whose smtpd it is."""
-    child = inbound("1A00000C11", client=LOCAL, tag="postfix-back/smtpd").replace("postfix-back/smtpd", "reinject/smtpd")
+    child = inbound("1A00000C11", client=LOCAL, tag="postfix-back/smtpd").replace(
+        "postfix-back/smtpd", "reinject/smtpd"
+    )
     scan = read(inbound("1A0000000B", 300, ident="<x@example.org>") + child)
     assert sorted(zip(scan.entries["queue_id"], scan.entries["instance"], strict=True)) == [
         ("1A0000000B", "postfix"),
@@ -303,7 +340,10 @@ def test_words_that_look_like_queue_ids_open_no_life(read: Read) -> None:
 @pytest.mark.parametrize("queue_id", ["1E24012D687", "4PbC4x469Jz3tBr", "4dhRlh0sf8z9HdB", "0123456789", "DEADBEEF"])
 def test_short_and_long_queue_ids_are_followed_alike(read: Read, queue_id: str) -> None:
     """P20: Both kinds, and those that look like words or numbers."""
-    assert (mail(read(inbound(queue_id))).queue_id, finals(read(inbound(queue_id)))) == (queue_id, [(queue_id, "alice@example.com")])
+    assert (mail(read(inbound(queue_id))).queue_id, finals(read(inbound(queue_id)))) == (
+        queue_id,
+        [(queue_id, "alice@example.com")],
+    )
 
 
 def test_a_mail_deleted_by_postsuper_is_over_and_reached_nobody(read: Read) -> None:
@@ -388,7 +428,9 @@ def test_amavis_may_name_several_children(read: Read) -> None:
 
 def test_a_filter_on_another_host_is_known_by_its_address(read: Read) -> None:
     """The child's client address is the relay's: `queued as` is ours though it isn't loopback."""
-    text = through_amavis(client="filter.example.com[192.0.2.30]", relay="filter.example.com[192.0.2.30]:10024", orig=False)
+    text = through_amavis(
+        client="filter.example.com[192.0.2.30]", relay="filter.example.com[192.0.2.30]:10024", orig=False
+    )
     scan = read(text)
     assert legs(scan) == [("1E24012D687", "1A00000C11", "filter", "queued as")]
     assert (mail(scan).delivered, mail(scan).origin) == (2, "outside")
@@ -397,7 +439,9 @@ def test_a_filter_on_another_host_is_known_by_its_address(read: Read) -> None:
 def test_a_silent_filter_on_another_host_is_inferred_by_its_address(read: Read) -> None:
     """The same without a word about queue IDs."""
     scan = read(
-        through_amavis(client="filter.example.com[192.0.2.30]", relay="filter.example.com[192.0.2.30]:10024", orig=False, told="")
+        through_amavis(
+            client="filter.example.com[192.0.2.30]", relay="filter.example.com[192.0.2.30]:10024", orig=False, told=""
+        )
     )
     assert hops(scan) == [("1E24012D687", "1A00000C11")]
     assert mail(scan).delivered == 2
@@ -461,7 +505,8 @@ def test_dspam_makes_one_child_of_each_recipient_and_they_stay_one_mail(read: Re
     """The children come back before the hand-over is logged as sent."""
     people = ("alice", "bob", "carol")
     back = "".join(
-        inbound(f"1A00000C{n}{n}", n, client=LOCAL, recipient=f"{who}@example.com", size=1340) for n, who in enumerate(people, 1)
+        inbound(f"1A00000C{n}{n}", n, client=LOCAL, recipient=f"{who}@example.com", size=1340)
+        for n, who in enumerate(people, 1)
     )
     given = "".join(
         f"10:00:03 postfix/lmtp[14]: 1E24012D687: {judged(f'{who}@example.com', delay=3.3, d=3)}\n" for who in people
@@ -545,7 +590,9 @@ def test_a_filter_that_delivers_by_itself_is_the_end_of_the_way(read: Read) -> N
 def test_one_look_alike_doesn_t_make_a_filter_of_a_mailbox_server(read: Read) -> None:
     """A forward that comes back to a relay's mailbox once is no hop through that relay."""
     text = "".join(inbound(f"1E24012D6{n}", 10 * n, ident=f"<m{n}@example.org>") for n in range(8))
-    text += inbound("1A00000C11", 70, client=LOCAL, ident="<m7@example.org>").replace("private/dovecot-lmtp", "private/other")
+    text += inbound("1A00000C11", 70, client=LOCAL, ident="<m7@example.org>").replace(
+        "private/dovecot-lmtp", "private/other"
+    )
     scan = read(text)
     assert legs(scan) == []
     assert len(finals(scan)) == 9
@@ -581,7 +628,13 @@ def test_mails_without_message_id_are_not_joined_for_lacking_it(read: Read) -> N
 
 @pytest.mark.parametrize(
     "ident",
-    ["maintenance-16-29-31@example.org", "<" + "A1b2" * 400 + "? ", "<no end", "<two words@example.org>", "<xyz@example.org>#012"],
+    [
+        "maintenance-16-29-31@example.org",
+        "<" + "A1b2" * 400 + "? ",
+        "<no end",
+        "<two words@example.org>",
+        "<xyz@example.org>#012",
+    ],
 )
 def test_odd_message_ids_join_like_others(read: Read, ident: str) -> None:
     """P16: Without brackets, folded, cut off: whatever it is, parent and child bear the same."""
@@ -643,7 +696,13 @@ def test_a_list_that_sends_one_message_id_a_hundred_times_to_one_member_is_match
 def test_a_device_with_a_constant_message_id_sends_many_mails_not_copies(read: Read) -> None:
     """P15, P16: Mails of different size are never copies of one."""
     text = "".join(
-        inbound(f"1E24012D6{n}", 40 * n, ident="<scan@device.example.com>", sender="scanner@example.com", size=5000 + 4000 * n)
+        inbound(
+            f"1E24012D6{n}",
+            40 * n,
+            ident="<scan@device.example.com>",
+            sender="scanner@example.com",
+            size=5000 + 4000 * n,
+        )
         for n in range(4)
     )
     scan = read(text)
@@ -740,7 +799,10 @@ def test_stamps_that_step_back_by_seconds_tear_no_mail_apart(read: Read, back: s
     text = iso(
         inbound("1E24012D687", 30)
         .replace("10:00:30 @mx1 postfix/lmtp", "10:00:31 @mx1 postfix/lmtp")
-        .replace("10:00:30 @mx1 postfix/qmgr[12]: 1E24012D687: removed", "10:00:31 @mx1 postfix/qmgr[12]: 1E24012D687: removed")
+        .replace(
+            "10:00:30 @mx1 postfix/qmgr[12]: 1E24012D687: removed",
+            "10:00:31 @mx1 postfix/qmgr[12]: 1E24012D687: removed",
+        )
     )
     lagging = re.sub(
         rf"T10:00:(\d\d)(?=\+00:00 mx1 postfix/{back}\[)", lambda m: f"T10:00:{int(m[1]) - seconds:02d}", text
@@ -906,7 +968,11 @@ def test_a_message_id_logged_twice_is_one_life(read: Read) -> None:
 def test_a_message_id_logged_again_later_is_one_life(read: Read) -> None:
     """P15: Seconds later too, when the milter is slow."""
     line = "10:00:04 @mx1 postfix/cleanup[11]: 1E24012D687: message-id=<one@example.org>"
-    scan = read(opened("1E24012D687") + line + f"\n10:00:05 postfix/lmtp[13]: 1E24012D687: {saved('alice@example.com', delay=5)}")
+    scan = read(
+        opened("1E24012D687")
+        + line
+        + f"\n10:00:05 postfix/lmtp[13]: 1E24012D687: {saved('alice@example.com', delay=5)}"
+    )
     assert len(scan.entries) == 1
 
 
@@ -1014,12 +1080,15 @@ def test_a_mail_in_the_queue_at_the_log_s_end_is_still_open(read: Read) -> None:
 
 def test_a_child_in_the_queue_keeps_its_mail_open(read: Read) -> None:
     """P18: The filter took it, and what came out is still on its way."""
-    scan = read(f"""
+    scan = read(
+        f"""
         {opened("1E24012D687")}
         {opened("1A00000C11", 1, client=LOCAL)}
         10:00:01 postfix/lmtp[14]: 1E24012D687: {judged("alice@example.com", delay=1.2, d=1)}
         10:00:01 postfix/qmgr[12]: 1E24012D687: removed
-    """ + "".join(through(f"1F00{n:04X}", f"1F10{n:04X}", 60 + n) for n in range(3)))
+    """
+        + "".join(through(f"1F00{n:04X}", f"1F10{n:04X}", 60 + n) for n in range(3))
+    )
     first = scan.mails.iloc[0]
     assert (first.queue_id, first.lives, bool(first.open)) == ("1E24012D687", 2, True)
     assert not scan.mails["open"].iloc[1:].any()
@@ -1196,7 +1265,13 @@ def test_host_alias_gives_one_host_s_two_names_one_queue(read: Read) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ['"a,b; c"@example.com', '"two words"@example.com', '"x>, relay=evil"@example.com', "o'brien@example.com", "käthe@example.com"],
+    [
+        '"a,b; c"@example.com',
+        '"two words"@example.com',
+        '"x>, relay=evil"@example.com',
+        "o'brien@example.com",
+        "käthe@example.com",
+    ],
 )
 def test_addresses_hold_quotes_commas_and_blanks_and_are_followed_all_the_same(read: Read, address: str) -> None:
     """A local part may look like the fields around it."""
@@ -1250,7 +1325,9 @@ def bsd(text: str, year: int = 2026) -> str:
     out = []
     for line in iso(text).splitlines():
         stamp, rest = line.split(" ", 1)
-        month = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")[int(stamp[5:7]) - 1]
+        month = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")[
+            int(stamp[5:7]) - 1
+        ]
         out.append(f"{month} {int(stamp[8:10]):2d} {stamp[11:19]} {rest}\n")
     return "".join(out)
 
@@ -1300,7 +1377,9 @@ def test_months_in_the_server_s_language_are_read(read: Read) -> None:
 def test_a_cut_line_takes_no_other_with_it(read: Read) -> None:
     """P32: Two lines merged into one cost these two and no more."""
     broken = f"{DAY}T10:00:05+00:00 mx1 postfix/smtpd[10]: 1F3D3530C4: client=localhost[127.0.0.1]Jun  9 00:26:01 mx1 postfix/qm\n"
-    scan = read(iso(inbound("1E24012D687")) + broken + iso(inbound("1A00000C11", 10, ident="<two@example.org>")), raw=True)
+    scan = read(
+        iso(inbound("1E24012D687")) + broken + iso(inbound("1A00000C11", 10, ident="<two@example.org>")), raw=True
+    )
     assert len(finals(scan)) == len(scan.mails) == 2
 
 

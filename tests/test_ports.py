@@ -63,7 +63,9 @@ def test_one_name_for_25_and_587_is_told_apart_by_the_filter_that_only_25_has(tm
 
 
 def test_without_a_configuration_a_process_that_serves_strangers_is_port_25s(tmp_path: Path) -> None:
-    (tmp_path / "mail.log").write_text(mail(1, 100, None, True) + mail(2, 100, "carol", True) + mail(3, 200, "dave", True))
+    (tmp_path / "mail.log").write_text(
+        mail(1, 100, None, True) + mail(2, 100, "carol", True) + mail(3, 200, "dave", True)
+    )
     assert found(tmp_path) == {"carol": (25, "medium"), "dave": (25, "low")}
 
 

@@ -198,7 +198,9 @@ def test_the_order_of_lines_within_a_second_doesn_t_matter(world: World, rng: ra
 
 @some
 @given(worlds(), st.randoms(use_true_random=False), st.booleans())
-def test_clocks_of_processes_that_step_by_two_seconds_tear_nothing_apart(world: World, rng: random.Random, bsd: bool) -> None:
+def test_clocks_of_processes_that_step_by_two_seconds_tear_nothing_apart(
+    world: World, rng: random.Random, bsd: bool
+) -> None:
     log = world.run(20, gap=6)
     late = stepped(log, rng)
     check_all(read([late], bsd=bsd), log, [late])
@@ -257,7 +259,11 @@ def test_a_part_of_a_log_says_which_of_its_mails_it_doesn_t_hold_whole(world: Wo
     scan = read([part])
     check_whole(scan)
     lives = true_lives(scan, [part])
-    opened = {line.life for line in part.lines if ": client=" in line.text or ": uid=" in line.text or ": message-id=" in line.text}
+    opened = {
+        line.life
+        for line in part.lines
+        if ": client=" in line.text or ": uid=" in line.text or ": message-id=" in line.text
+    }
     ended = {line.life for line in part.lines if line.text.endswith(": removed")}
     for mail in scan.mails.itertuples():
         root = lives[int(mail.entry)]

@@ -33,7 +33,9 @@ def rows(frame: pd.DataFrame, columns: list[str]) -> list[tuple[str, ...]]:
 
 
 VIEWS: dict[str, Callable[[Any], list[tuple[str, ...]]]] = {
-    "entries": lambda c: rows(c.entries, ["host", "queue_id", "life", "first", "leg", "sender", "message_id", "origin"]),
+    "entries": lambda c: rows(
+        c.entries, ["host", "queue_id", "life", "first", "leg", "sender", "message_id", "origin"]
+    ),
     "legs": lambda c: rows(c.legs, ["parent_queue_id", "child_queue_id", "kind"]),
     "deliveries": lambda c: rows(
         c.deliveries, ["queue_id", "recipient", "status", "hop", "final", "mailbox", "spam", "outside", "last"]

@@ -284,8 +284,15 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int])
         else:
             new = kind == RANKS["deliveries"] and arrived > last + LATE
         if new and i:
-            begins.append(i)
-            opened, code, over, first, last = -1, -1, False, at, at
+            start = i
+            if kind == client:
+                # Lines of its own may be stamped before it: those behind a gap, within a few seconds.
+                behind = [j for j in range(begins[-1] + 1 if begins else 1, i) if at - time[j] <= EARLY]
+                start = next((j for j in behind if time[j] - time[j - 1] > EARLY), i)
+            begins.append(start)
+            opened, first, last = -1, time[start], max(time[start : i + 1])
+            over = removals in rank[start:i]
+            code, identified_at = max(ids[start : i + 1]), at
         if kind == client and opened < 0:
             opened, opened_at = i, at
         if kind == identified:

@@ -215,7 +215,7 @@ def _message_ids(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints,
     table = tables["message_ids"]
     row = lives.first_row("message_ids")
     raw = pc.utf8_trim_whitespace(pc.fill_null(plain(table.column("message_id")), ""))
-    raw = pc.replace_substring_regex(raw, r"(?:#01[0-5])+$", "")
+    raw = pc.replace_substring_regex(raw, r"(?:#01[0-5])+$| \(added by [^()]*\)$", "")
     bare = pc.replace_substring_regex(raw, r"^<(.*)>$", r"\1")
     codes, ids = factorise([pa.concat_arrays([bare, pa.array([""])])])
     absent = int(codes[0][-1])
@@ -327,16 +327,17 @@ def _queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     near = (same_id | unknown_id) & (f.here[f.relay[row]] | at_relay)
     near |= same_id & f.local[child] & (f.opened[parent] <= f.opened[child])
     changed = f.here[f.relay[row]] & f.local[child] & ~same_id & ~unknown_id
+    rank = np.select(
+        [fits & here & near, fits & ~here & same_id & ~f.here[f.relay[row]], fits & here & changed], [0, 1, 2], -1
+    )
+    some = np.flatnonzero(rank >= 0)
+    away = np.abs(f.opened[child[some]] - f.second[row[some]]) + rank[some] * 2**40
+    _, best = _nearest(row[some], some, away)
     found = [
-        Legs.of(parent[some], child[some], kind, "queued as", confidence, row[some])
-        for kind, confidence, some in (
-            ("filter", 2, fits & here & near),
-            ("relay", 2, fits & ~here & same_id),
-            ("filter", 1, fits & here & changed),
-        )
+        Legs.of(parent[one], child[one], kind, "queued as", confidence, row[one])
+        for number, (kind, confidence) in enumerate((("filter", 2), ("relay", 2), ("filter", 1)))
+        for one in (best[rank[best] == number],)
     ]
-    sure = np.isin(found[2].row, np.concatenate([found[0].row, found[1].row]))
-    found[2] = _some(found[2], ~sure)
     return Legs.joined(found)
 
 
@@ -438,6 +439,11 @@ def _inferred(f: Facts, known: Legs, declared: list[str]) -> Legs:
     rows, children, _ = _matched(f, Legs.joined([known, first]), named, SLACK, SLACK, is_filter)
     second = Legs.of(f.row_entry[rows], children, "filter", "inferred", 1, rows)
     found = Legs.joined([first, second])
+    rows, children, _ = _matched(f, Legs.joined([known, found]), named, SLACK, SLACK, ~is_filter)
+    late = _filter_relays(f, _open_rows(f, known), rows)
+    ok = late[f.relay[rows]]
+    found = Legs.joined([found, Legs.of(f.row_entry[rows[ok]], children[ok], "filter", "inferred", 1, rows[ok])])
+    is_filter |= late
     return Legs.joined([found, _without_deliveries(f, known, found, is_filter)])
 
 
@@ -469,7 +475,9 @@ def _matched(
     """
     has_parent = np.zeros(f.lives.size + 1, np.bool_)
     has_parent[known.child] = True
+    here = f.here | named
     rows = _open_rows(f, known)
+    rows = rows[here[f.relay[rows]] | (f.relay_address[rows] >= 0) & np.isin(f.relay_address[rows], f.address)]
     if relays is not None:
         rows = rows[relays[f.relay[rows]]]
     parents = f.row_entry[rows]
@@ -488,7 +496,6 @@ def _matched(
         np.concatenate([f.recipient[rows], f.asked[child_rows]]),
     )
     window = f.second[rows] - _ceil(f.transmit[rows]) - before, f.second[rows] + after
-    here = f.here | named
 
     def fits(left: Ints, right: Ints) -> Bools:
         """Not itself, opened after its parent, from this host or the filter's, and not handed to the same relay again."""
