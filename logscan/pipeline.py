@@ -226,6 +226,7 @@ def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]
         result.name, result.title = check.name, check.title
         for finding in result.findings:
             finding.check = check.name
+            finding.cases.sort(key=_case_rank)
         result.findings.sort(key=_rank)
         results.append(result)
     return results
@@ -240,6 +241,12 @@ def _rank(finding: Finding) -> tuple[bool, int, int, str, str]:
         finding.cause,
         finding.subject,
     )
+
+
+def _case_rank(case: dict[str, Any]) -> tuple[str, ...]:
+    """Cases in the order of time; those of one second in an order of their own, not the lines'."""
+    names = ("time", "message_id", "queue_id", "recipient", "mailbox", "signature")
+    return tuple(str(case.get(name) or "") for name in names)
 
 
 def render(report: Report, name: str, **options: Any) -> Rendered:

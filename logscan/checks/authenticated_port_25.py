@@ -97,7 +97,7 @@ def _finding(
         {
             "message_id": ev.text(row.message_id),
             "sender": ev.text(row.sender),
-            "recipients": recipients.get(int(row.mail), []),
+            "recipients": sorted(recipients.get(int(row.mail), [])),
             "client": f"{row.client}[{row.client_address}]",
             "queue_id": row.queue_id,
             "filtered": bool(filtered[row.Index]),
