@@ -290,9 +290,9 @@ A scan holds these tables as pandas DataFrames:
 import logscan
 
 scan = logscan.read("/var/log/mail.log")
-scan.mails                      # a joined table
-scan.logins                     # an event table
-scan.events("deliveries")       # an event table with the name of a joined one
+scan.mails  # a joined table
+scan.logins  # an event table
+scan.events("deliveries")  # an event table with the name of a joined one
 ```
 
 `logscan analyse --tables DIR` writes each of them as a Parquet file, `DIR/mails.parquet` and so on: the joined tables,

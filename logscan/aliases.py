@@ -64,6 +64,14 @@ def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series) -> pd.Time
 
 
 def owned_aliases(scan: Scan) -> pd.DataFrame:
+    """Return :func:`_owned_aliases` of this scan, made once."""
+    cache: pd.DataFrame | None = scan.__dict__.get("_owned_aliases")
+    if cache is None:
+        cache = scan.__dict__["_owned_aliases"] = _owned_aliases(scan)
+    return cache
+
+
+def _owned_aliases(scan: Scan) -> pd.DataFrame:
     """Return hand-overs to a filter that learns per recipient, one row each.
 
     Columns: ``time``, ``entry``, ``user`` (the recipient as the filter saw it), ``asked``, ``child`` (entry or -1),
@@ -90,7 +98,7 @@ def owned_aliases(scan: Scan) -> pd.DataFrame:
     merged["self"] = merged["to"] == merged["user"].str.lower()
     some = merged[merged["mine"]]
     by = some.groupby("row")
-    people = by["mailbox"].agg(lambda names: tuple(sorted(set(names.dropna()))))
+    people = _tuples(some)
     frame = frame.set_index("row", drop=False)
     frame["known"] = by.size().reindex(frame.index).fillna(0) > 0
     kept = by["self"].any().reindex(frame.index)
@@ -100,6 +108,15 @@ def owned_aliases(scan: Scan) -> pd.DataFrame:
     frame["expanded"] = frame["known"] & ~frame["kept"]
     frame["people"] = people.reindex(frame.index)
     return frame.reset_index(drop=True)
+
+
+def _tuples(some: pd.DataFrame) -> pd.Series:
+    """Return the mailboxes of each ``row``, sorted and each once, as tuples by row; made by slices, since rows are many."""
+    named = some[["row", "mailbox"]].dropna().drop_duplicates().sort_values(["row", "mailbox"])
+    rows = np.unique(some["row"].to_numpy())
+    ends = np.searchsorted(named["row"].to_numpy(), rows, "right").tolist()
+    names = named["mailbox"].tolist()
+    return pd.Series([tuple(names[a:b]) for a, b in zip([0, *ends], ends, strict=False)], index=rows, dtype="object")
 
 
 def alias_state(scan: Scan, frame: pd.DataFrame, alias: str) -> tuple[str, pd.Timestamp | None]:

@@ -38,6 +38,13 @@ class Own:
 
 def own(scan: Scan, settings: Settings) -> Own:
     """Gather the deliveries of mail with an origin inside (and what was forwarded from outside to outside)."""
+    cache: Own | None = scan.__dict__.get("_own")
+    if cache is None:
+        cache = scan.__dict__["_own"] = _own(scan, settings)
+    return cache
+
+
+def _own(scan: Scan, settings: Settings) -> Own:
     deliveries = scan.deliveries
     entry = deliveries["entry"].to_numpy()
     reached = deliveries["final"] | (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -69,7 +70,9 @@ def read(
     tables = _window(_aliased(completed(got.tables), options), options)
     known = _known(settings, options, tables)
     scan = Scan(got, correlate(tables, known), tables, settings, inventory, options, notes)
-    scan.spool = spool
+    if spool:
+        scan.spool = spool
+        weakref.finalize(scan, spool.close)
     scan.named = bool(sources)
     scan.zone = _zone(got.solution.zone)
     scan.errors = [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]

@@ -128,5 +128,5 @@ def _without_echoes(frame: pd.DataFrame) -> pd.DataFrame:
         near = times.get(str(row["signature"]))
         drop[position] = near is not None and any(abs(row["time"] - at) <= SECONDS for at in near)
     frame = frame[~drop].copy()
-    frame.loc[frame["outcome"] == "unresolved", "outcome"] = "missed"
+    frame["outcome"] = frame["outcome"].astype("str").replace("unresolved", "missed").astype("category")
     return frame

@@ -38,6 +38,7 @@ class Life:
     ident: str
     sender: str
     recipients: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class World:
     def aborted(self, at: float, server: Server) -> None:
         """A client that gives up after RCPT."""
         queue_id = self.queue_id(server.host, "postfix", at, at + 20)
-        life = Life(len(self.lives), -1, server.host, "postfix", queue_id, at, "", "", 0)
+        life = Life(len(self.lives), -1, server.host, "postfix", queue_id, at, "", "", 0, 0)
         self.lives.append(life)
         client = "mail.example.net[203.0.113.99]"
         self.say(at, server.host, "postfix/smtpd", 1, f"{queue_id}: client={client}", life.number)
@@ -314,7 +315,7 @@ class World:
                 text = "connect to mx.example.net[203.0.113.200]:25: Connection timed out"
                 self.attempt(life, at, "smtp", recipient, asked, "none", 0, text, status="deferred")
                 at += 310
-                self.queued(life, at - 0.02, 1000)
+                self.queued(life, at - 0.02, life.size)
         elif luck < 0.35:
             refused = "host mx.example.net[203.0.113.200] said: 550 5.1.1 status=sent (queued as 1A00000001) (in reply to RCPT TO command)"
             self.attempt(life, at, "smtp", recipient, asked, relay, 0.1, refused, status="bounced")
@@ -347,7 +348,7 @@ class World:
         if ident is None:
             moment = datetime.fromtimestamp(at, UTC)
             ident = f"<{moment:%Y%m%d%H%M%S}.{queue_id}@{server.name}>"
-        life = Life(len(self.lives), mail, server.host, instance, queue_id, at, ident, sender, recipients)
+        life = Life(len(self.lives), mail, server.host, instance, queue_id, at, ident, sender, recipients, size)
         self.lives.append(life)
         if client:
             who = client.partition(",")[0]

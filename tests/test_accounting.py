@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import logscan
@@ -24,8 +24,13 @@ from logscan.scan import Scan
 LINES = 60
 """Lines of a genuine log that are mutated at once."""
 
-FEW = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
-"""Analysing takes half a second whatever there is: few examples, each of several files."""
+FEW = settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+"""Analysing takes half a second whatever there is: few examples, each of several files, and no search for smaller ones."""
 
 
 def accounted(scan: Scan) -> Any:
@@ -179,7 +184,7 @@ def test_two_copies_broken_in_different_places(
 ) -> None:
     one, two = (b"\n".join(broken(*LOGS[0], start, cuts)) for cuts in (left, right))
     scan = read(("mail.log", one), ("syslog", two), ("main.cf", two[:500]))
-    assert sum(each.copies for each in scan.sources) <= sum(each.lines for each in scan.sources) // 2
+    assert min((each.copies for each in scan.sources), default=0) == 0, "one of the copies is kept whole"
 
 
 SAMPLES = [

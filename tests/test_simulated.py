@@ -19,13 +19,13 @@ from logscan.scan import Scan
 from simulator import FILTERS, Log, Server, World, by_host, cut, lossy, shuffled, stepped
 
 some = settings(
-    max_examples=12, deadline=None, derandomize=True, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)
+    max_examples=20, deadline=None, derandomize=True, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)
 )
 """The same examples in each run, so that a failure is a change of the code. A seed can't be shrunk: don't try for minutes."""
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, ids: Sequence[int] = (30, 200), hosts: int = 2) -> World:
+def worlds(draw: st.DrawFn, *, ids: Sequence[int] = (100, 250), hosts: int = 2) -> World:
     servers = [
         Server(
             f"mx{n + 1}",
@@ -180,7 +180,7 @@ def test_lives_legs_mails_and_deliveries_are_those_that_were(world: World, bsd: 
 
 
 @some
-@given(worlds(ids=(60,)), st.booleans())
+@given(worlds(ids=(250,)), st.booleans())
 def test_many_mails_at_once_are_told_apart(world: World, bsd: bool) -> None:
     log = world.run(40, gap=0.3)
     check_all(read([log], bsd=bsd), log, [log])

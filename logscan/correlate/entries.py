@@ -6,7 +6,7 @@ order of lines within one second says nothing, since several processes write the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -29,11 +29,9 @@ RANKS = {
 }
 """A line's place in the way of a mail; orders lines of one second."""
 
-SKEW = 2 * SECOND
-"""Stamps of one host's processes step back by this much (in real logs a second, with a clock that is set two)."""
-
 EARLY = 5 * SECOND
-"""Under load pickup's or smtpd's line comes after cleanup's by up to this (seen by the authors of PLP)."""
+"""Lines of one mail change places by up to this: under load pickup's or smtpd's line comes after cleanup's (seen by the
+authors of PLP), and stamps of two processes differ when the clock is set meanwhile. No ID is used again so soon."""
 
 LATE = 5 * SECOND
 """A delivery that began this long after all lines before it, by its own delay, belongs to the next life."""
@@ -57,6 +55,8 @@ class Lives:
     hosts: pa.Array
     instances: pa.Array
     queue_ids: pa.Array
+    time: dict[str, Ints] = field(default_factory=dict)
+    """UTC ns of each row, by table: files and programs come in any order."""
 
     @property
     def size(self) -> int:
@@ -82,6 +82,9 @@ class Lives:
         if entry is None:
             return np.full(self.size, -1, np.int64)
         rows = np.flatnonzero(entry >= 0)
+        time = self.time[table][rows] if table in self.time else rows
+        if len(time) and (time[1:] < time[:-1]).any():
+            rows = rows[np.argsort(time, kind="stable")]
         found = (first_index if pick is first_index else last_index)(entry[rows], self.size)
         return np.where(found >= 0, rows[found] if len(rows) else -1, -1)
 
@@ -170,6 +173,7 @@ def find_lives(tables: dict[str, pa.Table]) -> Lives:
         hosts,
         instances,
         queue_ids,
+        {name: time[ends[i] : ends[i + 1]] for i, name in enumerate(names)},
     )
 
 
@@ -247,7 +251,7 @@ def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Boo
     last_opening = np.maximum.accumulate(np.where(opens | new_key, position, 0))
     before = np.maximum(np.r_[0, last_opening[:-1]], group_start)
     identified = rank == RANKS["message_ids"]
-    hint = (rank <= RANKS["queued"]) & after_removal & (gap > SKEW)
+    hint = (rank <= RANKS["queued"]) & after_removal & (gap > EARLY)
     hint |= removed & after_removal & (gap > LATE)
     hint |= (
         opens
@@ -278,7 +282,7 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int])
         elif kind == identified and code >= 0 and ident != code and at - identified_at > EARLY:
             new = True
         elif kind <= RANKS["queued"]:
-            new = over and at - last > SKEW
+            new = over and at - last > EARLY
         elif kind == removals:
             new = over and at - last > LATE
         else:
