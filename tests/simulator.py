@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 START = datetime(2026, 3, 4, 10, tzinfo=UTC).timestamp()
 DOMAIN = "example.com"
@@ -253,7 +254,8 @@ class World:
         if not pipe and "line" in server.tells:
             self.say(
                 done, server.host, "amavis", 70,
-                f"(00070-{child.number:02d}) Passed CLEAN {{RelayedInbound}}, [203.0.113.26]:4711 [203.0.113.26] <{life.sender}> -> "
+                f"(00070-{child.number:02d}) Passed CLEAN {{RelayedInbound}}, [203.0.113.26]:4711 [203.0.113.26]"
+                f" <{life.sender}> -> "
                 + ",".join(f"<{each}>" for each in addresses)
                 + f", Queue-ID: {life.queue_id}, Message-ID: {life.ident}, mail_id: q{child.number:08d}abc, Hits: -1, size: 1000,"
                 f" queued_as: {child.queue_id}, 900 ms",
@@ -317,7 +319,8 @@ class World:
                 at += 310
                 self.queued(life, at - 0.02, life.size)
         elif luck < 0.35:
-            refused = "host mx.example.net[203.0.113.200] said: 550 5.1.1 status=sent (queued as 1A00000001) (in reply to RCPT TO command)"
+            said = "550 5.1.1 status=sent (queued as 1A00000001)"
+            refused = f"host mx.example.net[203.0.113.200] said: {said} (in reply to RCPT TO command)"
             self.attempt(life, at, "smtp", recipient, asked, relay, 0.1, refused, status="bounced")
             return self.bounced(life, server, at + 0.02) if life.sender else at
         # A stranger's queue ID looks like ours, and may be one of ours.
@@ -415,7 +418,8 @@ class World:
 
     def name(self, number: int, at: float) -> str:
         if self.long_ids:  # they never repeat: the time is in them
-            return f"4PbC{LONG[int(at) // 52 % 52]}{LONG[int(at) % 52]}{LONG[int(at * 52) % 52]}{LONG[int(at * 2704) % 52]}69Jz{LONG[number // 51]}{LONG[number % 51]}"
+            moment = "".join(LONG[int(at * each) // 52 % 52] for each in (1, 52, 52**2, 52**3))
+            return f"4PbC{moment}69Jz{LONG[number // 51]}{LONG[number % 51]}"
         return (
             f"{number % 16:X}A{number:04X}B{number:03X}"[:10]
             if number % 16 < 15
@@ -470,7 +474,7 @@ def lossy(log: Log, rng: random.Random, share: float) -> Log:
 def cut(log: Log, at: Sequence[int]) -> list[Log]:
     """Split the lines at these places."""
     places = [0, *sorted(at), len(log.lines)]
-    return [replace(log, lines=log.lines[a:b]) for a, b in zip(places, places[1:], strict=False)]
+    return [replace(log, lines=log.lines[a:b]) for a, b in pairwise(places)]
 
 
 def by_host(log: Log) -> list[Log]:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from simulator import FILTERS, Log, Server, World, by_host, cut, lossy, shuffled, stepped
 
 import logscan
+from logscan.correlate import windows
 from logscan.correlate.entries import find_lives
 from logscan.scan import Scan
-from simulator import FILTERS, Log, Server, World, by_host, cut, lossy, shuffled, stepped
 
 some = settings(
     max_examples=20, deadline=None, derandomize=True, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)
@@ -62,8 +64,8 @@ def rows_of(scan: Scan, parts: Sequence[Log]) -> list[tuple[int, int]]:
     for name, entry in find_lives(scan.tables).entry.items():
         table = scan.tables[name]
         sources, lines = table.column("source").to_numpy(), table.column("line").to_numpy()
-        for row in np.flatnonzero(entry >= 0).tolist():
-            out.append((int(entry[row]), logs[int(sources[row])].lines[int(lines[row]) - 1].life))
+        rows = np.flatnonzero(entry >= 0).tolist()
+        out += [(int(entry[row]), logs[int(sources[row])].lines[int(lines[row]) - 1].life) for row in rows]
     return out
 
 
@@ -132,7 +134,7 @@ def check_whole(scan: Scan) -> None:
     assert scan.mails["delivered"].sum() == deliveries["final"].sum()
 
 
-def tables(scan: Scan) -> dict[str, list[tuple[str, ...]]]:
+def tables(scan: Scan | windows.Closed) -> dict[str, list[tuple[str, ...]]]:
     """Return the tables with names for numbers, in an order of their own, to be compared between runs."""
     entries = scan.entries
     name = (entries["host"].astype(str) + "/" + entries["instance"].astype(str) + "/" + entries["queue_id"]
@@ -145,8 +147,8 @@ def tables(scan: Scan) -> dict[str, list[tuple[str, ...]]]:
     legs = scan.legs[["kind", "known_by", "confidence"]]
     mails = scan.mails.drop(columns=["entry"])
     deliveries = scan.deliveries[[
-        "time", "recipient", "original_recipient", "relay", "delay", "status", "reply", "hop", "mailbox", "final", "last", "outside",
-        "folder", "stored",
+        "time", "recipient", "original_recipient", "relay", "delay", "status", "reply", "hop", "mailbox", "final", "last",
+        "outside", "folder", "stored",
     ]]  # fmt: skip
     return {
         "entries": _rows(plain, name, parent, name[entries["root"]]),
@@ -156,12 +158,12 @@ def tables(scan: Scan) -> dict[str, list[tuple[str, ...]]]:
     }
 
 
-def _rows(frame: pd.DataFrame, *names: np.ndarray) -> list[tuple[str, ...]]:  # type: ignore[type-arg]
+def _rows(frame: pd.DataFrame, *names: np.ndarray) -> list[tuple[str, ...]]:
     columns = [*names, *(frame[column].map(str).to_numpy() for column in frame.columns)]
     return sorted(zip(*columns, strict=True))
 
 
-def check_equal(one: Scan, other: Scan) -> None:
+def check_equal(one: Scan, other: Scan | windows.Closed) -> None:
     left, right = tables(one), tables(other)
     for name in left:
         assert left[name] == right[name], name
@@ -228,6 +230,18 @@ def test_the_order_of_hosts_doesn_t_matter(world: World, bsd: bool) -> None:
     scan = read([log], bsd=bsd)
     check_equal(scan, read(parts, bsd=bsd))
     check_equal(scan, read(parts[::-1], bsd=bsd))
+
+
+@some
+@given(worlds(), st.lists(st.floats(0, 1), min_size=1, max_size=4), st.booleans())
+def test_window_by_window_gives_the_tables_of_one_go(world: World, cuts: list[float], bsd: bool) -> None:
+    scan = read([world.run(40, gap=20)], bsd=bsd)
+    times = np.sort(np.concatenate([table.column("time").to_numpy() for table in scan.tables.values()]))
+    edges = [int(times[int(at * (len(times) - 1))]) for at in cuts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "SETTLE", 60 * 10**9)
+        pieces = list(windows.correlated_windows(windows.split_by_time(scan.tables, edges)))
+    check_equal(scan, windows.joined(pieces))
 
 
 # -- lines lost --------------------------------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ def run(scan: Scan, settings: Settings) -> Result:
     result = Result(checked=len(learned) + len(missed), eligible=len(learned) + len(missed))
     result.predictions = predictions(settings).get("training-misses-hash", []) + _predictions(scan, settings)
     _blind(result, scan, settings, calls)
+    if misses.empty:
+        return result
     owned = owning(scan)
     known = _known_users(scan)
     causes = [_causes(row, owned, known) for row in misses.itertuples()]

@@ -39,6 +39,8 @@ class Known:
     networks: tuple[str, ...] = ()
     """mynetworks beyond loopback, as CIDR."""
     delimiter: str = "+"
+    instances: frozenset[tuple[str, str]] = frozenset()
+    """(host, instance) that have a queue of their own, from lines read before."""
 
 
 @dataclass
@@ -70,7 +72,7 @@ def completed(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
 
 def correlate(tables: dict[str, pa.Table], known: Known) -> Correlated:
     """Join the event tables (as from :func:`completed`) to lives, legs, mails and verdicts."""
-    lives = find_lives(tables)
+    lives = find_lives(tables, known.instances)
     lives.entry = {name: lives.entry.get(name, np.full(len(tables[name]), -1, np.int64)) for name in EVENTS}
     f = facts(tables, lives)
     legs, hop = find_legs(tables, f, list(known.filters))

@@ -6,6 +6,7 @@ order of lines within one second says nothing, since several processes write the
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -90,44 +91,53 @@ class Lives:
 
 
 def _instances(
-    tables: dict[str, pa.Table], names: list[str], host: Ints, queue_id: Ints, codes: Ints, values: pa.Array, time: Ints
+    tables: dict[str, pa.Table],
+    names: list[str],
+    host: Ints,
+    queue_id: Ints,
+    codes: Ints,
+    values: pa.Array,
+    time: Ints,
+    told: Iterable[tuple[int, str]],
 ) -> Ints:
     """Give a renamed service (`-o syslog_name=reinject`) the instance that its queue IDs belong to.
 
     cleanup and qmgr always carry the instance's name: an instance without them on this host isn't one. Where a host has
-    several, the one whose cleanup or qmgr goes on with the queue ID at that time.
+    several, the one whose cleanup or qmgr goes on with the queue ID at that time. ``told`` are (host, instance) known from
+    elsewhere.
     """
     programs = factorise([tables[name].column("program") for name in names])
     queue_programs = {i for i, value in enumerate(programs[1].to_pylist()) if value in ("qmgr", "cleanup", "nqmgr")}
-    if not queue_programs:
+    texts = values.to_pylist()
+    place = {text: code for code, text in enumerate(texts)}
+    elsewhere = [each * (len(texts) + 1) + place[name] for each, name in told if name in place]
+    if not queue_programs and not elsewhere:
         return codes
     is_queue = np.isin(np.concatenate(programs[0]), list(queue_programs))
     width = len(values) + 1
-    real = np.unique(host[is_queue] * width + codes[is_queue])
+    real = np.unique(np.r_[host[is_queue] * width + codes[is_queue], np.asarray(elsewhere, np.int64)])
     known = np.isin(host * width + codes, real)
     if known.all():
         return codes
     out = codes.copy()
-    texts = values.to_pylist()
     for one in np.unique(host[~known]):
         here = real[real // width == one] % width
         rows = np.flatnonzero((host == one) & ~known)
         if not len(here):
             continue
-        default = [code for code in here.tolist() if texts[code] == "postfix"] or here.tolist()
-        out[rows] = default[0]
+        out[rows] = min(here.tolist(), key=lambda code: (texts[code] != "postfix", texts[code]))
         if len(here) > 1:
-            told = np.flatnonzero((host == one) & known & (queue_id >= 0))
-            left, right = pairs(queue_id[rows], queue_id[told])
-            away = np.abs(time[rows[left]] - time[told[right]])
+            others = np.flatnonzero((host == one) & known & (queue_id >= 0))
+            left, right = pairs(queue_id[rows], queue_id[others])
+            away = np.abs(time[rows[left]] - time[others[right]])
             order = np.lexsort((away, left))[::-1]
             # Assigned in this order, the nearest in time is the last and stays.
-            out[rows[left[order]]] = codes[told[right[order]]]
+            out[rows[left[order]]] = codes[others[right[order]]]
     return out
 
 
-def find_lives(tables: dict[str, pa.Table]) -> Lives:
-    """Split the events of each (host, instance, queue ID) into lives."""
+def find_lives(tables: dict[str, pa.Table], known: Collection[tuple[str, str]] = ()) -> Lives:
+    """Split the events of each (host, instance, queue ID) into lives; ``known`` are (host, instance) seen elsewhere."""
     names = [name for name in RANKS if name in tables and len(tables[name])]
     sizes = [len(tables[name]) for name in names]
     if not names:
@@ -140,7 +150,9 @@ def find_lives(tables: dict[str, pa.Table]) -> Lives:
     queue_id = np.concatenate(queue_codes)
     host = np.concatenate(host_codes)
     time = np.concatenate([tables[name].column("time").to_numpy() for name in names])
-    instance = _instances(tables, names, host, queue_id, np.concatenate(instance_codes), instances, time)
+    place = {name: code for code, name in enumerate(hosts.to_pylist())}
+    told = [(place[name], one) for name, one in known if name in place]
+    instance = _instances(tables, names, host, queue_id, np.concatenate(instance_codes), instances, time, told)
     rank = np.repeat([RANKS[name] for name in names], sizes)
     noqueue = [code for code, value in enumerate(queue_ids.to_pylist()) if value in ("NOQUEUE", "")]
     valid = queue_id >= 0
@@ -258,7 +270,7 @@ def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Boo
         & (before < position)
         & ((time - time[group_start] > EARLY) | opens[before] & (time - time[before] >= SECOND))
     )
-    hint |= (rank == RANKS["deliveries"]) & (position > group_start) & (arrival > time[previous] + LATE)
+    hint |= (rank == RANKS["deliveries"]) & (arrival > time[group_start] + LATE)
     hint |= (
         identified & (np.bincount(number[identified], minlength=size)[number] > 1) & (time - time[group_start] > EARLY)
     )
@@ -270,7 +282,7 @@ def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Boo
 def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int]) -> list[int]:
     """Return the positions at which one key's ordered events begin another life."""
     client, identified, removals = RANKS["clients"], RANKS["message_ids"], RANKS["removals"]
-    begins = []
+    begins: list[int] = []
     opened = code = -1
     opened_at = identified_at = 0
     first = last = time[0]
@@ -286,15 +298,19 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int])
         elif kind == removals:
             new = over and at - last > LATE
         else:
-            new = kind == RANKS["deliveries"] and arrived > last + LATE
+            new = kind == RANKS["deliveries"] and arrived > first + LATE
         if new and i:
             start = i
-            if kind == client:
+            if kind == RANKS["deliveries"]:
+                # What came before its mail arrived belongs to another: an aborted transaction, a mail that ended unseen.
+                start = next(j for j in range(begins[-1] if begins else 0, i + 1) if time[j] >= arrived - LATE)
+            elif kind == client:
                 # Lines of its own may be stamped before it: those behind a gap, within a few seconds.
                 behind = [j for j in range(begins[-1] + 1 if begins else 1, i) if at - time[j] <= EARLY]
                 start = next((j for j in behind if time[j] - time[j - 1] > EARLY), i)
             begins.append(start)
-            opened, first, last = -1, time[start], max(time[start : i + 1])
+            opened = next((j for j in range(start, i) if rank[j] == client), -1)
+            opened_at, first, last = time[max(opened, 0)], time[start], max(time[start : i + 1])
             over = removals in rank[start:i]
             code, identified_at = max(ids[start : i + 1]), at
         if kind == client and opened < 0:

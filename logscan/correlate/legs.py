@@ -326,7 +326,9 @@ def _queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     # A stranger's ID may be one of ours by chance: where the message-ids differ, only a filter on this host is believed.
     near = (same_id | unknown_id) & (f.here[f.relay[row]] | at_relay)
     # Any name may belong to this host, but strangers listen on port 25, where filters don't; they may echo our IDs.
-    stranger = np.append(pc.match_substring_regex(f.relays, r"\]:25$").to_numpy(zero_copy_only=False), False)[f.relay[row]]
+    stranger = np.append(pc.match_substring_regex(f.relays, r"\]:25$").to_numpy(zero_copy_only=False), False)[
+        f.relay[row]
+    ]
     near |= same_id & f.local[child] & (f.opened[parent] <= f.opened[child]) & ~stranger
     changed = f.here[f.relay[row]] & f.local[child] & ~same_id & ~unknown_id
     rank = np.select(

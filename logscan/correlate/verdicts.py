@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
 from logscan.correlate.entries import SECOND
-from logscan.correlate.legs import Facts, Legs
+from logscan.correlate.legs import SLACK, Facts, Legs
 from logscan.correlate.matching import match
 
 DSPAM_SPAM = frozenset("SVAO")
@@ -174,7 +174,8 @@ def _named(table: pa.Table, f: Facts, rows: Ints) -> tuple[dict[tuple[int, str],
     (host, hosts), _ = factorise([plain(some.column("host")), f.lives.hosts])
     host_of = hosts[f.lives.host] if f.lives.size else np.empty(0, np.int64)
     unknown = host[wanted[left]] == _code_of(hosts, host, plain(some.column("host")), "-")
-    ok = (f.opened[entry] <= at + 2) & ((host[wanted[left]] == host_of[entry]) | unknown)
+    ok = (f.opened[entry] <= at + SLACK) & ((host[wanted[left]] == host_of[entry]) | unknown)
+    ok &= (f.lives.last[entry] // SECOND + SLACK >= at) & _like_ids(plain(some.column("message_id")), f, wanted[left], entry)
     left, entry, at = left[ok], entry[ok], at[ok]
     order = np.lexsort((at - f.opened[entry], left))
     left, entry = left[order], entry[order]
@@ -186,6 +187,15 @@ def _named(table: pa.Table, f: Facts, rows: Ints) -> tuple[dict[tuple[int, str],
         for name in (recipients[position] or "").split(","):
             by_queue[one, name.strip(" <>").lower()] = row
     return by_queue, entry_rows
+
+
+def _like_ids(told: pa.Array, f: Facts, position: Ints, entry: Ints) -> Bools:
+    """Return whether message-ids may be one: filters cut and mask them, so their beginnings count; unknown ones may be any."""
+    bare = pc.replace_substring_regex(pc.utf8_trim_whitespace(pc.fill_null(told, "")), "^<", "")
+    (mine, known), _ = factorise([pc.utf8_slice_codeunits(bare, 0, 4), pc.utf8_slice_codeunits(f.ids, 0, 4)])
+    theirs = np.append(known, -1)[f.parent_id[entry]]
+    nothing = pc.is_in(bare, pa.array(["", "undef"])).to_numpy(zero_copy_only=False)
+    return (mine[position] == theirs) | (theirs < 0) | nothing[position]
 
 
 def _code_of(hosts: Ints, codes: Ints, values: pa.Array, name: str) -> int:

@@ -7,6 +7,7 @@ belongs to it. So memory follows the open mails, not the log, and the pieces put
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -46,7 +47,8 @@ class Windows:
         self.entries = 0
         self.mails = 0
         self.deliveries = 0
-        self.lives: dict[tuple[str, str, str], int] = {}
+        self.lives: dict[tuple[str, str, str], list[int]] = {}
+        """When the lives of each queue ID that were handed on began, UTC ns, in order."""
 
     @property
     def open_rows(self) -> int:
@@ -74,10 +76,11 @@ class Windows:
         return both
 
     def _pass(self, whole: dict[str, pa.Table], low: int | None) -> Closed:
+        self.known = replace(self.known, instances=self.known.instances | _instances(whole))
         found = correlate(whole, self.known)
         self._learn(found)
         closed = _closed(found, low)
-        self.carried = _left(whole, found, closed, low) if low is not None else {}
+        self.carried = _left(whole, self.known, found, closed, low) if low is not None else {}
         return self._hand_on(found, closed)
 
     def _learn(self, found: Correlated) -> None:
@@ -120,12 +123,14 @@ class Windows:
         return Closed(entries, deliveries, legs, mails)
 
     def _numbered(self, entries: pd.DataFrame) -> Ints:
-        """Count a queue ID's lives on; an ID that never came back isn't remembered twice."""
-        out = np.zeros(len(entries), np.int64)
-        keys = zip(entries["host"].astype("str"), entries["instance"].astype("str"), entries["queue_id"], strict=True)
-        for position, key in enumerate(keys):
-            out[position] = self.lives.get(key, 0)
-            self.lives[key] = int(out[position]) + 1
+        """Count a queue ID's lives on: those handed on before that began earlier, then those of this window."""
+        out = entries["life"].to_numpy().copy()
+        began = entries["first"].dt.as_unit("ns").astype("int64").tolist()
+        keys = list(zip(entries["host"].astype("str"), entries["instance"].astype("str"), entries["queue_id"], strict=True))
+        for position, (key, first) in enumerate(zip(keys, began, strict=True)):
+            out[position] += bisect_left(self.lives.get(key, ()), first)
+        for key, first in zip(keys, began, strict=True):
+            insort(self.lives.setdefault(key, []), first)
         return out
 
 
@@ -162,6 +167,15 @@ def split_by_time(tables: dict[str, pa.Table], edges: Iterable[int]) -> Iterator
 # --- what is closed, what is left ----------------------------------------------------------------------------------
 
 
+def _instances(tables: dict[str, pa.Table]) -> frozenset[tuple[str, str]]:
+    """Return (host, instance) of the lines that only a queue's own cleanup and qmgr write."""
+    found: set[tuple[str, str]] = set()
+    for name in ("message_ids", "queued"):
+        pairs = tables[name].select(["host", "instance"]).group_by(["host", "instance"]).aggregate([]).to_pylist()
+        found.update((str(each["host"]), str(each["instance"])) for each in pairs)
+    return frozenset(found)
+
+
 def _end(tables: dict[str, pa.Table]) -> int:
     ends = [pc.max(table.column("time")).as_py() for table in tables.values() if len(table)]
     return int(max((end for end in ends if end is not None), default=np.iinfo(np.int64).min))
@@ -189,9 +203,9 @@ def _closed(found: Correlated, low: int | None) -> Bools:
     return out
 
 
-def _left(whole: dict[str, pa.Table], found: Correlated, closed: Bools, low: int) -> dict[str, pa.Table]:
+def _left(whole: dict[str, pa.Table], known: Known, found: Correlated, closed: Bools, low: int) -> dict[str, pa.Table]:
     """Return the event rows that later windows need."""
-    lives = find_lives(whole)
+    lives = find_lives(whole, known.instances)
     left: dict[str, pa.Table] = {}
     still = ~closed[:-1]
     first = found.entries["first"].dt.as_unit("ns").astype("int64").to_numpy()[still]
