@@ -321,6 +321,20 @@ def test_a_renamed_service_belongs_to_the_instance_that_goes_on_with_its_queue_i
     ]
 
 
+def test_a_remote_server_that_echoes_our_own_queue_id_makes_no_leg(read: Read) -> None:
+    """P2: Received headers show our IDs to everybody."""
+    scan = read(f"""
+        {opened("1E24012D687", client=LOCAL, ident="<cron@example.com>")}
+        {opened("1A00000C11", 1, client=LOCAL, ident="<cron@example.com>", size=1340)}
+        10:00:01 postfix/lmtp[14]: 1E24012D687: {judged("zoe@example.net", delay=1.2, d=1)}
+        10:00:01 postfix/qmgr[12]: 1E24012D687: removed
+        10:00:01 postfix/smtp[15]: 1A00000C11: {to("zoe@example.net", FAR, "250 Ok: queued as 1E24012D687", delay=0.5, d=0.1)}
+        10:00:01 postfix/qmgr[12]: 1A00000C11: removed
+    """)
+    assert hops(scan) == [("1E24012D687", "1A00000C11")]
+    assert finals(scan) == [("1A00000C11", "zoe@example.net")]
+
+
 def test_words_that_look_like_queue_ids_open_no_life(read: Read) -> None:
     """P20: `statistics:`, `warning:` and foreign daemons' words are not mails."""
     scan = read(
@@ -569,6 +583,28 @@ def test_a_pipe_filter_that_hands_all_recipients_back_at_once_makes_one_child(re
     assert finals(scan) == [("1A00000C11", "alice@example.com"), ("1A00000C11", "bob@example.com")]
 
 
+def test_a_filter_is_known_by_its_mails_not_by_their_recipients(read: Read) -> None:
+    """One child for eight recipients is as good a sign as eight children."""
+    people = [f"member{n}@example.com" for n in range(8)]
+    text = ""
+    for i, (parent, child) in enumerate((("1E24012D61", "1A00000C11"), ("1E24012D62", "1A00000C22"))):
+        at, ident = clock(60 * i + 1), f"<m{i}@example.org>"
+        given = "".join(
+            f"{at} postfix/smtp[14]: {parent}: {to(who, AMAVIS, '250 Ok', delay=1.2, d=1)}\n" for who in people
+        )
+        got = "".join(f"{at} postfix/lmtp[13]: {child}: {saved(who)}\n" for who in people)
+        text += f"""
+            {opened(parent, 60 * i, ident=ident, n=8)}
+            {opened(child, 60 * i + 1, ident=ident, n=8, client=LOCAL)}
+            {given} {at} postfix/qmgr[12]: {parent}: removed
+            {got} {at} postfix/qmgr[12]: {child}: removed
+        """
+    scan = read(text)
+    assert hops(scan) == [("1E24012D61", "1A00000C11"), ("1E24012D62", "1A00000C22")]
+    assert scan.mails["delivered"].tolist() == [8, 8]
+    assert scan.mails["recipients"].tolist() == [8, 8]
+
+
 def test_a_filter_that_delivers_by_itself_is_the_end_of_the_way(read: Read) -> None:
     """spampd as `virtual_transport=lmtp:[127.0.0.1]:10025`: nothing comes back, and nothing is missing."""
     relay = "127.0.0.1[127.0.0.1]:10025"
@@ -813,6 +849,21 @@ def test_stamps_that_step_back_by_seconds_tear_no_mail_apart(read: Read, back: s
     assert (mail(scan).delivered, mail(scan).open, mail(scan).opened_before) == (1, False, False)
 
 
+@pytest.mark.parametrize("step", [-4, -2, 2, 4])
+def test_a_clock_set_during_a_hand_over_loses_no_leg_but_some_confidence(read: Read, step: int) -> None:
+    """P7: The child's lines may seem to lie outside the hand-over that they came from."""
+    child = inbound("1A00000C11", 31 + step, client=LOCAL)
+    scan = read(f"""
+        {through("1F00000AAA", "1F00000BBB", 0)}
+        {opened("1E24012D687", 30)}
+        {child}
+        10:00:31 postfix/lmtp[14]: 1E24012D687: {judged("alice@example.com", delay=1, d=0.5)}
+        10:00:31 postfix/qmgr[12]: 1E24012D687: removed
+    """)
+    assert ("1E24012D687", "1A00000C11") in hops(scan)
+    assert scan.mails["delivered"].tolist() == [1, 1]
+
+
 def test_local_delivery_logged_after_removed_belongs_to_the_mail(read: Read) -> None:
     """P7: A delivery line a second or two late joins by its delay."""
     scan = read(f"""
@@ -906,6 +957,19 @@ def test_a_ghost_s_queue_id_used_again_is_a_new_life(read: Read) -> None:
     """)
     assert len(scan.entries) == 2
     assert (mail(scan).client, mail(scan).message_id) == ("mail.example.org", "<one@example.org>")
+
+
+def test_a_bounce_that_gets_an_aborted_transaction_s_queue_id_is_not_that_client_s(read: Read) -> None:
+    """P12: Nothing opens a bounce but cleanup; by its deliveries' delay it began long after the client left."""
+    scan = read(f"""
+        10:00:00 postfix/smtpd[10]: 1A00000C11: client=mail.example.net[203.0.113.99]
+        10:09:00 postfix/cleanup[11]: 1A00000C11: message-id=<20260304100900.1A00000C11@mx1.example.com>
+        10:09:00 postfix/qmgr[12]: 1A00000C11: from=<>, size=3000, nrcpt=1 (queue active)
+        10:09:01 postfix/smtp[15]: 1A00000C11: {to("sam@example.org", FAR, "250 Ok", delay=0.8)}
+        10:09:01 postfix/qmgr[12]: 1A00000C11: removed
+    """)
+    assert len(scan.entries) == 2
+    assert (str(mail(scan).origin), mail(scan).delivered) == ("generated", 1)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 3, 5])

@@ -8,6 +8,9 @@ import numpy as np
 
 from logscan.correlate.codes import Bools, Ints
 
+MOST = 400
+"""Children of one key and window that a hand-over is compared with: beyond, a flood of mails alike would cost its square."""
+
 Fits = Callable[[Ints, Ints], Bools]
 """Takes positions of parents and children, side by side; returns which pairs may be."""
 
@@ -31,6 +34,15 @@ def candidates(key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints) 
     low = np.searchsorted(ordered, base + np.clip(window[0] - start, 0, span - 1), "left")
     high = np.searchsorted(ordered, base + np.clip(window[1] - start, -1, span - 2), "right")
     count = np.maximum(high - low, 0)
+    crowded = count > MOST
+    if crowded.any():
+        # So many alike in one window: look at those about as far along as the parent is among its own kind.
+        turn = np.lexsort((window[0], dense[:parents]))
+        at = np.empty(parents, np.int64)
+        first = np.r_[True, np.diff(dense[:parents][turn]) != 0]
+        at[turn] = np.arange(parents) - np.maximum.accumulate(np.where(first, np.arange(parents), 0))
+        low = np.where(crowded, low + np.clip(at - MOST // 2, 0, count - MOST), low)
+        count = np.minimum(count, MOST)
     left = np.repeat(np.arange(parents), count)
     within = np.arange(len(left)) - np.repeat(np.cumsum(count) - count, count)
     return left, order[np.repeat(low, count) + within]

@@ -175,7 +175,9 @@ def _named(table: pa.Table, f: Facts, rows: Ints) -> tuple[dict[tuple[int, str],
     host_of = hosts[f.lives.host] if f.lives.size else np.empty(0, np.int64)
     unknown = host[wanted[left]] == _code_of(hosts, host, plain(some.column("host")), "-")
     ok = (f.opened[entry] <= at + SLACK) & ((host[wanted[left]] == host_of[entry]) | unknown)
-    ok &= (f.lives.last[entry] // SECOND + SLACK >= at) & _like_ids(plain(some.column("message_id")), f, wanted[left], entry)
+    ok &= (f.lives.last[entry] // SECOND + SLACK >= at) & _like_ids(
+        plain(some.column("message_id")), f, wanted[left], entry
+    )
     left, entry, at = left[ok], entry[ok], at[ok]
     order = np.lexsort((at - f.opened[entry], left))
     left, entry = left[order], entry[order]

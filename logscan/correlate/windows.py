@@ -126,7 +126,9 @@ class Windows:
         """Count a queue ID's lives on: those handed on before that began earlier, then those of this window."""
         out = entries["life"].to_numpy().copy()
         began = entries["first"].dt.as_unit("ns").astype("int64").tolist()
-        keys = list(zip(entries["host"].astype("str"), entries["instance"].astype("str"), entries["queue_id"], strict=True))
+        keys = list(
+            zip(entries["host"].astype("str"), entries["instance"].astype("str"), entries["queue_id"], strict=True)
+        )
         for position, (key, first) in enumerate(zip(keys, began, strict=True)):
             out[position] += bisect_left(self.lives.get(key, ()), first)
         for key, first in zip(keys, began, strict=True):
