@@ -124,7 +124,7 @@ class Windows:
 
     def _numbered(self, entries: pd.DataFrame) -> Ints:
         """Count a queue ID's lives on: those handed on before that began earlier, then those of this window."""
-        out = entries["life"].to_numpy().copy()
+        out: Ints = entries["life"].to_numpy().copy()
         began = entries["first"].dt.as_unit("ns").astype("int64").tolist()
         keys = list(
             zip(entries["host"].astype("str"), entries["instance"].astype("str"), entries["queue_id"], strict=True)
