@@ -1476,3 +1476,18 @@ def test_a_login_on_plain_smtpd_is_no_proof_of_port_25(read: Read, services: dic
     scan = read(inbound("1E24012D687", client=client, sender="bob@example.com"), options=Options(services=services))
     report = logscan.analyse(scan, checks=["authenticated-port-25"])
     assert {finding.confidence for finding in report.found} == {confidence}
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_names_every_pitfall_and_every_test(checkout: Path) -> None:
+    """docs/correlation.md is complete, and no test that it names is gone."""
+    page = (checkout / "docs" / "correlation.md").read_text("utf-8")
+    rows = {line.split()[1] for line in page.splitlines() if line.startswith("| P")}
+    named = set(re.findall(r"`(test_\w+)`", page))
+    here = {name for name in globals() if name.startswith("test_")} - {
+        "test_the_page_names_every_pitfall_and_every_test"
+    }
+    assert rows == {f"P{n}" for n in range(1, 36)}
+    assert named == here
