@@ -192,6 +192,9 @@ def _closed(found: Correlated, low: int | None) -> Bools:
         return out
     last = entries["last"].dt.as_unit("ns").astype("int64").to_numpy()
     done = (entries["removed"] | ~entries["queued"]).to_numpy() & (last < low)
+    # A requeued life never gets its `removed`: the mail goes on under the new queue ID.
+    requeued = found.legs.loc[found.legs["kind"] == "requeue", "parent"].to_numpy()
+    done[requeued] |= last[requeued] < low
     # A notification belongs to a mail of its own, but is found through the mail it is about: both go together.
     parent = entries["parent"].to_numpy()
     group = np.where(parent >= 0, parent, np.arange(len(entries)))
