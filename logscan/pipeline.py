@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from logscan.sources import ConfigFile, Discovery, Source
 
 
-class NothingRecognised(Exception):  # noqa: N818 - it says what happened, it isn't a programming error
-    """There were lines, and not one was recognised."""
-
-
 def _warm() -> None:
     """Import what the next stages need, while worker processes parse."""
     import pandas  # noqa: F401 - imported for its side effect: it takes long
@@ -259,4 +255,4 @@ def render(report: Report, name: str, **options: Any) -> Rendered:
     return rendered(report, name, **options)
 
 
-__all__ = ["NothingRecognised", "analyse", "read", "render"]
+__all__ = ["analyse", "read", "render"]
