@@ -99,7 +99,7 @@ def _keys(source: int, read: SourceRead, solution: clock.Solution) -> _Keys:
             time[wall] = np.where(known, time[wall], utc)
             last, turn = int(found.clock[wall[-1]]), int(turns[-1])
         fine = fine or bool(np.any(time[time != envelope.NO_TIME] % 10**9))
-        hashes.append(np.fromiter(map(hash, found.bodies), np.int64, len(found.bodies)))
+        hashes.append(np.fromiter(map(hash, found.bodies.cut()), np.int64, len(found.bodies)))
         seconds.append(time // 10**9)
         numbers.append(found.number.astype(np.int64) + before)
         before += found.lines

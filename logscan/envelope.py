@@ -8,7 +8,7 @@ are known.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from logscan import envelopes_bodies as bodies_of
 from logscan import envelopes_records as records
 from logscan.envelopes_stamps import DAY, NO_TIME, STAMP, Ints, Layout, moment
 
-__all__ = ["HALF_YEAR", "NO_TIME", "Lines", "turn_between", "unwrap"]
+__all__ = ["HALF_YEAR", "NO_TIME", "Bodies", "Lines", "turn_between", "unwrap"]
 
 HALF_YEAR = 180 * DAY
 """A wall clock that falls by more than this has passed New Year."""
@@ -32,6 +32,62 @@ LAYOUTS = 6
 
 SAMPLE = 800
 """Lines looked at to see whether a chunk holds stamps within stamps."""
+
+
+class Bodies:
+    """The bodies of a chunk's lines: most are bytes of the chunk itself and are cut out only when they are asked for.
+
+    ``chunk[starts[i]:ends[i]]`` (int64) is body ``i``, unless ``changed`` has another one for it. Where bodies were made
+    and not found (``chunk`` is empty), ``changed`` has them all.
+    """
+
+    def __init__(self, chunk: bytes, starts: Ints, ends: Ints, changed: dict[int, bytes]) -> None:
+        self.chunk, self.starts, self.ends, self.changed = chunk, starts, ends, changed
+
+    @classmethod
+    def of(cls, bodies: list[bytes]) -> Bodies:
+        """Return bodies that are no part of a chunk."""
+        none = np.zeros(len(bodies), np.int64)
+        return cls(b"", none, none, dict(enumerate(bodies)))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, at: int) -> bytes:
+        changed = self.changed.get(at)
+        return self.chunk[self.starts[at] : self.ends[at]] if changed is None else changed
+
+    def __setitem__(self, at: int, body: bytes) -> None:
+        self.changed[at] = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.cut())
+
+    def cut(self, rows: npt.NDArray[np.int64] | None = None) -> list[bytes]:
+        """Return the bodies with these numbers, or all."""
+        starts, ends = (self.starts, self.ends) if rows is None else (self.starts[rows], self.ends[rows])
+        chunk = self.chunk
+        bodies = [chunk[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        if self.changed:
+            numbers = range(len(bodies)) if rows is None else rows.tolist()
+            bodies = [self.changed.get(at, body) for at, body in zip(numbers, bodies, strict=True)]
+        return bodies
+
+    def any_ends(self, end: bytes) -> bool:
+        """Whether any body ends so."""
+        if any(body.endswith(end) for body in self.changed.values()):
+            return True
+        data = np.frombuffer(self.chunk, np.uint8)
+        ends = self.ends[self.ends - self.starts >= len(end)]
+        for at, char in enumerate(reversed(end), 1):
+            ends = ends[data[ends - at] == char]
+        return len(ends) > 0
+
+    def kept(self, rows: npt.NDArray[np.int64]) -> Bodies:
+        """Return those with these numbers, in this order."""
+        place = {old: new for new, old in enumerate(rows.tolist())} if self.changed else {}
+        changed = {place[at]: body for at, body in self.changed.items() if at in place}
+        return Bodies(self.chunk, self.starts[rows], self.ends[rows], changed)
 
 
 @dataclass
@@ -51,7 +107,7 @@ class Lines:
     ``blank``. ``lost`` holds (number, why) of records whose text the logging system dropped.
     """
 
-    bodies: list[bytes]
+    bodies: Bodies
     number: npt.NDArray[np.int32]
     time: npt.NDArray[np.int64]
     clock: npt.NDArray[np.int64]
@@ -82,7 +138,8 @@ def unwrap(chunk: bytes, kind: str, context: dict[str, Any]) -> Lines:
         time, clock, year = (np.asarray(column, np.int64) for column in (rows.time, rows.clock, rows.year))
         turn, base = _turns(clock, year)
         lost = tuple(rows.lost)
-        return Lines(rows.bodies, number, time, clock, turn, rows.lines, kind, rows.undecodable, lost, rows.blank, base)
+        bodies = Bodies.of(rows.bodies)
+        return Lines(bodies, number, time, clock, turn, rows.lines, kind, rows.undecodable, lost, rows.blank, base)
     return _text(chunk, kind)
 
 
@@ -120,7 +177,7 @@ def _text(chunk: bytes, kind: str) -> Lines:
             pending = pending[rest]
         if layout.rfc5424:
             special |= width == layout.width
-    bodies = _cut(chunk, starts, ends, width)
+    bodies = Bodies(chunk, starts + width, ends, {})
     settle = bodies_of.Settler(kind)
     drop: list[int] = []
     blank = 0
@@ -136,29 +193,16 @@ def _text(chunk: bytes, kind: str) -> Lines:
     if special.any():
         for at in np.flatnonzero(special).tolist():
             bodies[at] = bodies_of.rfc5424(bodies[at]) or bodies[at]
-    _settle_all(data, bodies, starts + width, ends, (width > 0) & ~special, settle)
+    _settle_all(data, bodies, (width > 0) & ~special, settle)
     _inner_stamps(bodies, time)
     number = np.arange(lines, dtype=np.int32)
     if drop:
         keep = np.ones(lines, np.bool_)
         keep[drop] = False
-        bodies = [bodies[at] for at in np.flatnonzero(keep).tolist()]
+        bodies = bodies.kept(np.flatnonzero(keep))
         number, time, clock, year = number[keep], time[keep], clock[keep], year[keep]
     turn, base = _turns(clock, year)
     return Lines(bodies, number, time, clock, turn, lines, kind, len(drop) - blank, (), blank, base)
-
-
-def _cut(chunk: bytes, starts: Ints, ends: Ints, width: Ints) -> list[bytes]:
-    """Return each line from its ``width`` on."""
-    same = int(width[0]) if len(width) else 0
-    if same and (width == same).all():
-        # One pattern for all lines cuts them a third quicker than slices do: no integers and slices are made.
-        bodies = re.compile(rb"(?s)\n.{%d}" % same).split(chunk)
-        bodies[0] = bodies[0][same:]
-        bodies[-1] = bodies[-1].removesuffix(b"\n")
-        assert len(bodies) == len(starts)
-        return bodies
-    return [chunk[start:end] for start, end in zip((starts + width).tolist(), ends.tolist(), strict=True)]
 
 
 def _first_stamp(chunk: bytes, starts: Ints, ends: Ints, pending: Ints) -> re.Match[bytes] | None:
@@ -190,12 +234,7 @@ def _slowly(line: bytes, settle: bodies_of.Settler) -> tuple[bytes, int, int, in
 
 
 def _settle_all(
-    data: npt.NDArray[np.uint8],
-    bodies: list[bytes],
-    starts: Ints,
-    ends: Ints,
-    rows: npt.NDArray[np.bool_],
-    settle: bodies_of.Settler,
+    data: npt.NDArray[np.uint8], bodies: Bodies, rows: npt.NDArray[np.bool_], settle: bodies_of.Settler
 ) -> None:
     """Rewrite bodies that don't start with a host; those with the commonest hosts are passed over in one comparison."""
     left = np.flatnonzero(rows)
@@ -206,20 +245,22 @@ def _settle_all(
         if not blank or len(host) > 255 or not settle.is_host(host):
             break
         size = len(host) + 1
-        long = ends[left] - starts[left] >= size
+        long = bodies.ends[left] - bodies.starts[left] >= size
         windows = np.ndarray((len(data) - size + 1,), f"S{size}", data, strides=(1,))
         same = np.zeros(len(left), np.bool_)
-        same[long] = windows[starts[left[long]]] == host + blank
+        same[long] = windows[bodies.starts[left[long]]] == host + blank
         left = left[~same]
     for at in left.tolist():
-        bodies[at] = settle(bodies[at])
+        body = bodies[at]
+        settled = settle(body)
+        if settled is not body:
+            bodies[at] = settled
 
 
-def _inner_stamps(bodies: list[bytes], time: Ints) -> None:
+def _inner_stamps(bodies: Bodies, time: Ints) -> None:
     """Take off what stands between tag and text: Solaris message IDs, and whole envelopes logged through another."""
-    some: Iterable[bytes] = bodies[:: max(1, len(bodies) // SAMPLE)]
     match = bodies_of.INNER.match
-    if not any(map(match, some)):
+    if not any(match(bodies[at]) for at in range(0, len(bodies), max(1, len(bodies) // SAMPLE))):
         return
     for at, body in enumerate(bodies):
         found = match(body)

@@ -19,6 +19,8 @@ __all__ = [
     "Pattern",
     "Sample",
     "Shape",
+    "Step",
+    "Tree",
     "compile_program",
     "formats_for",
     "parse_slowly",
@@ -161,11 +163,33 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One element in the tree of a program's alternatives: they share what they begin with.
+
+    ``pattern`` is its regular expression, in which nothing gives anything back; ``groups`` are the numbers that its
+    capturing groups have in the whole pattern. ``behind`` are the alternatives that may follow: further steps, or the
+    number of the shape that ends there.
+    """
+
+    pattern: str
+    groups: tuple[int, ...]
+    behind: Tree
+
+
+Tree = tuple["Step | int", ...]
+"""Alternatives, the first that takes the line wins."""
+
+
+@dataclass(frozen=True)
 class Pattern:
-    """The compiled grammar of one program: ``match(text)``, then ``shapes[m.lastindex]`` tells what was matched."""
+    """The compiled grammar of one program: ``match(text)``, then ``shapes[m.lastindex]`` tells what was matched.
+
+    ``tree`` is the same grammar, for :mod:`logscan.columns`.
+    """
 
     match: Callable[[bytes], re.Match[bytes] | None]
     shapes: Mapping[int, Shape]
+    tree: Tree
 
 
 def formats_for(program: str, formats: Sequence[LogFormat]) -> tuple[LogFormat, ...]:
@@ -198,13 +222,13 @@ def _pieces(line: pp.ParserElement, where: str) -> Iterator[tuple[str, tuple[str
         yield pattern, tuple(name for name, _ in groups.names)
 
 
-def _join(lines: Sequence[_Line], count: int, shapes: dict[int, Shape]) -> tuple[str, int]:
-    """Return the pattern of ``lines`` as alternatives and the number of groups so far, ``count`` being those before.
+def _tree(lines: Sequence[_Line], count: int, shapes: dict[int, Shape]) -> tuple[Tree, int]:
+    """Return ``lines`` as a tree of alternatives and the number of groups so far, ``count`` being those before.
 
     Neighbours that begin with the same element share it: it is matched once. As an element gives nothing back, what
     they match does not change.
     """
-    parts: list[str] = []
+    steps: list[Step | int] = []
     for first, run in itertools.groupby(lines, key=lambda line: line.pieces[:1]):
         same = list(run)
         if not first:
@@ -214,14 +238,26 @@ def _join(lines: Sequence[_Line], count: int, shapes: dict[int, Shape]) -> tuple
                 if len(set(names)) != len(names):
                     raise FormatError(f"{line.format.name}: a field is named twice in one alternative: {sorted(names)}")
                 shapes[count] = Shape(line.format, names, tuple(group for _, group in line.fields))
-                parts.append(r"\Z()")
+                steps.append(count)
             continue
         ((pattern, names),) = first
         new = tuple(zip(names, itertools.count(count + 1), strict=False))
         behind = [_Line(line.format, line.pieces[1:], line.fields + new) for line in same]
-        others, count = _join(behind, count + len(names), shapes)
-        parts.append(pattern + (f"(?:{others})" if len(same) > 1 else others))
-    return "|".join(parts), count
+        others, count = _tree(behind, count + len(names), shapes)
+        steps.append(Step(pattern, tuple(group for _, group in new), others))
+    return tuple(steps), count
+
+
+def _written(tree: Tree) -> str:
+    """Return a tree as one regular expression; a line's end is an empty group, whose number names the shape."""
+    parts = []
+    for step in tree:
+        if isinstance(step, int):
+            parts.append(r"\Z()")
+        else:
+            behind = _written(step.behind)
+            parts.append(step.pattern + (f"(?:{behind})" if len(step.behind) > 1 else behind))
+    return "|".join(parts)
 
 
 def compile_program(formats: Sequence[LogFormat]) -> Pattern:
@@ -232,12 +268,12 @@ def compile_program(formats: Sequence[LogFormat]) -> Pattern:
     """
     shapes: dict[int, Shape] = {}
     lines = [_Line(fmt, tuple(_pieces(each, fmt.name))) for fmt in formats for each in fmt.alternatives()]
-    pattern, _ = _join(lines, 0, shapes)
+    tree, _ = _tree(lines, 0, shapes)
     try:
-        compiled = re.compile((pattern or "(?!)").encode("ascii"))
+        compiled = re.compile((_written(tree) or "(?!)").encode("ascii"))
     except (re.error, UnicodeEncodeError) as error:
         raise FormatError(f"{', '.join(f.name for f in formats)}: {error}") from error
-    return Pattern(compiled.match, shapes)
+    return Pattern(compiled.match, shapes, tree)
 
 
 def parse_slowly(fmt: LogFormat, text: str) -> Iterator[tuple[int, dict[str, str]]]:

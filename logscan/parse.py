@@ -1,8 +1,9 @@
 """Runs the compiled grammars over a chunk of lines and returns Arrow tables, one a table of :mod:`logscan.schema`.
 
-This is the hot path: a line costs one ``partition`` call, one dictionary look-up (by "host tag[pid]", so host, instance,
-service and pid are never made per line), one pattern match and, where it becomes a row, one ``group`` call. Everything
-rare happens in :func:`_second_look`.
+This is the hot path. What many lines have in common is read as columns (:mod:`logscan.columns`): no Python object is made
+for such a line. Each other line costs one ``partition`` call, one dictionary look-up (by "host tag[pid]", so host,
+instance, service and pid are never made per line), one pattern match and, where it becomes a row, one ``group`` call.
+Everything rare happens in :func:`_second_look`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan import envelope, splitlines
+from logscan import columns, envelope, splitlines
 from logscan.grammar import LogFormat, Pattern, Shape, compile_program, formats_for
 from logscan.plugins import log_formats
 from logscan.schema import EVENTS
@@ -36,6 +37,9 @@ REPEATED = re.compile(rb"message repeated (\d{1,9}) times: \[ ?(.*?)\]?\Z", re.D
 
 COUNTED_REPEATS = frozenset({"rejects", "logins", "sessions"})
 """Tables in which each repeat is an event of its own; elsewhere a repeated line is repeated logging (one mail, once)."""
+
+FROM = 500
+"""Lines of a chunk from which columns pay; below, the operations' fixed cost is more than that of matching each line."""
 
 MOST_REPEATS = 1000
 """Rows one ``message repeated`` line may become."""
@@ -128,7 +132,29 @@ class _Rows:
     index: list[int] = field(default_factory=list)
     tags: list[int] = field(default_factory=list)
 
+    def column(self, name: str) -> pa.Array | None:
+        """Return a field as a binary array, or None where the shape has none of that name."""
+        if name not in self.shape.fields:
+            return None
+        return pa.array(self.values[self.shape.fields.index(name) :: self.width], pa.binary())
 
+
+@dataclass
+class _Spans:
+    """The same of lines read as columns: ``fields`` are the places of each field in ``text``."""
+
+    shape: Shape
+    text: columns.Text
+    fields: dict[str, tuple[Ints, Ints]]
+    index: Ints
+    tags: Ints
+
+    def column(self, name: str) -> pa.Array | None:
+        """Return a field as a binary array, or None where the shape has none of that name."""
+        return self.text.slices(*self.fields[name]) if name in self.fields else None
+
+
+Ints = npt.NDArray[np.int64]
 Adders = tuple[tuple[int, ...] | None, Callable[[Any], None], Callable[[int], None], Callable[[int], None]]
 """The groups to ask for, and what adds to the lists of :class:`_Rows`."""
 
@@ -143,6 +169,7 @@ class _Chunk:
         self.heads: list[int] = []
         self.pids: list[bytes | None] = []
         self.rows: dict[int, tuple[dict[int, _Rows], dict[int, Adders]]] = {}
+        self.spans: list[_Spans] = []
         self._programs: dict[bytes, tuple[int, Pattern]] = {}
 
     def tag(self, whole: bytes) -> tuple[Pattern, dict[int, Adders], int]:
@@ -188,29 +215,31 @@ def parse(chunk: bytes, kind: str, context: dict[str, Any] | None = None) -> Par
 
 def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     found = envelope.unwrap(chunk, kind, context)
-    if splitlines.worth_it(chunk):
-        found.bodies = splitlines.joined(found.bodies)
+    bodies = found.bodies
+    if bodies.any_ends(b"...") and b"amavis" in chunk:
+        bodies.changed |= splitlines.joined(bodies.cut())
     parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable)
     parsed.noise = found.lines - found.undecodable - _distinct(found.number)
     rows = _Chunk(parsed)
-    repeats = _unwrapped(found.bodies) if b": message repeated " in chunk else {}
-    missed = _loop(found.bodies, rows)
+    repeats = _unwrapped(bodies) if b": message repeated " in chunk else {}
+    left = _columns(bodies, rows)
+    missed = _loop(left, bodies.cut(left), rows)
     heads = np.asarray(rows.heads, np.int32)
-    every = [each for shapes, _ in rows.rows.values() for each in shapes.values() if each.tags]
-    for each in every:
+    pieces: list[_Rows | _Spans] = [*rows.spans]
+    pieces += [each for shapes, _ in rows.rows.values() for each in shapes.values() if each.tags]
+    for each in pieces:
         _count(parsed, each.shape.format, heads[np.asarray(each.tags)], found.number, each.index)
-        if repeats and each.shape.format.table in COUNTED_REPEATS:
+        if repeats and isinstance(each, _Rows) and each.shape.format.table in COUNTED_REPEATS:
             _repeat(each, repeats)
     _second_look(found, missed, rows)
     _clocks(found, parsed)
-    pids = _typed(rows.pids, "int")
-    tables: dict[str, list[_Rows]] = {}
-    for shapes, _ in rows.rows.values():
-        for each in shapes.values():
-            if each.index and each.shape.format.table:
-                tables.setdefault(each.shape.format.table, []).append(each)
-    for name, pieces in tables.items():
-        parsed.tables[name] = _table(name, pieces, found, heads, pids)
+    pids = _typed(pa.array(rows.pids, pa.binary()), "int")
+    tables: dict[str, list[_Rows | _Spans]] = {}
+    for each in [*rows.spans, *(each for shapes, _ in rows.rows.values() for each in shapes.values())]:
+        if len(each.index) and each.shape.format.table:
+            tables.setdefault(each.shape.format.table, []).append(each)
+    for name, some in tables.items():
+        parsed.tables[name] = _table(name, some, found, heads, pids)
     return parsed
 
 
@@ -218,7 +247,7 @@ def _distinct(number: npt.NDArray[np.int32]) -> int:
     return int(np.count_nonzero(np.diff(number))) + 1 if len(number) else 0
 
 
-def _unwrapped(bodies: list[bytes]) -> dict[int, int]:
+def _unwrapped(bodies: envelope.Bodies) -> dict[int, int]:
     """Unwrap rsyslog's repeats of events that count one by one; returns, by index, how often such a line came again.
 
     The others stay as they are: a row of ``losses``.
@@ -247,11 +276,70 @@ def _repeat(rows: _Rows, repeats: dict[int, int]) -> None:
         rows.tags += [rows.tags[at]] * times
 
 
-def _loop(bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
-    """Match every line; returns the indices of those that no grammar took."""
+def _columns(bodies: envelope.Bodies, rows: _Chunk) -> Ints:
+    """Read as columns what many lines have in common; returns the indices of the other bodies."""
+    every = np.arange(len(bodies))
+    if len(bodies) < FROM or not columns.AVAILABLE:
+        return every
+    changed = np.zeros(len(bodies), np.bool_)
+    changed[list(bodies.changed)] = True
+    left = []
+    verbatim = every[~changed]
+    if len(verbatim) >= FROM:
+        left.append(_spans(columns.Text(bodies.chunk), verbatim, bodies.starts[verbatim], bodies.ends[verbatim], rows))
+    else:
+        left.append(verbatim)
+    others = every[changed]
+    if len(others) >= FROM:  # bodies that were rewritten: a text of their own
+        some = bodies.cut(others)
+        ends = np.cumsum([len(body) + 1 for body in some]) - 1
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        left.append(_spans(columns.Text(b"\n".join(some)), others, starts, ends, rows))
+    else:
+        left.append(others)
+    return np.sort(np.concatenate(left))
+
+
+def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: _Chunk) -> Ints:
+    """Read the bodies ``index`` from ``starts`` to ``ends`` in ``text``; returns the indices of those not claimed."""
+    colons = text.places(b":")
+    colons = np.append(colons[text.data[colons + 1] == 32], text.end)
+    behind = colons[np.searchsorted(colons, starts)]
+    tagged = behind + 2 <= ends
+    untagged = index[~tagged]
+    index, starts, behind, ends = index[tagged], starts[tagged], behind[tagged], ends[tagged]
+    tags = text.slices(starts, behind).dictionary_encode()
+    known = [rows.tag(whole) for whole in tags.dictionary.to_pylist()]
+    number = np.asarray([tag for _, _, tag in known], np.int64)[tags.indices.to_numpy()]
+    patterns = {id(pattern): pattern for pattern, _, _ in known}
+    place = {each: at for at, each in enumerate(patterns)}
+    pattern_of = np.asarray([place[id(pattern)] for pattern, _, _ in known], np.int64)[tags.indices.to_numpy()]
+    claimed = np.zeros(len(index), np.bool_)
+    for at, pattern in enumerate(patterns.values()):
+        mine = np.flatnonzero(pattern_of == at)
+        if len(mine) < columns.LEAST:
+            continue
+        lines = columns.run(pattern, text, behind[mine] + 2, ends[mine])
+        for shape_number, some in lines.found.items():
+            if not len(some):
+                continue
+            shape = pattern.shapes[shape_number]
+            fields = {}
+            if shape.format.table:
+                for name, group in zip(shape.fields, shape.groups, strict=True):
+                    if group in lines.groups:
+                        fields[name] = lines.groups[group][0][some], lines.groups[group][1][some]
+            here = mine[some]
+            claimed[here] = True
+            rows.spans.append(_Spans(shape, text, fields, index[here], number[here]))
+    return np.concatenate([untagged, index[~claimed]])
+
+
+def _loop(numbers: Ints, bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
+    """Match every line; returns the indices of those that no grammar took. ``numbers`` are the bodies' indices."""
     missed: list[int] = []
     known = {whole: (pattern.match, adders, tag) for whole, (pattern, adders, tag) in rows.tags.items()}
-    for i, body in enumerate(bodies):
+    for i, body in zip(numbers.tolist(), bodies, strict=True):
         whole, _, text = body.partition(b": ")
         try:
             match, adders, tag = known[whole]
@@ -275,12 +363,18 @@ def _loop(bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
 
 
 def _count(
-    parsed: Parsed, fmt: LogFormat, heads: npt.NDArray[np.int32], number: npt.NDArray[np.int32], index: Sequence[int]
+    parsed: Parsed,
+    fmt: LogFormat,
+    heads: npt.NDArray[np.int32],
+    number: npt.NDArray[np.int32],
+    index: Sequence[int] | Ints,
 ) -> None:
     """Count lines (not rows: glued records are several rows of one line) by program, ``heads`` being one a row."""
     if len(heads) > 1 and fmt.table in ("verdicts", "trainings"):
         heads = np.unique(np.stack((heads, number[np.asarray(index)])), axis=1)[0]
-    for head, lines_of in zip(*(each.tolist() for each in np.unique(heads, return_counts=True)), strict=True):
+    lines_by_head = np.bincount(heads, minlength=1)
+    for head in np.flatnonzero(lines_by_head).tolist():
+        lines_of = int(lines_by_head[head])
         counts = parsed.programs.setdefault(_shown(parsed.heads[head]), [0, 0, 0])
         if fmt.table:
             parsed.understood += lines_of
@@ -367,7 +461,7 @@ def _clocks(found: envelope.Lines, parsed: Parsed) -> None:
 
 def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
     """Return a string array; bytes that aren't UTF-8 are shown as ``\\xNN``."""
-    array = pa.array(values, pa.binary())
+    array = values if isinstance(values, pa.Array) else pa.array(values, pa.binary())
     try:
         return array.cast(pa.string())
     except pa.ArrowInvalid:
@@ -383,14 +477,15 @@ def _number(value: str | None, kind: Callable[[str], Any]) -> Any:
         return None
 
 
-def _typed(values: Sequence[bytes | None], kind: str) -> pa.Array:
+def _typed(array: pa.Array, kind: str) -> pa.Array:
+    """Return a binary array as a column of that kind."""
     if kind == "cat":
-        encoded = pa.array(values, pa.binary()).dictionary_encode()
+        encoded = array.dictionary_encode()
         words = text_array(encoded.dictionary)
         if len(pc.unique(words)) < len(words):  # two spellings of bytes that aren't UTF-8 may be shown alike
             return pc.take(words, encoded.indices).dictionary_encode()
         return pa.DictionaryArray.from_arrays(encoded.indices, words)
-    array = text_array(values)
+    array = text_array(array)
     if kind in ("int", "float"):
         try:
             return pc.cast(array, pa.int64() if kind == "int" else pa.float64())
@@ -404,25 +499,29 @@ def _typed(values: Sequence[bytes | None], kind: str) -> pa.Array:
     return array
 
 
-def _column(column: str, kind: str, pieces: Sequence[_Rows]) -> pa.Array:
+def _column(column: str, kind: str, pieces: Sequence[_Rows | _Spans]) -> pa.Array:
     """Return one column of all pieces: a field, a constant of the format, or nulls."""
-    at = [piece.shape.fields.index(column) if column in piece.shape.fields else -1 for piece in pieces]
-    told = [piece.shape.format.constants.get(column) for piece in pieces]
-    constants = [None if value is None else value.encode() for value in told]
-    if max(at) < 0 and len(set(constants)) == 1:
+    arrays = []
+    constants = [piece.shape.format.constants.get(column) for piece in pieces]
+    told = [piece.column(column) for piece in pieces]
+    if not any(each is not None for each in told) and len(set(constants)) == 1:
         size = sum(len(piece.index) for piece in pieces)
-        return pc.take(_typed(constants[:1], kind), pa.array(np.zeros(size, np.int32)))
-    values: list[bytes | None] = []
-    for piece, place, constant in zip(pieces, at, constants, strict=True):
-        values += [constant] * len(piece.index) if place < 0 else piece.values[place :: piece.width]
-    return _typed(values, kind)
+        value = constants[0]
+        one = _typed(pa.array([None if value is None else value.encode()], pa.binary()), kind)
+        return pc.take(one, pa.array(np.zeros(size, np.int32)))
+    for piece, array, value in zip(pieces, told, constants, strict=True):
+        if array is None:
+            scalar = pa.scalar(None if value is None else value.encode(), pa.binary())
+            array = pa.repeat(scalar, len(piece.index))
+        arrays.append(array)
+    return _typed(arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays), kind)
 
 
 def _table(
-    name: str, pieces: list[_Rows], found: envelope.Lines, heads: npt.NDArray[np.int32], pids: pa.Array
+    name: str, pieces: Sequence[_Rows | _Spans], found: envelope.Lines, heads: npt.NDArray[np.int32], pids: pa.Array
 ) -> pa.Table:
-    index = np.asarray([i for piece in pieces for i in piece.index], np.int64)
-    tags = np.asarray([tag for piece in pieces for tag in piece.tags], np.int32)
+    index = np.concatenate([np.asarray(piece.index, np.int64) for piece in pieces])
+    tags = np.concatenate([np.asarray(piece.tags, np.int64) for piece in pieces])
     arrays: dict[str, pa.Array] = {
         "line": pa.array(found.number[index].astype(np.int32)),
         "head": pa.array(heads[tags]),

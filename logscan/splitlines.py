@@ -17,14 +17,9 @@ LONGEST = 64 << 10
 """Bytes a joined line may have: recipients of one mail fill a few thousand at most."""
 
 
-def worth_it(chunk: bytes) -> bool:
-    """Whether a chunk may hold split lines of amavis at all."""
-    return b"amavis" in chunk and b"...\n" in chunk
-
-
-def joined(bodies: list[bytes]) -> list[bytes]:
-    """Return the bodies, split ones joined in the place of their first piece. Pieces without a beginning stay."""
-    out = bodies
+def joined(bodies: list[bytes]) -> dict[int, bytes]:
+    """Return what becomes of some bodies: split ones joined, in the place of their first piece."""
+    out: dict[int, bytes] = {}
     rest: dict[tuple[bytes, bytes], bytes] = {}
     for i in range(len(bodies) - 1, -1, -1):
         body = bodies[i]
@@ -42,7 +37,5 @@ def joined(bodies: list[bytes]) -> list[bytes]:
         if more:
             rest[key] = whole[more.end() :][:LONGEST]
         elif whole is not text:
-            if out is bodies:
-                out = list(bodies)
             out[i] = head + b": " + whole[:LONGEST]
     return out

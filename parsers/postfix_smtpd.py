@@ -171,7 +171,7 @@ REJECT = LogFormat(
         "action"
     )
     + ": "
-    + rx(r"[A-Za-z][A-Za-z -]*(?= from )")("stage")
+    + rx(r"[A-Za-z](?:(?! from )[A-Za-z -])*+")("stage")
     + " from "
     + client()
     + ": "
