@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan import evidence as ev
+from logscan import texts
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -37,7 +38,7 @@ def top_rows(scan: Scan) -> npt.NDArray[np.int64]:
 
 def asked(frame: pd.DataFrame) -> pd.Series:
     """Return the address each delivery was for as it came in, lower case."""
-    return frame["original_recipient"].fillna(frame["recipient"]).str.lower()
+    return texts.lower(texts.either(frame["original_recipient"], frame["recipient"]))
 
 
 def reloads(scan: Scan) -> pd.Series:
@@ -90,7 +91,7 @@ def _owned_aliases(scan: Scan) -> pd.DataFrame:
     frame["child"] = child_of[rows]
     frame["user"] = frame["recipient"].astype("str")
     ends = deliveries[(deliveries["entry"] >= 0) & (deliveries["final"] | deliveries["last"])]
-    ends = ends.assign(asked=asked(ends), to=ends["recipient"].str.lower())
+    ends = ends.assign(asked=asked(ends), to=texts.lower(ends["recipient"]))
     merged = frame[["row", "child", "user"]].merge(
         ends[["entry", "asked", "to", "mailbox", "program"]], left_on="child", right_on="entry"
     )

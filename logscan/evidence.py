@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from logscan import texts
 from logscan.verdict import Confidence, Evidence
 
 if TYPE_CHECKING:
@@ -69,12 +70,19 @@ def text(value: Any) -> str | None:
 
 def dspam_hops(scan: Scan) -> npt.NDArray[np.bool_]:
     """Return, per delivery row, whether it hands a mail to a filter that learns per recipient (DSPAM)."""
+    cache: npt.NDArray[np.bool_] | None = scan.__dict__.get("_dspam_hops")
+    if cache is None:
+        cache = scan.__dict__["_dspam_hops"] = _dspam_hops(scan)
+    return cache
+
+
+def _dspam_hops(scan: Scan) -> npt.NDArray[np.bool_]:
     deliveries = scan.deliveries
     hop = deliveries["hop"].to_numpy()
     reply = deliveries["reply"].str.contains(DSPAM_REPLY, regex=False, na=False).to_numpy()
     rows = deliveries["verdict_row"].to_numpy()
     is_dspam = np.r_[(scan.verdicts["filter"] == "dspam").to_numpy(), False][rows]
-    relay = deliveries["relay"].astype("str").str.contains("dspam", case=False, na=False).to_numpy()
+    relay = texts.where(deliveries["relay"], lambda relay: relay.str.contains("dspam", case=False, na=False))
     named: npt.NDArray[np.bool_] = hop & (reply | is_dspam | relay)
     # A relay that gave one such answer is DSPAM for all of its hand-overs.
     relays = deliveries["relay"].cat.codes.to_numpy()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from logscan import evidence as ev
-from logscan import remedies
+from logscan import remedies, texts
 from logscan.ports import entry_ports
 from logscan.verdict import Evidence, Finding, Remedy
 
@@ -37,7 +37,7 @@ class Own:
 
 
 def own(scan: Scan, settings: Settings) -> Own:
-    """Gather the deliveries of mail with an origin inside (and what was forwarded from outside to outside)."""
+    """Gather the deliveries of mail with an origin inside, and of what was forwarded from outside to outside."""
     cache: Own | None = scan.__dict__.get("_own")
     if cache is None:
         cache = scan.__dict__["_own"] = _own(scan, settings)
@@ -47,30 +47,34 @@ def own(scan: Scan, settings: Settings) -> Own:
 def _own(scan: Scan, settings: Settings) -> Own:
     deliveries = scan.deliveries
     entry = deliveries["entry"].to_numpy()
-    reached = deliveries["final"] | (
-        (deliveries["status"] == "bounced") & deliveries["reply"].str.contains(AFTER_DATA, regex=True, na=False)
-    )
-    frame = deliveries[reached & (deliveries["mail"] >= 0) & (entry >= 0)].copy()
-    mail = scan.mails.iloc[frame["mail"].to_numpy()]
+    reached = deliveries["final"].to_numpy().copy()
+    refused = np.flatnonzero((deliveries["status"] == "bounced").to_numpy())
+    reached[refused] |= deliveries["reply"].iloc[refused].str.contains(AFTER_DATA, regex=True, na=False).to_numpy()
+    of_mail = deliveries["mail"].to_numpy()
+    # Foreign mail to people here is no concern of these checks, and most of the log.
+    mails = scan.mails
+    concerns = (mails["origin"].isin(INSIDE) | (mails["direction"] == "forwarded")).to_numpy()
+    frame = deliveries[reached & (of_mail >= 0) & (entry >= 0) & np.append(concerns, False)[of_mail]].copy()
+    mail = mails.iloc[frame["mail"].to_numpy()]
     root = mail["entry"].to_numpy()
     frame["root"] = root
-    frame["direction"] = mail["direction"].astype("str").to_numpy()
-    frame["inside"] = mail["origin"].astype("str").isin(INSIDE).to_numpy()
+    frame["direction"] = mail["direction"].astype("str").array
+    frame["inside"] = mail["origin"].isin(INSIDE).to_numpy()
     entries = scan.entries.iloc[root]
-    frame["sender"] = entries["sender"].to_numpy()
-    frame["message_id"] = entries["message_id"].to_numpy()
-    frame["user"] = entries["sasl_username"].to_numpy()
-    client = entries["client"].astype("str") + "[" + entries["client_address"].astype("str") + "]"
-    by_uid = entries["program"].astype("str") == "pickup"
-    frame["client"] = client.where(~by_uid, "uid " + entries["uid"].astype("str")).to_numpy()
+    frame["sender"] = entries["sender"].array
+    frame["message_id"] = entries["message_id"].array
+    frame["user"] = entries["sasl_username"].array
+    client = entries["client"] + "[" + entries["client_address"] + "]"
+    by_uid = entries["program"] == "pickup"
+    frame["client"] = client.where(~by_uid, "uid " + entries["uid"]).array
     frame["origin"] = _origins(scan, settings, entries)
     frame["filtered"] = _filtered(scan, frame["entry"].to_numpy())
     frame["judgeable"] = frame["filtered"] | _unseen_milter(scan, settings, frame["time"])
     # Two replies with one session are one copy; a mail's recipients may be told twice after two expansions.
-    copy = frame["session"].astype("object").where(frame["session"].notna(), frame.index.to_series())
-    again = pd.DataFrame(
-        {"m": frame["mail"], "r": frame["recipient"].str.lower(), "c": copy.astype("str")}
-    ).duplicated()
+    session = texts.coded(frame["session"])[0]
+    copy = np.where(session >= 0, session, -1 - np.arange(len(frame)))
+    recipient = texts.coded(texts.lower(frame["recipient"]))[0]
+    again = pd.DataFrame({"m": frame["mail"].to_numpy(), "r": recipient, "c": copy}).duplicated()
     return Own(frame[~again.to_numpy()])
 
 

@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from logscan import evidence as ev
+from logscan.correlate.codes import combine
 from logscan.verdict import Confidence
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from logscan.scan import Scan
     from logscan.settings import Settings
 
@@ -39,7 +38,8 @@ def _entry_ports(scan: Scan, settings: Settings) -> Ports:
     sure: list[Confidence] = ["low"] * len(entries)
     mine = entries[entries["sasl_username"].notna()]
     filtered = ev.entry_has_hop(scan)
-    strangers = _strangers_processes(entries)
+    process = _processes(entries)
+    strangers = np.unique(process[((entries["origin"] == "outside") & entries["queued"]).to_numpy()])
     for service, rows in ev.groups(mine, "service"):
         port, confidence = ev.port_of(scan, settings, service)
         if port is None:
@@ -50,7 +50,7 @@ def _entry_ports(scan: Scan, settings: Settings) -> Ports:
             for i in index:
                 sure[i] = confidence
             continue
-        shared = _process(rows).isin(strangers).to_numpy()
+        shared = np.isin(process[index], strangers)
         some_pass = bool(filtered[index].any() and not filtered[index].all())
         for i, with_strangers in zip(index.tolist(), shared.tolist(), strict=True):
             ports[i], sure[i] = _one(settings, str(service), bool(filtered[i]), with_strangers, some_pass)
@@ -78,13 +78,8 @@ def _one(
     return 25, "low"
 
 
-def _process(entries: pd.DataFrame) -> pd.Series:
-    day = entries["first"].dt.floor("D").astype("str")
-    names = entries["host"].astype("str") + "|" + entries["service"].astype("str")
-    found: pd.Series = names + "|" + entries["pid"].astype("str") + "|" + day
-    return found
-
-
-def _strangers_processes(entries: pd.DataFrame) -> set[str]:
-    """Return the smtpd processes that took mail from outside without a login."""
-    return set(_process(entries[(entries["origin"] == "outside") & entries["queued"]]))
+def _processes(entries: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return a number for each entry's smtpd process: host, service, process ID and day."""
+    day = entries["first"].dt.as_unit("s").astype("int64").to_numpy() // 86_400
+    names = [entries[name].cat.codes.to_numpy().astype(np.int64) for name in ("host", "service")]
+    return combine(*names, entries["pid"].fillna(-1).to_numpy(dtype=np.int64), day)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from logscan import evidence as ev
+from logscan import texts
 from logscan.correlate.build import DIRECTIONS
+from logscan.correlate.codes import combine
 from logscan.report import Flow, FlowEdge, FlowNode, Listing, Report, Series, Traffic
 
 if TYPE_CHECKING:
@@ -45,7 +49,7 @@ def traffic(scan: Scan, report: Report) -> Traffic:
         return tuple(int(n) for n in np.bincount(bucket, minlength=size))
 
     mails, deliveries = scan.mails, scan.deliveries
-    final = deliveries[deliveries["final"]]
+    final = deliveries.loc[deliveries["final"], ["time", "spam"]]
     spam = final["spam"]
     by_direction = tuple(Series(name, counted(mails.loc[mails["direction"] == name, "first"])) for name in DIRECTIONS)
     tagged = (
@@ -81,25 +85,35 @@ ORIGIN_WORDS = {
 
 
 def _by_origin(scan: Scan) -> tuple[tuple[str, int, int], ...]:
-    final = scan.deliveries[scan.deliveries["final"] & (scan.deliveries["mail"] >= 0)]
-    final = final[final["spam"].notna()]
-    origin = scan.mails["origin"].astype("str").to_numpy()[final["mail"].to_numpy()]
-    spam = final["spam"].astype(bool).to_numpy()
-    return tuple(
-        (words, int(((origin == name) & spam).sum()), int(((origin == name) & ~spam).sum()))
-        for name, words in ORIGIN_WORDS.items()
-        if (origin == name).any()
-    )
+    deliveries = scan.deliveries
+    final = deliveries.loc[deliveries["final"] & (deliveries["mail"] >= 0) & deliveries["spam"].notna(), ["mail", "spam"]]
+    origin = scan.mails["origin"].iloc[final["mail"].to_numpy()]
+    spam = final["spam"].to_numpy(dtype=np.bool_)
+    counted = []
+    for name, words in ORIGIN_WORDS.items():
+        mine = (origin == name).to_numpy()
+        if mine.any():
+            counted.append((words, int((mine & spam).sum()), int((mine & ~spam).sum())))
+    return tuple(counted)
 
 
 def _top(values: pd.Series, most: int = MOST_ROWS) -> tuple[tuple[tuple[Any, ...], ...], int]:
-    counts = values.dropna().astype("str").value_counts(sort=True)
-    return tuple((str(k), int(v)) for k, v in counts.head(most).items()), len(counts)
+    """Return the most frequent values with their counts, equal ones in alphabetical order, and how many values there are."""
+    codes, names = texts.coded(values)
+    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    there = np.flatnonzero(counts)
+    least = np.sort(counts[there])[-most] if len(there) > most else 1
+    rows = sorted((-int(counts[at]), str(names.iat[at])) for at in there[counts[there] >= least].tolist())
+    return tuple((name, -count) for count, name in rows[:most]), len(there)
 
 
 def _reason(reply: pd.Series) -> pd.Series:
     """Fold addresses, numbers and IDs out of replies, so that like reasons count together."""
-    text = reply.fillna("").str.slice(0, 300)
+    return texts.each(reply.fillna(""), _folded)
+
+
+def _folded(reply: pd.Series) -> pd.Series:
+    text = reply.str.slice(0, 300)
     for pattern, to in (
         (r"<[^<>]*>", "<…>"),
         (r"\[[0-9A-Fa-f.:]+\](?::\d+)?", "[…]"),
@@ -112,7 +126,8 @@ def _reason(reply: pd.Series) -> pd.Series:
 
 def _listings(scan: Scan, zone: tzinfo) -> Iterable[Listing]:
     mails, deliveries = scan.mails, scan.deliveries
-    final = deliveries[deliveries["final"]]
+    wanted = ["mailbox", "outside", "recipient", "relay", "delay", "delays"]
+    final = deliveries.loc[deliveries["final"], wanted]
     rows, total = _top(mails["sender"].where(mails["sender"] != "", "<>"))
     yield Listing("senders", "Senders", "Envelope senders by mails.", ("sender", "mails"), rows, total)
     rows, total = _top(final["mailbox"].where(~final["outside"], final["recipient"]))
@@ -129,9 +144,8 @@ def _listings(scan: Scan, zone: tzinfo) -> Iterable[Listing]:
         "relays", "Next hops", "Where mail was delivered to, filters left out.", ("relay", "deliveries"), rows, total
     )
     yield from _delays(final)
-    ends = deliveries[deliveries["last"] & ~deliveries["hop"]]
     for status, title in (("deferred", "Deferred"), ("bounced", "Bounced")):
-        some = ends[ends["status"].astype("str") == status]
+        some = deliveries[deliveries["last"] & ~deliveries["hop"] & (deliveries["status"] == status)]
         rows, total = _top(_reason(some["reply"]))
         yield Listing(
             status,
@@ -147,7 +161,7 @@ def _listings(scan: Scan, zone: tzinfo) -> Iterable[Listing]:
     yield Listing("rejects", "Refused", "Refused before the queue, by reason.", ("reason", "times"), rows, total)
     yield _logins(scan)
     stores = scan.events("stores")
-    rows, total = _top(stores["action"].astype("str"))
+    rows, total = _top(stores["action"])
     yield Listing(
         "stores", "Mailbox outcomes", "What Dovecot and Sieve did with mail.", ("outcome", "mails"), rows, total
     )
@@ -157,17 +171,20 @@ def _listings(scan: Scan, zone: tzinfo) -> Iterable[Listing]:
 
 
 def _delays(final: pd.DataFrame) -> Iterable[Listing]:
-    parts = final["delays"].dropna().str.split("/", n=3, expand=True)
+    codes, values = texts.coded(final["delays"])
+    parts = values.str.split("/", n=3, expand=True)
     if parts.empty or parts.shape[1] != 4:
         return
     rows: list[tuple[Any, ...]] = []
-    columns = [("in all", final["delay"])]
+    columns = [("in all", final["delay"].to_numpy(dtype=np.float64))]
     names = ("before the queue", "in the queue", "connecting", "transmitting")
-    columns += [(name, pd.to_numeric(parts[i], errors="coerce")) for i, name in enumerate(names)]
-    for name, values in columns:
-        known = values.dropna()
+    for i, name in enumerate(names):
+        seconds = pd.to_numeric(parts[i], errors="coerce").to_numpy(dtype=np.float64)
+        columns.append((name, seconds[codes[codes >= 0]]))
+    for name, column in columns:
+        known = column[~np.isnan(column)]
         if len(known):
-            p50, p90, p99 = (round(float(v), 2) for v in np.percentile(known.to_numpy(dtype=float), (50, 90, 99)))
+            p50, p90, p99 = (round(float(v), 2) for v in np.percentile(known, (50, 90, 99)))
             rows.append((name, p50, p90, p99, round(float(known.max()), 2)))
     yield Listing(
         "delays",
@@ -230,24 +247,17 @@ def flow(scan: Scan, report: Report) -> Flow:
     _sources(scan, keys, back, node, edge)
     entry = deliveries["entry"].to_numpy()
     valid = (entry >= 0) & (deliveries["mail"].to_numpy() >= 0)
-    counted = pd.DataFrame(
-        {
-            "from": np.append(keys, "")[entry],
-            "hop": ev.filter_hops(scan),
-            "final": deliveries["final"].to_numpy(),
-            "outside": deliveries["outside"].to_numpy(),
-            "relay": deliveries["relay"].astype("str").to_numpy(),
-            "back": np.r_[back, False][entry],
-        }
-    )[valid]
-    counted = counted[counted["from"] != ""]
+    whence = np.where(valid, np.append(keys.codes, -1)[entry], -1)
+    hops = (whence >= 0) & ev.filter_hops(scan)
+    relays = deliveries["relay"].cat.categories
     ids = _problem_ids(report)
-    for (source, relay), some in ev.groups(counted[counted["hop"]], ["from", "relay"]):
-        target = node(f"filter:{relay}", _relay_label(str(relay)), "filter", str(relay))
-        edge(str(source), target, len(some))
-    for (source, outside), some in ev.groups(counted[counted["final"]], ["from", "outside"]):
+    for source, relay, count in _counted(whence[hops], deliveries["relay"].cat.codes.to_numpy()[hops]):
+        name = str(relays[relay]) if relay >= 0 else ""
+        edge(keys.values[source], node(f"filter:{name}", _relay_label(name), "filter", name), count)
+    final = (whence >= 0) & deliveries["final"].to_numpy()
+    for source, outside, count in _counted(whence[final], deliveries["outside"].to_numpy()[final].astype(np.int64)):
         target = node("outside", "outside", "outside") if outside else node("store", "mailboxes here", "store")
-        edge(str(source), target, len(some))
+        edge(keys.values[source], target, count)
     _returns(scan, keys, edge)
     edge_list = [
         FlowEdge(a, b, count, "", tuple(sorted(via.get((a, b), set()) | _marks(a, b, ids))))
@@ -257,23 +267,48 @@ def flow(scan: Scan, report: Report) -> Flow:
     return Flow(tuple(n for n in nodes.values() if n.key in used), tuple(sorted(edge_list, key=lambda e: -e.count)))
 
 
-def _listeners(scan: Scan, back: Any) -> tuple[Any, list[tuple[str, str, str, str]]]:
-    """Return each entry's key of the service it came in by (empty for none), and those services as nodes.
+@dataclass
+class _Keys:
+    """Each entry's code of the service it came in by (int64, -1 for none), and by code the node's key."""
+
+    codes: npt.NDArray[np.int64]
+    values: list[str]
+
+
+def _counted(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> Iterable[tuple[int, int, int]]:
+    """Return how often each pair of codes (-1 or more) comes, in the order of their first row."""
+    if not len(one):
+        return
+    width = int(other.max()) + 2
+    pairs, first, counts = np.unique(one * width + other + 1, return_index=True, return_counts=True)
+    for at in np.argsort(first).tolist():
+        yield int(pairs[at]) // width, int(pairs[at]) % width - 1, int(counts[at])
+
+
+def _listeners(scan: Scan, back: npt.NDArray[np.bool_]) -> tuple[_Keys, list[tuple[str, str, str, str]]]:
+    """Return each entry's service, and the services as nodes.
 
     On one port, logins and programs of this host are nodes of their own: their way into the filter may be the wrong one.
     """
-    entries = scan.entries
-    service = entries["service"].astype("object").fillna("").to_numpy()
-    program = entries["program"].astype("object").fillna("").to_numpy()
-    origin = entries["origin"].astype("object").fillna("").to_numpy()
-    codes, values = pd.MultiIndex.from_arrays([service, program, origin, np.asarray(back, np.bool_)]).factorize()
-    keys, places = [], []
-    for name, daemon, came, again in values:
-        place = _listener(scan, str(name), str(daemon), str(came), bool(again)) if daemon else None
-        keys.append(place[0] if place else "")
-        if place:
-            places.append(place)
-    return np.asarray([*keys, ""], dtype=object)[codes], places
+    columns = [scan.entries[name] for name in ("service", "program", "origin")]
+    codes = [column.cat.codes.to_numpy().astype(np.int64) for column in columns]
+    names = [[*map(str, column.cat.categories), ""] for column in columns]
+    whole = combine(*codes, back.astype(np.int64))
+    kinds, first, of_entry = np.unique(whole, return_index=True, return_inverse=True)
+    keys: list[str] = []
+    places: list[tuple[str, str, str, str]] = []
+    code_of = np.full(len(kinds), -1, np.int64)
+    for kind in np.argsort(first).tolist():
+        row = int(first[kind])
+        service, daemon, origin = (names[i][codes[i][row]] for i in range(3))
+        if not daemon:
+            continue
+        place = _listener(scan, service, daemon, origin, bool(back[row]))
+        if place[0] not in keys:
+            keys.append(place[0])
+        places.append(place)
+        code_of[kind] = keys.index(place[0])
+    return _Keys(code_of[of_entry], keys), places
 
 
 def _listener(scan: Scan, service: str, daemon: str, origin: str, back: bool) -> tuple[str, str, str, str]:
@@ -300,7 +335,7 @@ def _relay_label(relay: str) -> str:
     return "filter"
 
 
-def _sources(scan: Scan, keys: Any, back: Any, node: Any, edge: Any) -> None:
+def _sources(scan: Scan, keys: _Keys, back: npt.NDArray[np.bool_], node: Any, edge: Any) -> None:
     words = {
         "outside": ("strangers", "strangers"),
         "authenticated": ("users", "users with a login"),
@@ -309,27 +344,27 @@ def _sources(scan: Scan, keys: Any, back: Any, node: Any, edge: Any) -> None:
         "unknown": ("before", "opened before the log"),
     }
     entries = scan.entries
-    mails = entries["mail"].to_numpy() >= 0
-    frame = pd.DataFrame({"origin": entries["origin"].astype("str"), "to": keys})[mails & ~back & (keys != "")]
-    for (origin, target), some in ev.groups(frame, ["origin", "to"]):
-        if origin in words:
-            key, label = words[str(origin)]
-            edge(node(f"source:{key}", label, "source"), str(target), len(some))
+    begun = (entries["mail"].to_numpy() >= 0) & ~back & (keys.codes >= 0)
+    origin = entries["origin"].cat.codes.to_numpy().astype(np.int64)
+    for came, target, count in _counted(origin[begun], keys.codes[begun]):
+        name = str(entries["origin"].cat.categories[came])
+        if name in words:
+            key, label = words[name]
+            edge(node(f"source:{key}", label, "source"), keys.values[target], count)
 
 
-def _returns(scan: Scan, keys: Any, edge: Any) -> None:
+def _returns(scan: Scan, keys: _Keys, edge: Any) -> None:
     """Edges from a filter to the service that takes its mail back."""
     legs = scan.legs[(scan.legs["kind"] == "filter")]
-    relay = np.append(scan.deliveries["relay"].astype("object").fillna("").to_numpy(), "")
-    hops = scan.deliveries[scan.deliveries["hop"]]
-    usual = hops["relay"].astype("str").mode()
-    for (name, target), some in ev.groups(
-        pd.DataFrame({"relay": relay[legs["delivery"].to_numpy()], "to": keys[legs["child"].to_numpy()]}),
-        ["relay", "to"],
-    ):
-        source = str(name) or (str(usual.iloc[0]) if len(usual) else "")
-        if target and source:
-            edge(f"filter:{source}", str(target), len(some))
+    relays = scan.deliveries["relay"]
+    names = [*map(str, relays.cat.categories), ""]
+    usual = relays[scan.deliveries["hop"]].astype("str").mode()
+    relay = np.append(relays.cat.codes.to_numpy().astype(np.int64), -1)[legs["delivery"].to_numpy()]
+    target = keys.codes[legs["child"].to_numpy()]
+    for to, code, count in _counted(target[target >= 0], relay[target >= 0]):
+        source = names[code] or (str(usual.iloc[0]) if len(usual) else "")
+        if source:
+            edge(f"filter:{source}", keys.values[to], count)
 
 
 def _problem_ids(report: Report) -> dict[str, tuple[str, ...]]:

@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 
 from logscan import evidence as ev
-from logscan import remedies
+from logscan import remedies, texts
 from logscan.aliases import asked, mended_since, top_rows
 from logscan.settings import predictions
 from logscan.verdict import Check, Finding, Remedy, Result
@@ -66,15 +66,16 @@ def stores(scan: Scan) -> pd.DataFrame:
     final = deliveries["final"] & ~deliveries["outside"] & (deliveries["stored"] != 0)
     frame = deliveries[final].copy()
     entries = scan.entries.iloc[frame["entry"].to_numpy()]
-    frame["message_id"] = entries["message_id"].fillna("").to_numpy()
-    frame["sender"] = entries["sender"].fillna("").str.lower().to_numpy()
+    frame["message_id"] = entries["message_id"].fillna("").array
+    frame["sender"] = texts.lower(entries["sender"].fillna("")).array
     frame["root"] = entries["root"].to_numpy()
     frame["size"] = scan.entries["size"].fillna(0).astype("int64").to_numpy()[frame["root"].to_numpy()]
     frame["asked"] = asked(frame)
-    frame["asked_first"] = asked(deliveries).to_numpy()[frame["top"].to_numpy()]
-    frame["handed"] = deliveries["recipient"].str.lower().to_numpy()[frame["top"].to_numpy()]
-    session = frame["session"].astype("object").where(frame["session"].notna(), None)
-    frame["store"] = [s or f"{e}/{m}" for s, e, m in zip(session, frame["entry"], frame["mailbox"], strict=True)]
+    top = deliveries[["recipient", "original_recipient"]].iloc[frame["top"].to_numpy()]
+    frame["asked_first"] = asked(top).array
+    frame["handed"] = texts.lower(top["recipient"]).array
+    told = frame["entry"].astype("str") + "/" + frame["mailbox"]
+    frame["store"] = texts.either(frame["session"].where(frame["session"] != ""), told)
     return frame
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logscan import texts
 from logscan.checks.outgoing_tagged_spam import judged, unseen_filter
 from logscan.outgoing import by_origin, own
 from logscan.verdict import Check, Result
@@ -63,13 +64,15 @@ def _in_spam_folder(settings: Settings, frame: pd.DataFrame) -> pd.Series:
 
 def fetched(scan: Scan, frame: pd.DataFrame) -> pd.Series:
     """Return which rows are foreign mail handed in from this host (fetchmail): a sender of another domain, no login."""
-    sender = frame["sender"].astype("str")
-    domain = sender.str.extract(r"@([^@]*)$", expand=False).fillna("").str.lower()
-    ours = tuple(f".{name}" for name in scan.correlated.local_domains if name)
-    local = domain.isin(scan.correlated.local_domains) | domain.str.endswith(ours)
-    foreign = sender.str.contains("@", regex=False, na=False) & ~local
-    found: pd.Series = foreign & frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)
-    return found
+    domains = scan.correlated.local_domains
+    ours = tuple(f".{name}" for name in domains if name)
+
+    def elsewhere(sender: pd.Series) -> pd.Series:
+        domain = sender.str.replace(r"(?s)^.*@", "", regex=True).str.lower()
+        return sender.str.contains("@", regex=False) & ~(domain.isin(domains) | domain.str.endswith(ours))
+
+    found: pd.Series = frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)
+    return found & texts.where(frame["sender"], elsewhere)
 
 
 CHECK = Check("internal-tagged-spam", "Internal mail is tagged as spam", "mail", run, order=70)

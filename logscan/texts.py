@@ -1,0 +1,64 @@
+"""Columns of text, worked on once per distinct value: logs repeat themselves, and pandas' text methods go row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+def arrow(column: pd.Series) -> pa.Array:
+    """Return a column of dtype str as one Arrow string array."""
+    array = pa.array(column.array)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+        if isinstance(array, pa.ChunkedArray):
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    return array
+
+
+def series(array: pa.Array, like: pd.Series | None = None) -> pd.Series:
+    """Return an Arrow string array as a column of dtype str, with the index of ``like``."""
+    found = array.to_pandas() if len(array) else pd.Series([], dtype="str")
+    return found if like is None else found.set_axis(like.index)
+
+
+def coded(column: pd.Series) -> tuple[Ints, pd.Series]:
+    """Return each row's code (int64, -1 where missing) and, by code, the distinct values (dtype str)."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy().astype(np.int64), pd.Series(column.cat.categories, dtype="str")
+    encoded = arrow(column).dictionary_encode()
+    codes: Ints = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+    return codes, series(encoded.dictionary)
+
+
+def each(column: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """Return what ``change`` makes of each value, called with the distinct ones; what is missing stays so."""
+    codes, values = coded(column)
+    made = pa.array(change(values).astype("str").array)
+    return series(pc.take(made, pa.array(codes, mask=codes < 0)).cast(pa.string()), column)
+
+
+def where(column: pd.Series, test: Callable[[pd.Series], pd.Series]) -> Bools:
+    """Return for which rows ``test`` holds, called with the distinct values; False where there is none."""
+    codes, values = coded(column)
+    found = np.append(test(values).fillna(False).to_numpy(dtype=np.bool_), False)
+    out: Bools = found[codes]
+    return out
+
+
+def lower(column: pd.Series) -> pd.Series:
+    """Return the column in lower case."""
+    return series(pc.utf8_lower(arrow(column)), column)
+
+
+def either(first: pd.Series, second: pd.Series) -> pd.Series:
+    """Return ``first``, and ``second`` where that is missing."""
+    return series(pc.coalesce(arrow(first), arrow(second)), first)
