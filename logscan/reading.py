@@ -234,7 +234,7 @@ def read_sources(
 
 def _finish(merger: _Merger, *, year: int | None, timezone: str | None) -> Read:
     heads = _heads(merger.heads)
-    tables = {name: _joined(parts) for name, parts in merger.tables.items()}
+    tables = {name: _joined(name, merger.tables.pop(name)) for name in list(merger.tables)}
     reads = merger.reads
     clocks = {number: read.clock for number, read in enumerate(reads) if read.clock is not None}
     solution = clock.solve(
@@ -275,8 +275,13 @@ def _heads(heads: dict[Head, int]) -> dict[str, tuple[npt.NDArray[np.int32], lis
     return out
 
 
-def _joined(parts: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables(list(parts)).unify_dictionaries().combine_chunks()
+IN_CHUNKS = frozenset({"sessions", "logins", "moves", "milters", "losses", "service_events"})
+"""Tables that nothing is joined by: many of the rows and most of the text, not copied into one piece."""
+
+
+def _joined(name: str, parts: Iterable[pa.Table]) -> pa.Table:
+    whole = pa.concat_tables(list(parts)).unify_dictionaries()
+    return whole if name in IN_CHUNKS else whole.combine_chunks()
 
 
 def _times(table: pa.Table, solution: clock.Solution) -> npt.NDArray[np.int64]:

@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain, take
+from logscan import texts
+from logscan.correlate.codes import Bools, Ints, category, combine, extracted, factorise, matched, pairs, plain, take
 from logscan.correlate.entries import SECOND, Lives, find_lives
 from logscan.correlate.legs import KINDS, KNOWN_BY, LOOPBACK, PRIVATE_RELAY, Facts, Legs, facts, find_legs, roots
 from logscan.correlate.proxies import forwarded_clients, outer_clients
@@ -27,6 +28,9 @@ STORING = ("lmtp", "local", "virtual", "pipe")
 
 
 LOCAL_SERVICES = ("local", "virtual")
+
+DISCARDED = r"^2\d\d (?:2\.\d\.\d )?(?:Ok, discarded|BLOCKED)"
+"""Replies with which filters (amavis, Proxmox) take mail that nobody gets."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +123,14 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints) -> p
 
     frame = pd.DataFrame(
         {
-            "host": _text(take(lives.hosts, lives.host)).astype("category"),
-            "instance": _text(take(lives.instances, lives.instance)).astype("category"),
+            "host": category(lives.hosts, lives.host),
+            "instance": category(lives.instances, lives.instance),
             "queue_id": _text(take(lives.queue_ids, lives.queue_id)),
             "life": lives.life,
             "first": _time(lives.first),
             "last": _time(lives.last),
-            "service": of(clients, client, "service").astype("category"),
-            "program": of(clients, client, "program").astype("category"),
+            "service": category(clients.column("service"), client),
+            "program": category(clients.column("program"), client),
             "pid": take(clients.column("pid").combine_chunks(), client).to_pandas().astype("Int64"),
             "client": of(clients, client, "client"),
             "client_address": of(clients, client, "client_address"),
@@ -176,27 +180,25 @@ def _deliveries(tables: dict[str, pa.Table], f: Facts, hop: Bools, judged: Judge
     lives = f.lives
     entry = f.row_entry
     reply = plain(table.column("reply"))
-    saved = pc.struct_field(pc.extract_regex(pc.fill_null(reply, ""), r"^250 2\.\d\.\d <[^ ]*> (?P<s>\S+) Saved$"), [0])
+    saved = extracted(reply, r"^250 2\.\d\.\d <[^ ]*> (?P<s>\S+) Saved$", " Saved")
     stored, owner, folder, action, store_row = _stores(tables["stores"], saved)
     recipient = plain(table.column("recipient"))
-    status = plain(table.column("status"))
-    discarded = pc.match_substring_regex(pc.fill_null(reply, ""), r"^2\d\d (?:2\.\d\.\d )?(?:Ok, discarded|BLOCKED)")
-    discarded = pc.or_(discarded, pc.equal(pc.fill_null(plain(table.column("program")), ""), "discard"))
-    sent = f.sent & ~discarded.to_numpy(zero_copy_only=False)
-    forwarded = pc.match_substring_regex(pc.fill_null(reply, ""), "^forwarded as ").to_numpy(zero_copy_only=False)
+    program = category(table.column("program"))
+    discarded = matched(reply, DISCARDED, contains=("Ok, discarded", "BLOCKED")) | (program == "discard").to_numpy()
+    sent = f.sent & ~discarded
     frame = pd.DataFrame(
         {
             "time": _time(table.column("time").to_numpy()),
             "entry": entry,
             "queue_id": _text(plain(table.column("queue_id"))),
-            "program": _text(plain(table.column("program"))).astype("category"),
+            "program": program,
             "recipient": _text(recipient),
             "original_recipient": _text(plain(table.column("original_recipient"))),
-            "relay": _text(plain(table.column("relay"))).astype("category"),
+            "relay": category(table.column("relay")),
             "delay": table.column("delay").to_pandas(),
             "delays": _text(plain(table.column("delays"))),
-            "dsn": _text(plain(table.column("dsn"))).astype("category"),
-            "status": _text(status).astype("category"),
+            "dsn": category(table.column("dsn")),
+            "status": category(table.column("status")),
             "reply": _text(reply),
             "session": _text(saved),
             "hop": hop,
@@ -209,7 +211,7 @@ def _deliveries(tables: dict[str, pa.Table], f: Facts, hop: Bools, judged: Judge
         }
     )
     frame["mailbox"] = _mailboxes(frame["recipient"], owner, known.delimiter)
-    frame["final"] = sent & ~hop & ~forwarded & (entry >= 0)
+    frame["final"] = sent & ~hop & ~f.forwarded & (entry >= 0)
     frame["final"] &= ~_repeated(frame)
     frame["last"] = _last_attempts(f, lives)
     frame["verdict_row"] = judged.row_of_delivery
@@ -260,7 +262,7 @@ def _stores(stores: pa.Table, saved: pa.Array) -> tuple[np.ndarray, pd.Series, p
         count,
         _text(take(plain(stores.column("user")), row)),
         _text(take(plain(stores.column("mailbox")), row)),
-        _text(take(action, row)).astype("category"),
+        category(stores.column("action"), row),
         row,
     )
 
@@ -291,20 +293,23 @@ def _mailbox(recipient: pd.Series, owner: pd.Series, delimiter: str) -> pd.Serie
     return full.where(user.notna(), address).str.replace(r"@$", "", regex=True)
 
 
+AWAY = r"\[(?!127\.|::1)[0-9A-Fa-f.:]+\](?::\d+)?$"
+"""A relay at an address that isn't this host."""
+
+
 def _local_domains(deliveries: pd.DataFrame, known: Known) -> frozenset[str]:
     """Return the domains whose mail stays here: from the configuration, else those that were stored here."""
     if known.local_domains:
         return known.local_domains
-    here = deliveries[deliveries["final"] & deliveries["program"].isin(STORING)]
-    relay = here["relay"].astype("str")
-    away = relay.str.contains(r"\[(?!127\.|::1)[0-9A-Fa-f.:]+\](?::\d+)?$", na=False)
-    return frozenset(_domains(here.loc[~away | here["session"].notna(), "recipient"])[1])
+    away = texts.where(deliveries["relay"], lambda relay: relay.str.contains(AWAY, na=False))
+    here = deliveries["final"] & deliveries["program"].isin(STORING) & (~away | deliveries["session"].notna())
+    return frozenset(_domains(deliveries.loc[here, "recipient"])[1])
 
 
 def _domains(addresses: pd.Series) -> tuple[Ints, pd.Series]:
     """Return each address' code, -1 for none, and by code its domain in lower case, empty where it has none."""
-    codes, values = pd.factorize(addresses)
-    found = pd.Series(values, dtype="str").str.extract(r"@([^@]*)$", expand=False)
+    codes, values = texts.coded(addresses)
+    found = values.str.extract(r"@([^@]*)$", expand=False)
     return codes, found.fillna("").str.lower()
 
 
@@ -316,7 +321,8 @@ def _places(deliveries: pd.DataFrame, domains: frozenset[str]) -> None:
     storing = deliveries["program"].isin(("local", "virtual")) | deliveries["session"].notna()
     # What a mailbox server on this host refuses was meant for somebody here, unless that server is a filter.
     refused = (deliveries["status"] == "bounced") & deliveries["program"].isin(STORING)
-    refused &= deliveries["relay"].isin(LOCAL_SERVICES) | deliveries["relay"].astype("str").str.contains(PRIVATE_RELAY)
+    private = texts.where(deliveries["relay"], lambda relay: relay.str.contains(PRIVATE_RELAY, na=False))
+    refused &= deliveries["relay"].isin(LOCAL_SERVICES) | private
     refused &= ~deliveries["relay"].isin(deliveries.loc[deliveries["hop"], "relay"])
     deliveries["outside"] = ~(inside | (storing & deliveries["final"]) | refused)
 
@@ -393,7 +399,7 @@ def _mails(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> pd.Da
     queued = entries["queued"].to_numpy()
     has_delivery = np.zeros(size + 1, np.bool_)
     has_delivery[deliveries["entry"].to_numpy()] = True
-    status = deliveries["status"].astype("str")
+    status = deliveries["status"]
     probe = np.zeros(size + 1, np.bool_)
     probing = status.isin(("deliverable", "undeliverable", "undeliverable-but-not-cached")).to_numpy()
     probe[deliveries["entry"].to_numpy()[probing]] = True
@@ -419,7 +425,7 @@ def _mails(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> pd.Da
 
     out_count, in_count = counted(at_end & outside), counted(at_end & ~outside)
     origin = base["origin"].cat.codes.to_numpy()
-    generated = (origin == ORIGINS.index("generated")) & (base["leg"].astype("str").to_numpy() != "redirect")
+    generated = (origin == ORIGINS.index("generated")) & (base["leg"] != "redirect").to_numpy()
     inside_origin = np.isin(origin, [ORIGINS.index(n) for n in ("authenticated", "local", "network")])
     direction = np.select(
         [generated, inside_origin & (out_count > 0), inside_origin, (out_count > 0) & (in_count == 0)],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,16 +28,40 @@ def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def factorise(columns: Sequence[pa.Array]) -> tuple[list[Ints], pa.Array]:
     """Code several string columns alike: int64 codes, -1 for null, and the values by code."""
-    whole = pa.chunked_array([plain(column) for column in columns], pa.string()).combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], pa.string())
-    encoded = whole.dictionary_encode()
-    codes: Ints = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-    out, start = [], 0
-    for column in columns:
-        out.append(codes[start : start + len(column)])
-        start += len(column)
-    return out, encoded.dictionary
+    if columns and all(pa.types.is_dictionary(column.type) for column in columns):
+        return _unified(columns)
+    chunks = [chunk.cast(pa.string()) for column in columns for chunk in _chunks(column)]
+    encoded = pa.chunked_array([*chunks, pa.array([], pa.string())]).dictionary_encode()
+    if not len(encoded):
+        return [np.empty(0, np.int64) for _ in columns], pa.array([], pa.string())
+    codes = np.concatenate([_indices(chunk) for chunk in encoded.chunks])
+    ends = np.cumsum([0, *(len(column) for column in columns)])
+    # All chunks share one dictionary.
+    return [codes[start:end] for start, end in itertools.pairwise(ends)], encoded.chunks[-1].dictionary
+
+
+def _chunks(column: pa.ChunkedArray | pa.Array) -> list[pa.Array]:
+    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+
+
+def _indices(encoded: pa.DictionaryArray) -> Ints:
+    codes: Ints = encoded.indices.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    if encoded.indices.null_count:
+        codes = np.where(encoded.is_valid().to_numpy(zero_copy_only=False), codes, -1).astype(np.int64)
+    return codes
+
+
+def _unified(columns: Sequence[pa.Array]) -> tuple[list[Ints], pa.Array]:
+    """Code columns that have codes already, each chunk its own: only their few values are compared."""
+    pieces = [_chunks(column) for column in columns]
+    words = [chunk.dictionary.cast(pa.string()) for some in pieces for chunk in some]
+    (of_words, values) = factorise(words) if words else ([], pa.array([], pa.string()))
+    place = iter(of_words)
+    out = []
+    for some in pieces:
+        codes = [np.append(next(place), -1)[_indices(chunk)] for chunk in some]
+        out.append(np.concatenate(codes) if codes else np.empty(0, np.int64))
+    return out, values
 
 
 def first_index(group: Ints, size: int) -> Ints:
@@ -50,6 +76,40 @@ def last_index(group: Ints, size: int) -> Ints:
     last = np.full(size, -1, np.int64)
     last[group] = np.arange(len(group))
     return last
+
+
+def distinct(codes: Ints) -> Ints:
+    """Return the values there are, sorted; numpy's unique hashes them, which takes five times as long."""
+    ordered = np.sort(codes)
+    return ordered[np.r_[True, ordered[1:] != ordered[:-1]]] if len(ordered) else ordered
+
+
+def matched(values: pa.Array, pattern: str, **hints: str | tuple[str, ...]) -> Bools:
+    """Return which texts a regular expression finds something in; missing ones never.
+
+    ``starts``, ``ends`` and ``contains`` are texts of which a match has one: only such values are looked at closer.
+    """
+    tests = {"starts": pc.starts_with, "ends": pc.ends_with, "contains": pc.match_substring}
+    likely = np.zeros(len(values), np.bool_)
+    for name, words in hints.items():
+        for word in (words,) if isinstance(words, str) else words:
+            likely |= pc.fill_null(tests[name](values, word), False).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(likely)
+    out = np.zeros(len(values), np.bool_)
+    if len(rows):
+        out[rows] = pc.match_substring_regex(values.take(pa.array(rows)), pattern).to_numpy(zero_copy_only=False)
+    return out
+
+
+def extracted(values: pa.Array, pattern: str, word: str) -> pa.Array:
+    """Return what the one group of a regular expression holds; only values that contain ``word`` are looked at."""
+    rows = np.flatnonzero(pc.fill_null(pc.match_substring(values, word), False).to_numpy(zero_copy_only=False))
+    found = pc.struct_field(pc.extract_regex(values.take(pa.array(rows)), pattern), [0])
+    if len(rows) == len(values):
+        return found
+    place = np.full(len(values), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    return take(found, place)
 
 
 def combine(*codes: Ints) -> Ints:
@@ -77,9 +137,17 @@ def pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:
     return lefts, order[np.repeat(low, count) + within]
 
 
-def lower(values: pa.Array) -> pa.Array:
-    """Return strings in lower case (ASCII and beyond), nulls kept."""
-    return pc.utf8_lower(values)
+def category(column: pa.ChunkedArray | pa.Array, rows: Ints | None = None) -> pd.Series:
+    """Return the column, or its ``rows`` (-1: missing), as a pandas category whose values are sorted and all in use."""
+    (codes,), values = factorise([column])
+    if rows is not None:
+        codes = np.append(codes, -1)[rows]
+    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(values)))
+    words = np.asarray(values.take(pa.array(used)).to_pylist(), dtype=object)
+    order = np.argsort(words) if len(words) else used
+    place = np.full(len(values) + 1, -1, np.int64)
+    place[used[order]] = np.arange(len(used))
+    return pd.Series(pd.Categorical.from_codes(place[codes], pd.Index(words[order], dtype="str")))
 
 
 def take(values: pa.Array, index: Ints) -> pa.Array:

@@ -107,16 +107,20 @@ def _instances(
     elsewhere.
     """
     programs = factorise([tables[name].column("program") for name in names])
-    queue_programs = {i for i, value in enumerate(programs[1].to_pylist()) if value in ("qmgr", "cleanup", "nqmgr")}
+    queue_programs = np.asarray([value in ("qmgr", "cleanup", "nqmgr") for value in programs[1].to_pylist()] + [False])
     texts = values.to_pylist()
-    place = {text: code for code, text in enumerate(texts)}
-    elsewhere = [each * (len(texts) + 1) + place[name] for each, name in told if name in place]
-    if not queue_programs and not elsewhere:
+    code_of = {text: code for code, text in enumerate(texts)}
+    elsewhere = [each * (len(texts) + 1) + code_of[name] for each, name in told if name in code_of]
+    if not queue_programs.any() and not elsewhere:
         return codes
-    is_queue = np.isin(np.concatenate(programs[0]), list(queue_programs))
+    is_queue = queue_programs[np.concatenate(programs[0])]
     width = len(values) + 1
-    real = np.unique(np.r_[host[is_queue] * width + codes[is_queue], np.asarray(elsewhere, np.int64)])
-    known = np.isin(host * width + codes, real)
+    place = host * width + codes
+    is_real = np.zeros(max(int(place.max()), *elsewhere, 0) + 1, np.bool_)
+    is_real[place[is_queue]] = True
+    is_real[elsewhere] = True
+    real = np.flatnonzero(is_real)
+    known = is_real[place]
     if known.all():
         return codes
     out = codes.copy()
@@ -154,12 +158,15 @@ def find_lives(tables: dict[str, pa.Table], known: Collection[tuple[str, str]] =
     told = [(place[name], one) for name, one in known if name in place]
     instance = _instances(tables, names, host, queue_id, np.concatenate(instance_codes), instances, time, told)
     rank = np.repeat([RANKS[name] for name in names], sizes)
-    noqueue = [code for code, value in enumerate(queue_ids.to_pylist()) if value in ("NOQUEUE", "")]
     valid = queue_id >= 0
-    if noqueue:
-        valid &= ~np.isin(queue_id, noqueue)
+    for name in ("NOQUEUE", ""):
+        code = pc.index(queue_ids, name).as_py()
+        if code >= 0:
+            valid &= queue_id != code
     rows = np.flatnonzero(valid)
-    key = np.unique(combine(host[rows], instance[rows], queue_id[rows]), return_inverse=True)[1].astype(np.int64)
+    key = queue_id[rows]
+    if len(hosts) > 1 or len(np.unique(instance)) > 1:
+        key = np.unique(combine(host[rows], instance[rows], key), return_inverse=True)[1].astype(np.int64)
     order = _order(key, time[rows] // SECOND, rank[rows])
     ordered = rows[order]
     boundary = _boundaries(tables, key[order], time[ordered], rank[ordered], ordered, names, sizes)
@@ -208,11 +215,13 @@ def _boundaries(
         return np.empty(0, np.bool_)
     boundary: Bools = np.r_[True, key[1:] != key[:-1]]
     arrival = _arrivals(tables, time, rank, row, names, sizes)
-    several = _several_lives(boundary, time, rank, arrival)
+    some = _unlike_one_life(boundary, time, rank, arrival)
+    if not len(some):
+        return boundary
+    several = _several_lives(boundary[some], time[some], rank[some], arrival[some])
     if not several.any():
         return boundary
-    number = np.cumsum(boundary) - 1
-    where = np.flatnonzero(several[number])
+    where = some[several[np.cumsum(boundary[some]) - 1]]
     ids = _message_id_codes(tables, rank[where], row[where], names, sizes)
     starts = np.flatnonzero(boundary[where])
     ends = np.r_[starts[1:], len(where)]
@@ -246,6 +255,25 @@ def _message_id_codes(tables: dict[str, pa.Table], rank: Ints, row: Ints, names:
         values = plain(tables["message_ids"].column("message_id")).take(pa.array(row[where] - offset))
         out[where] = factorise([values])[0][0]
     return out
+
+
+def _unlike_one_life(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Ints:
+    """Return the events of keys that aren't plainly one life: opened first and once, one message-id, removed at last."""
+    starts = np.flatnonzero(new_key)
+    sizes = np.diff(np.r_[starts, len(time)])
+    lasts = starts + sizes - 1
+
+    def times(table: str) -> Ints:
+        return np.add.reduceat(rank == RANKS[table], starts, dtype=np.int32)
+
+    plain_life = (times("removals") <= 1) & (times("message_ids") <= 1)
+    opened = times("clients")
+    plain_life &= (opened == 0) | (opened == 1) & (rank[starts] == RANKS["clients"])
+    removed = rank[lasts] == RANKS["removals"]
+    plain_life &= removed | (times("removals") == 0)
+    late = arrival - time[np.repeat(starts, sizes)] > LATE
+    plain_life &= ~np.logical_or.reduceat(late & (rank == RANKS["deliveries"]), starts)
+    return np.flatnonzero(np.repeat(~plain_life, sizes))
 
 
 def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Bools:

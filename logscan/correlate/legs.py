@@ -13,7 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, pairs, plain, take
+from logscan.correlate.codes import (
+    Bools,
+    Floats,
+    Ints,
+    combine,
+    distinct,
+    extracted,
+    factorise,
+    first_index,
+    matched,
+    pairs,
+    plain,
+    take,
+)
 from logscan.correlate.entries import SECOND, Lives, plain_float
 from logscan.correlate.matching import match
 
@@ -147,23 +160,14 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     status = plain(deliveries.column("status"))
     reply = plain(deliveries.column("reply"))
     sent = pc.fill_null(pc.equal(status, "sent"), False).to_numpy(zero_copy_only=False)
-    broken = pc.match_substring_regex(
-        pc.fill_null(reply, ""), "^(?:lost connection|conversation) with .* while |said: 4"
+    broken = matched(
+        reply, "^(?:lost connection|conversation) with .* while |said: 4", contains=(" while ", "said: 4")
     )
     none = pc.fill_null(pc.equal(plain(deliveries.column("relay")), "none"), False).to_numpy(zero_copy_only=False)
-    stored = pc.match_substring_regex(pc.fill_null(reply, ""), STORED).to_numpy(zero_copy_only=False)
-    tried = (sent | broken.to_numpy(zero_copy_only=False)) & ~none & ~stored
-    delays = pc.extract_regex(
-        pc.fill_null(plain(deliveries.column("delays")), ""), r"^[^/]*/[^/]*/(?P<c>[\d.]+)/(?P<d>[\d.]+)$"
-    )
-    transmit = np.nan_to_num(
-        pc.cast(pc.struct_field(delays, [1]), pa.float64()).to_numpy(zero_copy_only=False)
-        + pc.cast(pc.struct_field(delays, [0]), pa.float64()).to_numpy(zero_copy_only=False),
-        nan=-1,
-    )
-    delay = np.nan_to_num(plain_float(deliveries.column("delay")))
-    transmit = np.where(transmit < 0, delay, transmit)
-    forwarded = pc.match_substring_regex(pc.fill_null(reply, ""), "^forwarded as ").to_numpy(zero_copy_only=False)
+    stored = matched(reply, STORED, ends=" Saved", starts="delivered to ")
+    tried = (sent | broken) & ~none & ~stored
+    transmit = _transmits(deliveries)
+    forwarded = pc.fill_null(pc.starts_with(reply, "forwarded as "), False).to_numpy(zero_copy_only=False)
     relay_address = np.append(relay_address_codes, -1)[relay_codes]
     return Facts(
         lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
@@ -173,6 +177,17 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
             lives.first_row("queued")
         ].astype(np.int64),
     )  # fmt: skip
+
+
+def _transmits(deliveries: pa.Table) -> Floats:
+    """Return the seconds that connecting and transmitting took, where that isn't told those of the whole delay."""
+    (code,), values = factorise([deliveries.column("delays")])
+    parts = pc.extract_regex(values, r"^[^/]*/[^/]*/(?P<c>[\d.]+)/(?P<d>[\d.]+)$")
+    connect, transmit = (
+        pc.cast(pc.struct_field(parts, [at]), pa.float64()).to_numpy(zero_copy_only=False) for at in (0, 1)
+    )
+    told = np.append(np.nan_to_num(connect + transmit, nan=-1), -1)[code]
+    return np.where(told < 0, np.nan_to_num(plain_float(deliveries.column("delay"))), told)
 
 
 def _relays(deliveries: pa.Table, clients: pa.Table) -> tuple[Ints, Ints, pa.Array, Ints]:
@@ -214,12 +229,15 @@ def _here(relays: pa.Array, hosts: Ints, own_names: set[tuple[int, str]]) -> Boo
 def _message_ids(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints, pa.Array]:
     table = tables["message_ids"]
     row = lives.first_row("message_ids")
-    raw = pc.utf8_trim_whitespace(pc.fill_null(plain(table.column("message_id")), ""))
+    # Each distinct ID once: a mail that goes through a filter logs it twice.
+    (raw_code, none), raw = factorise([table.column("message_id"), pa.array([""])])
+    raw = pc.utf8_trim_whitespace(raw)
     raw = pc.replace_substring_regex(raw, r"(?:#01[0-5])+$| \(added by [^()]*\)$", "")
     bare = pc.replace_substring_regex(raw, r"^<(.*)>$", r"\1")
-    codes, ids = factorise([pa.concat_arrays([bare, pa.array([""])])])
-    absent = int(codes[0][-1])
-    code = np.where(row >= 0, codes[0][row], -1)
+    (bare_code,), ids = factorise([bare])
+    absent = int(bare_code[none[0]])
+    of_row = bare_code[np.where(raw_code >= 0, raw_code, none[0])]
+    code = np.where(row >= 0, np.append(of_row, -1)[row], -1)
     made_by = pc.struct_field(pc.extract_regex(ids, r"^(?:\d{14}\.)?(?P<q>[0-9A-Za-z]{6,})@"), [0])
     (maker, queue), _ = factorise([made_by, lives.queue_ids])
     maker_of = np.where(code >= 0, np.r_[maker, -1][code], -1)
@@ -266,6 +284,8 @@ def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str]) -> tup
 
 def _by_id(f: Facts, host: Ints, names: pa.Array) -> tuple[Ints, Ints]:
     """Return all (position in names, entry) with that host and queue ID."""
+    if names.null_count == len(names):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     (codes, queue), _ = factorise([names, f.lives.queue_ids])
     queue_of = queue[f.lives.queue_id] if f.lives.size else np.empty(0, np.int64)
     known = np.flatnonzero(codes >= 0)
@@ -307,7 +327,7 @@ def _told_by_client(tables: dict[str, pa.Table], f: Facts, names: pa.Array, kind
 
 def _queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     """The reply to a hand-over names the child; believed only where that child opens while the hand-over lasts."""
-    said = pc.struct_field(pc.extract_regex(f.reply, r"queued as (?P<q>[0-9A-Za-z]{6,})\)?$"), [0])
+    said = extracted(f.reply, r"queued as (?P<q>[0-9A-Za-z]{6,})\)?$", "queued as ")
     row_entry = np.where(f.row_entry >= 0, f.row_entry, 0)
     (codes, queue), _ = factorise([said, f.lives.queue_ids])
     queue_of = queue[f.lives.queue_id] if f.lives.size else np.empty(0, np.int64)
@@ -390,7 +410,7 @@ def _other_id(f: Facts, parent: Ints, child: Ints) -> Ints:
 
 
 def _forwarded(f: Facts) -> Legs:
-    said = pc.struct_field(pc.extract_regex(f.reply, r"^forwarded as (?P<q>[0-9A-Za-z]{6,})$"), [0])
+    said = extracted(f.reply, r"^forwarded as (?P<q>[0-9A-Za-z]{6,})$", "forwarded as ")
     host = f.lives.host[np.where(f.row_entry >= 0, f.row_entry, 0)] if f.lives.size else f.row_entry
     row, child = _by_id(f, host, said)
     fits = (f.row_entry[row] >= 0) & (np.abs(f.opened[child] - f.second[row]) <= 60 + _ceil(f.transmit[row]))
@@ -510,14 +530,21 @@ def _matched(
         ok &= f.relay[rows[left]] != f.relay[child_rows[right]]
         # Two local mails that might each have come out of the other: filters add headers. Nor is it its own grandchild.
         size = f.lives.size
-        back = child * size + parent
-        ok &= ~np.isin(back, np.where(ok, parent * size + child, -1)) | (f.size[child] >= f.size[parent])
-        ok &= ~np.isin(back, known.parent * size + known.child)
+        smaller = np.flatnonzero(ok & (f.size[child] < f.size[parent]))
+        if len(smaller):
+            mutual = np.isin(child[smaller] * size + parent[smaller], (parent * size + child)[ok])
+            ok[smaller[mutual]] = False
+        if len(known.parent):
+            ok &= ~np.isin(child * size + parent, known.parent * size + known.child)
         return ok
 
     keys = whole[: len(rows)], whole[len(rows) :]
-    rank = f.lives.by_name()
-    left, right, sure = match(keys, window, f.opened[children], fits, children, (rank[parents], rank[children]))
+
+    def rank() -> tuple[Ints, Ints]:
+        names = f.lives.by_name()
+        return names[parents], names[children]
+
+    left, right, sure = match(keys, window, f.opened[children], fits, children, rank)
     return rows[left], children[right], sure
 
 
@@ -530,7 +557,7 @@ def _filter_relays(f: Facts, tried: Ints, matched: Ints) -> Bools:
 def _mails_by_relay(f: Facts, rows: Ints) -> Ints:
     """Return how many entries these rows handed to each relay (and one more, for none)."""
     size = len(f.relays) + 1
-    unit = np.unique((f.row_entry[rows] + 1) * (size + 1) + f.relay[rows] + 1)
+    unit = distinct((f.row_entry[rows] + 1) * (size + 1) + f.relay[rows] + 1)
     return np.bincount(unit % (size + 1), minlength=size + 1)[1:]
 
 

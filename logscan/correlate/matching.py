@@ -54,7 +54,7 @@ def match(
     opened: Ints,
     fits: Fits | None = None,
     owner: Ints | None = None,
-    rank: tuple[Ints, Ints] | None = None,
+    rank: Callable[[], tuple[Ints, Ints]] | None = None,
 ) -> tuple[Ints, Ints, Bools]:
     """Match parents to children with the same key that were opened inside the parent's window, one to one.
 
@@ -62,8 +62,8 @@ def match(
     second; ``fits`` may rule pairs out; ``owner`` tells which children are one and the same under several keys: it is
     matched once. Returns positions of parents and children and whether the pair was the only possible one. Where several
     fit, owners of one key come first (the others have a choice), then children in order of time, and each gets the parent
-    whose window closes first (which loses no match when windows are all that matters). ``rank`` orders parents and
-    children that are alike in all this, so that the order of lines doesn't.
+    whose window closes first (which loses no match when windows are all that matters). ``rank``, asked for only then, orders
+    parents and children that are alike in all this, so that the order of lines doesn't.
     """
     left, right = candidates(key, window, opened)
     if fits is not None and len(left):
@@ -77,8 +77,8 @@ def match(
     single = (lefts[left] == 1) & (rights[owner[right]] == 1)
     if single.all():
         return left, right, single
-    rank = (np.arange(len(key[0])), np.arange(len(key[1]))) if rank is None else rank
-    chosen = _greedy((left[~single], right[~single]), window, opened, owner, rank)
+    ranks = (np.arange(len(key[0])), np.arange(len(key[1]))) if rank is None else rank()
+    chosen = _greedy((left[~single], right[~single]), window, opened, owner, ranks)
     return (
         np.concatenate([left[single], chosen[0]]),
         np.concatenate([right[single], chosen[1]]),

@@ -152,8 +152,8 @@ def _dspam(table: pa.Table, f: Facts, hop: Bools, rows: Ints) -> Ints:
     )
     at = some.column("time").to_numpy() // SECOND
     window = f.second[handed] - np.ceil(f.transmit[handed] * 1.05).astype(np.int64) - 2, f.second[handed] + 1
-    rank = f.lives.by_name()[entry], np.arange(len(at))
-    left, right, _ = match((whole[: len(handed)], whole[len(handed) :]), window, at, rank=rank)
+    keys = whole[: len(handed)], whole[len(handed) :]
+    left, right, _ = match(keys, window, at, rank=lambda: (f.lives.by_name()[entry], np.arange(len(at))))
     out[handed[left]] = rows[right]
     return out
 
