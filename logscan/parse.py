@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from logscan import columns, envelope, splitlines
 from logscan.grammar import LogFormat, Pattern, Shape, compile_program, formats_for
 from logscan.plugins import log_formats
-from logscan.schema import EVENTS
+from logscan.schema import APART, EVENTS
 
 MOST_TEMPLATES = 2000
 """Templates of unknown lines kept per chunk; the rest is counted under one name, so that noise can't fill the memory."""
@@ -60,7 +60,8 @@ class Parsed:
     """What one chunk became.
 
     ``tables`` have ``line`` (int32, from 0 in the chunk), ``head`` (int32, an index of ``heads``), ``pid``, the clocks
-    ``time``, ``clock``, ``turn`` (see :class:`logscan.envelope.Lines`) and the table's own columns.
+    ``time``, ``clock``, ``turn`` (see :class:`logscan.envelope.Lines`) and those of the table's own columns that have any
+    value.
     """
 
     kind: str
@@ -499,22 +500,24 @@ def _typed(array: pa.Array, kind: str) -> pa.Array:
     return array
 
 
-def _column(column: str, kind: str, pieces: Sequence[_Rows | _Spans]) -> pa.Array:
-    """Return one column of all pieces: a field, a constant of the format, or nulls."""
+def _column(column: str, kind: str, pieces: Sequence[_Rows | _Spans]) -> pa.Array | None:
+    """Return one column of all pieces: fields and constants of the formats; None where no piece has any."""
     arrays = []
     constants = [piece.shape.format.constants.get(column) for piece in pieces]
     told = [piece.column(column) for piece in pieces]
     if not any(each is not None for each in told) and len(set(constants)) == 1:
-        size = sum(len(piece.index) for piece in pieces)
         value = constants[0]
-        one = _typed(pa.array([None if value is None else value.encode()], pa.binary()), kind)
-        return pc.take(one, pa.array(np.zeros(size, np.int32)))
+        if value is None:
+            return None
+        size = sum(len(piece.index) for piece in pieces)
+        return pc.take(_typed(pa.array([value.encode()]), kind), pa.array(np.zeros(size, np.int32)))
     for piece, array, value in zip(pieces, told, constants, strict=True):
         if array is None:
             scalar = pa.scalar(None if value is None else value.encode(), pa.binary())
             array = pa.repeat(scalar, len(piece.index))
         arrays.append(array)
-    return _typed(arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays), kind)
+    whole = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
+    return None if whole.null_count == len(whole) else _typed(whole, kind)
 
 
 def _table(
@@ -530,5 +533,8 @@ def _table(
         "clock": pa.array(found.clock[index]),
         "turn": pa.array(found.turn[index]),
     }
-    arrays |= {column: _column(column, kind, pieces) for column, kind in EVENTS[name].kinds().items()}
+    for column, kind in EVENTS[name].kinds().items():
+        array = _column(column, "cat" if kind == "str" and name in APART else kind, pieces)
+        if array is not None:
+            arrays[column] = array
     return pa.table(arrays)

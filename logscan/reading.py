@@ -21,10 +21,10 @@ import pyarrow as pa
 from logscan import clock, copies, envelope
 from logscan.anchors import anchors
 from logscan.parse import Head, Parsed, parse
-from logscan.schema import EVENTS
+from logscan.schema import APART, ARROW, EVENTS
 from logscan.sources import Source
 
-CHUNK = 4 << 20
+CHUNK = 8 << 20
 """Bytes per chunk: large enough to amortise a table, small enough to stay in cache and to spread over workers."""
 
 PARALLEL_FROM = 12 << 20
@@ -275,13 +275,12 @@ def _heads(heads: dict[Head, int]) -> dict[str, tuple[npt.NDArray[np.int32], lis
     return out
 
 
-IN_CHUNKS = frozenset({"sessions", "logins", "moves", "milters", "losses", "service_events"})
-"""Tables that nothing is joined by: many of the rows and most of the text, not copied into one piece."""
-
-
 def _joined(name: str, parts: Iterable[pa.Table]) -> pa.Table:
-    whole = pa.concat_tables(list(parts)).unify_dictionaries()
-    return whole if name in IN_CHUNKS else whole.combine_chunks()
+    whole = pa.concat_tables(list(parts), promote_options="default")
+    for column, kind in EVENTS[name].kinds().items():
+        if column not in whole.column_names:
+            whole = whole.append_column(column, pa.nulls(len(whole), ARROW[kind]))
+    return whole if name in APART else whole.unify_dictionaries().combine_chunks()
 
 
 def _times(table: pa.Table, solution: clock.Solution) -> npt.NDArray[np.int64]:

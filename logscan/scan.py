@@ -96,7 +96,12 @@ class Scan:
         """Return an event table as a DataFrame; ``time`` is datetime64[ns, UTC], ``source`` a number of ``sources``."""
         cache: dict[str, pd.DataFrame] = self.__dict__.setdefault("_frames", {})
         if name not in cache:
-            frame = self.tables[name].to_pandas()
+            table = self.tables[name]
+            for column, kind in EVENTS[name].kinds().items():
+                if kind == "str":
+                    at = table.column_names.index(column)
+                    table = table.set_column(at, column, table.column(column).cast(pa.string()))
+            frame = table.to_pandas()
             frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
             cache[name] = frame
         return cache[name]

@@ -8,6 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
+
+ARROW = {
+    "str": pa.string(),
+    "cat": pa.dictionary(pa.int32(), pa.string()),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+}
+"""The Arrow type of a column, by kind."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -51,6 +63,10 @@ line      int   the line's number in that file, from 1
 """)
 
 EVENTS: dict[str, Table] = {}
+
+APART = frozenset({"sessions", "logins", "moves", "milters", "losses", "service_events"})
+"""Event tables that nothing is joined by: many of the rows and most of the text. Until somebody asks for one its texts stay
+coded and its chunks apart, since memory that is touched for the first time costs more than what is done in it."""
 
 
 def _event(name: str, row: str, text: str) -> None:

@@ -17,7 +17,7 @@ from logscan.correlate.entries import SECOND, Lives, find_lives
 from logscan.correlate.legs import KINDS, KNOWN_BY, LOOPBACK, PRIVATE_RELAY, Facts, Legs, facts, find_legs, roots
 from logscan.correlate.proxies import forwarded_clients, outer_clients
 from logscan.correlate.verdicts import Judged, judge
-from logscan.schema import COMMON, EVENTS
+from logscan.schema import ARROW, COMMON, EVENTS
 
 DIRECTIONS = ("inbound", "outbound", "internal", "forwarded", "generated")
 ORIGINS = ("outside", "authenticated", "local", "network", "generated", "unknown")
@@ -59,16 +59,13 @@ class Correlated:
     local_domains: frozenset[str] = field(default_factory=frozenset)
 
 
-ARROW = {"str": pa.string(), "cat": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
-
-
 def completed(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     """Return the event tables with an empty one for each that no line gave."""
     out = dict(tables)
     for name, table in EVENTS.items():
         if name not in out:
             types = {"time": pa.int64(), "pid": pa.int64(), "source": pa.int32(), "line": pa.int32()}
-            columns = {c.name: pa.array([], types.get(c.name, pa.string())) for c in COMMON}
+            columns = {c.name: pa.array([], types.get(c.name, ARROW["cat"])) for c in COMMON}
             columns |= {c.name: pa.array([], ARROW[c.kind]) for c in table.columns}
             out[name] = pa.table(columns)
     return out
