@@ -77,8 +77,8 @@ def _owned_aliases(scan: Scan) -> pd.DataFrame:
 
     Columns: ``time``, ``entry``, ``user`` (the recipient as the filter saw it), ``asked``, ``child`` (entry or -1),
     ``expanded`` (behind the filter it became other addresses), ``kept`` (it is a mailbox, or lists itself),
-    ``known`` (what came out of the filter is in the log), ``people`` (tuple of mailboxes), ``by_local`` (local(8) expanded it,
-    from aliases(5), which no option before the filter can do), ``row``.
+    ``known`` (what came out of the filter is in the log), ``people`` (tuple of mailboxes, where expanded), ``by_local``
+    (local(8) expanded it, from aliases(5), which no option before the filter can do), ``row``.
     """
     deliveries = scan.deliveries
     rows = np.flatnonzero(ev.dspam_hops(scan))
@@ -95,11 +95,11 @@ def _owned_aliases(scan: Scan) -> pd.DataFrame:
     merged = frame[["row", "child", "user"]].merge(
         ends[["entry", "asked", "to", "mailbox", "program"]], left_on="child", right_on="entry"
     )
-    merged["mine"] = merged["asked"] == merged["user"].str.lower()
-    merged["self"] = merged["to"] == merged["user"].str.lower()
+    user = texts.lower(merged["user"])
+    merged["mine"] = merged["asked"] == user
+    merged["self"] = merged["to"] == user
     some = merged[merged["mine"]]
     by = some.groupby("row")
-    people = _tuples(some)
     frame = frame.set_index("row", drop=False)
     frame["known"] = by.size().reindex(frame.index).fillna(0) > 0
     kept = by["self"].any().reindex(frame.index)
@@ -107,7 +107,7 @@ def _owned_aliases(scan: Scan) -> pd.DataFrame:
     by_local = (some["program"].astype("str") == "local").groupby(some["row"]).all().reindex(frame.index)
     frame["by_local"] = by_local.fillna(False).astype(bool)
     frame["expanded"] = frame["known"] & ~frame["kept"]
-    frame["people"] = people.reindex(frame.index)
+    frame["people"] = _tuples(some[some["row"].isin(frame.index[frame["expanded"]])]).reindex(frame.index)
     return frame.reset_index(drop=True)
 
 
@@ -131,7 +131,7 @@ def alias_state(scan: Scan, frame: pd.DataFrame, alias: str) -> tuple[str, pd.Ti
 def owning(scan: Scan) -> dict[str, tuple[str, pd.Timestamp | None, frozenset[str]]]:
     """Return, by alias that owns a dictionary, its state, since when it is mended, and the people behind it."""
     frame = owned_aliases(scan)
-    kept = set(frame.loc[frame["kept"], "user"].str.lower())
+    kept = texts.values(texts.lower(frame.loc[frame["kept"], "user"]))
     out: dict[str, tuple[str, pd.Timestamp | None, frozenset[str]]] = {}
     for alias, rows in ev.groups(frame[frame["expanded"]], frame.loc[frame["expanded"], "user"].str.lower()):
         if alias in kept:

@@ -8,15 +8,19 @@ mail. Loose ones (they fix the year): a DSPAM signature, whose first eight hex d
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.clock import NEVER, Anchor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST = 400
 """Anchors kept of each sort, spread evenly: enough to see each change of a zone."""
@@ -32,6 +36,8 @@ BASE52 = {char: n for n, char in enumerate("0123456789BCDFGHJKLMNPQRSTVWXYZbcdfg
 def _frame(tables: dict[str, pa.Table], name: str, columns: list[str]) -> pd.DataFrame:
     table = tables.get(name)
     if table is None:
+        import pandas as pd  # takes a while: the first chunks are parsed meanwhile
+
         return pd.DataFrame(columns=[*columns, "time", "clock", "turn", "source"])
     return table.select([*columns, "time", "clock", "turn", "source"]).to_pandas()
 
@@ -52,7 +58,7 @@ def _clocked(table: pa.Table) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _anchors(frame: pd.DataFrame, utc: pd.Series, before: int, after: int) -> list[Anchor]:
+def _anchors(frame: pd.DataFrame, utc: Iterable[int], before: int, after: int) -> list[Anchor]:
     return [
         Anchor(int(source), int(clock), int(turn), int(at), before, after)
         for source, clock, turn, at in zip(frame["source"], frame["clock"], frame["turn"], utc, strict=True)
@@ -76,7 +82,7 @@ def _generated(tables: dict[str, pa.Table]) -> list[Anchor]:
             continue
         keep.append(row)
         times.append(int(at.timestamp()) * SECOND)
-    return _anchors(frame.iloc[keep], pd.Series(times, dtype="int64"), 2 * SECOND, 5 * SECOND)
+    return _anchors(frame.iloc[keep], times, 2 * SECOND, 5 * SECOND)
 
 
 def _two_stamps(tables: dict[str, pa.Table]) -> list[Anchor]:
@@ -107,7 +113,7 @@ def _long_ids(tables: dict[str, pa.Table]) -> list[Anchor]:
         if 10**9 < seconds < 2**33:
             keep.append(row)
             times.append(seconds * SECOND)
-    return _anchors(frame.iloc[keep], pd.Series(times, dtype="int64"), 2 * SECOND, 300 * SECOND)
+    return _anchors(frame.iloc[keep], times, 2 * SECOND, 300 * SECOND)
 
 
 def _same_mail(tables: dict[str, pa.Table]) -> list[Anchor]:

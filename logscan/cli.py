@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Any
@@ -54,6 +55,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an interrupt ends with status 130."""
+    # A command makes its tables and ends: looking for garbage among millions of objects takes time and finds none.
+    gc.disable()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as leaving:

@@ -772,12 +772,17 @@ class LastInWord(Op):
     def run(self, lines: Lines, rows: Ints, pos: Ints) -> Answer:
         """Look back from the run's end."""
         _, end = self.whole.run(lines, rows, pos)
-        places = lines.text.places(self.char)
-        at = np.searchsorted(places, end) - 1
-        last = np.where(at >= 0, places[at], -1)
-        ok, _ = self.end.run(lines, rows, end)
-        assert ok is not None
-        return ok & (last - pos >= self.least) & (end - last - 1 >= self.tail), end
+        matched = np.zeros(len(rows), np.bool_)
+        long = np.flatnonzero(end - pos > self.least + self.tail)
+        if len(long):
+            begin, stop = pos[long], end[long]
+            places = lines.text.places(self.char)
+            at = np.searchsorted(places, stop) - 1
+            last = np.where(at >= 0, places[at], -1)
+            ok, _ = self.end.run(lines, rows[long], stop)
+            assert ok is not None
+            matched[long] = ok & (last - begin >= self.least) & (stop - last - 1 >= self.tail)
+        return matched, end
 
 
 @functools.lru_cache(maxsize=4096)

@@ -8,22 +8,25 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from logscan.options import Options
 from logscan.report import Report
 from logscan.verdict import SEVERITIES, Finding
 
 if TYPE_CHECKING:
     from logscan.reading import Progress
     from logscan.rendering import Rendered
-    from logscan.scan import Options, Scan
+    from logscan.scan import Scan
     from logscan.settings import Settings
     from logscan.sources import ConfigFile, Discovery, Source
 
 
 def _warm() -> None:
     """Import what the next stages need, while worker processes parse."""
-    import pandas  # noqa: F401 - imported for its side effect: it takes long
+    import logscan.checks
+    import logscan.correlate  # noqa: F401 - imported for its side effect: with pandas, it takes long
+    import logscan.reporting  # noqa: F401 - likewise
 
-    import logscan.correlate  # noqa: F401
+    logscan.checks.all_checks()
 
 
 def read(
@@ -58,10 +61,9 @@ def read(
     got = read_sources(logs, jobs=jobs, year=year, timezone=timezone, progress=progress, meanwhile=_warm)
     from logscan.correlate import correlate
     from logscan.correlate.build import completed
-    from logscan.scan import Options as ScanOptions
     from logscan.scan import Scan
 
-    options = options or ScanOptions()
+    options = options or Options()
     settings, inventory, notes = _configuration(found, config, dspam_home, options)
     tables = _window(_aliased(completed(got.tables), options), options)
     known = _known(settings, options, tables)
@@ -191,10 +193,11 @@ def _window(tables: dict[str, Any], options: Options) -> dict[str, Any]:
     if options.since is None and options.until is None:
         return tables
     import numpy as np
+    import pandas as pd
     import pyarrow as pa
 
-    low = options.since.value if options.since is not None else np.iinfo(np.int64).min
-    high = options.until.value if options.until is not None else np.iinfo(np.int64).max
+    low = pd.Timestamp(options.since).value if options.since is not None else np.iinfo(np.int64).min
+    high = pd.Timestamp(options.until).value if options.until is not None else np.iinfo(np.int64).max
     out = {}
     for name, table in tables.items():
         time = table.column("time").to_numpy()

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -99,7 +99,9 @@ def _tasks(sources: Sequence[Source]) -> Iterator[Task]:
                 yield number, None, chunk
 
 
-def _parsed(sources: Sequence[Source], jobs: int) -> Iterator[tuple[Task, Parsed]]:
+def _parsed(
+    sources: Sequence[Source], jobs: int, meanwhile: Callable[[], None] | None = None
+) -> Iterator[tuple[Task, Parsed]]:
     """Yield the chunks' results in order; at most twice as many chunks as workers are under way at once."""
     if jobs == 1:
         for task in _tasks(sources):
@@ -114,6 +116,9 @@ def _parsed(sources: Sequence[Source], jobs: int) -> Iterator[tuple[Task, Parsed
             for task in _tasks(sources):
                 waiting.append((task, pool.submit(_work, sources[task[0]], task[1], task[2])))
                 if len(waiting) >= 2 * jobs:
+                    if meanwhile:
+                        meanwhile()
+                        meanwhile = None
                     done, future = waiting.popleft()
                     yield (done[0], done[1], None), future.result()
             while waiting:
@@ -212,19 +217,16 @@ def read_sources(
     """Parse all sources; returns event tables by name with the columns of logscan.schema (COMMON first).
 
     ``time`` is int64, UTC nanoseconds (:data:`logscan.envelope.NO_TIME` where a line has none). ``meanwhile`` is called
-    once while workers parse: the place for imports that the caller needs next.
+    once while workers parse (not in one process): the place for imports that the caller needs next.
     """
     merger = _Merger(sources)
     workers = _jobs(sum(source.size or 0 for source in sources), jobs)
     done = 0
     plain = all(source.size is not None and not source.compression for source in sources)
     total = sum(source.size or 0 for source in sources) if plain else 0
-    for (number, span, chunk), parsed in _parsed(sources, workers):
+    for (number, span, chunk), parsed in _parsed(sources, workers, meanwhile):
         merger.add(number, span, parsed)
         done += span[1] if span else len(chunk or b"")
-        if meanwhile and workers > 1:
-            meanwhile()
-            meanwhile = None
         if progress:
             progress(done, sum(read.lines for read in merger.reads), total)
     for read in merger.reads:
@@ -234,7 +236,9 @@ def read_sources(
 
 def _finish(merger: _Merger, *, year: int | None, timezone: str | None) -> Read:
     heads = _heads(merger.heads)
-    tables = {name: _joined(name, merger.tables.pop(name)) for name in list(merger.tables)}
+    names = list(merger.tables)
+    with ThreadPoolExecutor(2) as pool:  # Arrow copies without holding the interpreter
+        tables = dict(zip(names, pool.map(lambda name: _joined(name, merger.tables.pop(name)), names), strict=True))
     reads = merger.reads
     clocks = {number: read.clock for number, read in enumerate(reads) if read.clock is not None}
     solution = clock.solve(

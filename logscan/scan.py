@@ -10,7 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.correlate import Correlated
+from logscan.options import Options
 from logscan.schema import EVENTS
+
+__all__ = ["Options", "Scan"]
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,18 +21,6 @@ if TYPE_CHECKING:
     from logscan.inventory import Inventory
     from logscan.reading import Read, SourceRead
     from logscan.settings import Settings
-
-
-@dataclass
-class Options:
-    """What the user asked for, beside the sources; names as on the command line."""
-
-    since: pd.Timestamp | None = None
-    until: pd.Timestamp | None = None
-    local_domains: tuple[str, ...] = ()
-    services: dict[str, int] = field(default_factory=dict)
-    """Tag → port, from ``--service NAME=PORT``."""
-    host_aliases: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

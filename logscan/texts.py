@@ -39,17 +39,22 @@ def coded(column: pd.Series) -> tuple[Ints, pd.Series]:
     return codes, series(encoded.dictionary)
 
 
+def values(column: pd.Series) -> set[str]:
+    """Return the distinct values."""
+    return set(coded(column)[1])
+
+
 def each(column: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.Series:
     """Return what ``change`` makes of each value, called with the distinct ones; what is missing stays so."""
-    codes, values = coded(column)
-    made = pa.array(change(values).astype("str").array)
+    codes, words = coded(column)
+    made = pa.array(change(words).astype("str").array)
     return series(pc.take(made, pa.array(codes, mask=codes < 0)).cast(pa.string()), column)
 
 
 def where(column: pd.Series, test: Callable[[pd.Series], pd.Series]) -> Bools:
     """Return for which rows ``test`` holds, called with the distinct values; False where there is none."""
-    codes, values = coded(column)
-    found = np.append(test(values).fillna(False).to_numpy(dtype=np.bool_), False)
+    codes, words = coded(column)
+    found = np.append(test(words).fillna(False).to_numpy(dtype=np.bool_), False)
     out: Bools = found[codes]
     return out
 

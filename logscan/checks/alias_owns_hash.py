@@ -30,7 +30,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from logscan import evidence as ev
-from logscan import remedies
+from logscan import remedies, texts
 from logscan.aliases import alias_state, owned_aliases
 from logscan.settings import predictions
 from logscan.verdict import Check, Finding, Remedy, Result
@@ -51,13 +51,13 @@ def run(scan: Scan, settings: Settings) -> Result:
         result.blind_because.append(no_learning_filter(scan, settings))
     elif not result.checked:
         result.blind_because.append("what came out of the filter again isn't in these logs")
-    mailboxes = set(frame.loc[frame["kept"], "user"].str.lower()) | set(settings.mailboxes)
-    users = frame["user"].str.lower()
+    users = texts.lower(frame["user"])
+    mailboxes = texts.values(users[frame["kept"]]) | set(settings.mailboxes)
     bad = frame[frame["expanded"] & ~users.isin(mailboxes) & ~frame["outside"]]
     learned = set(scan.verdicts.loc[scan.verdicts["filter"] == "dspam", "user"].dropna().str.lower())
     if scan.inventory is not None:
         learned |= {user.lower() for user in scan.inventory.users}
-    for alias, rows in ev.groups(bad.assign(alias=bad["user"].str.lower()), "alias"):
+    for alias, rows in ev.groups(bad.assign(alias=texts.lower(bad["user"])), "alias"):
         result.findings.append(_finding(scan, settings, str(alias), rows, frame, str(alias) in learned))
     return result
 

@@ -130,12 +130,10 @@ def pairs(texts: tuple[str, ...], what: str) -> dict[str, str]:
 
 def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
     """Read and correlate what the options say."""
-    import pandas as pd
-
     from logscan.clock import host_timezone
     from logscan.clock_zones import named
+    from logscan.options import Options
     from logscan.pipeline import read
-    from logscan.scan import Options
 
     zone_text = reading["timezone"]
     zone = named(zone_text) if zone_text else host_timezone()
@@ -150,8 +148,8 @@ def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
             raise click.BadParameter(f"{name}={port}: a port is a number from 1 to 65535", param_hint="--service")
     times = {key: moment(reading[key], zone) if reading[key] else None for key in ("since", "until")}
     options = Options(
-        since=pd.Timestamp(times["since"]) if times["since"] else None,
-        until=pd.Timestamp(times["until"]) if times["until"] else None,
+        since=times["since"],
+        until=times["until"],
         local_domains=reading["local_domains"],
         services={name: int(port) for name, port in ports.items()},
         host_aliases=pairs(reading["host_aliases"], "A=B"),

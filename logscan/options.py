@@ -1,0 +1,21 @@
+"""What the user asks for, beside the sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass
+class Options:
+    """Names as on the command line."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    local_domains: tuple[str, ...] = ()
+    services: dict[str, int] = field(default_factory=dict)
+    """Tag → port, from ``--service NAME=PORT``."""
+    host_aliases: dict[str, str] = field(default_factory=dict)
