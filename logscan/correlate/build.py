@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +74,12 @@ def completed(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
 
 def correlate(tables: dict[str, pa.Table], known: Known) -> Correlated:
     """Join the event tables (as from :func:`completed`) to lives, legs, mails and verdicts."""
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(_told, tables, known)
+        return _correlated(tables, known, told)
+
+
+def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[_Told]) -> Correlated:
     lives = find_lives(tables, known.instances)
     lives.entry = {name: lives.entry.get(name, np.full(len(tables[name]), -1, np.int64)) for name in EVENTS}
     f = facts(tables, lives)
@@ -80,7 +87,7 @@ def correlate(tables: dict[str, pa.Table], known: Known) -> Correlated:
     root = roots(lives.size, legs)
     judged = judge(tables, f, legs, hop)
     entries = _entries(tables, f, legs, root)
-    deliveries = _deliveries(tables, f, hop, judged, known)
+    deliveries = _deliveries(tables, f, hop, judged, told.result())
     domains = _local_domains(deliveries, known)
     _places(deliveries, domains)
     origin = _origins(entries, known)
@@ -171,46 +178,64 @@ def _true_clients(frame: pd.DataFrame, tables: dict[str, pa.Table], client: Ints
     frame["local_client"] = np.where(told, loop, frame["local_client"])
 
 
-def _deliveries(tables: dict[str, pa.Table], f: Facts, hop: Bools, judged: Judged, known: Known) -> pd.DataFrame:
-    """One row per delivery attempt, with the mailbox it led to."""
+@dataclass
+class _Told:
+    """What the delivery lines and Dovecot's tell by themselves, one value a row of deliveries."""
+
+    categories: dict[str, pd.Series]
+    session: pa.Array
+    stored: Ints
+    folder: pd.Series
+    action: pd.Series
+    store_row: Ints
+    mailbox: pd.Series
+    discarded: Bools
+
+
+def _told(tables: dict[str, pa.Table], known: Known) -> _Told:
+    """Gather what needs no lives: it is made while they are found."""
     table = tables["deliveries"]
-    lives = f.lives
-    entry = f.row_entry
     reply = plain(table.column("reply"))
     saved = extracted(reply, r"^250 2\.\d\.\d <[^ ]*> (?P<s>\S+) Saved$", " Saved")
     stored, owner, folder, action, store_row = _stores(tables["stores"], saved)
-    recipient = plain(table.column("recipient"))
-    program = category(table.column("program"))
-    discarded = matched(reply, DISCARDED, contains=("Ok, discarded", "BLOCKED")) | (program == "discard").to_numpy()
-    sent = f.sent & ~discarded
+    categories = {name: category(table.column(name)) for name in ("program", "relay", "dsn", "status")}
+    discarded = matched(reply, DISCARDED, contains=("Ok, discarded", "BLOCKED"))
+    discarded |= (categories["program"] == "discard").to_numpy()
+    mailbox = _mailboxes(_text(plain(table.column("recipient"))), owner, known.delimiter)
+    return _Told(categories, saved, stored, folder, action, store_row, mailbox, discarded)
+
+
+def _deliveries(tables: dict[str, pa.Table], f: Facts, hop: Bools, judged: Judged, told: _Told) -> pd.DataFrame:
+    """One row per delivery attempt, with the mailbox it led to."""
+    table = tables["deliveries"]
     frame = pd.DataFrame(
         {
             "time": _time(table.column("time").to_numpy()),
-            "entry": entry,
+            "entry": f.row_entry,
             "queue_id": _text(plain(table.column("queue_id"))),
-            "program": program,
-            "recipient": _text(recipient),
+            "program": told.categories["program"],
+            "recipient": _text(plain(table.column("recipient"))),
             "original_recipient": _text(plain(table.column("original_recipient"))),
-            "relay": category(table.column("relay")),
+            "relay": told.categories["relay"],
             "delay": table.column("delay").to_pandas(),
             "delays": _text(plain(table.column("delays"))),
-            "dsn": category(table.column("dsn")),
-            "status": category(table.column("status")),
-            "reply": _text(reply),
-            "session": _text(saved),
+            "dsn": told.categories["dsn"],
+            "status": told.categories["status"],
+            "reply": _text(plain(table.column("reply"))),
+            "session": _text(told.session),
             "hop": hop,
-            "stored": stored,
-            "folder": folder,
-            "store_action": action,
-            "store_row": store_row,
+            "stored": told.stored,
+            "folder": told.folder,
+            "store_action": told.action,
+            "store_row": told.store_row,
             "source": table.column("source").to_pandas(),
             "line": table.column("line").to_pandas(),
+            "mailbox": told.mailbox,
         }
     )
-    frame["mailbox"] = _mailboxes(frame["recipient"], owner, known.delimiter)
-    frame["final"] = sent & ~hop & ~f.forwarded & (entry >= 0)
+    frame["final"] = f.sent & ~told.discarded & ~hop & ~f.forwarded & (f.row_entry >= 0)
     frame["final"] &= ~_repeated(frame)
-    frame["last"] = _last_attempts(f, lives)
+    frame["last"] = _last_attempts(f, f.lives)
     frame["verdict_row"] = judged.row_of_delivery
     return frame
 
