@@ -56,6 +56,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; an interrupt ends with status 130."""
     # A command makes its tables and ends: looking for garbage among millions of objects takes time and finds none.
+    collecting = gc.isenabled()
     gc.disable()
     try:
         cli.main(standalone_mode=False)
@@ -68,6 +69,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 if __name__ == "__main__":

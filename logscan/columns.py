@@ -12,10 +12,9 @@ few lines have in common. A property test holds the two equal.
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from collections.abc import Iterable, Sequence
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from logscan.grammar import Pattern, Tree
+
+try:  # Python's own parser of regular expressions, which has no public name
+    from re import _constants as sre  # type: ignore[attr-defined]
+    from re import _parser  # type: ignore[attr-defined]
+except ImportError:  # a Python to come: everything is left to the patterns
+    sre = _parser = None
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -44,7 +49,7 @@ FEW_STOPS = 12
 SCANNED = 50
 """Bytes that are scanned for all places of a character in the time that one line's next one takes to find (measured)."""
 
-AVAILABLE = sys.byteorder == "little"
+AVAILABLE = sys.byteorder == "little" and _parser is not None
 """Words are compared as little-endian numbers."""
 
 END = 256
@@ -59,7 +64,7 @@ class Text:
     def __init__(self, chunk: bytes) -> None:
         self.data: npt.NDArray[np.uint8] = np.frombuffer(chunk + bytes(PAD), np.uint8)
         size = len(self.data) - 7
-        self.words: npt.NDArray[np.uint64] = np.ndarray((size,), "<u8", self.data, strides=(1,))  # type: ignore[assignment]
+        self.words: npt.NDArray[np.uint64] = np.ndarray((size,), "<u8", self.data, strides=(1,))
         """The eight bytes from each place on, as a number."""
         self.end = len(chunk)
         self._places: dict[bytes, Ints] = {}
@@ -100,10 +105,8 @@ class Text:
             offsets[:-1:2][missing] = offsets[1::2][missing] = 0
             np.maximum.accumulate(offsets, out=offsets)
         # Values and the gaps between them are one array over the text; every other one is a value.
-        whole = pa.Array.from_buffers(
-            pa.binary(), 2 * size, [None, pa.py_buffer(offsets), pa.py_buffer(self.data)]
-        )
-        index = pa.array(np.arange(0, 2 * size, 2, np.int32), mask=missing if some else None)
+        whole = pa.Array.from_buffers(pa.binary(), 2 * size, [None, pa.py_buffer(offsets), pa.py_buffer(self.data)])
+        index = pa.array(np.arange(0, 2 * size, 2, dtype=np.int32), mask=missing if some else None)
         return whole.take(index)
 
 
@@ -366,23 +369,25 @@ class Look(Op):
 
 
 class LastOf(Op):
-    """Anything, then the last place where an element that begins with one certain character matches."""
+    """A run of a class (None: anything), given back to the last place where what begins with one of its characters matches."""
 
-    def __init__(self, char: int, op: Op) -> None:
-        self.char, self.op = bytes([char]), op
+    def __init__(self, char: int, op: Op, table: Table | None, least: int, choice: bool) -> None:
+        self.char, self.op, self.least, self.choice = bytes([char]), op, least, choice
+        self.span = None if table is None else Span(table, 0, None, choice=False)
         self.groups = op.groups
-        self.choice = True
 
     def run(self, lines: Lines, rows: Ints, pos: Ints) -> Answer:
-        """Try from the end of the line backwards."""
+        """Try from the end of the run backwards."""
         matched, new = np.zeros(len(rows), np.bool_), pos.copy()
+        end = lines.end[rows] if self.span is None else self.span.run(lines, rows, pos)[1]
+        left = np.flatnonzero(end - pos > self.least)
+        if not len(left):
+            return matched, new
         places = lines.text.places(self.char)
-        at = np.searchsorted(places, lines.end[rows]) - 1
-        left = np.arange(len(rows))
+        at = np.searchsorted(places, end) - 1
         for _ in range(MOST_TURNS):
-            inside = at[left] >= 0
-            left = left[inside]
-            left = left[places[at[left]] >= pos[left]]
+            left = left[at[left] >= 0]
+            left = left[places[at[left]] >= pos[left] + self.least]
             if not len(left):
                 return matched, new
             ok, to = self.op.run(lines, rows[left], places[at[left]])
@@ -526,12 +531,12 @@ _DIGITS = b"0123456789"
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _WORD = _table(_DIGITS + _LETTERS + b"_")
 _CATEGORIES = {
-    sre.CATEGORY_DIGIT: _table(_DIGITS),
-    sre.CATEGORY_NOT_DIGIT: ~_table(_DIGITS),
-    sre.CATEGORY_SPACE: _table(b" \t\n\r\f\v"),
-    sre.CATEGORY_NOT_SPACE: ~_table(b" \t\n\r\f\v"),
-    sre.CATEGORY_WORD: _WORD,
-    sre.CATEGORY_NOT_WORD: ~_WORD,
+    "CATEGORY_DIGIT": _table(_DIGITS),
+    "CATEGORY_NOT_DIGIT": ~_table(_DIGITS),
+    "CATEGORY_SPACE": _table(b" \t\n\r\f\v"),
+    "CATEGORY_NOT_SPACE": ~_table(b" \t\n\r\f\v"),
+    "CATEGORY_WORD": _WORD,
+    "CATEGORY_NOT_WORD": ~_WORD,
 }
 Item = tuple[Any, Any]
 
@@ -542,6 +547,9 @@ def _plain(items: Iterable[Item], flags: int) -> list[Item]:
     for kind, value in items:
         if kind is sre.ANY:
             out.append((sre.ANY_ALL if flags & sre.SRE_FLAG_DOTALL else sre.ANY, None))
+        elif flags & sre.SRE_FLAG_IGNORECASE and kind in (sre.LITERAL, sre.NOT_LITERAL, sre.IN):
+            both = {ord(chr(value).lower()), ord(chr(value).upper())} if kind is sre.LITERAL and value < 128 else set()
+            out.append((sre.IN, [(sre.LITERAL, one) for one in sorted(both)]) if both else (sre.FAILURE, None))
         elif kind in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
             out.append((kind, (value[0], value[1], _plain(value[2], flags))))
         elif kind is sre.ATOMIC_GROUP:
@@ -552,8 +560,8 @@ def _plain(items: Iterable[Item], flags: int) -> list[Item]:
             out.append((kind, [_plain(way, flags) for way in value[1]]))
         elif kind is sre.SUBPATTERN:
             number, add, remove, inner = value
-            if add & ~sre.SRE_FLAG_DOTALL:
-                out.append((sre.FAILURE, None))  # letters alike in both cases: left to the pattern
+            if add & ~(sre.SRE_FLAG_DOTALL | sre.SRE_FLAG_IGNORECASE):
+                out.append((sre.FAILURE, None))
             elif number is None:
                 out += _plain(inner, (flags | add) & ~remove)
             else:
@@ -585,7 +593,7 @@ def _class(item: Item) -> Table | None:
         elif part is sre.RANGE:
             table[what[0] : what[1] + 1] = True
         elif part is sre.CATEGORY:
-            table |= _CATEGORIES[what]
+            table |= _CATEGORIES[what.name]
         else:
             return None
     return ~table if negate else table
@@ -627,7 +635,8 @@ class _Compiler:
     def __init__(self, numbers: Sequence[int]) -> None:
         self.numbers = numbers
 
-    def sequence(self, items: Sequence[Item]) -> Op:
+    def sequence(self, items: Sequence[Item], behind: Sequence[Item] = ()) -> Op:
+        """Return an operation for a sequence; ``behind`` is what follows it where it may still be gone back into."""
         ops: list[Op] = []
         at = 0
         while at < len(items):
@@ -638,44 +647,44 @@ class _Compiler:
             if literal:
                 ops.append(Literal(bytes(literal)))
                 continue
-            special = self._last(items[at:]) or self._lazy(items[at:])
-            if special is not None:
-                ops.append(special)
-                break
-            ops.append(self._one(items[at], items[at + 1 :]))
-            at += 1
+            here, after = items[at], items[at + 1 :]
+            rest = self._last(here, after, behind) or self._lazy(here, after, behind)
+            if rest is None:
+                op = self._one(here, [*after, *behind])
+                if isinstance(op, Repeat) and op.choice and op.most == 1 and not op.op.choice:
+                    # With it, else without it: what a match that goes back would try.
+                    others = self.sequence(after, behind)
+                    rest = Branch([Seq([op.op, others]), others], choice=True)
+                else:
+                    ops.append(op)
+                    at += 1
+                    continue
+            ops.append(rest)
+            break
         return ops[0] if len(ops) == 1 else Seq(ops) if ops else Nothing()
 
-    def _last(self, items: Sequence[Item]) -> Op | None:
-        """Return an operation for a greedy run that must give back what follows it: `.*x…`, or a class with x in it.
+    def _last(self, item: Item, after: Sequence[Item], behind: Sequence[Item]) -> Op | None:
+        """Return an operation for a greedy run followed by one of its own characters, which it must give back: `.*x…`.
 
-        The whole rest of the sequence is part of it. Of a class, only a run that is followed by one of its own characters,
-        then by a run without that one up to a word's end: the last x of the word is the one.
+        The whole rest of the sequence is part of it.
         """
-        kind, value = items[0]
-        if kind is not sre.MAX_REPEAT or len(items) < 2:
+        kind, value = item
+        if kind is not sre.MAX_REPEAT or not after:
             return None
         least, most, inner = value
         table = _class(inner[0]) if len(inner) == 1 else None
-        first = _first(items[1:])
+        first = _first(after)
         if table is None or most is not sre.MAXREPEAT or first is None or len(first) != 1 or END in first:
             return None
         (char,) = first
         if not table[char]:
             return None
-        if table.all() and least == 0:
-            return LastOf(char, self.sequence(items[1:]))
-        if len(items) != 4 or items[1] != (sre.LITERAL, char) or items[3] != (sre.AT, sre.AT_BOUNDARY):
-            return None
-        tail = items[2]
-        without = table.copy()
-        without[char] = False
-        if tail[0] is not sre.MAX_REPEAT or tail[1][0] < 1 or len(tail[1][2]) != 1 or not _WORD[char]:
-            return None
-        end = _class(tail[1][2][0])
-        if end is None or not (end == without).all() or tail[1][1] is not sre.MAXREPEAT:
-            return None
-        return LastInWord(table, least, char, tail[1][0])
+        if _ends_word(table, char, after):
+            return LastInWord(table, least, char, after[1][1][0])
+        # Where a character that isn't one of the run's comes next, only the run's end will do.
+        single = len(after) > 1 and after[0][0] is sre.LITERAL and after[1][0] is sre.LITERAL and not table[after[1][1]]
+        op = self.sequence(after, behind)
+        return LastOf(char, op, None if table.all() else table, least, choice=op.choice or not single)
 
     def _until(self, items: Sequence[Item]) -> tuple[Table, int] | None:
         """Return class and first character of `(?!x…)[class]`, what a run that ends before x repeats; None for all else."""
@@ -686,16 +695,16 @@ class _Compiler:
             return None
         return table, next(iter(first))
 
-    def _lazy(self, items: Sequence[Item]) -> Op | None:
+    def _lazy(self, item: Item, after: Sequence[Item], behind: Sequence[Item]) -> Op | None:
         """Return an operation for a run that takes as little as it must; the whole rest of the sequence is part of it."""
-        kind, value = items[0]
+        kind, value = item
         if kind is not sre.MIN_REPEAT:
             return None
         least, most, inner = value
         table = _class(inner[0]) if len(inner) == 1 else None
         if table is None or most is not sre.MAXREPEAT:
             return Unknown()
-        return Lazy(table, least, self.sequence(items[1:]))
+        return Lazy(table, least, self.sequence(after, behind))
 
     def _one(self, item: Item, behind: Sequence[Item]) -> Op:
         kind, value = item
@@ -707,9 +716,9 @@ class _Compiler:
         if kind is sre.ATOMIC_GROUP:
             return Atomic(self.sequence(value))
         if kind is sre.SUBPATTERN:
-            return Group(self.numbers[value[0] - 1], self.sequence(value[1]))
+            return Group(self.numbers[value[0] - 1], self.sequence(value[1], behind))
         if kind is sre.BRANCH:
-            ops = [self.sequence(one) for one in value]
+            ops = [self.sequence(way, behind) for way in value]
             return Branch(ops, any(op.choice for op in ops) or not _exclusive(value))
         if kind in (sre.ASSERT, sre.ASSERT_NOT) and value[0] > 0:
             return Look(self.sequence(value[1]), kind is sre.ASSERT)
@@ -723,19 +732,18 @@ class _Compiler:
         kind, (least, most, inner) = item
         limit = None if most is sre.MAXREPEAT else int(most)
         greedy = kind is sre.MAX_REPEAT and least != most
-        items = inner
-        table = _class(items[0]) if len(items) == 1 else None
+        table = _class(inner[0]) if len(inner) == 1 else None
         if table is not None:
             return Span(table, least, limit, greedy and not _keeps(table, behind))
-        until = self._until(items) if limit is None else None
-        if until is not None and table is None and len(items) == 2:
-            return Until(until[0], until[1], self.sequence(items[0][1][1]), least, greedy)
-        op = self.sequence(items)
+        until = self._until(inner) if limit is None else None
+        if until is not None:
+            return Until(*until, self.sequence(inner[0][1][1]), least, greedy)
+        op = self.sequence(inner, behind if greedy and limit == 1 else ())
         if op.groups and limit != 1:
             return Unknown()  # which turn a group is from, the pattern knows
         if kind is sre.POSSESSIVE_REPEAT:
             return Repeat(op, least, limit, choice=False)
-        inside, after = _first(items), _first(behind)
+        inside, after = _first(inner), _first(behind)
         kept = inside is not None and after is not None and not inside & after
         return Repeat(op, least, limit, op.choice or (greedy and not kept))
 
@@ -750,15 +758,30 @@ def _keeps(table: Table, behind: Sequence[Item]) -> bool:
     return first is not None and not any(byte != END and table[byte] for byte in first)
 
 
+def _ends_word(table: Table, char: int, behind: Sequence[Item]) -> bool:
+    """Whether a character of the class comes next, then all but that one up to a word's end: the word's last one, then."""
+    if len(behind) != 3 or behind[0] != (sre.LITERAL, char) or behind[2] != (sre.AT, sre.AT_BOUNDARY):
+        return False
+    kind, value = behind[1]
+    if kind is not sre.MAX_REPEAT or value[0] < 1 or value[1] is not sre.MAXREPEAT or len(value[2]) != 1:
+        return False
+    end, without = _class(value[2][0]), table.copy()
+    without[char] = False
+    return end is not None and bool((end == without).all()) and bool(_WORD[char])
+
+
 def _exclusive(ways: Sequence[Sequence[Item]]) -> bool:
-    """Whether no two alternatives can begin with the same byte."""
-    seen: set[int] = set()
-    for way in ways:
-        first = _first(way)
-        if first is None or first & seen:
+    """Whether no two alternatives can match at one place: by the text they begin with, or by their first byte."""
+    begins = [(_literal(way), _first(way)) for way in ways]
+    for (text, first), (other, after) in itertools.combinations(begins, 2):
+        size = min(len(text), len(other))
+        if text[:size] == other[:size] and (first is None or after is None or first & after):
             return False
-        seen |= first
     return True
+
+
+def _literal(items: Sequence[Item]) -> bytes:
+    return bytes(value for _, value in itertools.takewhile(lambda item: item[0] is sre.LITERAL, items))
 
 
 class LastInWord(Op):
@@ -791,13 +814,13 @@ def compiled(pattern: str, numbers: tuple[int, ...]) -> Op:
     return _Compiler(numbers).sequence(_plain(_parser.parse(pattern.encode("ascii")), 0))
 
 
-def run(pattern: Pattern, text: Text, starts: Ints, ends: Ints, least: int = LEAST) -> Lines:
+def run(pattern: Pattern, text: Text, starts: Ints, ends: Ints, least: int | None = None) -> Lines:
     """Run a program's grammar over the lines from ``starts`` to ``ends`` (rising, int64); a blank stands before each.
 
     In what is returned, ``found`` has the numbers of the lines that each shape claimed, rising, by the shape's number, and
     ``groups`` the places of its fields. The other lines are the pattern's to match.
     """
-    lines = Lines(text, ends, least)
+    lines = Lines(text, ends, LEAST if least is None else least)
     _walk(lines, pattern.tree, np.arange(len(ends)), starts)
     return lines
 

@@ -190,6 +190,12 @@ class _Chunk:
         found = self.tags[whole] = pattern, self._adders(pattern), len(self.heads) - 1
         return found
 
+    def pieces(self) -> list[_Rows | _Spans]:
+        """Return what was found, one piece a shape and way."""
+        found: list[_Rows | _Spans] = [*self.spans]
+        found += [each for shapes, _ in self.rows.values() for each in shapes.values() if each.tags]
+        return found
+
     def _adders(self, pattern: Pattern) -> dict[int, Adders]:
         if id(pattern) not in self.rows:
             rows: dict[int, _Rows] = {}
@@ -223,12 +229,10 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     parsed.noise = found.lines - found.undecodable - _distinct(found.number)
     rows = _Chunk(parsed)
     repeats = _unwrapped(bodies) if b": message repeated " in chunk else {}
-    left = _columns(bodies, rows)
+    left = _columns(bodies, rows, repeats)
     missed = _loop(left, bodies.cut(left), rows)
     heads = np.asarray(rows.heads, np.int32)
-    pieces: list[_Rows | _Spans] = [*rows.spans]
-    pieces += [each for shapes, _ in rows.rows.values() for each in shapes.values() if each.tags]
-    for each in pieces:
+    for each in rows.pieces():
         _count(parsed, each.shape.format, heads[np.asarray(each.tags)], found.number, each.index)
         if repeats and isinstance(each, _Rows) and each.shape.format.table in COUNTED_REPEATS:
             _repeat(each, repeats)
@@ -236,7 +240,7 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     _clocks(found, parsed)
     pids = _typed(pa.array(rows.pids, pa.binary()), "int")
     tables: dict[str, list[_Rows | _Spans]] = {}
-    for each in [*rows.spans, *(each for shapes, _ in rows.rows.values() for each in shapes.values())]:
+    for each in rows.pieces():
         if len(each.index) and each.shape.format.table:
             tables.setdefault(each.shape.format.table, []).append(each)
     for name, some in tables.items():
@@ -277,20 +281,22 @@ def _repeat(rows: _Rows, repeats: dict[int, int]) -> None:
         rows.tags += [rows.tags[at]] * times
 
 
-def _columns(bodies: envelope.Bodies, rows: _Chunk) -> Ints:
-    """Read as columns what many lines have in common; returns the indices of the other bodies."""
+def _columns(bodies: envelope.Bodies, rows: _Chunk, but: Iterable[int]) -> Ints:
+    """Read as columns what many lines have in common, ``but`` some; returns the indices of the other bodies."""
     every = np.arange(len(bodies))
     if len(bodies) < FROM or not columns.AVAILABLE:
         return every
     changed = np.zeros(len(bodies), np.bool_)
     changed[list(bodies.changed)] = True
-    left = []
-    verbatim = every[~changed]
+    apart = np.zeros(len(bodies), np.bool_)
+    apart[list(but)] = True
+    left = [every[apart]]
+    verbatim = every[~changed & ~apart]
     if len(verbatim) >= FROM:
         left.append(_spans(columns.Text(bodies.chunk), verbatim, bodies.starts[verbatim], bodies.ends[verbatim], rows))
     else:
         left.append(verbatim)
-    others = every[changed]
+    others = every[changed & ~apart]
     if len(others) >= FROM:  # bodies that were rewritten: a text of their own
         some = bodies.cut(others)
         ends = np.cumsum([len(body) + 1 for body in some]) - 1
@@ -512,10 +518,8 @@ def _column(column: str, kind: str, pieces: Sequence[_Rows | _Spans]) -> pa.Arra
         size = sum(len(piece.index) for piece in pieces)
         return pc.take(_typed(pa.array([value.encode()]), kind), pa.array(np.zeros(size, np.int32)))
     for piece, array, value in zip(pieces, told, constants, strict=True):
-        if array is None:
-            scalar = pa.scalar(None if value is None else value.encode(), pa.binary())
-            array = pa.repeat(scalar, len(piece.index))
-        arrays.append(array)
+        constant = pa.scalar(None if value is None else value.encode(), pa.binary())
+        arrays.append(pa.repeat(constant, len(piece.index)) if array is None else array)
     whole = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
     return None if whole.null_count == len(whole) else _typed(whole, kind)
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def _warm() -> None:
     """Import what the next stages need, while worker processes parse."""
     import logscan.checks
-    import logscan.correlate  # noqa: F401 - imported for its side effect: with pandas, it takes long
-    import logscan.reporting  # noqa: F401 - likewise
+    import logscan.correlate
+    import logscan.reporting
 
     logscan.checks.all_checks()
 

@@ -17,6 +17,8 @@ from logscan.correlate.codes import combine
 from logscan.verdict import Confidence
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from logscan.scan import Scan
     from logscan.settings import Settings
 

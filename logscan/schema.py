@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-
 ARROW = {
     "str": pa.string(),
     "cat": pa.dictionary(pa.int32(), pa.string()),

@@ -86,7 +86,9 @@ ORIGIN_WORDS = {
 
 def _by_origin(scan: Scan) -> tuple[tuple[str, int, int], ...]:
     deliveries = scan.deliveries
-    final = deliveries.loc[deliveries["final"] & (deliveries["mail"] >= 0) & deliveries["spam"].notna(), ["mail", "spam"]]
+    final = deliveries.loc[
+        deliveries["final"] & (deliveries["mail"] >= 0) & deliveries["spam"].notna(), ["mail", "spam"]
+    ]
     origin = scan.mails["origin"].iloc[final["mail"].to_numpy()]
     spam = final["spam"].to_numpy(dtype=np.bool_)
     counted = []

@@ -34,7 +34,7 @@ def _record(letters: str, sender: str, subject: str, status: str, seconds: str, 
     system = (sender, "signature", subject, seconds, "user", status, "message_id")
     user = (sender, "signature", subject, status, "message_id")
     return (head + pp.Opt("\t" + _columns(system))) | (
-        rx(r"[^\t]*[^\d\t][^\t]*")("user") + "\t" + head + pp.Opt("\t" + _columns(user))
+        rx(r"\d*+[^\d\t][^\t]*+")("user") + "\t" + head + pp.Opt("\t" + _columns(user))
     )
 
 

@@ -160,9 +160,7 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     status = plain(deliveries.column("status"))
     reply = plain(deliveries.column("reply"))
     sent = pc.fill_null(pc.equal(status, "sent"), False).to_numpy(zero_copy_only=False)
-    broken = matched(
-        reply, "^(?:lost connection|conversation) with .* while |said: 4", contains=(" while ", "said: 4")
-    )
+    broken = matched(reply, "^(?:lost connection|conversation) with .* while |said: 4", contains=(" while ", "said: 4"))
     none = pc.fill_null(pc.equal(plain(deliveries.column("relay")), "none"), False).to_numpy(zero_copy_only=False)
     stored = matched(reply, STORED, ends=" Saved", starts="delivered to ")
     tried = (sent | broken) & ~none & ~stored
