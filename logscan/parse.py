@@ -224,7 +224,8 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     found = envelope.unwrap(chunk, kind, context)
     bodies = found.bodies
     if bodies.any_ends(b"...") and b"amavis" in chunk:
-        bodies.changed |= splitlines.joined(bodies.cut())
+        pieces = bodies.holding(b"...")
+        bodies.changed |= splitlines.joined({at: bodies[at] for at in pieces})
     parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable)
     parsed.noise = found.lines - found.undecodable - _distinct(found.number)
     rows = _Chunk(parsed)
@@ -258,8 +259,8 @@ def _unwrapped(bodies: envelope.Bodies) -> dict[int, int]:
     The others stay as they are: a row of ``losses``.
     """
     times: dict[int, int] = {}
-    for i, body in enumerate(bodies):
-        whole, _, text = body.partition(b": ")
+    for i in bodies.holding(b": message repeated "):
+        whole, _, text = bodies[i].partition(b": ")
         repeated = REPEATED.match(text)
         if repeated is None:
             continue

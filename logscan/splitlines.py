@@ -17,12 +17,11 @@ LONGEST = 64 << 10
 """Bytes a joined line may have: recipients of one mail fill a few thousand at most."""
 
 
-def joined(bodies: list[bytes]) -> dict[int, bytes]:
-    """Return what becomes of some bodies: split ones joined, in the place of their first piece."""
+def joined(bodies: dict[int, bytes]) -> dict[int, bytes]:
+    """Return what becomes of some bodies, by their numbers (rising): split ones joined, in the place of their first piece."""
     out: dict[int, bytes] = {}
     rest: dict[tuple[bytes, bytes], bytes] = {}
-    for i in range(len(bodies) - 1, -1, -1):
-        body = bodies[i]
+    for i, body in reversed(bodies.items()):
         if b"amavis" not in body[:200]:
             continue
         head, _, text = body.partition(b": ")
