@@ -1,7 +1,7 @@
-"""Line grammars: written in pyparsing, run as one compiled regular expression.
+"""Line grammars: written in pyparsing, run as one compiled regular expression, and over many lines at once as its tree.
 
 pyparsing never goes back into an element once it has matched, so every element is emitted possessive or atomic
-(Python 3.11): the two executions accept the same lines with the same fields, and no line can make a pattern explode.
+(Python 3.11): all executions accept the same lines with the same fields, and no line can make a pattern explode.
 """
 
 from __future__ import annotations

@@ -152,7 +152,9 @@ class _Spans:
 
     def column(self, name: str) -> pa.Array | None:
         """Return a field as a binary array, or None where the shape has none of that name."""
-        return self.text.slices(*self.fields[name]) if name in self.fields else None
+        if name not in self.shape.fields:
+            return None
+        return self.text.slices(*self.fields[name]) if name in self.fields else pa.nulls(len(self.index), pa.binary())
 
 
 Ints = npt.NDArray[np.int64]
@@ -300,6 +302,9 @@ def _columns(bodies: envelope.Bodies, rows: _Chunk, but: Iterable[int]) -> Ints:
     others = every[changed & ~apart]
     if len(others) >= FROM:  # bodies that were rewritten: a text of their own
         some = bodies.cut(others)
+        whole = np.asarray([b"\n" not in body for body in some])
+        left.append(others[~whole])
+        others, some = others[whole], [body for body in some if b"\n" not in body]
         ends = np.cumsum([len(body) + 1 for body in some]) - 1
         starts = np.concatenate(([0], ends[:-1] + 1))
         left.append(_spans(columns.Text(b"\n".join(some)), others, starts, ends, rows))
@@ -508,21 +513,22 @@ def _typed(array: pa.Array, kind: str) -> pa.Array:
 
 
 def _column(column: str, kind: str, pieces: Sequence[_Rows | _Spans]) -> pa.Array | None:
-    """Return one column of all pieces: fields and constants of the formats; None where no piece has any."""
+    """Return one column of all pieces: fields and constants of the formats; None where no piece has any value."""
     arrays = []
     constants = [piece.shape.format.constants.get(column) for piece in pieces]
     told = [piece.column(column) for piece in pieces]
     if not any(each is not None for each in told) and len(set(constants)) == 1:
         value = constants[0]
-        if value is None:
+        if value is None and kind != "bool":  # what isn't said to be is not
             return None
         size = sum(len(piece.index) for piece in pieces)
-        return pc.take(_typed(pa.array([value.encode()]), kind), pa.array(np.zeros(size, np.int32)))
+        one = pa.array([None if value is None else value.encode()], pa.binary())
+        return pc.take(_typed(one, kind), pa.array(np.zeros(size, np.int32)))
     for piece, array, value in zip(pieces, told, constants, strict=True):
         constant = pa.scalar(None if value is None else value.encode(), pa.binary())
         arrays.append(pa.repeat(constant, len(piece.index)) if array is None else array)
     whole = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
-    return None if whole.null_count == len(whole) else _typed(whole, kind)
+    return None if whole.null_count == len(whole) and kind != "bool" else _typed(whole, kind)
 
 
 def _table(

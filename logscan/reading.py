@@ -121,6 +121,8 @@ def _parsed(
                         meanwhile = None
                     done, future = waiting.popleft()
                     yield (done[0], done[1], None), future.result()
+            if meanwhile:
+                meanwhile()
             while waiting:
                 done, future = waiting.popleft()
                 yield (done[0], done[1], None), future.result()

@@ -26,7 +26,7 @@ def arrow(column: pd.Series) -> pa.Array:
 
 def series(array: pa.Array, like: pd.Series | None = None) -> pd.Series:
     """Return an Arrow string array as a column of dtype str, with the index of ``like``."""
-    found = array.to_pandas() if len(array) else pd.Series([], dtype="str")
+    found = pd.Series(array.to_pandas() if len(array) else [], dtype="str")
     return found if like is None else found.set_axis(like.index)
 
 

@@ -189,6 +189,54 @@ def test_an_element_takes_what_the_pattern_takes(line: pp.ParserElement, texts: 
     assert set(agree(compiled, texts)) == claimed
 
 
+@pytest.mark.parametrize(
+    ("element", "texts"),
+    [
+        (r"(?:\d+\.?){2}", [b"12", b"1.2", b"1"]),
+        (r"a(?:b*){2}", [b"a", b"ab", b"abb"]),
+        (r"[a-z]*\b", [b"ab1", b"ab", b"1"]),
+        (r"(?:|x)?y", [b"xy", b"y", b"x"]),
+        (r"[a-z:]*z[a-y:]+\b", [b"azb:", b"azb:zc:", b"azb"]),
+        (r"a(?!\n)", [b"a", b"ab"]),
+        (r"a(?!\0)", [b"a", b"ab"]),
+        (r"[^\0]*", [b"a\0b", b"ab"]),
+        (r"a$", [b"a", b"ab"]),
+        (r"(?:ab|a)(?:c|bcd)", [b"abcd", b"abc", b"ac"]),
+    ],
+)
+def test_another_way_that_would_do_is_not_overlooked(element: str, texts: list[bytes]) -> None:
+    agree(made((rx(element)("t") + rest()("v")) | rest()("u")), texts)
+
+
+CLASSES = st.sampled_from(["[ab]", "[^b]", "[^ab1]", r"\w", r"\d", r"\S", "(?s:.)", ".", "[a-z]", r"\s", "[a:]"])
+QUANTIFIERS = st.sampled_from(["?", "*", "+", "{2}", "{1,2}", "{0,2}", "{2,}"]).flatmap(
+    lambda times: st.sampled_from([times, times + "+", times + "?"])
+)
+REGEXES = st.recursive(
+    st.one_of(
+        st.sampled_from(["a", "b", "ab", "a1", ":", " ", ": ", r"\b", r"\Z", "(?i:ab)"]),
+        CLASSES,
+        st.tuples(CLASSES, QUANTIFIERS).map("".join),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=2, max_size=3).map("".join),
+        st.lists(inner, min_size=2, max_size=3).map(lambda ways: f"(?:{'|'.join(ways)})"),
+        st.tuples(inner, QUANTIFIERS).map(lambda both: f"(?:{both[0]}){both[1]}"),
+        inner.map(lambda element: f"(?={element})"),
+        inner.map(lambda element: f"(?!{element})"),
+        inner.map(lambda element: f"(?>{element})"),
+        st.tuples(inner, CLASSES).map(lambda both: f"(?:(?!{both[0]}){both[1]})*"),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(REGEXES, st.lists(st.text("ab1: A\0\xff", max_size=8), min_size=1, max_size=20))
+def test_no_element_that_one_may_write_is_run_otherwise(element: str, texts: list[str]) -> None:
+    agree(made((rx(element)("t") + rest()("v")) | rest()("u")), [text.encode("latin-1") for text in texts])
+
+
 def test_what_has_to_be_given_back_is_left_to_the_pattern() -> None:
     compiled = made(rx("[a-c]+[b-d]")("t"))
     assert compiled.match(b"abc") is not None

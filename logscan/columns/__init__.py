@@ -31,7 +31,9 @@ AVAILABLE = sys.byteorder == "little" and compiling.AVAILABLE
 
 
 def run(pattern: Pattern, text: Text, starts: Ints, ends: Ints, least: int | None = None) -> Lines:
-    """Run a program's grammar over the lines from ``starts`` to ``ends`` (rising, int64); a blank stands before each.
+    """Run a program's grammar over the lines from ``starts`` to ``ends`` (rising, int64).
+
+    No line holds a newline, a blank stands before each, and behind it a newline or the text's end.
 
     In what is returned, ``found`` has the numbers of the lines that each shape claimed, rising, by the shape's number, and
     ``groups`` the places of its fields. The other lines are the pattern's to match.

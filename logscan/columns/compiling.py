@@ -160,7 +160,9 @@ class _Compiler:
                 literal.append(items[at][1])
                 at += 1
             if literal:
-                ops.append(Literal(bytes(literal)))
+                # A line's text has neither, but what stands behind it.
+                strange = b"\n" in literal or b"\0" in literal
+                ops.append(Unknown() if strange else Literal(bytes(literal)))
                 continue
             here, after = items[at], items[at + 1 :]
             rest = self._last(here, after, behind) or self._lazy(here, after, behind)
@@ -249,26 +251,28 @@ class _Compiler:
         greedy = kind is sre.MAX_REPEAT and least != most
         table = _class(inner[0]) if len(inner) == 1 else None
         if table is not None:
-            return Span(table, least, limit, greedy and not _keeps(table, behind))
+            return Span(table, least, limit, greedy and not _keeps(table, least, behind))
         until = self._until(inner) if limit is None else None
         if until is not None:
             return Until(*until, self.sequence(inner[0][1][1]), least, greedy)
         op = self.sequence(inner, behind if greedy and limit == 1 else ())
         if op.groups and limit != 1:
             return Unknown()  # which turn a group is from, the pattern knows
-        if kind is sre.POSSESSIVE_REPEAT:
-            return Repeat(op, least, limit, choice=False)
         inside, after = _first(inner), _first(behind)
         kept = inside is not None and after is not None and not inside & after
-        return Repeat(op, least, limit, op.choice or (greedy and not kept))
+        choice = kind is sre.MAX_REPEAT and (op.choice or (greedy and not kept))
+        return Repeat(op, least, limit, choice, some=inside is not None)
 
 
-def _keeps(table: Table, behind: Sequence[Item]) -> bool:
-    """Whether a run of that class never has to give back anything: what follows can't begin with one of its characters."""
+def _keeps(table: Table, least: int, behind: Sequence[Item]) -> bool:
+    """Whether a run of that class never has to give back anything: what follows can't begin with one of its characters.
+
+    Nor is there a word's end within a run of letters, but before it there may be one.
+    """
     if not behind:
         return False
     if behind[0] == (sre.AT, sre.AT_BOUNDARY):
-        return bool(WORD[table].all())
+        return least > 0 and bool(WORD[table].all())
     first = _first(behind)
     return first is not None and not any(byte != END and table[byte] for byte in first)
 
@@ -282,7 +286,7 @@ def _ends_word(table: Table, char: int, behind: Sequence[Item]) -> bool:
         return False
     end, without = _class(value[2][0]), table.copy()
     without[char] = False
-    return end is not None and bool((end == without).all()) and bool(WORD[char])
+    return end is not None and bool((end == without).all()) and bool(WORD[table].all())
 
 
 def _exclusive(ways: Sequence[Sequence[Item]]) -> bool:

@@ -67,9 +67,11 @@ Answer = tuple[Bools | None, Ints]
 
 
 class Op:
-    """One element. ``choice``: it took the first of several ways, and a backtracking match might come back for another.
+    """One element.
 
-    ``only_taken``: only where it took something.
+    ``choice`` says that it took the first of several ways, and that a match which goes back might come for another: what
+    fails behind it (and it itself, where it fails after a choice of its own) must be marked as done, for the pattern to
+    decide. ``only_taken`` promises that there is no other way where it took nothing. ``groups`` are those it may fill.
     """
 
     choice = False
@@ -134,7 +136,7 @@ class Span(Op):
         self.least, self.most, self.choice = least, most, choice
         self.only_taken = not least
         self.over_end = bool(table[_NEWLINE] or table[_NUL])
-        self.stops = bytes(at for at in range(256) if not table[at] and at not in (_NEWLINE, _NUL))
+        self.stops = bytes(at for at in range(256) if not table[at] and at != _NEWLINE)
         self.all = self.over_end and not self.stops
         self.few = self.over_end and len(self.stops) <= FEW_STOPS
         self.strange = (~table).astype(np.uint8)
@@ -247,11 +249,11 @@ class Branch(Op):
 
 
 class Repeat(Op):
-    """An element from ``least`` to ``most`` times (None: without limit)."""
+    """An element from ``least`` to ``most`` times (None: without limit); ``some``: it never takes nothing."""
 
-    def __init__(self, op: Op, least: int, most: int | None, choice: bool) -> None:
+    def __init__(self, op: Op, least: int, most: int | None, choice: bool, some: bool) -> None:
         self.op, self.least, self.most, self.choice = op, least, most, choice
-        self.only_taken = not least
+        self.only_taken = not least and (some or not op.choice)
         self.groups = op.groups
 
     def run(self, lines: Lines, rows: Ints, pos: Ints) -> Answer:
@@ -267,13 +269,16 @@ class Repeat(Op):
                 left, to = left[ok], to[ok]
             moved = to > new[left]
             new[left] = to
-            times[left] += 1
-            left = left[moved]  # what takes nothing would do so for ever
+            # What takes nothing would do so for ever: as often as it must.
+            times[left] = np.where(moved, times[left] + 1, max(self.least, 1))
+            left = left[moved]
             if not len(left):
                 break
         else:
             if self.most is None:
                 lines.done[rows[left]] = True
+        if self.op.choice:
+            lines.done[rows[times < self.least]] = True
         ok = ~lines.done[rows]
         return (ok & (times >= self.least) if self.least else ok), new
 

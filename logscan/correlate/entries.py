@@ -258,7 +258,10 @@ def _message_id_codes(tables: dict[str, pa.Table], rank: Ints, row: Ints, names:
 
 
 def _unlike_one_life(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Ints:
-    """Return the events of keys that aren't plainly one life: opened first and once, one message-id, removed at last."""
+    """Return the events of keys that aren't plainly one life: opened first and once, one message-id, removed at last.
+
+    These must be all keys that :func:`_several_lives` may find a hint in: it is asked about no others.
+    """
     starts = np.flatnonzero(new_key)
     sizes = np.diff(np.r_[starts, len(time)])
     lasts = starts + sizes - 1
