@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from logscan.reading import SourceRead
 
 CHUNK = 4 << 20
+"""Bytes read at once where there is no index."""
+
 LONGEST = 4096
 """Bytes of a line that are kept."""
 
@@ -30,14 +32,14 @@ def fetch(reads: Iterable[SourceRead], wanted: dict[str, set[int]]) -> dict[tupl
 
 def _lines(read: SourceRead, numbers: list[int]) -> Iterable[tuple[int, bytes]]:
     if read.index:
-        starts = [before for before, _ in read.index]
+        starts = [before for before, _, _ in read.index]
         by_chunk: dict[int, list[int]] = {}
         for number in numbers:
             by_chunk.setdefault(bisect.bisect_left(starts, number) - 1, []).append(number)
-        spans = read.source.spans(CHUNK) or []
         for chunk, some in by_chunk.items():
-            if 0 <= chunk < len(spans):
-                yield from _cut(read.source.read_span(*spans[chunk]), read.index[chunk][0], some)
+            if chunk >= 0:
+                before, offset, length = read.index[chunk]
+                yield from _cut(read.source.read_span(offset, length), before, some)
         return
     before, left = 0, list(numbers)
     for data in read.source.chunks(CHUNK):

@@ -44,6 +44,9 @@ FROM = 500
 MOST_REPEATS = 1000
 """Rows one ``message repeated`` line may become."""
 
+MOST_REPEATED = 200_000
+"""Rows that all such lines of a chunk may become together: a few lines may claim millions of repeats."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -235,11 +238,12 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     left = _columns(bodies, rows, repeats)
     missed = _loop(left, bodies.cut(left), rows)
     heads = np.asarray(rows.heads, np.int32)
+    seen = _Seen(parsed)
     for each in rows.pieces():
-        _count(parsed, each.shape.format, heads[np.asarray(each.tags)], found.number, each.index)
+        seen.count(each.shape.format, heads[np.asarray(each.tags)], found.number, each.index)
         if repeats and isinstance(each, _Rows) and each.shape.format.table in COUNTED_REPEATS:
             _repeat(each, repeats)
-    _second_look(found, missed, rows)
+    _second_look(found, missed, rows, seen)
     _clocks(found, parsed)
     pids = _typed(pa.array(rows.pids, pa.binary()), "int")
     tables: dict[str, list[_Rows | _Spans]] = {}
@@ -261,6 +265,7 @@ def _unwrapped(bodies: envelope.Bodies) -> dict[int, int]:
     The others stay as they are: a row of ``losses``.
     """
     times: dict[int, int] = {}
+    left = MOST_REPEATED
     for i in bodies.holding(b": message repeated "):
         whole, _, text = bodies[i].partition(b": ")
         repeated = REPEATED.match(text)
@@ -268,11 +273,17 @@ def _unwrapped(bodies: envelope.Bodies) -> dict[int, int]:
             continue
         head, _, name = whole.partition(b"[")[0].partition(b" ")
         pattern = pattern_for(resolve(head, name.rstrip(b":"))[1])
-        m = pattern.match(repeated[2])
+        m = _repeated(pattern, repeated)
         if m is not None and m.lastindex and pattern.shapes[m.lastindex].format.table in COUNTED_REPEATS:
-            bodies[i] = whole + b": " + repeated[2]
-            times[i] = min(int(repeated[1]), MOST_REPEATS) - 1
+            bodies[i] = whole + b": " + m.string
+            times[i] = min(int(repeated[1]), MOST_REPEATS, max(left, 1)) - 1
+            left -= times[i]
     return times
+
+
+def _repeated(pattern: Pattern, repeated: re.Match[bytes]) -> re.Match[bytes] | None:
+    """Match the text that came again; rsyslog puts a blank behind it at times."""
+    return pattern.match(repeated[2].rstrip()) or pattern.match(repeated[2])
 
 
 def _repeat(rows: _Rows, repeats: dict[int, int]) -> None:
@@ -375,34 +386,41 @@ def _loop(numbers: Ints, bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
 # --- from rows to columns ------------------------------------------------------------------------------------------
 
 
-def _count(
-    parsed: Parsed,
-    fmt: LogFormat,
-    heads: npt.NDArray[np.int32],
-    number: npt.NDArray[np.int32],
-    index: Sequence[int] | Ints,
-) -> None:
-    """Count lines (not rows: glued records are several rows of one line) by program, ``heads`` being one a row."""
-    if len(heads) > 1 and fmt.table in ("verdicts", "trainings"):
-        heads = np.unique(np.stack((heads, number[np.asarray(index)])), axis=1)[0]
-    lines_by_head = np.bincount(heads, minlength=1)
-    for head in np.flatnonzero(lines_by_head).tolist():
-        lines_of = int(lines_by_head[head])
-        counts = parsed.programs.setdefault(_shown(parsed.heads[head]), [0, 0, 0])
-        if fmt.table:
-            parsed.understood += lines_of
-            counts[0] += lines_of
-        else:
-            parsed.noise += lines_of
-            counts[1] += lines_of
-        parsed.formats[fmt.name] = parsed.formats.get(fmt.name, 0) + lines_of
+class _Seen:
+    """Counts lines (not rows: glued records of DSPAM are several rows of one line) by program and format."""
+
+    def __init__(self, parsed: Parsed) -> None:
+        self.parsed = parsed
+        self._glued: set[int] = set()
+        """Numbers of the lines counted so far that may hold several records."""
+
+    def count(
+        self, fmt: LogFormat, heads: npt.NDArray[np.int32], number: npt.NDArray[np.int32], index: Sequence[int] | Ints
+    ) -> None:
+        """Count the lines of one shape, ``heads`` and ``index`` (of ``number``) being one a row."""
+        if fmt.table in ("verdicts", "trainings"):
+            lines, first = np.unique(number[np.asarray(index)], return_index=True)
+            new = [at not in self._glued for at in lines.tolist()]
+            self._glued.update(lines.tolist())
+            heads = heads[first[new]]
+        by_head = np.bincount(heads, minlength=1)
+        for head in np.flatnonzero(by_head).tolist():
+            lines_of = int(by_head[head])
+            counts = self.parsed.programs.setdefault(_shown(self.parsed.heads[head]), [0, 0, 0])
+            if fmt.table:
+                self.parsed.understood += lines_of
+                counts[0] += lines_of
+            else:
+                self.parsed.noise += lines_of
+                counts[1] += lines_of
+            self.parsed.formats[fmt.name] = self.parsed.formats.get(fmt.name, 0) + lines_of
 
 
 def _shown(head: Head) -> str:
     return head.program if head.service == head.program else f"{head.service}/{head.program}"
 
 
-def _second_look(found: envelope.Lines, missed: Iterable[int], rows: _Chunk) -> None:
+def _second_look(found: envelope.Lines, missed: Iterable[int], rows: _Chunk, seen: _Seen) -> None:
     """Give the lines that no grammar took another chance: unwrap rsyslog's repeats; else count them as unknown."""
     parsed = rows.parsed
     for i in missed:
@@ -410,18 +428,14 @@ def _second_look(found: envelope.Lines, missed: Iterable[int], rows: _Chunk) -> 
         pattern, adders, tag = rows.tag(whole)
         head = rows.heads[tag]
         repeated = REPEATED.match(text)
-        m = pattern.match(repeated[2].rstrip()) if repeated else None
-        if repeated and m is None:
-            m = pattern.match(repeated[2])
-        if repeated and m is not None and m.lastindex:
-            fmt = pattern.shapes[m.lastindex].format
-            _count(parsed, fmt, np.asarray([head], np.int32), found.number, [i])
+        m = _repeated(pattern, repeated) if repeated else None
+        if m is not None and m.lastindex:  # where no format knows such lines: the text that came again, once
+            seen.count(pattern.shapes[m.lastindex].format, np.asarray([head], np.int32), found.number, [i])
             groups, add, add_index, add_tag = adders[m.lastindex]
-            for _ in range(min(int(repeated[1]), MOST_REPEATS) if fmt.table in COUNTED_REPEATS else 1):
-                if groups is not None:
-                    add(m.group(*groups))
-                    add_index(i)
-                    add_tag(tag)
+            if groups is not None:
+                add(m.group(*groups))
+                add_index(i)
+                add_tag(tag)
             continue
         parsed.unknown += 1
         name = _shown(parsed.heads[head])
@@ -429,10 +443,10 @@ def _second_look(found: envelope.Lines, missed: Iterable[int], rows: _Chunk) -> 
         key = (name, template(text))
         if key not in parsed.templates and len(parsed.templates) >= MOST_TEMPLATES:
             key = (name, "(other lines)")
-        seen = parsed.templates.get(key)
+        before = parsed.templates.get(key)
         parsed.templates[key] = (
-            (seen[0] + 1, *seen[1:])
-            if seen
+            (before[0] + 1, *before[1:])
+            if before
             else (1, int(found.number[i]), text[:1000].decode("utf-8", "backslashreplace"))
         )
 

@@ -51,8 +51,8 @@ class SourceRead:
     undecodable: int = 0
     copies: int = 0
     error: str = ""
-    index: list[tuple[int, int]] = field(default_factory=list)
-    """(line number before the chunk, byte offset) of each chunk of an uncompressed file."""
+    index: list[tuple[int, int, int]] = field(default_factory=list)
+    """(number of the line before, byte offset, length) of each chunk of an uncompressed file."""
     clock: clock.SourceClock | None = None
     utc: tuple[int, int] | None = None
     bounds: tuple[int, int] | None = None
@@ -144,7 +144,7 @@ class _Merger:
         read = self.reads[number]
         before = read.lines
         if span is not None:
-            read.index.append((before, span[0]))
+            read.index.append((before, *span))
         if parsed.lines and read.lines == 0:
             read.kind = parsed.kind
         read.lines += parsed.lines

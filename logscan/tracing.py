@@ -121,25 +121,24 @@ def members(scan: Scan, entry: int) -> list[int]:
     return out
 
 
+def _rows_by(owner: Any) -> dict[int, Any]:
+    """Return the rows (int64) of each owner."""
+    order = np.argsort(owner, kind="stable")
+    values, starts = np.unique(owner[order], return_index=True)
+    return dict(zip(values.tolist(), np.split(order, starts[1:]) if len(values) else [], strict=True))
+
+
 def _by_root(scan: Scan) -> dict[int, Any]:
     cache: dict[int, Any] | None = scan.__dict__.get("_by_root")
     if cache is None:
-        root = scan.entries["root"].to_numpy()
-        order = np.argsort(root, kind="stable")
-        values, starts = np.unique(root[order], return_index=True)
-        cache = dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True))
-        scan.__dict__["_by_root"] = cache
+        cache = scan.__dict__["_by_root"] = _rows_by(scan.entries["root"].to_numpy())
     return cache
 
 
 def _rows_of(scan: Scan, entry: int) -> Any:
     cache: dict[int, Any] | None = scan.__dict__.get("_by_entry")
     if cache is None:
-        owner = scan.deliveries["entry"].to_numpy()
-        order = np.argsort(owner, kind="stable")
-        values, starts = np.unique(owner[order], return_index=True)
-        cache = dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True))
-        scan.__dict__["_by_entry"] = cache
+        cache = scan.__dict__["_by_entry"] = _rows_by(scan.deliveries["entry"].to_numpy())
     return cache.get(entry, np.empty(0, np.int64))
 
 

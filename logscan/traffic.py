@@ -278,13 +278,12 @@ class _Keys:
 
 
 def _counted(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> Iterable[tuple[int, int, int]]:
-    """Return how often each pair of codes (-1 or more) comes, in the order of their first row."""
+    """Return how often each pair of codes (-1 or more) comes, in their order: that of the lines must not show in the map."""
     if not len(one):
         return
     width = int(other.max()) + 2
-    pairs, first, counts = np.unique(one * width + other + 1, return_index=True, return_counts=True)
-    for at in np.argsort(first).tolist():
-        yield int(pairs[at]) // width, int(pairs[at]) % width - 1, int(counts[at])
+    for pair, count in zip(*np.unique(one * width + other + 1, return_counts=True), strict=True):
+        yield int(pair) // width, int(pair) % width - 1, int(count)
 
 
 def _listeners(scan: Scan, back: npt.NDArray[np.bool_]) -> tuple[_Keys, list[tuple[str, str, str, str]]]:
@@ -300,8 +299,7 @@ def _listeners(scan: Scan, back: npt.NDArray[np.bool_]) -> tuple[_Keys, list[tup
     keys: list[str] = []
     places: list[tuple[str, str, str, str]] = []
     code_of = np.full(len(kinds), -1, np.int64)
-    for kind in np.argsort(first).tolist():
-        row = int(first[kind])
+    for kind, row in enumerate(first.tolist()):
         service, daemon, origin = (names[i][codes[i][row]] for i in range(3))
         if not daemon:
             continue

@@ -126,7 +126,10 @@ def _without_echoes(frame: pd.DataFrame) -> pd.DataFrame:
     for position in np.flatnonzero(echo):
         row = frame.iloc[position]
         near = times.get(str(row["signature"]))
-        drop[position] = near is not None and any(abs(row["time"] - at) <= SECONDS for at in near)
+        # Lines without a stamp have no time: there the signature alone has to do.
+        drop[position] = near is not None and any(
+            pd.isna(row["time"]) or pd.isna(at) or abs(row["time"] - at) <= SECONDS for at in near
+        )
     frame = frame[~drop].copy()
     frame["outcome"] = frame["outcome"].astype("str").replace("unresolved", "missed").astype("category")
     return frame

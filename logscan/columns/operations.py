@@ -20,6 +20,9 @@ Table = npt.NDArray[np.bool_]
 MOST_TURNS = 24
 """Rounds of a repeated element; lines with more are left to the pattern, so that none costs its length squared."""
 
+MOST_ROUNDS = 64
+"""Words of eight bytes that are classified one after the other: Postfix' fields are shorter."""
+
 FEW_STOPS = 12
 """Characters that a class lacks, up to which their places in the text are looked up; else bytes are classified."""
 
@@ -143,45 +146,54 @@ class Span(Op):
 
     def run(self, lines: Lines, rows: Ints, pos: Ints) -> Answer:
         """Find the next character that doesn't belong."""
+        ok: Bools | None = None
         if self.all:
             new = lines.end[rows]
         elif self.few and lines.text.pays(self.stops, len(rows)):
-            new = np.minimum(lines.text.next(self.stops, pos), lines.end[rows])
+            new = self._to_stop(lines, rows, pos)
         else:
-            new = self._classified(lines, rows, pos)
+            new, longer = self._classified(lines, rows, pos)
+            if len(longer) and self.few:
+                new[longer] = self._to_stop(lines, rows[longer], new[longer])
+            elif len(longer):
+                lines.done[rows[longer]] = True
+                ok = np.ones(len(rows), np.bool_)
+                ok[longer] = False
         if self.most is not None:
             new = np.minimum(new, pos + self.most)
-        return (new - pos >= self.least if self.least else None), new
+        if self.least:
+            enough = new - pos >= self.least
+            ok = enough if ok is None else ok & enough
+        return ok, new
 
-    def _classified(self, lines: Lines, rows: Ints, pos: Ints) -> Ints:
-        """Classify eight bytes at a time, until a strange one comes or there are enough."""
+    def _to_stop(self, lines: Lines, rows: Ints, pos: Ints) -> Ints:
+        return np.minimum(lines.text.next(self.stops, pos), lines.end[rows])
+
+    def _classified(self, lines: Lines, rows: Ints, pos: Ints) -> tuple[Ints, Ints]:
+        """Classify eight bytes at a time, until a strange one comes or there are enough.
+
+        Returns where each line goes on, and which are longer than :data:`MOST_ROUNDS` reach: one long line would cost what
+        all others do.
+        """
         new = pos.copy()
-        left: Ints | None = None
-        here = pos
+        left, here = np.arange(len(rows)), pos
         end = lines.end[rows] if self.over_end else None
-        while True:
+        for _ in range(MOST_ROUNDS):
             word = lines.text.words[np.minimum(here, len(lines.text.words) - 1)]
             strange = self.strange[word.view(np.uint8)].view("<u8")
             # The lowest bit set is in the first strange byte; the bits below it, by eight, are the bytes before it.
             count = (np.bitwise_count((strange & -strange) - np.uint64(1)) >> 3).astype(np.int64)
             here = here + count
-            if left is None:
-                new = here
-            else:
-                new[left] = here
+            new[left] = here
             go_on = count == 8
             if self.most is not None:
-                go_on &= here - (pos if left is None else pos[left]) < self.most
+                go_on &= here - pos[left] < self.most
             if end is not None:
-                go_on &= here < (end if left is None else end[left])
-            some = np.flatnonzero(go_on)
-            if not len(some):
+                go_on &= here < end[left]
+            left, here = left[go_on], here[go_on]
+            if not len(left):
                 break
-            left = some if left is None else left[some]
-            if new is here:
-                new = here.copy()
-            here = here[some]
-        return np.minimum(new, end) if end is not None else new
+        return (np.minimum(new, end) if end is not None else new), left
 
 
 class Seq(Op):

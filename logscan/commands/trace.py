@@ -25,6 +25,7 @@ def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: 
     from logscan.pipeline import analyse
     from logscan.tracing import as_json, as_text, find, find_finding, traces
 
+    what = what.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # as tables show such bytes
     scan = scan_of(sources, reading)
     status = complain(scan, True)
     mails = find(scan, what)

@@ -64,6 +64,14 @@ def _unified(columns: Sequence[pa.Array]) -> tuple[list[Ints], pa.Array]:
     return out, values
 
 
+def in_order(codes: list[Ints], values: pa.Array) -> tuple[list[Ints], pa.Array]:
+    """Return codes that follow the alphabet, so that they don't depend on which value comes first in a log."""
+    order = pc.array_sort_indices(values)
+    rank = np.full(len(values) + 1, -1, np.int64)
+    rank[order.to_numpy()] = np.arange(len(values))
+    return [rank[one] for one in codes], values.take(order)
+
+
 def first_index(group: Ints, size: int) -> Ints:
     """Return, for each group number below ``size``, the first position that holds it, or -1."""
     first = np.full(size, -1, np.int64)

@@ -13,7 +13,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Floats, Ints, combine, factorise, first_index, last_index, pairs, plain
+from logscan.correlate.codes import (
+    Bools,
+    Floats,
+    Ints,
+    combine,
+    distinct,
+    factorise,
+    first_index,
+    in_order,
+    last_index,
+    pairs,
+    plain,
+)
 
 SECOND = 10**9
 
@@ -116,11 +128,10 @@ def _instances(
     is_queue = queue_programs[np.concatenate(programs[0])]
     width = len(values) + 1
     place = host * width + codes
-    is_real = np.zeros(max(int(place.max()), *elsewhere, 0) + 1, np.bool_)
-    is_real[place[is_queue]] = True
-    is_real[elsewhere] = True
-    real = np.flatnonzero(is_real)
-    known = is_real[place]
+    real = distinct(np.r_[place[is_queue], np.asarray(elsewhere, np.int64)])
+    if not len(real):
+        return codes
+    known = real[np.minimum(np.searchsorted(real, place), len(real) - 1)] == place
     if known.all():
         return codes
     out = codes.copy()
@@ -149,8 +160,8 @@ def find_lives(tables: dict[str, pa.Table], known: Collection[tuple[str, str]] =
         none = pa.array([], pa.string())
         return Lives({}, empty, empty, empty, empty, empty, empty, none, none, none)
     queue_codes, queue_ids = factorise([tables[name].column("queue_id") for name in names])
-    host_codes, hosts = factorise([tables[name].column("host") for name in names])
-    instance_codes, instances = factorise([tables[name].column("instance") for name in names])
+    host_codes, hosts = in_order(*factorise([tables[name].column("host") for name in names]))
+    instance_codes, instances = in_order(*factorise([tables[name].column("instance") for name in names]))
     queue_id = np.concatenate(queue_codes)
     host = np.concatenate(host_codes)
     time = np.concatenate([tables[name].column("time").to_numpy() for name in names])

@@ -180,7 +180,7 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
 def _transmits(deliveries: pa.Table) -> Floats:
     """Return the seconds that connecting and transmitting took, where that isn't told those of the whole delay."""
     (code,), values = factorise([deliveries.column("delays")])
-    parts = pc.extract_regex(values, r"^[^/]*/[^/]*/(?P<c>[\d.]+)/(?P<d>[\d.]+)$")
+    parts = pc.extract_regex(values, r"^[^/]*/[^/]*/(?P<c>\d{1,9}(?:\.\d{1,9})?)/(?P<d>\d{1,9}(?:\.\d{1,9})?)$")
     connect, transmit = (
         pc.cast(pc.struct_field(parts, [at]), pa.float64()).to_numpy(zero_copy_only=False) for at in (0, 1)
     )
