@@ -515,7 +515,8 @@ def _typed(array: pa.Array, kind: str) -> pa.Array:
     array = text_array(array)
     if kind in ("int", "float"):
         try:
-            return pc.cast(array, pa.int64() if kind == "int" else pa.float64())
+            numbers = pc.cast(array, pa.int64() if kind == "int" else pa.float64())
+            return pc.if_else(pc.is_finite(numbers), numbers, None) if kind == "float" else numbers
         except pa.ArrowInvalid:
             read: Callable[[str], Any] = int if kind == "int" else float
             return pa.array(

@@ -184,7 +184,7 @@ def _delays(final: pd.DataFrame) -> Iterable[Listing]:
         seconds = pd.to_numeric(parts[i], errors="coerce").to_numpy(dtype=np.float64)
         columns.append((name, seconds[codes[codes >= 0]]))
     for name, column in columns:
-        known = column[~np.isnan(column)]
+        known = column[np.isfinite(column)]
         if len(known):
             p50, p90, p99 = (round(float(v), 2) for v in np.percentile(known, (50, 90, 99)))
             rows.append((name, p50, p90, p99, round(float(known.max()), 2)))

@@ -249,6 +249,13 @@ def test_few_lines_are_left_to_the_pattern() -> None:
     assert at_once(compiled, [b"a1"] * 9, least=10) == {}
 
 
+def test_a_long_line_costs_no_more_than_others() -> None:
+    """After some words it is searched for what ends it, or left to the pattern."""
+    texts = [b"1" * 5000, b"1" * 50, b"a" * 5000 + b">", b"a>"]
+    assert set(at_once(made(rx(r"\d+")("t")), texts[:2])) == {1}
+    assert set(agree(made(rx("[^>]*")("t") + ">"), texts[2:])) == {0, 1}
+
+
 def test_a_line_full_of_what_ends_an_element_costs_no_time() -> None:
     """It is left to the pattern, which is linear, after a bounded number of rounds."""
     compiled = made(upto(", a=")("t") + ", a=" + rest()("u"))
