@@ -74,7 +74,7 @@ CONNECT = LogFormat(
             {"client": "mx", "client_address": "2001:db8::1"},
         ),
     ),
-    weight=98,
+    weight=102,
 )
 
 DISCONNECT = LogFormat(
@@ -99,7 +99,7 @@ DISCONNECT = LogFormat(
             },
         ),
     ),
-    weight=97,
+    weight=101,
 )
 
 LOST = LogFormat(
