@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from logscan import columns, envelope, splitlines
-from logscan.grammar import LogFormat, Pattern, Shape, compile_program, formats_for
+from logscan.grammar import LogFormat, Pattern, compile_program, formats_for
 from logscan.plugins import log_formats
-from logscan.schema import APART, EVENTS
+from logscan.tabling import Rows, Spans, table, typed
 
 MOST_TEMPLATES = 2000
 """Templates of unknown lines kept per chunk; the rest is counted under one name, so that noise can't fill the memory."""
@@ -123,46 +122,9 @@ def resolve(host: bytes, tag: bytes) -> tuple[Head, str]:
 # --- the loop ------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Rows:
-    """What one shape matched in a chunk: ``values`` row after row, ``index`` (of bodies) and ``tags`` a row each.
-
-    Lines that carry nothing have only ``tags``. Flat lists, since a tuple kept for each row would cost more than the rest.
-    """
-
-    shape: Shape
-    width: int
-    values: list[bytes | None] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
-    tags: list[int] = field(default_factory=list)
-
-    def column(self, name: str) -> pa.Array | None:
-        """Return a field as a binary array, or None where the shape has none of that name."""
-        if name not in self.shape.fields:
-            return None
-        return pa.array(self.values[self.shape.fields.index(name) :: self.width], pa.binary())
-
-
-@dataclass
-class _Spans:
-    """The same of lines read as columns: ``fields`` are the places of each field in ``text``."""
-
-    shape: Shape
-    text: columns.Text
-    fields: dict[str, tuple[Ints, Ints]]
-    index: Ints
-    tags: Ints
-
-    def column(self, name: str) -> pa.Array | None:
-        """Return a field as a binary array, or None where the shape has none of that name."""
-        if name not in self.shape.fields:
-            return None
-        return self.text.slices(*self.fields[name]) if name in self.fields else pa.nulls(len(self.index), pa.binary())
-
-
 Ints = npt.NDArray[np.int64]
 Adders = tuple[tuple[int, ...] | None, Callable[[Any], None], Callable[[int], None], Callable[[int], None]]
-"""The groups to ask for, and what adds to the lists of :class:`_Rows`."""
+"""The groups to ask for, and what adds to the lists of :class:`Rows`."""
 
 
 class _Chunk:
@@ -174,8 +136,8 @@ class _Chunk:
         """By "host tag[pid": the pattern, its shapes' adders, and the tag's number."""
         self.heads: list[int] = []
         self.pids: list[bytes | None] = []
-        self.rows: dict[int, tuple[dict[int, _Rows], dict[int, Adders]]] = {}
-        self.spans: list[_Spans] = []
+        self.rows: dict[int, tuple[dict[int, Rows], dict[int, Adders]]] = {}
+        self.spans: list[Spans] = []
         self._programs: dict[bytes, tuple[int, Pattern]] = {}
 
     def tag(self, whole: bytes) -> tuple[Pattern, dict[int, Adders], int]:
@@ -195,20 +157,20 @@ class _Chunk:
         found = self.tags[whole] = pattern, self._adders(pattern), len(self.heads) - 1
         return found
 
-    def pieces(self) -> list[_Rows | _Spans]:
+    def pieces(self) -> list[Rows | Spans]:
         """Return what was found, one piece a shape and way."""
-        found: list[_Rows | _Spans] = [*self.spans]
+        found: list[Rows | Spans] = [*self.spans]
         found += [each for shapes, _ in self.rows.values() for each in shapes.values() if each.tags]
         return found
 
     def _adders(self, pattern: Pattern) -> dict[int, Adders]:
         if id(pattern) not in self.rows:
-            rows: dict[int, _Rows] = {}
+            rows: dict[int, Rows] = {}
             adders: dict[int, Adders] = {}
             for number, shape in pattern.shapes.items():
                 # group(a, b) makes a tuple, group(a) a bare value and group() the whole match: ask for two at least.
                 groups = shape.groups + (number,) * max(0, 2 - len(shape.groups)) if shape.format.table else None
-                to = rows[number] = _Rows(shape, len(groups or ()))
+                to = rows[number] = Rows(shape, len(groups or ()))
                 adders[number] = groups, to.values.extend, to.index.append, to.tags.append
             self.rows[id(pattern)] = rows, adders
         return self.rows[id(pattern)][1]
@@ -241,17 +203,17 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     seen = _Seen(parsed)
     for each in rows.pieces():
         seen.count(each.shape.format, heads[np.asarray(each.tags)], found.number, each.index)
-        if repeats and isinstance(each, _Rows) and each.shape.format.table in COUNTED_REPEATS:
+        if repeats and isinstance(each, Rows) and each.shape.format.table in COUNTED_REPEATS:
             _repeat(each, repeats)
     _second_look(found, missed, rows, seen)
     _clocks(found, parsed)
-    pids = _typed(pa.array(rows.pids, pa.binary()), "int")
-    tables: dict[str, list[_Rows | _Spans]] = {}
+    pids = typed(pa.array(rows.pids, pa.binary()), "int")
+    tables: dict[str, list[Rows | Spans]] = {}
     for each in rows.pieces():
         if len(each.index) and each.shape.format.table:
             tables.setdefault(each.shape.format.table, []).append(each)
     for name, some in tables.items():
-        parsed.tables[name] = _table(name, some, found, heads, pids)
+        parsed.tables[name] = table(name, some, found, heads, pids)
     return parsed
 
 
@@ -286,7 +248,7 @@ def _repeated(pattern: Pattern, repeated: re.Match[bytes]) -> re.Match[bytes] | 
     return pattern.match(repeated[2].rstrip()) or pattern.match(repeated[2])
 
 
-def _repeat(rows: _Rows, repeats: dict[int, int]) -> None:
+def _repeat(rows: Rows, repeats: dict[int, int]) -> None:
     """Add the rows of lines that came again, as often as they did."""
     for at, i in enumerate(list(rows.index)):
         times = repeats.get(i, 0)
@@ -311,11 +273,12 @@ def _columns(bodies: envelope.Bodies, rows: _Chunk, but: Iterable[int]) -> Ints:
     else:
         left.append(verbatim)
     others = every[changed & ~apart]
-    if len(others) >= FROM:  # bodies that were rewritten: a text of their own
-        some = bodies.cut(others)
+    some = bodies.cut(others)
+    if any(b"\n" in body for body in some):
         whole = np.asarray([b"\n" not in body for body in some])
         left.append(others[~whole])
         others, some = others[whole], [body for body in some if b"\n" not in body]
+    if len(others) >= FROM:  # bodies that were rewritten: a text of their own
         ends = np.cumsum([len(body) + 1 for body in some]) - 1
         starts = np.concatenate(([0], ends[:-1] + 1))
         left.append(_spans(columns.Text(b"\n".join(some)), others, starts, ends, rows))
@@ -355,7 +318,7 @@ def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: _Chu
                         fields[name] = lines.groups[group][0][some], lines.groups[group][1][some]
             here = mine[some]
             claimed[here] = True
-            rows.spans.append(_Spans(shape, text, fields, index[here], number[here]))
+            rows.spans.append(Spans(shape, text, fields, index[here], number[here]))
     return np.concatenate([untagged, index[~claimed]])
 
 
@@ -484,83 +447,3 @@ def _clocks(found: envelope.Lines, parsed: Parsed) -> None:
     known = found.time[(found.time != envelope.NO_TIME) & (found.clock < 0)]
     if len(known):
         parsed.utc = (int(known.min()), int(known.max()))
-
-
-def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
-    """Return a string array; bytes that aren't UTF-8 are shown as ``\\xNN``."""
-    array = values if isinstance(values, pa.Array) else pa.array(values, pa.binary())
-    try:
-        return array.cast(pa.string())
-    except pa.ArrowInvalid:
-        return pa.array(
-            [v if v is None else v.decode("utf-8", "backslashreplace") for v in array.to_pylist()], pa.string()
-        )
-
-
-def _number(value: str | None, kind: Callable[[str], Any]) -> Any:
-    try:
-        return kind(value[:18]) if value else None
-    except ValueError:
-        return None
-
-
-def _typed(array: pa.Array, kind: str) -> pa.Array:
-    """Return a binary array as a column of that kind."""
-    if kind == "cat":
-        encoded = array.dictionary_encode()
-        words = text_array(encoded.dictionary)
-        if len(pc.unique(words)) < len(words):  # two spellings of bytes that aren't UTF-8 may be shown alike
-            return pc.take(words, encoded.indices).dictionary_encode()
-        return pa.DictionaryArray.from_arrays(encoded.indices, words)
-    array = text_array(array)
-    if kind in ("int", "float"):
-        try:
-            numbers = pc.cast(array, pa.int64() if kind == "int" else pa.float64())
-            return pc.if_else(pc.is_finite(numbers), numbers, None) if kind == "float" else numbers
-        except pa.ArrowInvalid:
-            read: Callable[[str], Any] = int if kind == "int" else float
-            return pa.array(
-                [_number(v, read) for v in array.to_pylist()], pa.int64() if kind == "int" else pa.float64()
-            )
-    if kind == "bool":
-        return pc.is_in(array, pa.array(["true", "yes", "T", "Y", "1"]))
-    return array
-
-
-def _column(column: str, kind: str, pieces: Sequence[_Rows | _Spans]) -> pa.Array | None:
-    """Return one column of all pieces: fields and constants of the formats; None where no piece has any value."""
-    arrays = []
-    constants = [piece.shape.format.constants.get(column) for piece in pieces]
-    told = [piece.column(column) for piece in pieces]
-    if not any(each is not None for each in told) and len(set(constants)) == 1:
-        value = constants[0]
-        if value is None and kind != "bool":  # what isn't said to be is not
-            return None
-        size = sum(len(piece.index) for piece in pieces)
-        one = pa.array([None if value is None else value.encode()], pa.binary())
-        return pc.take(_typed(one, kind), pa.array(np.zeros(size, np.int32)))
-    for piece, array, value in zip(pieces, told, constants, strict=True):
-        constant = pa.scalar(None if value is None else value.encode(), pa.binary())
-        arrays.append(pa.repeat(constant, len(piece.index)) if array is None else array)
-    whole = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
-    return None if whole.null_count == len(whole) and kind != "bool" else _typed(whole, kind)
-
-
-def _table(
-    name: str, pieces: Sequence[_Rows | _Spans], found: envelope.Lines, heads: npt.NDArray[np.int32], pids: pa.Array
-) -> pa.Table:
-    index = np.concatenate([np.asarray(piece.index, np.int64) for piece in pieces])
-    tags = np.concatenate([np.asarray(piece.tags, np.int64) for piece in pieces])
-    arrays: dict[str, pa.Array] = {
-        "line": pa.array(found.number[index].astype(np.int32)),
-        "head": pa.array(heads[tags]),
-        "pid": pc.take(pids, pa.array(tags)),
-        "time": pa.array(found.time[index]),
-        "clock": pa.array(found.clock[index]),
-        "turn": pa.array(found.turn[index]),
-    }
-    for column, kind in EVENTS[name].kinds().items():
-        array = _column(column, "cat" if kind == "str" and name in APART else kind, pieces)
-        if array is not None:
-            arrays[column] = array
-    return pa.table(arrays)
