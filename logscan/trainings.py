@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from logscan import evidence as ev
+from logscan import texts
 from logscan.aliases import owning
 from logscan.inventory import user_of_path
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 SECOND = 10**9
 
-SECONDS = pd.Timedelta(seconds=2)
-"""The lines of one failed call lie within this (one process, or one thread of the daemon)."""
+WITHIN = 2000
+"""Milliseconds within which the lines of one failed call lie (one process, or one thread of the daemon)."""
 
 
 def signature_time(signatures: pd.Series) -> pd.Series:
@@ -79,14 +80,20 @@ def _by_time(scan: Scan, frame: pd.DataFrame) -> None:
         return
     deliveries = scan.deliveries[ev.dspam_hops(scan)]
     second = deliveries["time"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND
-    parts = deliveries["delays"].str.extract(r"([^/]*)$", expand=False)
-    spent = np.ceil(pd.to_numeric(parts, errors="coerce").fillna(0).to_numpy() * 1.05)
-    recipients = deliveries["recipient"].astype("str").to_numpy()
+    codes, delays = texts.coded(deliveries["delays"])
+    parts = pd.to_numeric(delays.str.extract(r"([^/]*)$", expand=False), errors="coerce")
+    spent = np.append(np.ceil(parts.fillna(0).to_numpy(dtype=np.float64) * 1.05), 0)[codes]
+    order = np.argsort(second, kind="stable")
+    second, spent = second[order], spent[order]
+    longest = float(spent.max(initial=0))
+    code, recipients = texts.coded(deliveries["recipient"])
+    code, recipients = code[order], recipients.tolist()
     made = frame["made"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND
     owned = owning(scan)
     for position, row in zip(frame.index.get_indexer(open_rows), open_rows, strict=True):
-        inside = (second - spent - 1 <= made[position]) & (made[position] <= second + 1)
-        names = sorted(set(recipients[inside]))
+        low, high = np.searchsorted(second, (made[position] - 1, made[position] + longest + 2))
+        inside = second[low:high] - spent[low:high] - 1 <= made[position]
+        names = sorted({recipients[one] for one in code[low:high][inside].tolist()})
         caller = str(frame.at[row, "user"] or "")
         user = caller.lower().partition("@")[0]
         # It lies elsewhere than under the caller, or it isn't kept any more.
@@ -118,18 +125,20 @@ def _without_echoes(frame: pd.DataFrame) -> pd.DataFrame:
     echo = (frame["outcome"] == "unresolved").to_numpy()
     if not echo.any():
         return frame
-    missed = frame[frame["outcome"] == "missed"]
-    times: dict[str, np.ndarray] = {
-        str(signature): group.to_numpy() for signature, group in missed.groupby("signature")["time"]
-    }
-    drop = np.zeros(len(frame), np.bool_)
-    for position in np.flatnonzero(echo):
-        row = frame.iloc[position]
-        near = times.get(str(row["signature"]))
-        # Lines without a stamp have no time: there the signature alone has to do.
-        drop[position] = near is not None and any(
-            pd.isna(row["time"]) or pd.isna(at) or abs(row["time"] - at) <= SECONDS for at in near
-        )
+    missed = (frame["outcome"] == "missed").to_numpy()
+    signature = texts.coded(frame["signature"])[0]
+    millisecond = frame["time"].dt.as_unit("ns").astype("int64").to_numpy() // 10**6
+    timed = frame["time"].notna().to_numpy()
+    # Lines without a stamp have no time: there the signature alone has to do.
+    alone = np.isin(signature, signature[missed & ~timed]) | ~timed & np.isin(signature, signature[missed])
+    near = np.zeros(len(frame), np.bool_)
+    if (missed & timed).any():
+        start = millisecond[timed].min() - WITHIN
+        span = millisecond[timed].max() - start + 2 * WITHIN
+        place = signature * span + np.where(timed, millisecond - start, 0)
+        known = np.sort(place[missed & timed])
+        near = timed & (np.searchsorted(known, place - WITHIN) < np.searchsorted(known, place + WITHIN, "right"))
+    drop = echo & (signature >= 0) & (alone | near)
     frame = frame[~drop].copy()
     frame["outcome"] = frame["outcome"].astype("str").replace("unresolved", "missed").astype("category")
     return frame

@@ -27,6 +27,10 @@ When the log holds no final delivery to a mailbox here.
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,6 +39,7 @@ import pandas as pd
 from logscan import evidence as ev
 from logscan import remedies, texts
 from logscan.aliases import asked, mended_since, top_rows
+from logscan.correlate.codes import combine
 from logscan.settings import predictions
 from logscan.verdict import Check, Finding, Remedy, Result
 
@@ -79,6 +84,26 @@ def stores(scan: Scan) -> pd.DataFrame:
     return frame
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One copy in a mailbox. ``row`` and ``top`` are rows of deliveries, ``entry`` and ``root`` of entries."""
+
+    row: int
+    entry: int
+    root: int
+    top: int
+    size: int
+    time: pd.Timestamp
+    message_id: str
+    mailbox: str
+    recipient: str
+    asked: str
+    asked_first: str
+    handed: str
+    relay: str
+    unanswered: bool
+
+
 def run(scan: Scan, settings: Settings) -> Result:
     """Count the distinct stores of each (message-id, sender, mailbox)."""
     frame = stores(scan)
@@ -89,41 +114,95 @@ def run(scan: Scan, settings: Settings) -> Result:
         return result
     lost = _unanswered(scan, frame)
     whole = pd.concat([frame, lost], ignore_index=False) if len(lost) else frame
-    named = whole[whole["message_id"].str.strip(" <>") != ""]
-    distinct = named.drop_duplicates(["message_id", "sender", "mailbox", "store"])
-    count = distinct.groupby(["message_id", "sender", "mailbox"], sort=False, observed=True)["store"].transform("size")
-    several = distinct[count > 1]
-    found: list[tuple[str, str, dict[str, Any], pd.DataFrame]] = []
-    for (_, _, mailbox), rows in ev.groups(several, ["message_id", "sender", "mailbox"]):
+    ways = _Ways(scan)
+    found: dict[tuple[str, str], list[tuple[dict[str, Any], list[Copy]]]] = {}
+    for rows in _several(whole):
         for copies in _same_mail(rows):
             if len(copies) > 1:
-                causes, subject = _causes(scan, copies)
-                found.append((causes[0], subject or str(mailbox), _case(scan, copies, causes), copies))
-    by: dict[tuple[str, str], list[tuple[dict[str, Any], pd.DataFrame]]] = {}
-    for cause, subject, case, copies in found:
-        by.setdefault((cause, subject), []).append((case, copies))
-    for (cause, subject), items in by.items():
+                causes, subject = _causes(ways, copies)
+                case = _case(ways, copies, causes)
+                found.setdefault((causes[0], subject or copies[0].mailbox), []).append((case, copies))
+    for (cause, subject), items in found.items():
         result.findings.append(_finding(scan, settings, cause, subject, items, frame))
     order = list(SEVERITY)
     result.findings.sort(key=lambda f: (order.index(f.cause), -f.count, f.subject))
     return result
 
 
-def _same_mail(rows: pd.DataFrame) -> list[pd.DataFrame]:
+def _several(frame: pd.DataFrame) -> Iterable[list[Copy]]:
+    """Return the copies of each (message-id, sender, mailbox) that has more than one, in the order of the first one."""
+    key = ["message_id", "sender", "mailbox"]
+    named = frame[frame["message_id"].str.strip(" <>") != ""]
+    distinct = named.drop_duplicates([*key, "store"])
+    several = distinct[distinct.duplicated(key, keep=False)]
+    flags = several["unanswered"].fillna(False).astype(bool) if "unanswered" in several else [False] * len(several)
+    names = ["entry", "root", "top", "size", "time", "message_id", "mailbox"]
+    columns = [several[name].tolist() for name in names]
+    columns += [texts.lower(several["recipient"]).tolist()]
+    columns += [several[name].tolist() for name in ("asked", "asked_first", "handed")]
+    columns += [several["relay"].astype("str").tolist(), list(flags)]
+    out: dict[tuple[str, str, str], list[Copy]] = {}
+    for row, sender, *values in zip(several.index.tolist(), several["sender"].tolist(), *columns, strict=True):
+        copy = Copy(row, *values)
+        out.setdefault((copy.message_id, sender, copy.mailbox), []).append(copy)
+    return out.values()
+
+
+def _same_mail(copies: list[Copy]) -> list[list[Copy]]:
     """Split copies whose mails came in with different sizes: a constant Message-ID doesn't make them one mail."""
-    if rows["root"].nunique() == 1:
-        return [rows]
-    rows = rows.sort_values(["size", "time"], kind="stable")
-    group = (rows["size"].diff().fillna(0) > SAME_SIZE).cumsum()
-    return [some for _, some in rows.groupby(group.to_numpy())]
+    if len({copy.root for copy in copies}) == 1:
+        return [copies]
+    copies = sorted(copies, key=lambda copy: (copy.size, copy.time))
+    out = [[copies[0]]]
+    for before, copy in itertools.pairwise(copies):
+        if copy.size - before.size > SAME_SIZE:
+            out.append([])
+        out[-1].append(copy)
+    return out
 
 
-def _causes(scan: Scan, copies: pd.DataFrame) -> tuple[list[str], str]:
+class _Ways:
+    """How entries came out of others, to look at one by one."""
+
+    def __init__(self, scan: Scan) -> None:
+        entries, deliveries, legs = scan.entries, scan.deliveries, scan.legs
+        self.parent = entries["parent"].to_numpy()
+        self.queue_id = entries["queue_id"]
+        self.relay = deliveries["relay"]
+        self.hand_over = np.full(len(entries), -1, np.int64)
+        """By entry: the delivery to a filter that it came out of, or -1."""
+        out_of = legs[legs["kind"] == "filter"]
+        self.hand_over[out_of["child"].to_numpy()] = out_of["delivery"].to_numpy()
+        self._deliveries = deliveries
+
+    @functools.cached_property
+    def _handed(self) -> np.ndarray:
+        """A code for each delivery's recipient and the address it was for."""
+        codes = (texts.coded(texts.lower(self._deliveries["recipient"]))[0], texts.coded(asked(self._deliveries))[0])
+        return combine(*codes)
+
+    def twice(self, copies: Iterable[Copy]) -> bool:
+        """Whether one recipient of one entry came out of the filter more than once, in different attempts."""
+        handed: dict[tuple[int, int], int] = {}
+        seen: set[int] = set()
+        for copy in copies:
+            at = copy.entry
+            while at >= 0 and at not in seen:
+                seen.add(at)
+                above, row = int(self.parent[at]), int(self.hand_over[at])
+                if row >= 0 and handed.setdefault((above, int(self._handed[row])), row) != row:
+                    return True
+                at = above
+        return False
+
+
+def _causes(ways: _Ways, copies: list[Copy]) -> tuple[list[str], str]:
     """Return the causes, gravest first, and what to act on: the address that doubles, the filter (or nothing)."""
     causes: dict[str, str] = {}
-    if "unanswered" in copies and copies["unanswered"].fillna(False).any():
-        causes["retry-after-lost-reply"] = str(copies["relay"].iloc[0])
-    for _, rows in ev.groups(copies, "root"):
+    if any(copy.unanswered for copy in copies):
+        causes["retry-after-lost-reply"] = copies[0].relay
+    mails = _by(copies, "root")
+    for rows in mails:
         if len(rows) < 2:
             continue
         explained = 1
@@ -131,63 +210,37 @@ def _causes(scan: Scan, copies: pd.DataFrame) -> tuple[list[str], str]:
         if doubled:
             causes["double-alias-expansion"], several = doubled
             explained = max(explained, several)
-        if _handed_twice(scan, rows):
-            causes["filter-reinjected-twice"] = str(scan.deliveries["relay"].iat[int(rows["top"].iloc[0])])
+        if ways.twice(rows):
+            causes["filter-reinjected-twice"] = str(ways.relay.iat[rows[0].top])
             explained = len(rows)
-        if rows["asked_first"].nunique() > 1 and explained < len(rows):
+        if len({copy.asked_first for copy in rows}) > 1 and explained < len(rows):
             causes["overlapping-aliases"] = ""
-    if copies["root"].nunique() > 1:
+    if len(mails) > 1:
         causes["sender-resent"] = ""
     ordered = [cause for cause in SEVERITY if cause in causes] or ["unknown"]
     return ordered, causes.get(ordered[0], "")
 
 
-def _doubled(rows: pd.DataFrame) -> tuple[str, int] | None:
+def _by(copies: list[Copy], name: str) -> list[list[Copy]]:
+    out: dict[Any, list[Copy]] = {}
+    for copy in copies:
+        out.setdefault(getattr(copy, name), []).append(copy)
+    return list(out.values())
+
+
+def _doubled(copies: list[Copy]) -> tuple[str, int] | None:
     """Return the address whose second expansion, behind the filter, doubled copies of one mail, and how many they are.
 
     An alias: copies of one address of the envelope came by several hand-overs, and one was expanded behind the filter.
     A BCC: behind the filter a recipient was added that the hand-over didn't name, and that had one of its own.
     """
-    added = rows["asked"] != rows["handed"]
-    if added.any() and (~added).any():
-        return str(rows["mailbox"].iloc[0]), len(rows)
-    for address, some in ev.groups(rows, "asked_first"):
-        behind = some["asked"] != some["recipient"].str.lower()
-        if len(some) > 1 and some["handed"].nunique() > 1 and behind.any():
-            return str(address), len(some)
+    if len({copy.asked != copy.handed for copy in copies}) > 1:
+        return copies[0].mailbox, len(copies)
+    for some in _by(copies, "asked_first"):
+        behind = any(copy.asked != copy.recipient for copy in some)
+        if len(some) > 1 and len({copy.handed for copy in some}) > 1 and behind:
+            return some[0].asked_first, len(some)
     return None
-
-
-def _handed_twice(scan: Scan, rows: pd.DataFrame) -> bool:
-    """Whether one recipient of one entry came out of the filter more than once, in different attempts."""
-    legs = scan.legs
-    deliveries = scan.deliveries
-    out_of = legs[(legs["kind"] == "filter") & legs["child"].isin(_ancestors(scan, rows["entry"].to_numpy()))]
-    out_of = out_of[out_of["delivery"] >= 0]
-    if len(out_of) < 2:
-        return False
-    handed = deliveries.iloc[out_of["delivery"].to_numpy()]
-    key = pd.DataFrame(
-        {
-            "parent": out_of["parent"].to_numpy(),
-            "to": handed["recipient"].str.lower().to_numpy(),
-            "asked": asked(handed).to_numpy(),
-            "row": out_of["delivery"].to_numpy(),
-        }
-    )
-    return bool((key.groupby(["parent", "to", "asked"])["row"].nunique() > 1).any())
-
-
-def _ancestors(scan: Scan, entries: np.ndarray) -> np.ndarray:
-    parent = np.r_[scan.entries["parent"].to_numpy(), -1]
-    out, at = [entries], entries
-    for _ in range(8):
-        at = parent[at]
-        at = at[at >= 0]
-        if not len(at):
-            break
-        out.append(at)
-    return np.unique(np.concatenate(out))
 
 
 def _unanswered(scan: Scan, frame: pd.DataFrame) -> pd.DataFrame:
@@ -200,23 +253,24 @@ def _unanswered(scan: Scan, frame: pd.DataFrame) -> pd.DataFrame:
         & ~deliveries["outside"]
     ]
     # A hand-over to the filter may break off as well; its children are deliveries of their own.
-    hand_overs = set(scan.legs.loc[scan.legs["delivery"] >= 0, "delivery"])
+    hand_overs = scan.legs.loc[scan.legs["delivery"] >= 0, "delivery"]
     broken = broken[~broken.index.isin(hand_overs)]
     if broken.empty:
         return frame.iloc[:0]
+    frame_of = dict(iter(frame[frame["entry"].isin(broken["entry"])].groupby("entry")))
     events = scan.events("stores")
-    answered = set(scan.deliveries["session"].dropna())
-    stored = events[(events["action"] == "stored") & ~events["session"].isin(answered)]
+    wanted = {message_id for some in frame_of.values() for message_id in some["message_id"]}
+    stored = events[(events["action"] == "stored") & events["message_id"].isin(wanted)]
+    stored = stored[~stored["session"].isin(scan.deliveries["session"].dropna())]
+    stored_of = dict(iter(stored.groupby("message_id")))
     rows = []
     for row in broken.itertuples():
-        later = frame[(frame["entry"] == row.entry) & (frame["recipient"] == row.recipient)]
-        if later.empty:
+        later = frame_of.get(row.entry, frame.iloc[:0])
+        later = later[later["recipient"] == row.recipient]
+        near = stored_of.get(str(later["message_id"].iloc[0])) if len(later) else None
+        if near is None:
             continue
-        message_id = str(later["message_id"].iloc[0])
-        near = stored[
-            (stored["message_id"] == message_id)
-            & ((stored["time"] - row.time).abs() <= pd.Timedelta(seconds=float(row.delay or 0) + 600))
-        ]
+        near = near[(near["time"] - row.time).abs() <= pd.Timedelta(seconds=float(row.delay or 0) + 600)]
         near = near[near["user"].fillna("").str.lower().isin({row.mailbox, str(row.mailbox).partition("@")[0]})]
         for store in near.drop_duplicates("session").itertuples():
             copy = later.iloc[0].copy()
@@ -226,14 +280,18 @@ def _unanswered(scan: Scan, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).drop_duplicates(["store"]) if rows else frame.iloc[:0]
 
 
-def _case(scan: Scan, copies: pd.DataFrame, causes: list[str]) -> dict[str, Any]:
-    queue_ids = scan.entries["queue_id"].to_numpy()
+def _times(copies: list[Copy]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex([copy.time for copy in copies])
+
+
+def _case(ways: _Ways, copies: list[Copy], causes: list[str]) -> dict[str, Any]:
+    in_time = [copies[at] for at in np.argsort(_times(copies), kind="stable")]
     return {
-        "message_id": str(copies["message_id"].iloc[0]),
-        "mailbox": str(copies["mailbox"].iloc[0]),
+        "message_id": copies[0].message_id,
+        "mailbox": copies[0].mailbox,
         "copies": len(copies),
-        "queue_ids": [str(queue_ids[e]) for e in dict.fromkeys(copies.sort_values("time")["entry"])],
-        "time": ev.iso(copies["time"].min()),
+        "queue_ids": [str(ways.queue_id.iat[entry]) for entry in dict.fromkeys(copy.entry for copy in in_time)],
+        "time": ev.iso(in_time[0].time),
         "causes": causes,
     }
 
@@ -243,11 +301,11 @@ def _finding(
     settings: Settings,
     cause: str,
     subject: str,
-    items: list[tuple[dict[str, Any], pd.DataFrame]],
+    items: list[tuple[dict[str, Any], list[Copy]]],
     frame: pd.DataFrame,
 ) -> Finding:
     cases = [case for case, _ in items]
-    copies = pd.concat([rows for _, rows in items])
+    copies = [copy for _, some in items for copy in some]
     mails = len({case["message_id"] for case in cases})
     boxes = len({case["mailbox"] for case in cases})
     mailed = f"{mails} mail{'s' * (mails != 1)}"
@@ -272,24 +330,23 @@ def _finding(
         confidence="low" if cause == "unknown" else "high",
         count=len(cases),
         cases=cases,
-        first=ev.moment(copies["time"].min()),
-        last=ev.moment(copies["time"].max()),
+        first=ev.moment(_times(copies).min()),
+        last=ev.moment(_times(copies).max()),
         state=state,
         remedy=_remedy(settings, cause),
         evidence=ev.merged(
-            ev.rows_at(scan, "deliveries", dict.fromkeys(copies["top"].head(6))),
-            ev.rows_at(scan, "deliveries", copies.index[:6]),
+            ev.rows_at(scan, "deliveries", dict.fromkeys(copy.top for copy in copies[:6])),
+            ev.rows_at(scan, "deliveries", [copy.row for copy in copies[:6]]),
         ),
         why=WHY[cause],
     )
 
 
-def _mended(scan: Scan, alias: str, copies: pd.DataFrame, frame: pd.DataFrame) -> pd.Timestamp | None:
+def _mended(scan: Scan, alias: str, copies: list[Copy], frame: pd.DataFrame) -> pd.Timestamp | None:
     """Return since when mail to the alias is stored once, where it still reaches several mailboxes or itself."""
-    bad = set(copies["root"])
-    good = frame[(frame["asked_first"] == alias) & ~frame["root"].isin(bad)]
+    good = frame[(frame["asked_first"] == alias) & ~frame["root"].isin({copy.root for copy in copies})]
     expanded = good[(good["mailbox"] != alias) | (good["asked"] != good["recipient"].str.lower())]
-    return mended_since(scan, copies["time"].max(), expanded["time"])
+    return mended_since(scan, _times(copies).max(), expanded["time"])
 
 
 WHY = {
