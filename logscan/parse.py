@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan import columns, envelope, splitlines
 from logscan.grammar import LogFormat, Pattern, compile_program, formats_for
@@ -146,16 +147,35 @@ class _Chunk:
         if known is not None:
             return known
         tag, _, pid = whole.partition(b"[")
-        if tag not in self._programs:
-            host, _, name = tag.partition(b" ")
-            head, known_as = resolve(host, name.rstrip(b":"))
-            self.parsed.heads.append(head)
-            self._programs[tag] = len(self.parsed.heads) - 1, pattern_for(known_as)
-        head_number, pattern = self._programs[tag]
-        self.heads.append(head_number)
+        head, pattern = self.program(tag)
+        self.heads.append(head)
         self.pids.append(pid.partition(b"]")[0] or None)
         found = self.tags[whole] = pattern, self._adders(pattern), len(self.heads) - 1
         return found
+
+    def program(self, tag: bytes) -> tuple[int, Pattern]:
+        """Return the number of a "host tag"'s head, and its program's pattern."""
+        found = self._programs.get(tag)
+        if found is None:
+            host, _, name = tag.partition(b" ")
+            head, known_as = resolve(host, name.rstrip(b":"))
+            self.parsed.heads.append(head)
+            found = self._programs[tag] = len(self.parsed.heads) - 1, pattern_for(known_as)
+        return found
+
+    def number(self, tags: pa.Array) -> tuple[Ints, Ints, list[Pattern]]:
+        """Return each tag's number and its pattern's place in a list; ``tags`` are distinct, and new numbers are given."""
+        parts = pc.extract_regex(tags, rb"^(?P<tag>[^\[]*)(?:\[(?P<pid>[^\]]*))?")
+        names = pc.struct_field(parts, [0]).dictionary_encode()
+        programs = [self.program(name) for name in names.dictionary.to_pylist()]
+        of_tag = names.indices.to_numpy()
+        first = len(self.heads)
+        self.heads += np.asarray([head for head, _ in programs], np.int64)[of_tag].tolist()
+        self.pids += [pid or None for pid in pc.struct_field(parts, [1]).to_pylist()]
+        patterns = {id(pattern): pattern for _, pattern in programs}
+        place = {each: at for at, each in enumerate(patterns)}
+        pattern_of = np.asarray([place[id(pattern)] for _, pattern in programs], np.int64)[of_tag]
+        return np.arange(first, len(self.heads)), pattern_of, list(patterns.values())
 
     def pieces(self) -> list[Rows | Spans]:
         """Return what was found, one piece a shape and way."""
@@ -296,13 +316,11 @@ def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: _Chu
     untagged = index[~tagged]
     index, starts, behind, ends = index[tagged], starts[tagged], behind[tagged], ends[tagged]
     tags = text.slices(starts, behind).dictionary_encode()
-    known = [rows.tag(whole) for whole in tags.dictionary.to_pylist()]
-    number = np.asarray([tag for _, _, tag in known], np.int64)[tags.indices.to_numpy()]
-    patterns = {id(pattern): pattern for pattern, _, _ in known}
-    place = {each: at for at, each in enumerate(patterns)}
-    pattern_of = np.asarray([place[id(pattern)] for pattern, _, _ in known], np.int64)[tags.indices.to_numpy()]
+    numbers, places, patterns = rows.number(tags.dictionary)
+    of_line = tags.indices.to_numpy()
+    number, pattern_of = numbers[of_line], places[of_line]
     claimed = np.zeros(len(index), np.bool_)
-    for at, pattern in enumerate(patterns.values()):
+    for at, pattern in enumerate(patterns):
         mine = np.flatnonzero(pattern_of == at)
         if len(mine) < columns.LEAST:
             continue

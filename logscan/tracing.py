@@ -106,7 +106,7 @@ def find_finding(what: str) -> bool:
 def members(scan: Scan, entry: int) -> list[int]:
     """Return the entries of the mail that ``entry`` belongs to, each behind the one it came out of."""
     root = int(scan.entries["root"].iat[entry])
-    inside = _by_root(scan).get(root, np.asarray([root]))
+    inside = _by_root(scan).rows(root)
     parent = scan.entries["parent"].to_numpy()
     children: dict[int, list[int]] = {}
     for one in inside.tolist():
@@ -121,25 +121,37 @@ def members(scan: Scan, entry: int) -> list[int]:
     return out
 
 
-def _rows_by(owner: Any) -> dict[int, Any]:
-    """Return the rows (int64) of each owner."""
-    order = np.argsort(owner, kind="stable")
-    values, starts = np.unique(owner[order], return_index=True)
-    return dict(zip(values.tolist(), np.split(order, starts[1:]) if len(values) else [], strict=True))
+@dataclass(frozen=True)
+class _Owned:
+    """The rows of each owner, found by search: most owners are never asked for."""
+
+    order: np.ndarray
+    owner: np.ndarray
+
+    @classmethod
+    def by(cls, owner: np.ndarray) -> _Owned:
+        """Return the rows by their owners' numbers."""
+        order = np.argsort(owner, kind="stable")
+        return cls(order, owner[order])
+
+    def rows(self, number: int) -> np.ndarray:
+        """Return the rows (int64) of one owner."""
+        low, high = np.searchsorted(self.owner, (number, number + 1))
+        return self.order[low:high]
 
 
-def _by_root(scan: Scan) -> dict[int, Any]:
-    cache: dict[int, Any] | None = scan.__dict__.get("_by_root")
+def _by_root(scan: Scan) -> _Owned:
+    cache: _Owned | None = scan.__dict__.get("_by_root")
     if cache is None:
-        cache = scan.__dict__["_by_root"] = _rows_by(scan.entries["root"].to_numpy())
+        cache = scan.__dict__["_by_root"] = _Owned.by(scan.entries["root"].to_numpy())
     return cache
 
 
-def _rows_of(scan: Scan, entry: int) -> Any:
-    cache: dict[int, Any] | None = scan.__dict__.get("_by_entry")
+def _rows_of(scan: Scan, entry: int) -> np.ndarray:
+    cache: _Owned | None = scan.__dict__.get("_by_entry")
     if cache is None:
-        cache = scan.__dict__["_by_entry"] = _rows_by(scan.deliveries["entry"].to_numpy())
-    return cache.get(entry, np.empty(0, np.int64))
+        cache = scan.__dict__["_by_entry"] = _Owned.by(scan.deliveries["entry"].to_numpy())
+    return cache.rows(entry)
 
 
 # --- describing ----------------------------------------------------------------------------------------------------
