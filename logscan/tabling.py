@@ -17,6 +17,9 @@ from logscan.schema import APART, EVENTS
 
 Ints = npt.NDArray[np.int64]
 
+LARGEST = 1e9
+"""No delay (thirty years) and no score is larger: what is, is garbled."""
+
 
 @dataclass
 class Rows:
@@ -66,6 +69,14 @@ def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
         )
 
 
+def _numbers(array: pa.Array, to: pa.DataType, read: Callable[[str], Any]) -> pa.Array:
+    """Return texts as numbers, those that are none as null."""
+    try:
+        return pc.cast(array, to)
+    except pa.ArrowInvalid:
+        return pa.array([_number(v, read) for v in array.to_pylist()], to)
+
+
 def _number(value: str | None, kind: Callable[[str], Any]) -> Any:
     try:
         return kind(value[:18]) if value else None
@@ -82,15 +93,12 @@ def typed(array: pa.Array, kind: str) -> pa.Array:
             return pc.take(words, encoded.indices).dictionary_encode()
         return pa.DictionaryArray.from_arrays(encoded.indices, words)
     array = text_array(array)
-    if kind in ("int", "float"):
-        try:
-            numbers = pc.cast(array, pa.int64() if kind == "int" else pa.float64())
-            return pc.if_else(pc.is_finite(numbers), numbers, None) if kind == "float" else numbers
-        except pa.ArrowInvalid:
-            read: Callable[[str], Any] = int if kind == "int" else float
-            return pa.array(
-                [_number(v, read) for v in array.to_pylist()], pa.int64() if kind == "int" else pa.float64()
-            )
+    if kind == "int":
+        return _numbers(array, pa.int64(), int)
+    if kind == "float":
+        numbers = _numbers(array, pa.float64(), float)
+        told = pc.and_(pc.greater_equal(numbers, -LARGEST), pc.less_equal(numbers, LARGEST))
+        return pc.if_else(told, numbers, None)
     if kind == "bool":
         return pc.is_in(array, pa.array(["true", "yes", "T", "Y", "1"]))
     return array

@@ -139,6 +139,15 @@ def test_a_garbled_delay_is_none(scanned: Scanned, delays: str) -> None:
     assert scan.deliveries["delay"].tolist() == [1.0]
 
 
+@pytest.mark.parametrize("delay", ["9" * 30, "9" * 400, "1.2.3", "."])
+def test_a_delay_beyond_all_sense_is_none(scanned: Scanned, delay: str) -> None:
+    stored = f"delay={delay}, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 <a@b> sessionsession Saved)"
+    lost = f"delay={delay}, delays={delay}/0/0/1, dsn=4.4.2, status=deferred (conversation with mx timed out while sending "
+    head = f"{HEAD}postfix/lmtp[7]: 5A609544187: to=<a@b>, relay=mx[private/dovecot-lmtp], "
+    scan = scanned(f"{head}{lost}end of data -- message may be sent more than once)", f"{head}{stored}")
+    assert scan.deliveries["delay"].isna().all()
+
+
 LOGIN = (
     "postfix/smtpd[9701]: 96C6A54A5CF: client=x[198.51.100.102], sasl_method=PLAIN, sasl_username=bob@example.com",
     "postfix/qmgr[9484]: 96C6A54A5CF: from=<bob@example.com>, size=1383, nrcpt=1 (queue active)",
