@@ -30,6 +30,9 @@ CHUNK = 8 << 20
 PARALLEL_FROM = 32 << 20
 """Bytes from which worker processes pay for their start (measured: 0.3 s each against 1 µs a line)."""
 
+PACKED = 8
+"""Times that a log is about as large as its compressed file."""
+
 SET_BACK = 1800 * 10**9
 """A wall clock that falls by this much within a file has been set back (summer time ends by an hour, somewhere by half)."""
 
@@ -222,7 +225,7 @@ def read_sources(
     once while workers parse (not in one process): the place for imports that the caller needs next.
     """
     merger = _Merger(sources)
-    workers = _jobs(sum(source.size or 0 for source in sources), jobs)
+    workers = _jobs(sum((source.size or 0) * (PACKED if source.compression else 1) for source in sources), jobs)
     done = 0
     plain = all(source.size is not None and not source.compression for source in sources)
     total = sum(source.size or 0 for source in sources) if plain else 0
