@@ -117,7 +117,7 @@ def stages(log: Path) -> None:
 
     lap("imports")
     for program in sorted({name for each in log_formats() for name in each.programs}):
-        pattern_for(program)
+        _ = pattern_for(program).match
     lap("grammars (all)")
     sources = order(discover([str(log)]).sources)
     merger = _Merger(sources)

@@ -6,6 +6,7 @@ pyparsing never goes back into an element once it has matched, so every element 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -187,9 +188,18 @@ class Pattern:
     ``tree`` is the same grammar, for :mod:`logscan.columns`.
     """
 
-    match: Callable[[bytes], re.Match[bytes] | None]
+    text: bytes
     shapes: Mapping[int, Shape]
     tree: Tree
+
+    @functools.cached_property
+    def match(self) -> Callable[[bytes], re.Match[bytes] | None]:
+        """Match one line; made when first asked for, since most programs' lines are all read as columns."""
+        try:
+            return re.compile(self.text).match
+        except re.error as error:
+            names = ", ".join(dict.fromkeys(shape.format.name for shape in self.shapes.values()))
+            raise FormatError(f"{names}: {error}") from error
 
 
 def formats_for(program: str, formats: Sequence[LogFormat]) -> tuple[LogFormat, ...]:
@@ -270,10 +280,10 @@ def compile_program(formats: Sequence[LogFormat]) -> Pattern:
     lines = [_Line(fmt, tuple(_pieces(each, fmt.name))) for fmt in formats for each in fmt.alternatives()]
     tree, _ = _tree(lines, 0, shapes)
     try:
-        compiled = re.compile((_written(tree) or "(?!)").encode("ascii"))
-    except (re.error, UnicodeEncodeError) as error:
+        text = (_written(tree) or "(?!)").encode("ascii")
+    except UnicodeEncodeError as error:
         raise FormatError(f"{', '.join(f.name for f in formats)}: {error}") from error
-    return Pattern(compiled.match, shapes, tree)
+    return Pattern(text, shapes, tree)
 
 
 def parse_slowly(fmt: LogFormat, text: str) -> Iterator[tuple[int, dict[str, str]]]:
