@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 from logscan import texts
 from logscan.correlate.codes import Bools, Ints, category, combine, extracted, factorise, matched, pairs, plain, take
 from logscan.correlate.entries import SECOND, Lives, find_lives
-from logscan.correlate.legs import KINDS, KNOWN_BY, LOOPBACK, PRIVATE_RELAY, Facts, Legs, facts, find_legs, roots
+from logscan.correlate.facts import LOOPBACK, PRIVATE_RELAY, Facts, facts
+from logscan.correlate.legs import find_legs
+from logscan.correlate.links import KINDS, KNOWN_BY, Legs, roots
 from logscan.correlate.proxies import forwarded_clients, outer_clients
 from logscan.correlate.verdicts import Judged, judge
 from logscan.schema import ARROW, COMMON, EVENTS

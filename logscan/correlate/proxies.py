@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Ints, combine, factorise, pairs, plain
 from logscan.correlate.entries import SECOND
-from logscan.correlate.legs import Facts
+from logscan.correlate.facts import Facts
 
 
 def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:

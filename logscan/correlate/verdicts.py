@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
 from logscan.correlate.entries import SECOND
-from logscan.correlate.legs import SLACK, Facts, Legs
+from logscan.correlate.facts import SLACK, Facts
+from logscan.correlate.links import Legs
 from logscan.correlate.matching import match
 
 DSPAM_SPAM = frozenset("SVAO")

@@ -1,0 +1,191 @@
+"""What legs are found from: per entry its client, ids and sender, per delivery its recipient, relay and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Bools, Floats, Ints, factorise, matched, plain, take
+from logscan.correlate.entries import SECOND, Lives, plain_float
+
+LOOPBACK = r"^(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)"
+PRIVATE_RELAY = r"\[(?:/|private/|public/|127\.|::1\]|unix:)"
+"""Relays on this host: sockets and loopback."""
+
+STORED = r"^250 2\.\d\.\d <.*> \S+ Saved$|^delivered to (?:mailbox|maildir|file)"
+"""Replies of Dovecot, local and virtual: the mail lies in a mailbox, so nothing comes back."""
+
+SLACK = 5
+"""Seconds by which stamps of two processes may disagree where a queue ID says what belongs together."""
+
+
+@dataclass
+class Facts:
+    """What legs are found from: per entry (client, ids, sender) and per delivery row (recipient, relay, window)."""
+
+    lives: Lives
+    client_row: Ints
+    opened: Ints
+    """Second in which the entry was opened."""
+    local_row: Bools
+    """Per row of clients: a local process, or a client on this host."""
+    local: Bools
+    """Opened by a local process or a client on this host."""
+    address: Ints
+    """Client address code, shared with ``relay_address``."""
+    parent_id: Ints
+    """Message-ID code; an absent one has its own code, an unknown one is -1."""
+    child_id: Ints
+    """The same, but an ID that cleanup made for this very entry counts as absent."""
+    sender: Ints
+    """Envelope sender code (lower case), -1 unknown."""
+    row_entry: Ints
+    recipient: Ints
+    """Code of the final address (lower case)."""
+    asked: Ints
+    """Code of the address as it came in: original_recipient, else recipient."""
+    relay: Ints
+    relays: pa.Array
+    here: Bools
+    """Per relay: it is on this host (a socket, loopback, one of our names, a pipe service)."""
+    relay_address: Ints
+    second: Ints
+    transmit: Floats
+    """Seconds of the whole transmission."""
+    sent: Bools
+    tried: Bools
+    """Something was transmitted: sent, or broken off while sending."""
+    forwarded: Bools
+    """local(8) made a new entry of it."""
+    reply: pa.Array
+    addresses: pa.Array
+    ids: pa.Array
+    size: Ints
+    """Bytes per entry, -1 unknown."""
+
+
+def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
+    """Gather codes and flags from the event tables."""
+    clients, deliveries = tables["clients"], tables["deliveries"]
+    client_row = lives.first_row("clients")
+    address_values = plain(clients.column("client_address"))
+    host, relay_codes, relays, relay_hosts = _relays(deliveries, clients)
+    relay_host = pc.struct_field(pc.extract_regex(relays, r"\[(?P<a>[^\]/]*)\](?::\d+)?$"), [0])
+    (address_codes, relay_address_codes), address_list = factorise([address_values, relay_host])
+    loop = pc.fill_null(pc.match_substring_regex(address_list, LOOPBACK), False).to_numpy(zero_copy_only=False)
+    own_names = _own_names(relays, relay_hosts)
+    own = _is_own(plain(clients.column("client")), host, own_names)
+    pickup = (plain(clients.column("program")).to_numpy(zero_copy_only=False)) == "pickup"
+    loopback_row = np.where(address_codes >= 0, np.r_[loop, False][address_codes], False)
+    local_row = pickup | own | loopback_row
+    has_client = client_row >= 0
+    local = np.where(has_client, np.r_[local_row, False][client_row], False)
+    address = np.where(has_client, np.r_[address_codes, -1][client_row], -1)
+    opened = np.where(has_client, np.r_[clients.column("time").to_numpy(), 0][client_row], lives.first) // SECOND
+    parent_id, child_id, ids = _message_ids(tables, lives)
+    sender, recipient, asked, addresses = _addresses(tables, lives)
+    status = plain(deliveries.column("status"))
+    reply = plain(deliveries.column("reply"))
+    sent = pc.fill_null(pc.equal(status, "sent"), False).to_numpy(zero_copy_only=False)
+    broken = matched(reply, "^(?:lost connection|conversation) with .* while |said: 4", contains=(" while ", "said: 4"))
+    none = pc.fill_null(pc.equal(plain(deliveries.column("relay")), "none"), False).to_numpy(zero_copy_only=False)
+    stored = matched(reply, STORED, ends=" Saved", starts="delivered to ")
+    tried = (sent | broken) & ~none & ~stored
+    transmit = _transmits(deliveries)
+    forwarded = pc.fill_null(pc.starts_with(reply, "forwarded as "), False).to_numpy(zero_copy_only=False)
+    relay_address = np.append(relay_address_codes, -1)[relay_codes]
+    return Facts(
+        lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
+        lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, relay_hosts, own_names), relay_address,
+        deliveries.column("time").to_numpy() // SECOND, transmit, sent, tried, forwarded, reply, addresses, ids,
+        np.append(pc.fill_null(tables["queued"].column("size").combine_chunks(), -1).to_numpy(zero_copy_only=False), -1)[
+            lives.first_row("queued")
+        ].astype(np.int64),
+    )  # fmt: skip
+
+
+def _transmits(deliveries: pa.Table) -> Floats:
+    """Return the seconds that connecting and transmitting took, where that isn't told those of the whole delay."""
+    (code,), values = factorise([deliveries.column("delays")])
+    parts = pc.extract_regex(values, r"^[^/]*/[^/]*/(?P<c>\d{1,9}(?:\.\d{1,9})?)/(?P<d>\d{1,9}(?:\.\d{1,9})?)$")
+    connect, transmit = (
+        pc.cast(pc.struct_field(parts, [at]), pa.float64()).to_numpy(zero_copy_only=False) for at in (0, 1)
+    )
+    told = np.append(np.nan_to_num(connect + transmit, nan=-1), -1)[code]
+    return np.where(told < 0, np.nan_to_num(plain_float(deliveries.column("delay"))), told)
+
+
+def _relays(deliveries: pa.Table, clients: pa.Table) -> tuple[Ints, Ints, pa.Array, Ints]:
+    """Code relays by host: the same address is another filter on another host.
+
+    Returns the host's code of each row in clients, the relay's of each delivery, and by that the relay and its host.
+    """
+    (relay,), names = factorise([deliveries.column("relay")])
+    (host, client_host), _ = factorise([deliveries.column("host"), clients.column("host")])
+    both, codes = np.unique(np.where(relay < 0, -1, host * (len(names) + 1) + relay), return_inverse=True)
+    codes = codes.astype(np.int64) - np.count_nonzero(both < 0)
+    both = both[both >= 0]
+    return client_host, codes, take(names, both % (len(names) + 1)), both // (len(names) + 1)
+
+
+def _own_names(relays: pa.Array, hosts: Ints) -> set[tuple[int, str]]:
+    """Return each host's names: Postfix writes its own before the path of a socket."""
+    names = pc.struct_field(pc.extract_regex(relays, r"^(?P<h>[^\[]+)\[(?:/|private/|public/)"), [0]).to_pylist()
+    return {(host, name) for host, name in zip(hosts.tolist(), names, strict=True) if name}
+
+
+def _is_own(names: pa.Array, hosts: Ints, own: set[tuple[int, str]]) -> Bools:
+    """Return which names are their host's own, or localhost."""
+    out: Bools = pc.fill_null(pc.equal(names, "localhost"), False).to_numpy(zero_copy_only=False).copy()
+    for host in {host for host, _ in own}:
+        some = pa.array(sorted(name for each, name in own if each == host))
+        out |= (hosts == host) & pc.fill_null(pc.is_in(names, some), False).to_numpy(zero_copy_only=False)
+    return out
+
+
+def _here(relays: pa.Array, hosts: Ints, own_names: set[tuple[int, str]]) -> Bools:
+    """Return, per relay (and one more, False, for none), whether it is on this host."""
+    private = pc.match_substring_regex(relays, PRIVATE_RELAY)
+    service = pc.and_(pc.invert(pc.match_substring(relays, "[")), pc.not_equal(relays, "none"))
+    found = pc.fill_null(pc.or_(private, service), False).to_numpy(zero_copy_only=False).astype(np.bool_)
+    return np.append(found | _is_own(pc.replace_substring_regex(relays, r"\[.*$", ""), hosts, own_names), False)
+
+
+def _message_ids(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints, pa.Array]:
+    table = tables["message_ids"]
+    row = lives.first_row("message_ids")
+    # Each distinct ID once: a mail that goes through a filter logs it twice.
+    (raw_code, none), raw = factorise([table.column("message_id"), pa.array([""])])
+    raw = pc.utf8_trim_whitespace(raw)
+    raw = pc.replace_substring_regex(raw, r"(?:#01[0-5])+$| \(added by [^()]*\)$", "")
+    bare = pc.replace_substring_regex(raw, r"^<(.*)>$", r"\1")
+    (bare_code,), ids = factorise([bare])
+    absent = int(bare_code[none[0]])
+    of_row = bare_code[np.where(raw_code >= 0, raw_code, none[0])]
+    code = np.where(row >= 0, np.append(of_row, -1)[row], -1)
+    made_by = pc.struct_field(pc.extract_regex(ids, r"^(?:\d{14}\.)?(?P<q>[0-9A-Za-z]{6,})@"), [0])
+    (maker, queue), _ = factorise([made_by, lives.queue_ids])
+    maker_of = np.where(code >= 0, np.r_[maker, -1][code], -1)
+    own = (maker_of >= 0) & (maker_of == queue[lives.queue_id] if lives.size else maker_of >= 0)
+    return code, np.where(own, absent, code), ids
+
+
+def _addresses(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints, Ints, pa.Array]:
+    deliveries, clients = tables["deliveries"], tables["clients"]
+    recipient = plain(deliveries.column("recipient"))
+    asked = pc.coalesce(plain(deliveries.column("original_recipient")), recipient)
+    sources = [pc.utf8_lower(recipient), pc.utf8_lower(asked), pc.utf8_lower(plain(clients.column("sender")))]
+    sources.append(pc.utf8_lower(plain(tables["queued"].column("sender"))))
+    (to, orig, pickup, queued), values = factorise(sources)
+    row = lives.first_row("queued")
+    client = lives.first_row("clients")
+    sender = np.where(row >= 0, np.r_[queued, -1][row], np.where(client >= 0, np.r_[pickup, -1][client], -1))
+    return sender, to, orig, values
+
+
+def ceil(seconds: Floats) -> Ints:
+    """Round up, with the 5 % that two printed digits may hide."""
+    return np.ceil(seconds * 1.05).astype(np.int64)

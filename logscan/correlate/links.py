@@ -1,0 +1,83 @@
+"""Legs as data: which entry came out of which, of what kind, how that is known, and what hangs together by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from logscan.correlate.codes import Bools, Ints
+
+KINDS = ("filter", "bounce", "forward", "requeue", "proxy", "redirect", "relay")
+KNOWN_BY = ("queued as", "orig_queue_id", "amavis", "forwarded as", "orig_id", "notification", "inferred", "sieve")
+
+FIELDS = ("parent", "child", "kind", "known_by", "confidence", "row")
+
+
+@dataclass
+class Legs:
+    """Parallel arrays, one leg each; ``row`` is the hand-over's row in deliveries, or -1."""
+
+    parent: Ints
+    child: Ints
+    kind: Ints
+    known_by: Ints
+    confidence: Ints
+    """2 high, 1 medium, 0 low."""
+    row: Ints
+
+    @classmethod
+    def of(cls, parent: Ints, child: Ints, kind: str, known_by: str, confidence: Ints | int, row: Ints | int) -> Legs:
+        """Return legs of one kind."""
+        size = len(parent)
+        full = np.full(size, 0, np.int64)
+        return cls(
+            parent.astype(np.int64),
+            child.astype(np.int64),
+            full + KINDS.index(kind),
+            full + KNOWN_BY.index(known_by),
+            full + confidence,
+            full + row,
+        )
+
+    @classmethod
+    def joined(cls, parts: list[Legs]) -> Legs:
+        """Return all legs, a child's first (best known) parent only."""
+        whole = cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in FIELDS))
+        keep = np.sort(np.unique(whole.child, return_index=True)[1]) if len(whole.child) else whole.child
+        return cls(*(getattr(whole, name)[keep] for name in FIELDS))
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+
+def some(legs: Legs, mask: Bools) -> Legs:
+    """Return some of the legs."""
+    return Legs(*(getattr(legs, name)[mask] for name in FIELDS))
+
+
+def acyclic(size: int, legs: Legs) -> Legs:
+    """Drop the legs of any circle: hostile or garbled lines may make a mail come out of itself."""
+    parent = np.arange(size)
+    parent[legs.child] = legs.parent
+    above = parent
+    for _ in range(max(1, size.bit_length())):
+        above = above[above]
+    # Whoever is not at a beginning after that many doublings runs in a circle, or hangs from one.
+    endless = parent[above] != above
+    if not endless.any():
+        return legs
+    return some(legs, ~endless[legs.child])
+
+
+def roots(size: int, legs: Legs) -> Ints:
+    """Return, per entry, the entry its mail began with: legs followed up, bounces beginning a mail of their own."""
+    parent = np.arange(size)
+    joins = legs.kind != KINDS.index("bounce")
+    parent[legs.child[joins]] = legs.parent[joins]
+    for _ in range(64):
+        above = parent[parent]
+        if np.array_equal(above, parent):
+            break
+        parent = above
+    return parent

@@ -1,0 +1,171 @@
+"""Legs that the log tells: ``orig_queue_id``, ``queued as``, amavis's line, ``forwarded as``, ``orig_id``, notifications."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Ints, combine, extracted, factorise, pairs, plain
+from logscan.correlate.entries import SECOND
+from logscan.correlate.facts import SLACK, Facts, ceil
+from logscan.correlate.links import Legs
+
+BOUNCE_WINDOW = 600 * SECOND
+
+
+def _by_id(f: Facts, host: Ints, names: pa.Array) -> tuple[Ints, Ints]:
+    """Return all (position in names, entry) with that host and queue ID."""
+    if names.null_count == len(names):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    (codes, queue), _ = factorise([names, f.lives.queue_ids])
+    queue_of = queue[f.lives.queue_id] if f.lives.size else np.empty(0, np.int64)
+    known = np.flatnonzero(codes >= 0)
+    both = combine(np.concatenate([host[known], f.lives.host]), np.concatenate([codes[known], queue_of]))
+    left, right = pairs(both[: len(known)], both[len(known) :])
+    return known[left], right
+
+
+def _nearest(position: Ints, entry: Ints, distance: Ints) -> tuple[Ints, Ints]:
+    """Keep, for each position, the entry with the least distance."""
+    order = np.lexsort((distance, position))
+    position, entry = position[order], entry[order]
+    first = np.r_[True, position[1:] != position[:-1]] if len(position) else np.empty(0, np.bool_)
+    return position[first], entry[first]
+
+
+def requeued(tables: dict[str, pa.Table], f: Facts) -> Legs:
+    """Return what postsuper put into the queue again: pickup names the ID it had."""
+    names = plain(tables["clients"].column("orig_id"))
+    return _told_by_client(tables, f, names, "requeue", "orig_id")
+
+
+def orig_queue_id(tables: dict[str, pa.Table], f: Facts) -> Legs:
+    """Return what a filter that speaks XFORWARD handed back: smtpd names the ID before."""
+    names = plain(tables["clients"].column("orig_queue_id"))
+    return _told_by_client(tables, f, names, "filter", "orig_queue_id")
+
+
+def _told_by_client(tables: dict[str, pa.Table], f: Facts, names: pa.Array, kind: str, known_by: str) -> Legs:
+    """The child's first line names its parent: the life of that ID opened last before the child."""
+    entry = f.lives.entry["clients"]
+    child = np.where(entry >= 0, entry, 0)
+    host = f.lives.host[child] if f.lives.size else entry
+    position, parent = _by_id(f, host, names)
+    at = f.opened[child[position]]
+    fits = (f.opened[parent] <= at + SLACK) & (parent != child[position]) & (entry[position] >= 0)
+    position, parent = position[fits], parent[fits]
+    position, parent = _nearest(position, parent, at[fits] - f.opened[parent] + _other_id(f, parent, child[position]))
+    return Legs.of(parent, child[position], kind, known_by, 2, -1)
+
+
+def queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
+    """The reply to a hand-over names the child; believed only where that child opens while the hand-over lasts."""
+    said = extracted(f.reply, r"queued as (?P<q>[0-9A-Za-z]{6,})\)?$", "queued as ")
+    row_entry = np.where(f.row_entry >= 0, f.row_entry, 0)
+    (codes, queue), _ = factorise([said, f.lives.queue_ids])
+    queue_of = queue[f.lives.queue_id] if f.lives.size else np.empty(0, np.int64)
+    rows = np.flatnonzero((codes >= 0) & (f.row_entry >= 0) & f.sent)
+    left, child = pairs(codes[rows], queue_of)
+    row = rows[left]
+    parent = row_entry[row]
+    fits = f.opened[child] >= f.second[row] - ceil(f.transmit[row]) - SLACK
+    fits &= f.opened[child] <= f.second[row] + SLACK
+    fits &= parent != child
+    same_id = f.parent_id[parent] == f.child_id[child]
+    unknown_id = (f.parent_id[parent] < 0) | (f.child_id[child] < 0)
+    here = f.lives.host[parent] == f.lives.host[child]
+    at_relay = f.address[child] == f.relay_address[row]
+    # On this host the child must come from here or from the filter's address; on another the message-id has to agree.
+    # A stranger's ID may be one of ours by chance: where the message-ids differ, only a filter on this host is believed.
+    near = (same_id | unknown_id) & (f.here[f.relay[row]] | at_relay)
+    # Any name may belong to this host, but strangers listen on port 25, where filters don't; they may echo our IDs.
+    stranger = np.append(pc.match_substring_regex(f.relays, r"\]:25$").to_numpy(zero_copy_only=False), False)[
+        f.relay[row]
+    ]
+    near |= same_id & f.local[child] & (f.opened[parent] <= f.opened[child]) & ~stranger
+    changed = f.here[f.relay[row]] & f.local[child] & ~same_id & ~unknown_id
+    rank = np.select(
+        [fits & here & near, fits & ~here & same_id & ~f.here[f.relay[row]], fits & here & changed], [0, 1, 2], -1
+    )
+    some = np.flatnonzero(rank >= 0)
+    away = np.abs(f.opened[child[some]] - f.second[row[some]]) + rank[some] * 2**40
+    _, best = _nearest(row[some], some, away)
+    found = [
+        Legs.of(parent[one], child[one], kind, "queued as", confidence, row[one])
+        for number, (kind, confidence) in enumerate((("filter", 2), ("relay", 2), ("filter", 1)))
+        for one in (best[rank[best] == number],)
+    ]
+    return Legs.joined(found)
+
+
+def amavis(tables: dict[str, pa.Table], f: Facts) -> Legs:
+    """amavis's own line gives both IDs, even where Postfix's lines are cut."""
+    verdicts = tables.get("verdicts")
+    if verdicts is None:
+        return Legs.of(np.empty(0, np.int64), np.empty(0, np.int64), "filter", "amavis", 2, -1)
+    host, before, after, second = [], [], [], []
+    hosts = {value: code for code, value in enumerate(f.lives.hosts.to_pylist())}
+    wanted = verdicts.filter(pc.is_valid(verdicts.column("child_queue_id")))
+    for name, queue_id, children, time in zip(
+        plain(wanted.column("host")).to_pylist(),
+        plain(wanted.column("queue_id")).to_pylist(),
+        plain(wanted.column("child_queue_id")).to_pylist(),
+        wanted.column("time").to_pylist(),
+        strict=True,
+    ):
+        for child in children.replace(",", "/").split("/"):
+            if queue_id and child:
+                host.append(hosts.get(name, -1))
+                before.append(queue_id)
+                after.append(child)
+                second.append(time // SECOND)
+    hosts_of = np.asarray(host, np.int64)
+    at = np.asarray(second, np.int64)
+    found = []
+    for names in (pa.array(before, pa.string()), pa.array(after, pa.string())):
+        position, entry = _by_id(f, hosts_of, names)
+        ok = f.opened[entry] <= at[position] + SLACK
+        found.append((position[ok], entry[ok]))
+    (left, parent), (right, child_entry) = found
+    a, b = pairs(left, right)
+    left, parent, child_entry = left[a], parent[a], child_entry[b]
+    ok = parent != child_entry
+    left, parent, child_entry = left[ok], parent[ok], child_entry[ok]
+    # Where an ID is several lives', those of one message-id, then those of least age.
+    away = 2 * at[left] - f.opened[parent] - f.opened[child_entry]
+    left, chosen = _nearest(left, np.arange(len(left)), away + _other_id(f, parent, child_entry))
+    return Legs.of(parent[chosen], child_entry[chosen], "filter", "amavis", 2, -1)
+
+
+def _other_id(f: Facts, parent: Ints, child: Ints) -> Ints:
+    """Return a distance beyond all times for pairs whose message-ids differ, else 0."""
+    return np.where(f.parent_id[parent] == f.child_id[child], 0, 2**40)
+
+
+def forwarded(f: Facts) -> Legs:
+    """Return what local(8) made of aliases and .forward files: its reply names the new entry."""
+    said = extracted(f.reply, r"^forwarded as (?P<q>[0-9A-Za-z]{6,})$", "forwarded as ")
+    host = f.lives.host[np.where(f.row_entry >= 0, f.row_entry, 0)] if f.lives.size else f.row_entry
+    row, child = _by_id(f, host, said)
+    fits = (f.row_entry[row] >= 0) & (np.abs(f.opened[child] - f.second[row]) <= 60 + ceil(f.transmit[row]))
+    fits &= child != f.row_entry[row]
+    fits &= f.lives.instance[child] == f.lives.instance[f.row_entry[row]]
+    row, child = row[fits], child[fits]
+    row, child = _nearest(row, child, np.abs(f.opened[child] - f.second[row]))
+    return Legs.of(f.row_entry[row], child, "forward", "forwarded as", 2, row)
+
+
+def bounced(tables: dict[str, pa.Table], f: Facts) -> Legs:
+    """Return the notifications: bounce names what it made, before or after that entry's own lines."""
+    table = tables["notifications"]
+    entry = f.lives.entry.get("notifications", np.empty(0, np.int64))
+    time = table.column("time").to_numpy()
+    parent = np.where(entry >= 0, entry, 0)
+    host = f.lives.host[parent] if f.lives.size else parent
+    row, child = _by_id(f, host, plain(table.column("child_queue_id")))
+    near = np.abs(f.lives.first[child] - time[row])
+    fits = (near <= BOUNCE_WINDOW) & (entry[row] >= 0) & (child != parent[row])
+    fits &= f.lives.instance[child] == f.lives.instance[parent[row]]
+    row, child = _nearest(row[fits], child[fits], near[fits])
+    return Legs.of(parent[row], child, "bounce", "notification", 2, -1)
