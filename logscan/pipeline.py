@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from logscan.sources import ConfigFile, Discovery, Source
 
 
+MOST_NAMED = 8
+"""Files that a note names."""
+
+
 def _warm() -> None:
     """Import what the next stages need, while worker processes parse."""
     import logscan.checks
@@ -75,13 +79,25 @@ def read(
     scan.zone = _zone(got.solution.zone)
     scan.errors = [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]
     scan.errors += _foreign(sources, found, settings)
-    scan.notes += [*found.passed_over, *got.solution.notes]
+    scan.notes += [*found.passed_over, *_unknown_texts(sources, found, settings), *got.solution.notes]
     for one in got.sources:
         if one.copies:
             scan.notes.append(
                 f"{one.label}: {one.copies} of {one.lines} lines stand in another file too and are read once"
             )
     return scan
+
+
+def _unknown_texts(sources: Sequence[str | Path], found: Discovery, settings: Settings) -> list[str]:
+    """Return a note on the texts in folders that are nothing that is known; DSPAM's statistics are, and tell nothing."""
+    named = {str(source) for source in sources}
+    label_of = {each.label: each.path for each in found.configs}
+    names = [name for name in settings.unrecognised if name in label_of and label_of[name] not in named]
+    names = [name for name in names if not name.endswith(".stats")]
+    if not names:
+        return []
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return [f"passed over, neither a log nor a configuration that is known: {', '.join(names[:MOST_NAMED])}{more}"]
 
 
 def _foreign(sources: Sequence[str | Path], found: Discovery, settings: Settings) -> list[tuple[str, str]]:

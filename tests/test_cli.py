@@ -156,6 +156,14 @@ def test_a_foreign_log_ends_with_3_and_says_where_to_look(run: Run, tmp_path: Pa
     assert "logscan formats" in done.stderr
 
 
+def test_a_text_in_a_folder_that_is_nothing_known_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "dpkg.log").write_text("2026-11-24 10:00:00 status installed foo:amd64 1.0\n" * 20)
+    (tmp_path / "mail.log").write_text("Nov 22 18:44:26 mx1 postfix/qmgr[7]: 4A97F54A7D9: removed\n")
+    done = run("analyse", tmp_path)
+    assert done.returncode == 0
+    assert "neither a log nor a configuration that is known: dpkg.log\n" in done.stderr
+
+
 def test_prose_is_no_log(run: Run, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear postmaster,\nmy mail does not arrive.\n" * 30)
     done = run("analyse", tmp_path / "letter.txt")
