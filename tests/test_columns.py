@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from logscan import columns, parse
 from logscan.atoms import last, queue_id, upto
+from logscan.columns import operations
 from logscan.grammar import LogFormat, Pattern, Sample, compile_program, formats_for, rest, rx
 from logscan.plugins import log_formats
 from logscan.samples import story
@@ -202,6 +203,9 @@ def test_an_element_takes_what_the_pattern_takes(line: pp.ParserElement, texts: 
         (r"[^\0]*", [b"a\0b", b"ab"]),
         (r"a$", [b"a", b"ab"]),
         (r"(?:ab|a)(?:c|bcd)", [b"abcd", b"abc", b"ac"]),
+        (r"[a-z:]+:x", [b"a:x" + b"b" * 900 + b":x", b"a:x", b"a:x" + b"b" * 900]),
+        (r"[a-z]{10,}z[a-y]+\b", [b"a" * 12 + b"zb" + b"c" * 900 + b"zd", b"a" * 12 + b"zb"]),
+        (r"(?:(?!:x)[a-z:])+", [b"a" * 900 + b":x", b"a:x"]),
     ],
 )
 def test_another_way_that_would_do_is_not_overlooked(element: str, texts: list[bytes]) -> None:
@@ -235,6 +239,16 @@ REGEXES = st.recursive(
 @given(REGEXES, st.lists(st.text("ab1: A\0\xff", max_size=8), min_size=1, max_size=20))
 def test_no_element_that_one_may_write_is_run_otherwise(element: str, texts: list[str]) -> None:
     agree(made((rx(element)("t") + rest()("v")) | rest()("u")), [text.encode("latin-1") for text in texts])
+
+
+@settings(max_examples=150, deadline=None)
+@given(REGEXES, st.lists(st.text("ab1: A", max_size=24), min_size=1, max_size=20))
+def test_what_is_too_long_to_follow_is_left_to_the_pattern(element: str, texts: list[str]) -> None:
+    """With limits so low that eight bytes or two rounds are too much."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "MOST_ROUNDS", 1)
+        patch.setattr(operations, "MOST_TURNS", 2)
+        agree(made((rx(element)("t") + rest()("v")) | rest()("u")), [text.encode() for text in texts])
 
 
 def test_what_has_to_be_given_back_is_left_to_the_pattern() -> None:

@@ -325,7 +325,8 @@ class LastOf(Op):
         """Try from the end of the run backwards."""
         matched, new = np.zeros(len(rows), np.bool_), pos.copy()
         end = lines.end[rows] if self.span is None else self.span.run(lines, rows, pos)[1]
-        left = np.flatnonzero(end - pos > self.least)
+        # A run too long to follow is left to the pattern, and has no end here.
+        left = np.flatnonzero((end - pos > self.least) & ~lines.done[rows])
         if not len(left):
             return matched, new
         places = lines.text.places(self.char)
@@ -475,7 +476,7 @@ class LastInWord(Op):
         """Look back from the run's end."""
         _, end = self.whole.run(lines, rows, pos)
         matched = np.zeros(len(rows), np.bool_)
-        long = np.flatnonzero(end - pos > self.least + self.tail)
+        long = np.flatnonzero((end - pos > self.least + self.tail) & ~lines.done[rows])
         if len(long):
             begin, stop = pos[long], end[long]
             places = lines.text.places(self.char)
