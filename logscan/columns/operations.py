@@ -461,7 +461,10 @@ class Atomic(Op):
 
     def __init__(self, op: Op) -> None:
         self.op, self.groups = op, op.groups
-        self.run = op.run  # type: ignore[method-assign]
+
+    def run(self, lines: Lines, rows: Ints, pos: Ints) -> Answer:
+        """Match as the element does."""
+        return self.op.run(lines, rows, pos)
 
 
 class LastInWord(Op):
