@@ -191,6 +191,30 @@ def test_an_element_takes_what_the_pattern_takes(line: pp.ParserElement, texts: 
 
 
 @pytest.mark.parametrize(
+    ("line", "texts", "fields"),
+    [
+        (pp.Opt(rx("[^:]+")("t") + ": ") + rest()("u"), [b"a b", b"a: b"], [{"u": b"a b"}, {"t": b"a", "u": b"b"}]),
+        (
+            ((rx("[a-z]+")("t") + ":") | (rx("[a-z0-9]+")("u") + ";") | rest()("v")) + pp.StringEnd(),
+            [b"ab:", b"ab;", b"ab"],
+            [{"t": b"ab"}, {"u": b"ab"}, {"v": b"ab"}],
+        ),
+        (
+            pp.MatchFirst([rx("a+")("t") + ":", rx("[ab]+")("u")]) + rest()("v"),
+            [b"a:b", b"ab"],
+            [{"t": b"a", "v": b"b"}, {"u": b"ab", "v": b""}],
+        ),
+    ],
+)
+def test_a_field_of_what_failed_after_all_is_not_told(
+    line: pp.ParserElement, texts: list[bytes], fields: list[dict[str, bytes]]
+) -> None:
+    assert [
+        found for _, (_, found) in sorted(agree(made("x" + line), [b"x" + text for text in texts]).items())
+    ] == fields
+
+
+@pytest.mark.parametrize(
     ("element", "texts"),
     [
         (r"(?:\d+\.?){2}", [b"12", b"1.2", b"1"]),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from simulator import FILTERS, Log, Server, World, by_host, cut, lossy, shuffled, stepped
 
 import logscan
-from logscan.correlate import windows
+from logscan.correlate import entries, windows
 from logscan.correlate.entries import find_lives
 from logscan.scan import Scan
 
@@ -284,3 +284,24 @@ def test_a_part_of_a_log_says_which_of_its_mails_it_doesn_t_hold_whole(world: Wo
         assert mail.opened_before == (not root & opened)
         members = set().union(*(lives[int(e)] for e in np.flatnonzero(scan.entries["root"] == mail.entry)))
         assert mail.open == bool(members - ended)
+
+
+# -- lives of a queue ID ---------------------------------------------------------------------------------------------------
+
+EVENT = st.tuples(
+    st.integers(0, 3), st.integers(0, 40), st.sampled_from(sorted(set(entries.RANKS.values()))), st.integers(0, 30)
+)
+"""Queue ID, second, rank (which table), seconds of delay."""
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(EVENT, min_size=1, max_size=25))
+def test_a_queue_id_that_may_have_several_lives_is_never_passed_over(events: list[tuple[int, int, int, int]]) -> None:
+    """The quick look that spares most IDs the close one lets none through that the close one has a hint for."""
+    key, second, rank, delay = (np.asarray(column, np.int64) for column in zip(*sorted(events), strict=True))
+    time = second * entries.SECOND
+    arrival = np.where(rank == entries.RANKS["deliveries"], time - delay * entries.SECOND, time)
+    new_key = np.r_[True, key[1:] != key[:-1]]
+    chosen = set(key[entries._unlike_one_life(new_key, time, rank, arrival)].tolist())
+    hinted = key[new_key][entries._several_lives(new_key, time, rank, arrival)]
+    assert set(hinted.tolist()) <= chosen
