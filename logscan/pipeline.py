@@ -242,6 +242,7 @@ def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]
     for check in wanted:
         result = check.run(scan, scan.settings)
         result.name, result.title = check.name, check.title
+        result.clear_title = check.clear.format(checked=f"{result.checked:,}", eligible=f"{result.eligible:,}")
         for finding in result.findings:
             finding.check = check.name
             finding.cases.sort(key=_case_rank)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from logscan.scan import Scan
     from logscan.settings import Settings
 
-Verdict = Literal["found", "clear", "blind"]
+Verdict = Literal["found", "clear", "blind", "not-applicable"]
 Severity = Literal["problem", "warning", "note"]
 Confidence = Literal["high", "medium", "low"]
 State = Literal["active", "mended", "residual"]
@@ -64,6 +64,7 @@ class Finding:
     severity: Severity
     confidence: Confidence
     count: int
+    """Cases; what one case is, the check's page says."""
     cases: list[dict[str, Any]]
     first: datetime | None = None
     last: datetime | None = None
@@ -76,6 +77,10 @@ class Finding:
     """The cases' rows in ``scan.deliveries``, where that is what they are made of; not part of a report."""
     check: str = ""
     """Name of the check, set when its result is taken in."""
+    mails: int = 0
+    """Mails that the cases are about, each counted once; 0 where they are about none."""
+    recipients: int = 0
+    """Recipients of these mails that the cases are about, each counted once a mail; 0 where they are about none."""
 
     @property
     def id(self) -> str:
@@ -100,12 +105,18 @@ class Result:
     blind_because: list[str] = field(default_factory=list)
     name: str = ""
     title: str = ""
+    clear_title: str = ""
+    """The sentence that is true of a clear check, its counts filled in."""
+    not_applicable: str = ""
+    """Why nothing of this kind can happen to this server, as one sentence; empty where it can."""
 
     @property
     def verdict(self) -> Verdict:
-        """``found`` with an active problem or warning; ``blind`` without evidence or eligible cases; else ``clear``."""
+        """``found`` with an active problem or warning, else ``not-applicable``, ``blind`` without evidence, or ``clear``."""
         if any(finding.counts for finding in self.findings):
             return "found"
+        if self.not_applicable:
+            return "not-applicable"
         return "blind" if self.blind_because or not self.checked else "clear"
 
 
@@ -119,3 +130,5 @@ class Check:
     run: Callable[[Scan, Settings], Result]
     order: int = 100
     """Place in the report: the seven at the heart come first."""
+    clear: str = ""
+    """The sentence that is true when this check is clear; ``{checked}`` and ``{eligible}`` stand for the counts."""
