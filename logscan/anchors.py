@@ -28,7 +28,9 @@ MOST = 400
 SECOND = 10**9
 DAY = 86_400 * SECOND
 
-GENERATED = re.compile(r"<(\d{14})\.([0-9A-Fa-f]+)@")
+GENERATED = re.compile(r"<([0-9]{14})\.([0-9A-Fa-f]+)@")
+SIGNATURE = r"(?:[0-9]+,)?[0-9a-f]{8}[0-9]{3,20}"
+"""A signature that DSPAM makes (dspam.md §4); strangers write others, in any script's digits."""
 LONG_ID = re.compile(r"[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,11}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]+")
 BASE52 = {char: n for n, char in enumerate("0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz")}
 
@@ -156,14 +158,11 @@ def _dspam(tables: dict[str, pa.Table]) -> list[Anchor]:
 def _signatures(tables: dict[str, pa.Table]) -> list[Anchor]:
     frame = _frame(tables, "trainings", ["signature"])
     frame = frame[(frame["clock"] >= 0) & frame["signature"].notna()]
-    frame = _thinned(frame[frame["signature"].str.fullmatch(r"(?:\d+,)?[0-9a-f]{8}\d{3,20}")])
+    frame = _thinned(frame[frame["signature"].str.fullmatch(SIGNATURE)])
     if frame.empty:
         return []
-    utc = (
-        frame["signature"]
-        .str.extract(r"([0-9a-f]{8})[0-9]+$", expand=False)
-        .map(lambda digits: int(digits, 16) * SECOND)
-    )
+    made = frame["signature"].str.extract(r"^(?:[0-9]+,)?([0-9a-f]{8})", expand=False)
+    utc = made.map(lambda digits: int(digits, 16) * SECOND)
     return _anchors(frame, utc.astype("int64"), 2 * SECOND, 120 * DAY)
 
 

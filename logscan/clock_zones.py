@@ -88,7 +88,7 @@ def named(name: str) -> tzinfo | None:
     """Return the zone of this name (``Europe/Berlin``, ``UTC``, ``+02:00``, ``-0330``), or None if there is none."""
     if name.upper() in ("UTC", "Z", "GMT"):
         return UTC
-    found = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d\d)?", name)
+    found = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d\d)?", name, re.ASCII)
     if found and int(found[2]) <= 15 and int(found[3] or 0) < 60:
         seconds = int(found[2]) * 3600 + int(found[3] or 0) * 60
         return fixed((-seconds if found[1] == "-" else seconds) * SECOND)

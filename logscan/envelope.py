@@ -33,6 +33,12 @@ LAYOUTS = 6
 SAMPLE = 800
 """Lines looked at to see whether a chunk holds stamps within stamps."""
 
+ROUNDS = 4
+"""White space at a line's end is taken off all lines at once so often, then line by line."""
+
+_WHITE = np.zeros(256, np.bool_)
+_WHITE[list(records.WHITE)] = True
+
 
 class Bodies:
     """The bodies of a chunk's lines: most are bytes of the chunk itself and are cut out only when they are asked for.
@@ -162,6 +168,7 @@ def _text(chunk: bytes, kind: str) -> Lines:
     if len(chunk) and chunk[-1] != 10:
         ends = np.append(ends, len(chunk))
     starts = np.concatenate((np.zeros(min(1, len(ends)), ends.dtype), ends[:-1] + 1))
+    ends = _trimmed(chunk, data, starts, ends)
     lines = len(ends)
     time, clock = np.full(lines, NO_TIME, np.int64), np.full(lines, -1, np.int64)
     year, width = np.zeros(lines, np.int64), np.zeros(lines, np.int64)
@@ -215,6 +222,23 @@ def _text(chunk: bytes, kind: str) -> Lines:
         number, time, clock, year = number[keep], time[keep], clock[keep], year[keep]
     turn, base = _turns(clock, year)
     return Lines(bodies, number, time, clock, turn, lines, kind, len(drop) - blank, (), blank, base)
+
+
+def _trimmed(chunk: bytes, data: npt.NDArray[np.uint8], starts: Ints, ends: Ints) -> Ints:
+    """Return where the lines end without the white space at their ends (int64)."""
+    left = np.flatnonzero(ends > starts)
+    left = left[_WHITE[data[ends[left] - 1]]]
+    if not len(left):
+        return ends
+    ends = ends.copy()
+    for _ in range(ROUNDS):
+        ends[left] -= 1
+        left = left[ends[left] > starts[left]]
+        left = left[_WHITE[data[ends[left] - 1]]]
+    for at in left.tolist():
+        start = int(starts[at])
+        ends[at] = start + len(chunk[start : ends[at]].rstrip(records.WHITE))
+    return ends
 
 
 def _first_stamp(chunk: bytes, starts: Ints, ends: Ints, pending: Ints) -> re.Match[bytes] | None:

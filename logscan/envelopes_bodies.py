@@ -20,7 +20,7 @@ LEVELLED = re.compile(rb"(?:[a-z0-9-]+(?:\([^()]*\))?(?:<[^<> ]*>){0,2}: )+(?:De
 
 RSPAMD = re.compile(rb"#(\d{1,10})\(([^() ]*)\) ")
 SPAMD = re.compile(rb"\[(\d{1,10})\] (?:dbg|info|warn|error): ")
-TAGGED = re.compile(rb"(?:[A-Za-z][^\s\[\]:]*(?:\[\d{1,10}\]:|/[a-z-]+:)|dovecot:)(?: |\Z)")
+TAGGED = re.compile(rb"(?:[A-Za-z/][^\s\[\]:]*(?:\[\d{1,10}\]:|/[a-z-]+:)|dovecot:)(?: |\Z)")
 NO_HOST = re.compile(rb"[\[(<]")
 PRIORITY = re.compile(rb"<[a-z0-9]+\.[a-z]+> ")
 RFC5424 = re.compile(rb"(\S+) (\S+) (\S+) (\S+) (-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*+\")*+\])+)(?: |\Z)")
@@ -42,6 +42,26 @@ LEVEL_FIRST = re.compile(rb"((?:Debug|Info|Warning|Error|Fatal|Panic): )((?:[A-Z
 """Dovecot 1 in its own file: ``dovecot: STAMP Info: imap-login: text``."""
 
 HOSTED = re.compile(rb"\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
+
+
+def divided(body: bytes) -> tuple[bytes, bytes]:
+    """Return ``host tag[pid]`` and the text; where no tag follows the host, ``host`` with a blank and all the rest.
+
+    Not every colon ends a tag: syslogd itself writes ``mx1 last message repeated 2 times``.
+    """
+    whole, colon, text = body.partition(b": ")
+    if not colon and whole[-1:] == b":":
+        whole, colon = whole[:-1], b":"
+    if colon:
+        head, bracket, pid = whole.partition(b"[")
+        words = head.split(b" ")
+        if len(words) == 2 and words[0]:
+            return whole, text
+        words = [word for word in words if word]
+        if len(words) == 2:
+            return b" ".join(words) + bracket + pid, text
+    host, blank, text = body.partition(b" ")
+    return (host + b" ", text.lstrip(b" ")) if blank and host else (b"- ", body.lstrip(b" "))
 
 
 def inner(body: bytes, found: re.Match[bytes]) -> tuple[bytes, int]:

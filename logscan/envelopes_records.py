@@ -16,11 +16,19 @@ NEVER: Moment = (NO_TIME, -1, 0)
 DSPAM_RECORD = re.compile(rb"\d{9,10}\t[A-Z]\t")
 """Head of a record of DSPAM's system.log and user logs (log_events, dspam.c)."""
 
+DSPAM_GLUED = re.compile(rb"\d{10}\t[A-Z]\t")
+
+DSPAM_BUFFER = 1023
+"""Bytes of a record that DSPAM writes at most, its newline among them (log_events, dspam.c: a buffer of 1024)."""
+
 DSPAM_NOTE = re.compile(
     rb"(?:(?P<pid>\d{1,10}): )?"
     rb"\[(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d{4}) (?P<hms>\d\d:\d\d:\d\d)\] (?P<after>\d{1,10}: )?"
 )
 """Head of a line of DSPAM's LOGFILE and dspam.debug (error.c), and of sql.errors, where the PID stands behind."""
+
+WHITE = b" \t\r\v\f"
+"""What says nothing at the end of a line: pages, terminals and templates leave it there."""
 
 CRI = re.compile(rb"(\S+) (stdout|stderr) ([FP]) ?")
 
@@ -40,8 +48,8 @@ class Rows:
     blank: int = 0
 
     def add(self, number: int, body: bytes, when: Moment) -> None:
-        """Append one body that starts in line ``number``."""
-        self.bodies.append(body)
+        """Append one body that starts in line ``number``, without the white space at its end."""
+        self.bodies.append(body.rstrip(WHITE))
         self.number.append(number)
         self.time.append(when[0])
         self.clock.append(when[1])
@@ -58,39 +66,54 @@ def _split(chunk: bytes) -> list[bytes]:
 # --- DSPAM ---------------------------------------------------------------------------------------------------------
 
 
-def _dspam(chunk: bytes, head: bytes) -> Rows:
-    """Read records of ``epoch TAB class TAB ...``: split glued ones, join what a folded Message-ID broke."""
+def _dspam(chunk: bytes, head: bytes, cut: int = 0) -> Rows:
+    """Read records of ``epoch TAB class TAB ...``: join what a folded Message-ID broke, split glued ones.
+
+    A record that fills ``cut`` bytes has lost its newline, and the next one follows at that very byte. Nowhere else in
+    a line can one begin: what looks like one is a stranger's text.
+    """
     lines = _split(chunk)
     rows = Rows(lines=len(lines))
+    text, first, last, room = b"", 0, -1, 0
+
+    def close() -> None:
+        if text:
+            rows.add(first, head + text, (min(int(text[: text.index(b"\t")]), LAST_EPOCH) * SECOND, -1, 0))
+
     for number, line in enumerate(lines):
-        if not line or line.isspace():
-            rows.blank += 1
+        begins = DSPAM_RECORD.match(line) is not None
+        folded = not begins and line[:1] in (b" ", b"\t") and bool(text) and last == number - 1
+        if not line.strip() or not (begins or folded):
+            rows.blank += not line.strip()
+            rows.undecodable += bool(line.strip())
             continue
-        if DSPAM_RECORD.match(line) is None:
-            if line[:1] in b" \t" and rows.number and rows.number[-1] == number - 1:
-                rows.bodies[-1] += b" " + line.strip()
-                rows.blank += 1
-            else:
-                rows.undecodable += 1
-            continue
-        start = 0
-        while start >= 0:
-            # A record cut at 1024 bytes loses its newline (log_events, dspam.c): the next one follows in the same line.
-            glued = re.compile(rb"\d{10}\t[A-Z]\t").search(line, start + 11) if len(line) - start > 900 else None
-            end = glued.start() if glued else len(line)
-            record = line[start:end]
-            rows.add(number, head + record, (min(int(record[: record.index(b"\t")]), LAST_EPOCH) * SECOND, -1, 0))
-            start = end if glued else -1
+        at = 0
+        while at < len(line):
+            if begins:
+                close()
+                text, first, room = b"", number, cut
+            glued = room > 0 and DSPAM_GLUED.match(line, at + room) is not None
+            piece = line[at : at + room] if glued else line[at:]
+            text = text + b" " + piece.strip() if text else piece
+            room -= len(piece) + 1
+            at += len(piece)
+            begins = True
+        rows.blank += first != number
+        last = number
+    close()
     return rows
 
 
 def dspam_system(chunk: bytes, context: dict[str, Any]) -> Rows:
     """Read DSPAM's system.log: bodies ``- dspam.system: RECORD``, times from the epoch column."""
-    return _dspam(chunk, b"- dspam.system: ")
+    return _dspam(chunk, b"- dspam.system: ", DSPAM_BUFFER)
 
 
 def dspam_user(chunk: bytes, context: dict[str, Any]) -> Rows:
-    """Read a DSPAM user log: bodies ``- dspam.user: USER TAB RECORD``; USER is ``context["user"]``, else ``-``."""
+    """Read a DSPAM user log: bodies ``- dspam.user: USER TAB RECORD``; USER is ``context["user"]``, else ``-``.
+
+    There a newline of its own follows each record, also one that was cut (log_events, dspam.c).
+    """
     user = str(context.get("user") or "-").encode("utf-8", "surrogateescape")
     return _dspam(chunk, b"- dspam.user: " + user + b"\t")
 

@@ -135,7 +135,9 @@ def port_of(scan: Scan, settings: Settings, tag: str) -> tuple[int | None, Confi
         for word, port in (("submissions", 465), ("smtps", 465), ("submission", 587), ("submiss", 587), ("msa", 587)):
             if word in last:
                 return port, "high"
-        return (int(last), "medium") if last.isdigit() and 0 < int(last) < 65536 else (None, "low")
+        return (
+            (int(last), "medium") if last.isascii() and last.isdigit() and 0 < int(last[:6]) < 65536 else (None, "low")
+        )
     named = any(
         "submission" in service or "smtps" in service for service in scan.events("clients")["service"].cat.categories
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from logscan import envelope
+from logscan.envelopes_bodies import divided
 from logscan.parse import REPEATED, pattern_for, resolve
 from logscan.plugins import log_formats
 
@@ -39,7 +40,7 @@ def explain_file(path: Path) -> Iterator[str]:
 
 
 def _explain(body: bytes) -> str:
-    head, _, text = body.partition(b": ")
+    head, text = divided(body)
     tag = head.partition(b"[")[0]
     host, _, name = tag.partition(b" ")
     shown = text[:200].decode("utf-8", "backslashreplace").encode("unicode_escape").decode("ascii")
@@ -50,7 +51,7 @@ def _explain(body: bytes) -> str:
     if repeated:
         m = pattern.match(repeated[2].rstrip())
     if m is None or not m.lastindex:
-        return f"UNKNOWN {program.lstrip('/')}: {shown}"
+        return f"UNKNOWN {program.lstrip('/') or '(no program)'}: {shown}"
     shape = pattern.shapes[m.lastindex]
     fields = {
         field: m[group].decode("utf-8", "backslashreplace").encode("unicode_escape").decode("ascii")

@@ -212,9 +212,9 @@ def _user(before: list[str], name: str) -> tuple[str, Layout]:
 
 # --- listings --------------------------------------------------------------------------------------------------------
 
-_PRINTF = re.compile(r"([a-zA-Z?])\t(\d+)\t(\S+)\t(.*)\Z", re.DOTALL)
+_PRINTF = re.compile(r"([a-zA-Z?])\t([0-9]+)\t(\S+)\t(.*)\Z", re.DOTALL)
 _LONG = re.compile(
-    r"(?:\s*\d+\s+\d+\s+)?([-dlbcps])[-rwxsStT]{9}[.+@]?\s+\d+\s+\S+\s+\S+\s+(\d+)\s+"
+    r"(?:\s*\d+\s+\d+\s+)?([-dlbcps])[-rwxsStT]{9}[.+@]?\s+\d+\s+\S+\s+\S+\s+([0-9]+)\s+"
     r"(?:\w{3}\s+\d{1,2}\s+[\d:]{4,5}|\d{4}-\d\d-\d\d \d\d:\d\d(?::[\d.]+)?(?: [+-]\d{4})?)\s(.*)\Z"
 )
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T+ ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,10}))?(Z|[+-]\d\d:?\d\d)?\Z", re.ASCII)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan import columns, envelope, splitlines
+from logscan.envelopes_bodies import divided
 from logscan.grammar import LogFormat, Pattern, compile_program, formats_for
 from logscan.plugins import log_formats
 from logscan.tabling import Rows, Spans, table, typed
@@ -37,6 +38,9 @@ REPEATED = re.compile(rb"message repeated (\d{1,9}) times: \[ ?(.*?)\]?\Z", re.D
 
 COUNTED_REPEATS = frozenset({"rejects", "logins", "sessions"})
 """Tables in which each repeat is an event of its own; elsewhere a repeated line is repeated logging (one mail, once)."""
+
+TAGGED = r"^[^ ]+ [^ \[]+(?:\[|$)"
+"""A host and a tag, as :func:`logscan.envelopes_bodies.divided` tells them from a text with a colon in it."""
 
 FROM = 500
 """Lines of a chunk from which columns pay; below, the operations' fixed cost is more than that of matching each line."""
@@ -114,7 +118,7 @@ def resolve(host: bytes, tag: bytes) -> tuple[Head, str]:
     text = tag.decode("utf-8", "backslashreplace")
     name = host.decode("utf-8", "backslashreplace")
     path, slash, daemon = text.rpartition("/")
-    if slash and path:
+    if slash:  # with an empty syslog_name nothing stands before it
         return Head(name, path.split("/", 1)[0], path, daemon), f"/{daemon}"
     program = daemon or text
     return Head(name, "", program, program), program
@@ -220,9 +224,9 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     left = _columns(bodies, rows, repeats)
     missed = _loop(left, bodies.cut(left), rows)
     heads = np.asarray(rows.heads, np.int32)
-    seen = _Seen(parsed)
+    seen = _Seen(parsed, found.number)
     for each in rows.pieces():
-        seen.count(each.shape.format, heads[np.asarray(each.tags)], found.number, each.index)
+        seen.count(each.shape.format, heads[np.asarray(each.tags)], each.index)
         if repeats and isinstance(each, Rows) and each.shape.format.table in COUNTED_REPEATS:
             _repeat(each, repeats)
     _second_look(found, missed, rows, seen)
@@ -249,7 +253,7 @@ def _unwrapped(bodies: envelope.Bodies) -> dict[int, int]:
     times: dict[int, int] = {}
     left = MOST_REPEATED
     for i in bodies.holding(b": message repeated "):
-        whole, _, text = bodies[i].partition(b": ")
+        whole, text = divided(bodies[i])
         repeated = REPEATED.match(text)
         if repeated is None:
             continue
@@ -316,6 +320,12 @@ def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: _Chu
     untagged = index[~tagged]
     index, starts, behind, ends = index[tagged], starts[tagged], behind[tagged], ends[tagged]
     tags = text.slices(starts, behind).dictionary_encode()
+    tagged = pc.match_substring_regex(tags.dictionary, TAGGED).to_numpy(zero_copy_only=False)
+    if not tagged.all():  # the colon is one of the text
+        some = tagged[tags.indices.to_numpy()]
+        untagged = np.concatenate([untagged, index[~some]])
+        index, starts, behind, ends = index[some], starts[some], behind[some], ends[some]
+        tags = text.slices(starts, behind).dictionary_encode()
     numbers, places, patterns = rows.number(tags.dictionary)
     of_line = tags.indices.to_numpy()
     number, pattern_of = numbers[of_line], places[of_line]
@@ -349,6 +359,7 @@ def _loop(numbers: Ints, bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
         try:
             match, adders, tag = known[whole]
         except KeyError:
+            whole, text = divided(body)
             pattern, adders, tag = rows.tag(whole)
             match = pattern.match
             known[whole] = match, adders, tag
@@ -368,22 +379,30 @@ def _loop(numbers: Ints, bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
 
 
 class _Seen:
-    """Counts lines (not rows: glued records of DSPAM are several rows of one line) by program and format."""
+    """Counts lines (not bodies: glued records of DSPAM are several bodies of one line) by program and format."""
 
-    def __init__(self, parsed: Parsed) -> None:
+    def __init__(self, parsed: Parsed, number: npt.NDArray[np.int32]) -> None:
         self.parsed = parsed
-        self._glued: set[int] = set()
-        """Numbers of the lines counted so far that may hold several records."""
+        self.number = number
+        """The bodies' lines, rising."""
+        self.several = set(number[1:][np.diff(number) == 0].tolist())
+        """Lines with several bodies that haven't been counted."""
+        self.counted: set[int] = set()
+        """Lines with several bodies that have been."""
 
-    def count(
-        self, fmt: LogFormat, heads: npt.NDArray[np.int32], number: npt.NDArray[np.int32], index: Sequence[int] | Ints
-    ) -> None:
-        """Count the lines of one shape, ``heads`` and ``index`` (of ``number``) being one a row."""
-        if fmt.table in ("verdicts", "trainings"):
-            lines, first = np.unique(number[np.asarray(index)], return_index=True)
-            new = [at not in self._glued for at in lines.tolist()]
-            self._glued.update(lines.tolist())
-            heads = heads[first[new]]
+    def again(self, line: int) -> bool:
+        """Whether the line has been counted with another of its bodies; from now on it has."""
+        if line in self.several:
+            self.several.remove(line)
+            self.counted.add(line)
+            return False
+        return line in self.counted
+
+    def count(self, fmt: LogFormat, heads: npt.NDArray[np.int32], index: Sequence[int] | Ints) -> None:
+        """Count the lines of one shape, ``heads`` and ``index`` (of bodies) being one a row."""
+        if self.several or self.counted:
+            new = [not self.again(line) for line in self.number[np.asarray(index, np.int64)].tolist()]
+            heads = heads[new]
         by_head = np.bincount(heads, minlength=1)
         for head in np.flatnonzero(by_head).tolist():
             lines_of = int(by_head[head])
@@ -398,25 +417,28 @@ class _Seen:
 
 
 def _shown(head: Head) -> str:
-    return head.program if head.service == head.program else f"{head.service}/{head.program}"
+    name = head.program if head.service == head.program else f"{head.service}/{head.program}"
+    return name or "(no program)"
 
 
 def _second_look(found: envelope.Lines, missed: Iterable[int], rows: _Chunk, seen: _Seen) -> None:
     """Give the lines that no grammar took another chance: unwrap rsyslog's repeats; else count them as unknown."""
     parsed = rows.parsed
     for i in missed:
-        whole, _, text = found.bodies[i].partition(b": ")
+        whole, text = divided(found.bodies[i])
         pattern, adders, tag = rows.tag(whole)
         head = rows.heads[tag]
         repeated = REPEATED.match(text)
         m = _repeated(pattern, repeated) if repeated else None
         if m is not None and m.lastindex:  # where no format knows such lines: the text that came again, once
-            seen.count(pattern.shapes[m.lastindex].format, np.asarray([head], np.int32), found.number, [i])
+            seen.count(pattern.shapes[m.lastindex].format, np.asarray([head], np.int32), [i])
             groups, add, add_index, add_tag = adders[m.lastindex]
             if groups is not None:
                 add(m.group(*groups))
                 add_index(i)
                 add_tag(tag)
+            continue
+        if seen.again(int(found.number[i])):
             continue
         parsed.unknown += 1
         name = _shown(parsed.heads[head])

@@ -11,9 +11,10 @@ from pathlib import PurePath
 COMPRESSED = re.compile(r"\.(?:gz|bz2|xz|lzma|zst|zstd|Z|lz4)\Z", re.IGNORECASE)
 DATED = re.compile(
     r"(?P<sep>[-._]?)(?P<year>20\d\d)(?:(?P<dash>[-._]?)(?P<month>0[1-9]|1[0-2])(?:(?P=dash)(?P<day>[0-2]\d|3[01]))?)?"
-    r"(?:[-._T]?\d{2,10})?(?=\Z|[-._])"
+    r"(?:[-._T]?\d{2,10})?(?=\Z|[-._])",
+    re.ASCII,
 )
-NUMBERED = re.compile(r"\.(\d{1,4})\Z")
+NUMBERED = re.compile(r"\.(\d{1,4})\Z", re.ASCII)
 
 
 @dataclass(frozen=True)

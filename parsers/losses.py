@@ -126,4 +126,15 @@ NOISE = LogFormat(
     weight=-5,
 )
 
-FORMAT = (LOST, LAST_REPEATED, REPEATED, BLOB, NOISE)
+MARK = LogFormat(
+    name="logger-mark",
+    title="the logging system shows that it is alive",
+    reference="sysklogd syslogd.c; the line has no tag",
+    programs=("", *_LOGGERS),
+    table=None,
+    line=pp.Literal("-- MARK --"),
+    samples=(Sample("-- MARK --"),),
+    weight=-5,
+)
+
+FORMAT = (LOST, LAST_REPEATED, REPEATED, BLOB, NOISE, MARK)

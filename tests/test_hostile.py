@@ -209,7 +209,7 @@ def test_repeats_are_counted_when_there_are_very_many(monkeypatch: pytest.Monkey
 
 
 def test_a_line_of_two_glued_records_is_one_line() -> None:
-    verdict = "1795000000\tI\t" + "f" * 950 + "@x\t5,abc\tsubject\t0.1\tbob@x\tDelivered\t<1@x>"
+    verdict = ("1795000000\tI\t" + "f" * 950 + "@x\t5,abc\tsubject\t0.1\tbob@x\tDelivered\t<1@x>").ljust(1023, "x")
     training = "1795000000\tM\tfrom@x\t5,abc\tsubject\t0.1\tbob@x\tRetrained\t<1@x>"
     found = parse.parse(f"{verdict}{training}\n".encode() * 3, "dspam-system-log")
     assert (len(found.tables["verdicts"]), len(found.tables["trainings"])) == (3, 3)

@@ -149,7 +149,8 @@ def _branches(text: str) -> tuple[str, str]:
 
 
 def _holds(left: str, sign: str, right: str) -> bool:
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})*", left) and re.fullmatch(r"\d{1,9}(\.\d{1,9})*", right):
+    version = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})*")
+    if version.fullmatch(left) and version.fullmatch(right):
         one, two = [int(x) for x in left.split(".")], [int(x) for x in right.split(".")]
         pad = max(len(one), len(two))
         one += [0] * (pad - len(one))
