@@ -1,7 +1,8 @@
 """Verdicts: which hand-over to a filter each one belongs to.
 
 DSPAM writes a row a recipient, without a queue ID: joined one to one by message-id, dictionary (the recipient as Postfix
-gave it) and the hand-over's time. amavis and rspamd name the queue ID; their recipients are taken apart.
+gave it) and the hand-over's time. amavis and rspamd name the queue ID; their recipients are taken apart. What names
+neither is joined by :mod:`logscan.correlate.by_message_id`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logscan.correlate.by_message_id import by_message_id
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
 from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import SLACK, Facts
@@ -23,6 +25,11 @@ DSPAM_SPAM = frozenset("SVAO")
 """DSPAM result classes that leave the mail marked as spam: spam, virus, blacklisted, blocklisted (src/dspam.c)."""
 
 RSPAMD_TAGGED = frozenset({"add header", "rewrite subject"})
+RSPAMD_KEPT = frozenset({"reject", "quarantine", "discard"})
+"""Actions of rspamd by which spam doesn't come through (libserver/protocol.c, libmime/scan_result.c)."""
+
+AMAVIS_SPAM = r"Tagged|^Blocked SPAM"
+"""In ``result`` and actions: left tagged, or kept back as spam (SPAMMY is spam below the kill level)."""
 
 
 @dataclass
@@ -84,13 +91,19 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
     spam = _spam(table, kind, result)
     dspam = pc.fill_null(pc.equal(kind, "dspam"), False).to_numpy(zero_copy_only=False)
     rows = _dspam(table, f, hop, np.flatnonzero(dspam))
-    by_queue, entry_rows = _named(table, f, np.flatnonzero(~dspam))
+    named = pc.fill_null(pc.not_equal(plain(table.column("queue_id")), ""), False).to_numpy(zero_copy_only=False)
+    by_queue, entry_rows = _named(table, f, np.flatnonzero(~dspam & named))
+    outside = _spam_outside(table, kind, result, spam)
+    loose, at_door = by_message_id(table, (spam + 1) * 3 + outside + 1, f, legs, hop, np.flatnonzero(~dspam & ~named))
+    rows = np.where(rows < 0, loose, rows)
+    for entry in np.flatnonzero(at_door >= 0).tolist():
+        entry_rows.setdefault(entry, [int(at_door[entry])])
     frame = table.to_pandas()
     frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
     return Judged(
         frame,
         spam,
-        _spam_outside(table, kind, spam),
+        outside,
         plain(table.column("signature")),
         rows,
         by_queue,
@@ -108,9 +121,10 @@ def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:
     is_dspam = pc.fill_null(pc.equal(kind, "dspam"), False).to_numpy(zero_copy_only=False)
     in_dspam = pc.is_in(result, pa.array(sorted(DSPAM_SPAM))).to_numpy(zero_copy_only=False)
     is_amavis = pc.fill_null(pc.equal(kind, "amavis"), False).to_numpy(zero_copy_only=False)
-    tagged = pc.match_substring(actions, "Tagged").to_numpy(zero_copy_only=False)
+    both = pc.binary_join_element_wise(pc.fill_null(result, ""), actions, " ")
+    tagged = pc.match_substring_regex(both, AMAVIS_SPAM).to_numpy(zero_copy_only=False)
     is_rspamd = pc.fill_null(pc.equal(kind, "rspamd"), False).to_numpy(zero_copy_only=False)
-    marked = pc.is_in(result, pa.array(sorted(RSPAMD_TAGGED))).to_numpy(zero_copy_only=False)
+    marked = pc.is_in(result, pa.array(sorted(RSPAMD_TAGGED | RSPAMD_KEPT))).to_numpy(zero_copy_only=False)
     is_spamd = pc.fill_null(pc.equal(kind, "spamd"), False).to_numpy(zero_copy_only=False)
     yes = pc.fill_null(pc.equal(result, "Y"), False).to_numpy(zero_copy_only=False)
     spam: Ints = np.select(
@@ -121,11 +135,12 @@ def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:
     return spam
 
 
-def _spam_outside(table: pa.Table, kind: pa.Array, spam: Ints) -> Ints:
+def _spam_outside(table: pa.Table, kind: pa.Array, result: pa.Array, spam: Ints) -> Ints:
     """One amavis line may tell of recipients here and elsewhere; only actions for the latter count there."""
     is_amavis = pc.fill_null(pc.equal(kind, "amavis"), False).to_numpy(zero_copy_only=False)
     actions = pc.fill_null(plain(table.column("status")), "")
     away = pc.match_substring_regex(actions, "Tagged(?:Outbound|OpenRelay)").to_numpy(zero_copy_only=False)
+    away |= pc.fill_null(pc.equal(result, "Blocked SPAM"), False).to_numpy(zero_copy_only=False)
     return np.where(is_amavis, away.astype(np.int64), spam)
 
 
