@@ -360,6 +360,7 @@ expired         bool   given up after too long in the queue
 opened          bool   the log has the line that opened it; else it began before the log
 queued          bool   qmgr took it into the active queue
 removed         bool   the queue file was removed; else it was still open when the log ended
+ending          cat    removed, deleted (by hand), discarded (by a rule), canceled, requeued, held, queued; empty for no mail
 client_row      int    internal: row of the clients table
 root            int    row of the entry that the mail began as (itself, when it came out of no other)
 parent          int    row of the entry it came out of, -1 when of none
@@ -393,9 +394,17 @@ store_row           int    internal: row of the stores table
 source              int    number of the file in `scan.sources`, from 0
 line                int    the line's number in that file, from 1
 mailbox             str    mailbox it led to, in lower case: Dovecot's user, else the recipient without its extension
-final               bool   the mail arrived by it: sent, no hop, not discarded, not made into a new entry
-last                bool   the last attempt for this entry, recipient and address before aliases
+arrived             time   when its mail arrived at this server: the first line of its first entry
 verdict_row         int    internal: row of the verdicts table
+total_delay         float  seconds from then to this final delivery; missing for other rows, as are its parts
+before_queue        float  of these: until the queue manager had it (taking it in, milters)
+in_filter           float  of these: from the beginning of a hand-over to a filter until it was back in the queue
+waiting             float  of these: in queues, deferrals included
+connecting          float  of these: to the next hop
+sending             float  of these: to the next hop, or to the mailbox
+outcome             cat    delivered, handed-on, deferred, bounced, expired, held, discarded; no attempts: repeated, probe, stray
+final               bool   the mail arrived by it: its outcome is delivered
+last                bool   no later attempt for this recipient followed; recipients are counted by these rows
 outside             bool   the recipient is somebody elsewhere
 spam                bool?  the filter tagged the mail for this recipient; missing without a verdict
 signature           str    DSPAM signature, amavis mail_id or rspamd digest of that verdict
@@ -429,20 +438,24 @@ sender          str   envelope sender, empty for bounces
 size            int?  bytes
 first           time  first line of its first entry
 last            time  last line of all its entries
-direction       cat   inbound, outbound, internal, forwarded, generated
+direction       cat   inbound, outbound, internal, forwarded, generated; opened-before where the log lacks its first line
 origin          str   who handed it in, as in entries
 service         str   the tag without the daemon of the line that opened it
 client          str   host name of the client
 client_address  str   its address
 sasl_username   str   who logged in
 lives           int   entries it has
-recipients      int   recipients at the end of its way, after aliases
+recipients      int   recipients at the end of its way, after aliases: the sum of the six that follow
 delivered       int   recipients it arrived at
-deferred        int   recipients still deferred when the log ends
-bounced         int   recipients it didn't reach for good: bounced, or deferred until it expired
+deferred        int   recipients for whom it was still waiting when the log ends
+bounced         int   recipients it was refused for
+expired         int   recipients it was given up for after too long in the queue, and returned
+held            int   recipients for whom it was on hold when the log ends
+discarded       int   recipients for whom it was thrown away: by a filter, a rule, a script, or deleted by hand
+deferrals       int   attempts that were put off
 verdict         cat   spam (tagged for one of its recipients), innocent (judged, for none), unknown (no filter judged it)
 opened_before   bool  it began before the log
-open            bool  its first entry was still in the queue when the log ends
+open            bool  one of its entries was still in the queue when the log ends
 """,
 )
 _joined(

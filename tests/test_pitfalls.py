@@ -363,7 +363,7 @@ def test_short_and_long_queue_ids_are_followed_alike(read: Read, queue_id: str) 
 def test_a_mail_deleted_by_postsuper_is_over_and_reached_nobody(read: Read) -> None:
     """P24: `postsuper -d` ends a life without any recipient."""
     scan = read(opened("1E24012D687") + "10:09:00 postfix/postsuper[40]: 1E24012D687: removed")
-    assert (mail(scan).delivered, mail(scan).recipients, mail(scan).open) == (0, 0, False)
+    assert (mail(scan).delivered, mail(scan).discarded, mail(scan).recipients, mail(scan).open) == (0, 1, 1, False)
 
 
 def test_an_agent_s_line_after_postsuper_deleted_the_mail_belongs_to_that_mail(read: Read) -> None:
@@ -1105,7 +1105,7 @@ def test_a_deferred_mail_that_is_sent_later_is_delivered_and_nothing_else(read: 
     assert scan.deliveries.sort_values("time")["last"].tolist() == [False, False, True]
 
 
-def test_an_expired_mail_is_bounced_and_no_longer_deferred(read: Read) -> None:
+def test_an_expired_mail_is_expired_and_neither_bounced_nor_deferred(read: Read) -> None:
     """P17: `status=expired, returned to sender` ends what was deferred."""
     scan = read(f"""
         {opened("1E24012D687")}
@@ -1114,7 +1114,8 @@ def test_an_expired_mail_is_bounced_and_no_longer_deferred(read: Read) -> None:
         10:40:00 postfix/qmgr[12]: 1E24012D687: from=<sam@example.org>, status=expired, returned to sender
         10:40:00 postfix/qmgr[12]: 1E24012D687: removed
     """)
-    assert (mail(scan).bounced, mail(scan).deferred, mail(scan).delivered) == (1, 0, 0)
+    assert (mail(scan).expired, mail(scan).bounced, mail(scan).deferred, mail(scan).delivered) == (1, 0, 0, 0)
+    assert mail(scan).deferrals == 2
 
 
 def test_a_soft_bounce_is_deferred(read: Read) -> None:

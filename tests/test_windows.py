@@ -13,9 +13,13 @@ from hypothesis import strategies as st
 
 import logscan
 from logscan.correlate import windows
+from logscan.correlate.delays import PARTS
+from logscan.correlate.outcomes import ENDS
 from logscan.pipeline import _known
 from logscan.samples import story as story_folder
 from logscan.scan import Scan
+
+DELAYS = ("total_delay", *PARTS)
 
 STORIES = ("healthy", "double-alias-expansion", "dspam-crash", "amavis-healthy")
 
@@ -34,13 +38,14 @@ def rows(frame: pd.DataFrame, columns: list[str]) -> list[tuple[str, ...]]:
 
 VIEWS: dict[str, Callable[[Any], list[tuple[str, ...]]]] = {
     "entries": lambda c: rows(
-        c.entries, ["host", "queue_id", "life", "first", "leg", "sender", "message_id", "origin"]
+        c.entries, ["host", "queue_id", "life", "first", "leg", "sender", "message_id", "origin", "ending"]
     ),
     "legs": lambda c: rows(c.legs, ["parent_queue_id", "child_queue_id", "kind"]),
     "deliveries": lambda c: rows(
-        c.deliveries, ["queue_id", "recipient", "status", "hop", "final", "mailbox", "spam", "outside", "last"]
+        c.deliveries,
+        ["queue_id", "recipient", "status", "hop", "outcome", "mailbox", "spam", "outside", "last", "arrived", *DELAYS],
     ),
-    "mails": lambda c: rows(c.mails, ["queue_id", "direction", "delivered", "deferred", "bounced", "verdict", "lives"]),
+    "mails": lambda c: rows(c.mails, ["queue_id", "direction", "recipients", *ENDS, "deferrals", "verdict", "lives"]),
 }
 
 

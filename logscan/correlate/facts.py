@@ -55,6 +55,8 @@ class Facts:
     second: Ints
     transmit: Floats
     """Seconds of the whole transmission."""
+    stages: tuple[Floats, Floats, Floats, Floats]
+    """Seconds before the queue manager, in the queue, connecting, transmitting, as Postfix tells them; NaN unknown."""
     sent: Bools
     tried: Bools
     """Something was transmitted: sent, or broken off while sending."""
@@ -94,28 +96,31 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     none = pc.fill_null(pc.equal(plain(deliveries.column("relay")), "none"), False).to_numpy(zero_copy_only=False)
     stored = matched(reply, STORED, ends=" Saved", starts="delivered to ")
     tried = (sent | broken) & ~none & ~stored
-    transmit = _transmits(deliveries)
+    stages = _stages(deliveries)
+    told = stages[2] + stages[3]
+    transmit = np.where(np.isnan(told), np.nan_to_num(plain_float(deliveries.column("delay"))), told)
     forwarded = pc.fill_null(pc.starts_with(reply, "forwarded as "), False).to_numpy(zero_copy_only=False)
     relay_address = np.append(relay_address_codes, -1)[relay_codes]
     return Facts(
         lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
         lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, relay_hosts, own_names), relay_address,
-        deliveries.column("time").to_numpy() // SECOND, transmit, sent, tried, forwarded, reply, addresses, ids,
+        deliveries.column("time").to_numpy() // SECOND, transmit, stages, sent, tried, forwarded, reply, addresses, ids,
         np.append(pc.fill_null(tables["queued"].column("size").combine_chunks(), -1).to_numpy(zero_copy_only=False), -1)[
             lives.first_row("queued")
         ].astype(np.int64),
     )  # fmt: skip
 
 
-def _transmits(deliveries: pa.Table) -> Floats:
-    """Return the seconds that connecting and transmitting took, where that isn't told those of the whole delay."""
+def _stages(deliveries: pa.Table) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the four parts of ``delays=``."""
     (code,), values = factorise([deliveries.column("delays")])
-    parts = pc.extract_regex(values, r"^[^/]*/[^/]*/(?P<c>\d{1,9}(?:\.\d{1,9})?)/(?P<d>\d{1,9}(?:\.\d{1,9})?)$")
-    connect, transmit = (
-        pc.cast(pc.struct_field(parts, [at]), pa.float64()).to_numpy(zero_copy_only=False) for at in (0, 1)
+    number = r"\d{1,9}(?:\.\d{1,9})?"
+    parts = pc.extract_regex(values, "^" + "/".join(f"(?P<{name}>{number})" for name in "abcd") + "$")
+    a, b, c, d = (
+        np.append(pc.cast(pc.struct_field(parts, [at]), pa.float64()).to_numpy(zero_copy_only=False), np.nan)[code]
+        for at in range(4)
     )
-    told = np.append(np.nan_to_num(connect + transmit, nan=-1), -1)[code]
-    return np.where(told < 0, np.nan_to_num(plain_float(deliveries.column("delay"))), told)
+    return a, b, c, d
 
 
 def _relays(deliveries: pa.Table, clients: pa.Table) -> tuple[Ints, Ints, pa.Array, Ints]:

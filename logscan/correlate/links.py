@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from logscan.correlate.codes import Bools, Ints
+from logscan.correlate.codes import Bools, Floats, Ints
 
 KINDS = ("filter", "bounce", "forward", "requeue", "proxy", "redirect", "relay")
 KNOWN_BY = ("queued as", "orig_queue_id", "amavis", "forwarded as", "orig_id", "notification", "inferred", "sieve")
@@ -72,12 +72,44 @@ def acyclic(size: int, legs: Legs) -> Legs:
 
 def roots(size: int, legs: Legs) -> Ints:
     """Return, per entry, the entry its mail began with: legs followed up, bounces beginning a mail of their own."""
+    return beginnings(parents(size, legs))
+
+
+def parents(size: int, legs: Legs) -> Ints:
+    """Return, per entry, the entry it came out of, itself where of none: a bounce is a mail of its own."""
     parent = np.arange(size)
     joins = legs.kind != KINDS.index("bounce")
     parent[legs.child[joins]] = legs.parent[joins]
-    for _ in range(64):
+    return parent
+
+
+def beginnings(parent: Ints) -> Ints:
+    """Return, per entry, where going up by ``parent`` (itself at the top, no circles) ends."""
+    while True:
         above = parent[parent]
         if np.array_equal(above, parent):
-            break
+            return above
         parent = above
-    return parent
+
+
+def nearest(parent: Ints, values: Ints) -> Ints:
+    """Return, per entry, its own value or that of the nearest entry above it that has one (-1: none)."""
+    while True:
+        values = np.where(values >= 0, values, values[parent])
+        above = parent[parent]
+        if np.array_equal(above, parent):
+            return values
+        parent = above
+
+
+def summed(parent: Ints, values: Floats) -> Floats:
+    """Return, per entry, the sum of its own value and those of all entries above it; the topmost's counts once."""
+    top = parent == np.arange(len(parent))
+    # Each round takes in twice as many entries; at the top there is nothing more to add.
+    below, at = np.where(top, 0, values), parent
+    while True:
+        below = below + below[at]
+        above = at[at]
+        if np.array_equal(above, at):
+            return below + values[at]
+        at = above

@@ -1,0 +1,19 @@
+"""What the correlation is told from elsewhere: by the configuration, the user, or the windows before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the configuration or the user tells the correlation; everything may be empty."""
+
+    filters: tuple[str, ...] = ()
+    """Regular expressions for relays that are filters which hand mail back."""
+    local_domains: frozenset[str] = frozenset()
+    networks: tuple[str, ...] = ()
+    """mynetworks beyond loopback, as CIDR."""
+    delimiter: str = "+"
+    instances: frozenset[tuple[str, str]] = frozenset()
+    """(host, instance) that have a queue of their own, from lines read before."""

@@ -1,0 +1,184 @@
+"""What became of each recipient: one outcome each, from its attempts and from how its queue file ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.facts import Facts
+from logscan.correlate.links import KINDS, Legs
+
+OUTCOMES = (
+    "delivered", "handed-on", "deferred", "bounced", "expired", "held", "discarded", "repeated", "probe", "stray",
+)  # fmt: skip
+"""Of attempts. Those of :data:`ENDS` are recipients' ends, the others have no part in the accounts."""
+
+ENDS = ("delivered", "deferred", "bounced", "expired", "held", "discarded")
+
+ENDINGS = ("removed", "deleted", "discarded", "canceled", "requeued", "held", "queued", "")
+"""How lives end: removed by qmgr, deleted by hand, thrown away by cleanup, given up by the client, queued again under
+another ID, on hold, still in the queue; empty for transactions that never were a mail."""
+
+PROBES = ("deliverable", "undeliverable", "undeliverable-but-not-cached")
+
+NEVER = np.iinfo(np.int64).min
+
+
+def ending(name: str) -> int:
+    """Return the code of an ending."""
+    return ENDINGS.index(name)
+
+
+def outcome(name: str) -> int:
+    """Return the code of an outcome."""
+    return OUTCOMES.index(name)
+
+
+def _is(column: pa.ChunkedArray, *names: str) -> Bools:
+    """Return where the column has one of these values."""
+    found: Bools = pc.is_in(plain(column), pa.array(names)).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _ends_with(column: pa.ChunkedArray, word: str) -> Bools:
+    """Return where the column's value ends so (few values, many rows)."""
+    (codes,), values = factorise([column])
+    found = pc.ends_with(values, word).to_numpy(zero_copy_only=False).astype(np.bool_)
+    out: Bools = np.append(found, False)[codes]
+    return out
+
+
+def _latest(f: Facts, tables: dict[str, pa.Table], *where: tuple[str, Bools]) -> Ints:
+    """Return, per entry, the time (UTC ns) of its last row among those, or NEVER."""
+    out = np.full(f.lives.size, NEVER, np.int64)
+    for name, mask in where:
+        entry = f.lives.entry[name]
+        rows = np.flatnonzero(mask & (entry >= 0))
+        np.maximum.at(out, entry[rows], tables[name].column("time").to_numpy()[rows])
+    return out
+
+
+def endings(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Ints:
+    """Return, per entry, how it ended: a code of :data:`ENDINGS`."""
+    lives = f.lives
+    removals, actions, rejects = tables["removals"], tables["requeues"].column("action"), tables["rejects"]
+    removal = lives.last_row("removals")
+    removed = removal >= 0
+    by_hand = np.append(_is(removals.column("program"), "postsuper"), False)[removal]
+    canceled = np.append(_is(removals.column("reason"), "canceled"), False)[removal]
+    thrown = np.append(_is(removals.column("reason"), "discarded"), False)[removal]
+    holds = _ends_with(rejects.column("action"), "hold")
+    hold = _latest(f, tables, ("rejects", holds), ("requeues", _is(actions, "placed on hold")))
+    release = _latest(f, tables, ("requeues", _is(actions, "released from hold")))
+    last_queued = lives.last_row("queued")
+    queued = last_queued >= 0
+    queued_at = np.append(tables["queued"].column("time").to_numpy(), NEVER)[last_queued]
+    discard = _latest(f, tables, ("rejects", _ends_with(rejects.column("action"), "discard"))) != NEVER
+    again = _latest(f, tables, ("requeues", _is(actions, "requeued"))) != NEVER
+    again[legs.parent[legs.kind == KINDS.index("requeue")]] = True
+    attempted = np.zeros(lives.size + 1, np.bool_)
+    attempted[f.row_entry] = True
+    found = np.select(
+        [
+            removed & by_hand,
+            removed & canceled,
+            (removed & thrown) | (discard & ~queued),
+            removed,
+            again,
+            (hold > release) & (hold >= queued_at),
+            queued | attempted[:-1],
+        ],
+        [ending(name) for name in ("deleted", "canceled", "discarded", "removed", "requeued", "held", "queued")],
+        ending(""),
+    )
+    return found.astype(np.int64)
+
+
+@dataclass
+class Attempts:
+    """What is known of each delivery row, for its outcome."""
+
+    status: pa.ChunkedArray
+    hop: Bools
+    discarded: Bools
+    """The reply says that nobody gets it."""
+    sieved: Bools
+    """Dovecot took it, and a script threw it away."""
+    rejected: Bools
+    """Dovecot took it, and a script returned it to its sender."""
+    repeated: Bools
+    """The same line, logged again."""
+
+
+def outcomes(f: Facts, some: Attempts, ended: Ints, expired: Bools) -> tuple[Ints, Bools]:
+    """Return, per delivery row, the code of its outcome, and whether no later attempt for its recipient followed."""
+    entry = f.row_entry
+    bounced = _is(some.status, "bounced")
+    put_off = _is(some.status, "deferred", "SOFTBOUNCE")
+    code = np.select(
+        [
+            entry < 0,
+            _is(some.status, *PROBES),
+            some.repeated,
+            f.sent & (some.hop | f.forwarded),
+            f.sent & (some.discarded | some.sieved),
+            bounced | (f.sent & some.rejected),
+            f.sent,
+            put_off,
+        ],
+        [
+            outcome(name)
+            for name in (
+                "stray", "probe", "repeated", "handed-on", "discarded", "bounced", "delivered", "deferred",
+            )
+        ],
+        outcome("stray"),
+    )  # fmt: skip
+    counts = (code != outcome("repeated")) & (code != outcome("stray"))
+    final = counts & ~put_off
+    last = _last_attempts(f, final, counts)
+    of = np.append(ended, ending(""))[entry]
+    waiting = last & put_off
+    code = np.where(waiting & np.isin(of, [ending("deleted"), ending("discarded")]), outcome("discarded"), code)
+    code = np.where(waiting & (of == ending("held")), outcome("held"), code)
+    code = np.where(waiting & np.append(expired, False)[entry], outcome("expired"), code)
+    # What postsuper queued again is put off no longer: its recipients end under the new ID.
+    last &= ~(waiting & (of == ending("requeued")))
+    return code.astype(np.int64), last
+
+
+def _last_attempts(f: Facts, final: Bools, counts: Bools) -> Bools:
+    """Return whether a row is the end for its (entry, recipient, address asked for): nothing follows what isn't put off."""
+    rows = np.flatnonzero(counts)
+    key = combine(f.row_entry[rows], f.recipient[rows], f.asked[rows])
+    order = np.lexsort((f.second[rows], final[rows], key))
+    ordered = key[order]
+    last = np.zeros(len(final), np.bool_)
+    if len(key):
+        last[rows[order]] = np.r_[ordered[1:] != ordered[:-1], True]
+    return last | final
+
+
+def unattempted(f: Facts, tables: dict[str, pa.Table], last: Bools, ended: Ints, opened: Bools) -> Ints:
+    """Return, per entry, how many recipients no line tells of, though the mail waits, is held or was thrown away.
+
+    As many as qmgr counted beyond those that were tried; at least one of a mail that was tried for nobody.
+    """
+    lives = f.lives
+    row = lives.first_row("queued")
+    counted = tables["queued"].column("nrcpt").combine_chunks()
+    nrcpt = np.append(pc.fill_null(counted, 0).to_numpy(zero_copy_only=False).astype(np.int64), 0)[row]
+    tried = np.bincount(f.row_entry[last & (f.row_entry >= 0)], minlength=lives.size)[: lives.size]
+    waits = np.isin(ended, [ending(name) for name in ("deleted", "discarded", "held", "queued")])
+    # An ID whose beginning the log lacks had attempts before it; of those of a hostile count no more than can be.
+    whole = np.where(opened, np.clip(nrcpt, 0, MOST_RECIPIENTS), 0)
+    left = np.where(tried == 0, np.maximum(whole, 1), np.maximum(whole - tried, 0))
+    return np.where(waits, left, 0).astype(np.int64)
+
+
+MOST_RECIPIENTS = 1_000_000
+"""No mail has more; what says so is garbled."""
