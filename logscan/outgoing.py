@@ -142,14 +142,24 @@ def case(row: Any) -> dict[str, Any]:
 
 def remedy(settings: Settings, scan: Scan, origin: str, rows: pd.DataFrame) -> Remedy:
     """Return what mends mail of that origin being filtered."""
+    programs = set(scan.entries["program"].astype("str").iloc[rows["root"].to_numpy()])
+    if not rows["filtered"].any():  # nobody was handed this mail: a milter judged it on the way in
+        return remedies.spare_by_milter(settings, origin, _milter(scan, rows), pickup="pickup" in programs)
     if origin == "authenticated-port-25":
         return remedies.move_to_submission(settings, None)
     if origin == "submission-filtered":
         return remedies.unfilter_submission(settings)
+    loopback = bool(programs - {"pickup"}) and rows["user"].isna().any()
     if origin == "all-filtered":
-        return remedies.filter_port_25_only(settings)
-    programs = set(scan.entries["program"].astype("str").iloc[rows["root"].to_numpy()])
+        return remedies.filter_port_25_only(settings, loopback=bool(loopback))
     return remedies.unfilter_local(settings, pickup="pickup" in programs, loopback=bool(programs - {"pickup"}))
+
+
+def _milter(scan: Scan, rows: pd.DataFrame) -> str:
+    """Return the kind of the milter that judged these mails, as the configuration calls it; empty where no line tells."""
+    judged = rows["verdict_row"].to_numpy()
+    kinds = scan.verdicts["filter"].iloc[judged[judged >= 0]].astype("str")
+    return str({"spamd": "spamassassin"}.get(kinds.iloc[0], kinds.iloc[0])) if len(kinds) else ""
 
 
 WHY = {

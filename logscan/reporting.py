@@ -12,6 +12,7 @@ import numpy as np
 from logscan import __version__
 from logscan.correlate.build import summary
 from logscan.linetext import fetch
+from logscan.remedies import combined
 from logscan.report import Period, ProgramCount, Report, SourceCount, Unknown
 from logscan.traffic import flow, traffic
 from logscan.verdict import Evidence, Result
@@ -60,6 +61,7 @@ def build(scan: Scan, results: Sequence[Result], *, now: datetime | None = None)
         for finding in result.findings:
             finding.first = finding.first.astimezone(zone) if finding.first else None
             finding.last = finding.last.astimezone(zone) if finding.last else None
+    report.plan = combined(scan.settings, report.found)
     _paths(scan, report)
     _fill_evidence(scan, report)
     report.traffic = traffic(scan, report)

@@ -30,6 +30,20 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """Replaces ``text[begin:end]`` of a configuration file."""
+
+    file: str
+    begin: int
+    end: int
+    text: str
+
+
+Need = Literal["users", "empty-queue", "restart"]
+"""What a change needs besides a reload: users told first, an empty queue, Postfix stopped and started."""
+
+
+@dataclass(frozen=True)
 class Remedy:
     """The change that mends a finding. ``diff`` is set only where it is safe to apply as printed.
 
@@ -41,6 +55,15 @@ class Remedy:
     line: int | None = None
     diff: str | None = None
     message: str | None = None
+    key: str = ""
+    """The same for all findings that this change mends."""
+    needs: tuple[Need, ...] = ()
+    edits: tuple[Edit, ...] = field(default=(), compare=False, repr=False)
+    """What the diff does; not part of a report."""
+    again: Callable[[Settings], Remedy] | None = field(default=None, compare=False, repr=False)
+    """Makes the same remedy for another state of the configuration; not part of a report."""
+    absent: bool = False
+    """Whether the configuration given doesn't show the fault, so that there is nothing to change in it."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
+from logscan.planning import as_json
 from logscan.rendering import Renderer, RenderOptions
 from logscan.report import SCHEMA, Report
 from logscan.verdict import Finding, Result
@@ -62,6 +63,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
             "line": remedy.line,
             "diff": remedy.diff,
             "message": remedy.message,
+            "key": remedy.key,
+            "needs": list(remedy.needs),
         },
         "evidence": [{"source": each.source, "line": each.line, "text": each.text} for each in finding.evidence],
     }
@@ -118,6 +121,7 @@ def document(report: Report) -> dict[str, Any]:
         ],
         "mails": report.mails,
         "checks": [_check(each) for each in report.checks],
+        "plan": as_json(report.plan),
     }
     plain = _plain(page)
     assert isinstance(plain, dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from logscan.planning import lines as plan_lines
 from logscan.rendering import (
     Renderer,
     RenderOptions,
@@ -131,6 +132,19 @@ def _finding(page: _Page, number: int, finding: Finding) -> None:
         page.labelled("trace", f"logscan trace {finding.id}   (or {', '.join(ids[:3])})")
     else:
         page.labelled("id", f"{finding.id}   logscan explain {finding.check}")
+
+
+def _plan(page: _Page) -> None:
+    plan = page.report.plan
+    if plan is None:
+        return
+    page.heading("All changes as one")
+    for kind, line in plan_lines(plan):
+        if kind == "patch":  # as it is, to be copied: rich would turn its tabs into blanks
+            shown = "\t".join(visible(part, 4000) for part in line.split("\t"))
+            page.console.out(shown, highlight=False)
+        else:
+            page.write(visible(line, 4000), "bold" if kind == "head" else "", {"command": 5, "text": 1}.get(kind, 0))
 
 
 def _verdicts(page: _Page) -> None:
@@ -265,12 +279,15 @@ def render(report: Report, options: RenderOptions) -> str:
         _finding(page, number, finding)
     if len(findings) > MOST_FINDINGS:
         page.write(f"… and {plural(len(findings) - MOST_FINDINGS, 'more finding')}: see the JSON or the page", "bold")
+    _plan(page)
     _resting(page)
     _verdicts(page)
     _mails(page)
     _sources(page)
-    lines = out.getvalue().split("\n")
-    return "\n".join(line.rstrip(" ") for line in lines).rstrip("\n") + "\n"
+    # A patch is copied from here: its lines keep the blanks at their ends.
+    patch = set(report.plan.diff().split("\n")) if report.plan else set()
+    shown = (line if line in patch else line.rstrip(" ") for line in out.getvalue().split("\n"))
+    return "\n".join(shown).rstrip("\n") + "\n"
 
 
 REPORT = Renderer(

@@ -161,6 +161,11 @@ def changes(texts: dict[str, str], remedy: Remedy) -> dict[tuple[str, str], tupl
     return found
 
 
+def expanding_before(master: str) -> str:
+    """Return the same master.cf with another option in place of no_address_mappings."""
+    return master.replace("no_address_mappings", "no_header_body_checks")
+
+
 STYLES = pytest.mark.parametrize("style", MASTER)
 BACK = ("127.0.0.1:10026/inet", "receive_override_options")
 FRONT = ("smtp/inet", "receive_override_options")
@@ -169,6 +174,7 @@ FRONT = ("smtp/inet", "receive_override_options")
 @STYLES
 def test_double_expansion_merges_into_the_options_that_are_there(style: str) -> None:
     texts = texts_of(MASTER[style] + TAIL)
+    texts["master.cf"] = expanding_before(texts["master.cf"])
     remedy = remedies.no_address_mappings_after(read_settings(texts.items()))
     found = changes(texts, remedy)
     assert list(found) == [BACK]
@@ -192,16 +198,16 @@ def test_alias_owns_hash_merges_after_and_removes_before(style: str) -> None:
     assert [each.row for each in expansion_prediction(result)] == ["right"]
 
 
-@STYLES
-def test_removal_alone_touches_only_what_stands_before_the_filter(style: str) -> None:
-    texts = texts_of(MASTER[style] + TAIL)
-    remedy = remedies.no_address_mappings_before(read_settings(texts.items()))
-    assert set(changes(texts, remedy)) == {FRONT}
+def test_on_both_sides_it_is_taken_away_before_the_filter_only() -> None:
+    texts = texts_of(MASTER["lines"].replace("no_milters\n", "no_milters,no_address_mappings\n") + TAIL)
+    remedy = remedies.alias_owns_hash(read_settings(texts.items()))
+    assert changes(texts, remedy) == {FRONT: ("no_address_mappings", None)}
+    assert "never expanded" in remedy.text
 
 
 def test_a_second_override_that_would_come_to_light_is_kept_away() -> None:
     texts = texts_of(MASTER["twice"] + TAIL)
-    found = changes(texts, remedies.no_address_mappings_before(read_settings(texts.items())))
+    found = changes(texts, remedies.alias_owns_hash(read_settings(texts.items())))
     assert found[FRONT] == ("no_address_mappings", ""), "the earlier no_milters was not in force and must not become so"
 
 
@@ -226,7 +232,8 @@ def test_behind_postscreen_the_smtpd_line_is_changed() -> None:
 
 def test_main_cf_values_and_printed_configuration_get_commands_not_a_diff() -> None:
     main = MAIN + "receive_override_options = no_milters\n"
-    remedy = remedies.no_address_mappings_after(read_settings(texts_of(MASTER["without"] + TAIL, main).items()))
+    master = expanding_before(MASTER["without"] + TAIL)
+    remedy = remedies.no_address_mappings_after(read_settings(texts_of(master, main).items()))
     assert remedy.diff is None
     wanted = "postconf -P 127.0.0.1:10026/inet/receive_override_options=no_milters,no_address_mappings"
     assert wanted in remedy.text
@@ -239,8 +246,8 @@ def test_main_cf_values_and_printed_configuration_get_commands_not_a_diff() -> N
 def test_a_mapping_switched_off_in_main_cf_is_overridden_for_the_filtering_service() -> None:
     main = MAIN + "receive_override_options = no_address_mappings, no_milters\n"
     master = MASTER["lines"].replace("  -o receive_override_options=no_address_mappings\n", "")
-    remedy = remedies.no_address_mappings_before(read_settings(texts_of(master + TAIL, main).items()))
-    assert changes(texts_of(master + TAIL, main), remedy) == {FRONT: (None, "no_milters")}
+    remedy = remedies.alias_owns_hash(read_settings(texts_of(master + TAIL, main).items()))
+    assert changes(texts_of(master + TAIL, main), remedy)[FRONT] == (None, "no_milters")
 
 
 def test_pickup_passes_the_filter_by() -> None:
@@ -262,7 +269,9 @@ def test_port_25_is_split_by_address(style: str) -> None:
     outer = [after.pop(f"{address}:25/inet") for address in ("198.51.100.10", "[2001:db8::1]")]
     inner = [after.pop(f"{address}:25/inet") for address in ("127.0.0.1", "[::1]")]
     assert outer == [smtp, smtp]
-    assert inner == [{**smtp, "content_filter": ""}] * 2
+    left = [each for each in smtp["receive_override_options"].split(",") if each != "no_address_mappings"]
+    assert [each.pop("receive_override_options", "") for each in inner] == [",".join(left)] * 2, "aliases are expanded"
+    assert inner == [{key: value for key, value in smtp.items() if key[:8] != "receive_"} | {"content_filter": ""}] * 2
     assert after == before
     assert comments(after_texts["master.cf"]) == comments(texts["master.cf"])
     assert [each.port for each in result.listeners()][:4] == [25] * 4
@@ -306,7 +315,8 @@ def test_a_global_filter_moves_to_port_25() -> None:
 
 
 def test_a_file_without_a_last_line_feed_gets_a_diff_that_says_so() -> None:
-    texts = texts_of("smtp inet n - n - - smtpd -o content_filter=dspam:")
+    submission = "submission inet n - n - - smtpd\n"
+    texts = texts_of(submission + "smtp inet n - n - - smtpd -o content_filter=dspam:")
     diff = remedies.refuse_auth_on_25(read_settings(texts.items())).diff
     assert diff
     assert diff.count("\\ No newline at end of file\n") == 2
@@ -361,7 +371,6 @@ ALL: list[Callable[[Settings], Remedy]] = [
     remedies.filter_port_25_only,
     remedies.move_to_submission,
     remedies.no_address_mappings_after,
-    remedies.no_address_mappings_before,
     remedies.refuse_auth_on_25,
     remedies.training_arguments,
     remedies.unfilter_local,

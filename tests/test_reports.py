@@ -208,7 +208,7 @@ def test_visible_text_is_printable_and_keeps_what_is(text: str) -> None:
 
 def test_json_has_the_keys_of_version_1() -> None:
     page = json.loads(text_of(report_sample.sample(), "json"))
-    assert list(page) == ["logscan", "period", "hosts", "sources", "unknown", "mails", "checks"]
+    assert list(page) == ["logscan", "period", "hosts", "sources", "unknown", "mails", "checks", "plan"]
     assert page["logscan"] == {"version": "0.1.0", "schema": 1}
     assert page["period"] == {
         "first": "2026-11-22T19:00:00+00:00", "last": "2026-11-23T18:55:48+00:00", "year_inferred": True,

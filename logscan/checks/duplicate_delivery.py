@@ -363,11 +363,7 @@ def _remedy(settings: Settings, cause: str) -> Remedy | None:
     if cause == "double-alias-expansion":
         return remedies.no_address_mappings_after(settings)
     if cause == "filter-reinjected-twice":
-        return Remedy(
-            "Find out why the filter breaks off (its own log, a core dump, `dmesg`). With DSPAM's hash driver two first "
-            "mails for a new user at one time crash it: lmtp_destination_concurrency_limit = 1 for the transport to "
-            "DSPAM avoids that."
-        )
+        return remedies.dspam_one_at_a_time(settings)
     if cause == "retry-after-lost-reply":
         return Remedy("Look why the mailbox server's reply came late or never: its log, disk and locks at these times.")
     return None

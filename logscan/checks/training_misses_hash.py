@@ -242,20 +242,13 @@ WHY = {
 
 def _remedy(settings: Settings, cause: str, user: str, owners: list[str]) -> Remedy | None:
     if cause in ("login-without-domain", "login-is-not-address", "other-domain"):
-        return remedies.training_arguments(settings)
+        return remedies.training_arguments(settings, cause)
     if cause == "alias-not-expanded":
         return remedies.alias_owns_hash(settings)
     if cause == "case-or-extension":
-        return Remedy(
-            "Let filter and trainer name the user alike: fold the case of recipients before the filter, and don't hand it "
-            "extensions (recipient_delimiter; DSPAM: StripRcptDomain off, a canonical map before the filter). "
-            f"The mail was learned under {', '.join(owners)}."
-        )
+        return remedies.case_or_extension(settings, owners, user)
     if cause == "signature-expired":
-        return Remedy(
-            "Keep signatures as long as users train: see dspam_clean's -s (days) in the cron job, and the purge of the "
-            "SQL tables (dspam_signature_data)."
-        )
+        return remedies.signatures_kept_longer()
     return Remedy("Find out which address this login's mail is filtered under, and pass that to the training call.")
 
 

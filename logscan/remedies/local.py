@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
+from functools import partial
 
-from logscan.remedies.plan import RELOAD, RESTART, Change, Edit, Plan, not_shown
-from logscan.remedies.steps import is_real_file, newline_of, set_override
-from logscan.settings import Listener, Service, Settings, formats, is_loopback, split_list
-from logscan.verdict import Remedy
+from logscan.remedies.freeing import freed, reasons
+from logscan.remedies.plan import RELOAD, RESTART, Change, Plan, apply, not_shown
+from logscan.remedies.steps import is_real_file, newline_of
+from logscan.settings import Listener, Service, Settings, is_loopback, read_settings, split_list
+from logscan.verdict import Edit, Remedy
+
+KEY = "local-unfiltered"
 
 _FETCHMAIL = (
     "Not where fetchmail or the like hands in mail from outside by this way: it would go unfiltered. Local programs' "
@@ -25,55 +30,65 @@ def unfilter_local(settings: Settings, *, pickup: bool = True, loopback: bool = 
 
     For loopback a diff only where ``inet_interfaces`` spells out the addresses and no postscreen stands in front.
     """
-    plan = Plan(settings)
-    parts: list[str] = []
-    blocked = ""
-    restart = False
-    place: tuple[str, int] | None = None
-    filtered = settings.filtered()
-    pickups = [each for each in filtered if each.command == "pickup"] if pickup else []
-    if pickups:
-        plan.changes += [set_override(settings, each, "content_filter", "") for each in pickups]
-        parts.append("Let mail handed in with sendmail pass the filter by: an empty content_filter on pickup.")
-    inner, wild = _loopback(settings) if loopback else ([], None)
-    if inner:
-        plan.changes += [set_override(settings, each.service, "content_filter", "") for each in inner]
-        parts.append("Let programs on this host pass the filter by: an empty content_filter on the loopback line.")
-    elif wild:
-        service = wild.service
-        split = None if wild.postscreen else _per_address(settings, service)
-        restart = split is not None
-        place = service.file, service.line
-        if split:
-            plan.changes.append(Change([], split, service.file, service.line))
-        elif wild.postscreen:
-            blocked = "The line of port 25 can't be split by address: postscreen stands in front of it. "
-        else:
-            parts.append(
-                f'Replace the line "{service.name} {service.type}" in master.cf by one for each address: '
-                "127.0.0.1:25 (and [::1]:25 with IPv6) with an empty content_filter, every outer address with all the "
-                "options of today."
-            )
-            blocked = "(No diff: inet_interfaces doesn't spell out the addresses, or master.cf itself isn't at hand.) "
-        if split:
-            parts.append(
-                f'Replace the line "{service.name} {service.type}" by one for each address: loopback with an empty '
-                "content_filter, outer addresses as they are."
-            )
-        parts.append(("Instead, take" if wild.postscreen else "Or take") + _BY_CLIENT.format(wild.content_filter))
-    if not parts:
-        if settings.known("master"):
-            return not_shown(settings, "mail of local programs isn't filtered")
+    key = f"{KEY}-{'both' if pickup and loopback else 'sendmail' if pickup else 'loopback'}"
+    if not settings.known("master"):
         text = (
             "Set an empty content_filter on the service by which local programs hand in mail: on the pickup line for "
+            "sendmail; for 127.0.0.1:25 with a line of its own for that address in master.cf."
         )
-        text += "sendmail; for 127.0.0.1:25 with a line of its own for that address in master.cf."
-        return Remedy(f"{text} {_FETCHMAIL} {RELOAD}")
-    if blocked:
-        commands = [command for change in plan.changes for command in change.commands]
-        text = "\n".join((" ".join(parts), *commands, f"{blocked}{_FETCHMAIL} {RELOAD}"))
-        return Remedy(text, *(place or (None, None)))
-    return plan.remedy(" ".join(parts), f"{_FETCHMAIL} {RESTART if restart else RELOAD}")
+        return Remedy(f"{text} {_FETCHMAIL} {RELOAD}", key=key)
+    filtered = settings.filtered()
+    pickups = [each for each in filtered if each.command == "pickup"] if pickup else []
+    inner, wild = _loopback(settings) if loopback else ([], None)
+    parts: list[str] = []
+    if pickups:
+        parts.append("Let mail handed in with sendmail pass the filter by: an empty content_filter on pickup.")
+    if inner:
+        parts.append("Let programs on this host pass the filter by: an empty content_filter on the loopback line.")
+    services = [*pickups, *(each.service for each in inner)]
+    doubts = reasons(settings, [*services, *([wild.service] if wild else [])])
+    changes = [change for each in services for change in freed(settings, each)]
+    split = None
+    if wild and not wild.postscreen and not doubts:
+        split = _per_address(settings, wild.service)
+    if split and wild:
+        changes.append(Change([], split, wild.service.file, wild.service.line))
+    if wild:
+        parts += _wild_words(wild, bool(split))
+        if not split:
+            doubts.append(
+                "The line of port 25 can't be split by address: postscreen stands in front of it."
+                if wild.postscreen
+                else "(No diff: inet_interfaces doesn't spell out the addresses, or master.cf itself isn't at hand.)"
+            )
+    if not parts:
+        return not_shown(settings, "mail of local programs isn't filtered", key)
+    if doubts:
+        first = wild.service if wild else services[0]
+        commands = [command for change in changes for command in change.commands]
+        text = "\n".join((" ".join(parts), *commands, " ".join((*doubts, _FETCHMAIL, RELOAD))))
+        return Remedy(text, first.file, first.line, key=key)
+    text, after = " ".join(parts), f"{_FETCHMAIL} {RESTART if split else RELOAD}"
+    remedy = Plan(settings, changes).remedy(text, after, key=key, needs=("restart",) if split else ())
+    return replace(remedy, again=partial(unfilter_local, pickup=pickup, loopback=loopback))
+
+
+def _wild_words(wild: Listener, split: bool) -> list[str]:
+    line = f'"{wild.service.name} {wild.service.type}"'
+    by_client = _BY_CLIENT.format(wild.content_filter)
+    if split:
+        return [
+            f"Replace the line {line} by one for each address: loopback with an empty content_filter, outer addresses as "
+            "they are.",
+            "Or take" + by_client,
+        ]
+    if wild.postscreen:
+        return ["Instead, take" + by_client]
+    return [
+        f"Replace the line {line} in master.cf by one for each address: 127.0.0.1:25 (and [::1]:25 with IPv6) with an "
+        "empty content_filter, every outer address with all the options of today.",
+        "Or take" + by_client,
+    ]
 
 
 def _loopback(settings: Settings) -> tuple[list[Listener], Listener | None]:
@@ -95,7 +110,9 @@ def _per_address(settings: Settings, service: Service) -> list[Edit] | None:
     outer: list[str] = []
     for item in split_list(settings.postfix.get("inet_interfaces").lower()):
         if item == "localhost":
-            inner.extend([*(["127.0.0.1"] if four else []), *(["[::1]"] if six else [])])
+            if six:
+                return None  # whether the name has an IPv6 address here isn't told, and a wrong one stops Postfix
+            inner.append("127.0.0.1")
             continue
         try:
             address = ipaddress.ip_address(item.strip("[]"))
@@ -117,10 +134,10 @@ def _per_address(settings: Settings, service: Service) -> list[Edit] | None:
     rename = len(service.name)
     lead = "" if block.endswith("\n") else newline
     added = [f"{host}:{port}{copy[rename:]}" for host in dict.fromkeys(outer)][1:]
-    freed = _without_filter(copy, service.indent, newline)
-    if freed is None:
+    inside = _without_filter(settings, service, copy)
+    if inside is None:
         return None
-    added += [f"{host}:{port}{freed[rename:]}" for host in dict.fromkeys(inner)]
+    added += [f"{host}:{port}{inside[rename:]}" for host in dict.fromkeys(inner)]
     first = next(iter(dict.fromkeys(outer)))
     tail = "".join(added)
     return [
@@ -129,16 +146,18 @@ def _per_address(settings: Settings, service: Service) -> list[Edit] | None:
     ]
 
 
-def _without_filter(block: str, indent: str, newline: str) -> str | None:
-    """Return one service's lines with an empty content_filter."""
-    master = next(each for each in formats() if each.name == "master.cf")
-    services = master.parse(block).services
-    if len(services) != 1:
+def _without_filter(settings: Settings, service: Service, block: str) -> str | None:
+    """Return a copy of a service's own lines with an empty content_filter and its aliases expanded."""
+    label = service.file
+    alone = read_settings(
+        [(label, block), *((f, t) for f, t in settings.texts.items() if settings.kinds.get(f) == "main.cf")]
+    )
+    alone.postfix.origin[label] = "file"
+    if len(alone.postfix.services) != 1:
         return None
-    override = services[0].override("content_filter")
-    if override is None:
-        return f"{block}{indent}-o content_filter={newline}"
-    if override.value_span is None:
-        return None
-    begin, end = override.value_span
-    return block[:begin] + block[end:]
+    edits: list[Edit] = []
+    for change in freed(alone, alone.postfix.services[0]):
+        if not change.edits:
+            return None
+        edits += change.edits
+    return apply(alone.texts[label], edits)

@@ -1,64 +1,94 @@
-"""Mends training calls that name the bare login: Dovecot's arguments get the domain spelled."""
+"""Mends training calls that name another user than the mail was filtered for."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from dataclasses import replace
+from functools import partial
 
-from logscan.remedies.plan import Edit, apply, unified
-from logscan.settings import Entry, Settings, base_name, recognise
-from logscan.verdict import Remedy
+from logscan.remedies.plan import diff_of, not_shown
+from logscan.settings import Entry, Settings, recognise
+from logscan.verdict import Edit, Remedy
+
+KEY = "training-arguments"
+_RELOAD = (
+    "Then run: doveconf > /dev/null && doveadm reload. Sessions that are open keep the old arguments until they end."
+)
 
 
-def training_arguments(settings: Settings) -> Remedy:
+def training_arguments(settings: Settings, cause: str = "login-without-domain") -> Remedy:
     """Return the remedy for training calls that name the bare login: the domain spelled in the arguments.
 
-    A diff only with exactly one domain of local users and Dovecot's own file at hand.
+    A diff only for logins without a domain, with exactly one domain of local users and Dovecot's own file at hand: no
+    fixed domain mends a login that isn't the address, or that lies in another domain.
     """
+    if cause != "login-without-domain":
+        return _by_userdb(settings, cause)
     dovecot = settings.dovecot
     fact = dovecot.training_arguments
-    late = _version(dovecot.version) >= (2, 4)
-    realm: Literal["auth_default_domain", "auth_default_realm"] = (
-        "auth_default_domain" if late else "auth_default_realm"
-    )
     domains = settings.mailbox_domains
-    other = (
-        f"Or complete the logins themselves with {realm} = {domains[0] if len(domains) == 1 else 'DOMAIN'} in Dovecot, "
-        "after checking that no mail_location, mail_home, userdb or passdb depends on the bare name. Either way it "
-        "suits one domain only."
-    )
+    realm = _realm(settings, domains)
     if fact is None:
         text = "Let the command that calls dspam name the user with the domain: --user NAME@DOMAIN, not the bare login."
-        return Remedy(f"{text} {other}")
+        return Remedy(f"{text} Or complete the logins themselves. {realm}", key=KEY)
     user = dovecot.training_user
     if user is None or "@" in user:
         said = f"names its user as {user}" if user else "names no user"
         text = (
             f"The training call {said} ({fact.file}:{fact.line}): compare that with the user the mail was filtered for."
         )
-        return Remedy(text, fact.file, fact.line)
+        return Remedy(text, fact.file, fact.line, key=KEY)
+    if dovecot.default_domain:
+        said = f"logins without a domain are completed ({dovecot.default_domain.file}:{dovecot.default_domain.line})"
+        return not_shown(settings, said, KEY, dovecot=True)
     changed = _spelled(fact.value, user, domains[0]) if len(domains) == 1 else None
+    if changed is None and len(domains) > 1:
+        text = "There are several domains here, and a domain spelled in antispam_dspam_args suits one only. Right is only to "
+        text += f"complete the logins themselves (or to have users log in with their whole address). {realm}"
+        return Remedy(text, fact.file, fact.line, key=KEY)
     if changed is None:
-        text = "In antispam_dspam_args let --user be followed by %n@DOMAIN instead of the bare login; there "
-        text += (
-            "are several domains here, and %n@DOMAIN suits one only: let users log in with their whole address, or set "
-        )
-        text += f"{realm} to the domain of those who don't."
-        if len(domains) < 2:
-            text = "In antispam_dspam_args let --user be followed by %n@DOMAIN, DOMAIN being the one that your users' "
-            text += f"mail is filtered under. {other}"
-        return Remedy(text, fact.file, fact.line)
+        text = "In antispam_dspam_args let --user be followed by %n@DOMAIN instead of the bare login, DOMAIN being the one "
+        text += f"that your users' mail is filtered under. Or complete the logins themselves. {realm}"
+        return Remedy(text, fact.file, fact.line, key=KEY)
     text = f"Spell the domain in the training call: antispam_dspam_args = {changed}"
     text += (
-        f" (line {fact.line} of {fact.file}). %n is the login without its domain: a login with one gives the same user."
+        f" (line {fact.line} of {fact.file}). %n is the login without its domain: a login with one gives the same user. "
+        f"It suits one domain only. Or complete the logins themselves. {realm}"
     )
-    edits = _dovecot_edit(settings, fact.file, fact.line, fact.value, changed)
-    diff = None
-    if edits:
-        old = settings.texts[fact.file]
-        new = apply(old, edits)
-        diff = unified(base_name(fact.file), old, new) if new is not None else None
-    return Remedy(f"{text} {other} Then run: doveadm reload.", fact.file, fact.line, diff)
+    edits = _dovecot_edit(settings, fact.file, fact.line, fact.value, changed) or []
+    diff = diff_of(settings, edits)
+    made = Remedy(f"{text} {_RELOAD}", fact.file, fact.line, diff, key=KEY, edits=tuple(edits) if diff else ())
+    return replace(made, again=partial(training_arguments, cause=cause)) if diff else made
+
+
+def _realm(settings: Settings, domains: tuple[str, ...]) -> str:
+    """Return how Dovecot completes logins, and what else depends on the login's name."""
+    late = _version(settings.dovecot.version) >= (2, 4)
+    name = "auth_default_domain" if late else "auth_default_realm"
+    domain = domains[0] if len(domains) == 1 else "DOMAIN"
+    text = f"{name} = {domain} in Dovecot gives every login without a domain that one."
+    if len(domains) > 1:
+        text += " Users of the other domains who log in without theirs would become users of this one: they must log in with "
+        text += "their whole address."
+    return (
+        f"{text} Look first at what depends on the bare name: mail_location, mail_home and home of the userdb (%u, %d: "
+        "mailboxes would be looked for elsewhere and seem empty), passdb and userdb keys (logins would fail), and in "
+        "Postfix smtpd_sender_login_maps, whose right side must then hold the whole address, or users are refused as "
+        "senders of their own mail."
+    )
+
+
+def _by_userdb(settings: Settings, cause: str) -> Remedy:
+    fact = settings.dovecot.training_arguments
+    text = "The login isn't the address that the mail was filtered for, so no domain spelled in the arguments helps."
+    if cause == "other-domain":
+        text = "The login's domain isn't the one that the mail was filtered for: the user has addresses in both."
+    text += (
+        " Let the userdb return the address: a field of the name antispam_dspam_args, with this user's arguments "
+        "(...;--user;ADDRESS), takes the place of the plug-in's setting; or have the user log in with the address that "
+        "the filter sees, or have mail to the other one rewritten to it before the filter (virtual alias)."
+    )
+    return Remedy(text, fact.file if fact else None, fact.line if fact else None, key=f"training-{cause}")
 
 
 def _version(text: str) -> tuple[int, ...]:
