@@ -1,8 +1,8 @@
 """Turns wall clocks without year and zone into UTC, from what else in the logs tells the time.
 
-Years are trusted in this order: anchors, the lines themselves, ``--year``, sources with absolute time, the date in a
-file's name, the neighbours in a rotated set, the file's time, now. Zones: ``--timezone``, this host's where the anchors
-agree with it, else the offset the anchors show.
+Years are trusted in this order: anchors, the lines themselves, ``--year``, other sources that tell theirs, the date in a
+file's name, the neighbours in a rotated set, the file's time, now. Zones: ``--timezone``, the offsets in the stamps of
+other sources or this host's where the anchors agree with them, else the offset the anchors show.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logscan import rotation
+from logscan.clock_offsets import Offsets, Told, told_zone
 from logscan.clock_zones import Steps, fit_zone, named, transitions, zone_name
 from logscan.envelopes_stamps import DAY, FIRST_YEAR, LAST_YEAR, LEAP, NO_TIME, SECOND, YEAR_START, is_leap
 
@@ -36,7 +37,7 @@ NAME_GRACE = 35 * DAY
 """The same for a date in a file's name, which may be the day its period began (a month at most)."""
 
 NEAR = 100 * DAY
-"""Sources with absolute time tell the year only of sources this close: half a year off, either year would do."""
+"""Sources that tell their year tell that of others only this close: half a year off, either year would do."""
 
 MARCH = 60 * DAY
 """1 March in a leap year's wall clock."""
@@ -202,12 +203,16 @@ def solve(
     timezone: str | None = None,
     now: float | None = None,
     host_zone: tzinfo | None = None,
+    offsets: Mapping[int, Sequence[Offsets]] | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> Solution:
     """Find year and zone of each source.
 
     ``clocks`` are by the key that anchors name as ``source``; rotated sets are told from their names. ``absolute`` are
     (first, last) UTC ns of sources with absolute time. ``year`` is that of the newest source's last line; ``timezone``
-    a zone's name or an offset. ``now`` is in epoch seconds. Raises :class:`ValueError` for a zone that doesn't exist.
+    a zone's name or an offset. ``now`` is in epoch seconds. ``offsets`` are those that a source's stamps carry, ``names``
+    the paths, by the same key: times are shown in the zone that they tell, whatever this host's is. Raises
+    :class:`ValueError` for a zone that doesn't exist.
     """
     table = dict(clocks) if isinstance(clocks, Mapping) else dict(enumerate(clocks))
     given = None
@@ -216,10 +221,17 @@ def solve(
         if given is None:
             raise ValueError(f"no such time zone: {timezone!r}; give a name (Europe/Berlin) or an offset (+02:00)")
     host = host_zone or host_timezone()
-    solution = Solution({}, {}, given or host)
-    if not table:
-        return solution
-    _Solver(table, anchors, absolute, year, given, now if now is not None else current_time(), host, solution).run()
+    told = told_zone(offsets or {}, names or {})
+    solution = Solution({}, {}, given or told.zone or host)
+    if table:
+        seconds = now if now is not None else current_time()
+        _Solver(table, anchors, absolute, year, given, seconds, told, host, solution).run()
+    if told.others and not given:
+        beside = ", ".join(told.others[:3])
+        name = zone_name(solution.zone)
+        solution.notes.append(
+            f"The stamps carry several offsets at the same time: times are shown in {name}, not {beside}."
+        )
     return solution
 
 
@@ -234,11 +246,14 @@ class _Solver:
         year: int | None,
         given: tzinfo | None,
         now: float,
+        told: Told,
         host: tzinfo,
         solution: Solution,
     ) -> None:
         self.clocks, self.absolute, self.year, self.given = clocks, absolute, year, given
-        self.now, self.host, self.out = int(now) * SECOND, host, solution
+        self.dated: dict[int, tuple[int, int]] = {}
+        """First and last time, as if in UTC, of the sources that themselves tell their year."""
+        self.now, self.told, self.host, self.out = int(now) * SECOND, told, host, solution
         self.anchors: dict[int, list[Anchor]] = {}
         for anchor in anchors:
             if anchor.source in clocks:
@@ -251,8 +266,11 @@ class _Solver:
 
     def run(self) -> None:
         """Fill the solution."""
-        for key in self.clocks:
+        for key, clock in self.clocks.items():
             self._by_anchors(key)
+            if clock.year and key not in self.out.base_year:
+                self._set(key, clock.year, "lines")
+        self.dated = {key: self._span(key, base) for key, base in self.out.base_year.items()}
         for keys in self.sets.values():
             self._years(keys)
         self._zones()
@@ -320,9 +338,6 @@ class _Solver:
         clock = self.clocks[key]
         by_user = self.year - clock.turns if self.year is not None and newest else None
         known = self.out.base_year.get(key)
-        if known is None and clock.year:
-            known = clock.year
-            self._set(key, known, "lines")
         if known is not None:
             if by_user is not None and by_user != known:
                 told = known + clock.turns
@@ -340,18 +355,22 @@ class _Solver:
             self._set(key, self._latest(key, dated + NAME_GRACE), "name")
 
     def _nearest(self, key: int) -> int | None:
-        """Return the base year that brings the source nearest to those with absolute time, if any is near."""
-        if not self.absolute:
-            return None
+        """Return the base year that brings the source nearest to those that tell theirs, if any is near."""
         clock = self.clocks[key]
-        years = {datetime.fromtimestamp(at / SECOND, UTC).year for span in self.absolute for at in span}
+        own = rotation.parse(clock.name).set
+        # Within a set the order of its files tells more. No zone is off by so much that it mattered here.
+        known = [span for other, span in self.dated.items() if rotation.parse(self.clocks[other].name).set != own]
+        known += self.absolute
+        if not known:
+            return None
+        years = {datetime.fromtimestamp(at / SECOND, UTC).year for span in known for at in span}
         bound = self._bound(key) + GRACE
         best: tuple[int, int, int] | None = None
         for base in range(min(years) - clock.turns - 1, max(years) + 2):
             if not self._leaps(clock, base):
                 continue
             first, last = self._span(key, base)
-            gap = min(max(0, low - last, first - high) for low, high in self.absolute)
+            gap = min(max(0, low - last, first - high) for low, high in known)
             rank = (gap, int(last > bound), -base)
             if best is None or rank < best:
                 best = rank
@@ -392,7 +411,8 @@ class _Solver:
             bounds = self._offsets(key, base)
             if not len(bounds[0]):
                 continue
-            zone, way, fits = fit_zone(*bounds, given=self.given, host=self.host)
+            host = self.told.of(self.clocks[key].name) or self.host
+            zone, way, fits = fit_zone(*bounds, given=self.given, host=host)
             fitted[key] = zone
             self.out.zone_from[key] = way
             if fits < 0.9:
@@ -401,12 +421,16 @@ class _Solver:
                 )
         common = _commonest([fitted[key] for key in fitted], self.given or self.host)
         for keys in self.sets.values():
-            own = _commonest([fitted[key] for key in keys if key in fitted], common)
+            told = None if self.given else self.told.of(self.clocks[keys[0]].name)
+            own = _commonest([fitted[key] for key in keys if key in fitted], told or common)
             for key in keys:
                 if key not in fitted:
-                    self.out.zone_from[key] = "user" if self.given else "set" if fitted else "host"
+                    self.out.zone_from[key] = (
+                        "user" if self.given else "stamps" if own is told else "set" if fitted else "host"
+                    )
                 self.out.zones[key] = fitted.get(key, own)
-        self.out.zone = _commonest(list(self.out.zones.values()), common)
+        if not self.given and (self.told.zone is None or self.told.weak):
+            self.out.zone = _commonest(list(self.out.zones.values()), common)
 
     def _offsets(self, key: int, base: int) -> tuple[Ints, Ints, Ints]:
         """Return the anchors' UTC times, and the lowest and highest offset each allows (ns, int64), by time."""
@@ -425,7 +449,7 @@ class _Solver:
             "set": "follows from the other files of its set",
             "mtime": "taken from the file's time",
             "now": "taken to be the latest possible",
-            "absolute": "the one nearest to the files that tell theirs",
+            "absolute": "that of the files that tell theirs",
             "user": "as given with --year",
         }
         for way, text in words.items():
@@ -436,6 +460,8 @@ class _Solver:
         name = zone_name(self.out.zone)
         if self.out.inferred_zone:
             self.out.notes.append(f"Nothing in the logs tells their time zone: this host's, {name}, is assumed.")
+        elif "stamps" in self.out.zone_from.values():
+            self.out.notes.append(f"Logs that tell no time zone are taken to be in that of the others' stamps, {name}.")
         elif "offset" in self.out.zone_from.values():
             self.out.notes.append(f"The logs' time zone is {name}, as lines with a known time show.")
 

@@ -39,23 +39,31 @@ class Steps(tzinfo):
         return int(self.offset[max(int(np.searchsorted(self.at, utc, side="right")) - 1, 0)])
 
     def utcoffset(self, dt: datetime | None) -> timedelta:
-        """Return the offset at a wall clock; in a repeated hour the first pass's."""
+        """Return the offset at a wall clock; in a repeated hour the first pass's, or the second's where ``fold`` is 1."""
         if dt is None:
             return timedelta(seconds=int(self.offset[0]) // SECOND)
         local = round(dt.replace(tzinfo=UTC).timestamp()) * SECOND
-        found = next(
-            (o for a, o in zip(self.at[::-1], self.offset[::-1], strict=True) if local >= a + o), self.offset[0]
-        )
-        return timedelta(seconds=int(found) // SECOND)
+        utc = local - self.offset
+        ends = np.append(self.at[1:], np.iinfo(np.int64).max)
+        holds = np.flatnonzero((utc < ends) & ((utc >= self.at) | (np.arange(len(utc)) == 0)))
+        # A clock that no offset shows was skipped: the later one, as if it had not been.
+        at = int(np.searchsorted(self.at, utc[-1], side="right")) - 1 if not len(holds) else int(holds[-dt.fold])
+        return timedelta(seconds=int(self.offset[max(at, 0)]) // SECOND)
 
     def fromutc(self, dt: datetime) -> datetime:
         """Return ``dt``, which counts as UTC, in this zone."""
         utc = round(dt.replace(tzinfo=UTC).timestamp()) * SECOND
-        return dt + timedelta(seconds=self._offset(utc) // SECOND)
+        offset = timedelta(seconds=self._offset(utc) // SECOND)
+        there = (dt + offset).replace(fold=0)
+        return there if self.utcoffset(there) == offset else there.replace(fold=1)
 
     def tzname(self, dt: datetime | None) -> str:
         """Return the offsets in order, as ``+01:00/+02:00``."""
         return "/".join(dict.fromkeys(offset_name(int(each)) for each in self.offset))
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.tzname(None)
 
     def dst(self, dt: datetime | None) -> timedelta | None:
         """Return None: which of the offsets is summer time isn't known."""

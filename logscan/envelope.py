@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from logscan import envelopes_bodies as bodies_of
 from logscan import envelopes_records as records
-from logscan.envelopes_stamps import DAY, NO_TIME, STAMP, Ints, Layout, moment
+from logscan.envelopes_json import json_line, sent
+from logscan.envelopes_prefixes import JOURNALCTL, PREFIX, rare_stamp, sane
+from logscan.envelopes_stamps import DAY, NEVER, NO_OFFSET, NO_TIME, STAMP, Ints, Layout, Moment, moment
 
 __all__ = ["HALF_YEAR", "NO_TIME", "Bodies", "Lines", "turn_between", "unwrap"]
 
@@ -122,7 +124,8 @@ class Lines:
     ``year`` is the calendar year of turn 0 where the lines tell it but not the zone (ISO without offset, rspamd's and
     DSPAM's own files), else 0. ``undecodable`` counts lines with no envelope, ``blank`` lines with nothing of their
     own: empty, or the rest of a record counted at its first line. So ``lines`` = distinct numbers + ``undecodable`` +
-    ``blank``. ``lost`` holds (number, why) of records whose text the logging system dropped.
+    ``blank``. ``lost`` holds (number, why) of records whose text the logging system dropped. ``offsets`` says what
+    offsets from UTC the stamps carry, in the order of the lines.
     """
 
     bodies: Bodies
@@ -136,6 +139,15 @@ class Lines:
     lost: tuple[tuple[int, str], ...] = ()
     blank: int = 0
     year: int = 0
+    offsets: tuple[Offsets, ...] = ()
+
+
+Offsets = tuple[int, int, int, int]
+"""Lines that follow each other and tell the same offset: the offset (ns, or ``ZULU``), first and last UTC time (ns), and
+how many they are."""
+
+MOST_OFFSETS = 16
+"""Stretches of one offset in a chunk; where offsets change more often, each has one, whatever stands between."""
 
 
 def unwrap(chunk: bytes, kind: str, context: dict[str, Any]) -> Lines:
@@ -149,15 +161,21 @@ def unwrap(chunk: bytes, kind: str, context: dict[str, Any]) -> Lines:
             chunk = chunk.translate(None, b"\0")
         if b"\r" in chunk:
             chunk = chunk.replace(b"\r\n", b"\n")
+        if not kind.startswith("dspam-"):  # there a byte more or less would be another place for the next record
+            chunk = sane(chunk)
     decoder = records.DECODERS.get(kind)
     if decoder is not None:
         rows = decoder(chunk, context)
         number = np.asarray(rows.number, np.int32)
-        time, clock, year = (np.asarray(column, np.int64) for column in (rows.time, rows.clock, rows.year))
+        columns = (rows.time, rows.clock, rows.year, rows.offset)
+        time, clock, year, offset = (np.asarray(column, np.int64) for column in columns)
         turn, base = _turns(clock, year)
         lost = tuple(rows.lost)
         bodies = Bodies.of(rows.bodies)
-        return Lines(bodies, number, time, clock, turn, rows.lines, kind, rows.undecodable, lost, rows.blank, base)
+        told = _offsets(time, offset)
+        return Lines(
+            bodies, number, time, clock, turn, rows.lines, kind, rows.undecodable, lost, rows.blank, base, told
+        )
     return _text(chunk, kind)
 
 
@@ -169,7 +187,9 @@ def _text(chunk: bytes, kind: str) -> Lines:
         ends = np.append(ends, len(chunk))
     starts = np.concatenate((np.zeros(min(1, len(ends)), ends.dtype), ends[:-1] + 1))
     ends = _trimmed(chunk, data, starts, ends)
+    starts = _unprefixed(chunk, starts, ends)
     lines = len(ends)
+    offset = np.full(lines, NO_OFFSET, np.int64)
     time, clock = np.full(lines, NO_TIME, np.int64), np.full(lines, -1, np.int64)
     year, width = np.zeros(lines, np.int64), np.zeros(lines, np.int64)
     special = np.zeros(lines, np.bool_)
@@ -183,12 +203,12 @@ def _text(chunk: bytes, kind: str) -> Lines:
         rows = pending[long]
         fits, *values = layout.read(data, starts[rows])
         if fits.all() and len(rows) == lines:
-            time, clock, year = values
+            time, clock, year, offset = values
             width[:] = layout.width
             pending = pending[:0]
         else:
             done = rows[fits]
-            for target, value in zip((time, clock, year), values, strict=True):
+            for target, value in zip((time, clock, year, offset), values, strict=True):
                 target[done] = value[fits]
             width[done] = layout.width
             rest = ~long
@@ -202,13 +222,13 @@ def _text(chunk: bytes, kind: str) -> Lines:
     blank = 0
     for at in np.flatnonzero(width == 0).tolist():
         line = bodies[at]
-        if not line or line.isspace():
+        if not line or line.isspace() or JOURNALCTL.match(line):
             blank += 1
             drop.append(at)
         elif (decoded := _slowly(line, settle)) is None:
             drop.append(at)
         else:
-            bodies[at], time[at], clock[at], year[at] = decoded
+            bodies[at], (time[at], clock[at], year[at], offset[at]) = decoded
     if special.any():
         for at in np.flatnonzero(special).tolist():
             bodies[at] = bodies_of.rfc5424(bodies[at]) or bodies[at]
@@ -219,9 +239,41 @@ def _text(chunk: bytes, kind: str) -> Lines:
         keep = np.ones(lines, np.bool_)
         keep[drop] = False
         bodies = bodies.kept(np.flatnonzero(keep))
-        number, time, clock, year = number[keep], time[keep], clock[keep], year[keep]
+        number, time, clock, year, offset = number[keep], time[keep], clock[keep], year[keep], offset[keep]
     turn, base = _turns(clock, year)
-    return Lines(bodies, number, time, clock, turn, lines, kind, len(drop) - blank, (), blank, base)
+    told = _offsets(time, offset)
+    return Lines(bodies, number, time, clock, turn, lines, kind, len(drop) - blank, (), blank, base, told)
+
+
+def _unprefixed(chunk: bytes, starts: Ints, ends: Ints) -> Ints:
+    """Return where the lines start behind the names of containers, if some of them have any (int64)."""
+    for at in range(0, len(starts), max(1, len(starts) // SAMPLE)):
+        head = chunk[starts[at] : min(ends[at], starts[at] + 300)]
+        if PREFIX.match(head) and not STAMP.match(head):
+            break
+    else:
+        return starts
+    starts = starts.copy()
+    for at, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        if not STAMP.match(chunk, start, end) and (found := PREFIX.match(chunk, start, end)):
+            starts[at] = found.end()
+    return starts
+
+
+def _offsets(time: Ints, offset: Ints) -> tuple[Offsets, ...]:
+    """Return the stretches of lines that carry one offset."""
+    rows = np.flatnonzero((offset != NO_OFFSET) & (time != NO_TIME))
+    if not len(rows):
+        return ()
+    time, offset = time[rows], offset[rows]
+    begins = np.concatenate(([0], np.flatnonzero(np.diff(offset)) + 1))
+    if len(begins) > MOST_OFFSETS:
+        some = [time[offset == each] for each in np.unique(offset)]
+        values = np.unique(offset).tolist()
+    else:
+        some = np.split(time, begins[1:])
+        values = offset[begins].tolist()
+    return tuple((value, int(each.min()), int(each.max()), len(each)) for value, each in zip(values, some, strict=True))
 
 
 def _trimmed(chunk: bytes, data: npt.NDArray[np.uint8], starts: Ints, ends: Ints) -> Ints:
@@ -250,23 +302,28 @@ def _first_stamp(chunk: bytes, starts: Ints, ends: Ints, pending: Ints) -> re.Ma
     return None
 
 
-def _slowly(line: bytes, settle: bodies_of.Settler) -> tuple[bytes, int, int, int] | None:
-    """Read one line of any shape: (body, time, clock, year), or None where it has no envelope."""
-    if line.startswith(b"{"):
-        record = records.json_line(line)
-        return (record[0], *record[1]) if record else None
+def _slowly(line: bytes, settle: bodies_of.Settler) -> tuple[bytes, Moment] | None:
+    """Read one line of any shape: its body and moment, or None where it has no envelope."""
+    if line[:1] in (b"{", b"d", b"\x1e") and (record := sent(line))[:1] == b"{":
+        return json_line(record)
     found = STAMP.match(line)
     if found:
         when = moment(found)
         if when is None or len(line) == found.end():
             return None
         rest = line[found.end() :]
-        return (bodies_of.rfc5424(rest) or rest) if found["v5424"] else settle(rest), *when
-    record = records.dspam_line(line)
-    if record:
-        return record[0], *record[1]
+        return (bodies_of.rfc5424(rest) or rest) if found["v5424"] else settle(rest), when
+    note = records.dspam_line(line)
+    if note:
+        return note
+    rare = rare_stamp(line)
+    if rare and len(line) > rare[0]:
+        return settle(line[rare[0] :]), rare[1]
     body = settle.bare(line)
-    return (body, NO_TIME, -1, 0) if body else None
+    if body:
+        return body, NEVER
+    prefix = PREFIX.match(line)
+    return _slowly(line[prefix.end() :], settle) if prefix else None
 
 
 def _settle_all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from logscan.envelopes_prefixes import PREFIX
 from logscan.envelopes_stamps import NO_TIME, STAMP, moment
 
 DOVECOT = re.compile(
@@ -21,12 +22,19 @@ LEVELLED = re.compile(rb"(?:[a-z0-9-]+(?:\([^()]*\))?(?:<[^<> ]*>){0,2}: )+(?:De
 RSPAMD = re.compile(rb"#(\d{1,10})\(([^() ]*)\) ")
 SPAMD = re.compile(rb"\[(\d{1,10})\] (?:dbg|info|warn|error): ")
 TAGGED = re.compile(rb"(?:[A-Za-z/][^\s\[\]:]*(?:\[\d{1,10}\]:|/[a-z-]+:)|dovecot:)(?: |\Z)")
+SEVERITIES = rb"emerg(?:ency)?|panic|alert|crit(?:ical)?|err(?:or)?|fatal|warn(?:ing)?|notice|info(?:rmation(?:al)?)?|debug|trace"
+SEVERITY = re.compile(rb"(?i:[\[(<]?(?:" + SEVERITIES + rb")[\])>]?:?) +")
+"""A severity as a word in the host's place (rsyslog's and syslog-ng's templates, supervisord's children)."""
+
+TAG = re.compile(rb"[^\s:\[\]]+(?:\[\d{1,10}\])?: ")
 NO_HOST = re.compile(rb"[\[(<]")
 PRIORITY = re.compile(rb"<[a-z0-9]+\.[a-z]+> ")
 RFC5424 = re.compile(rb"(\S+) (\S+) (\S+) (\S+) (-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*+\")*+\])+)(?: |\Z)")
 
 INNER = re.compile(
-    rb"(?P<host>\S+) (?:(?P<tag>[^\s:]+): (?:(?P<solaris>\[ID \d+ [a-z0-9]+\.[a-z]+\] )"
+    rb"(?P<host>\S+) +(?:(?P<level>(?i:[\[(<]?(?:"
+    + SEVERITIES
+    + rb")[\])>]?) +)(?=[^\s:\[\]]+\[\d+\]: |dovecot: )|(?P<tag>[^\s:]+): (?:(?P<solaris>\[ID \d+ [a-z0-9]+\.[a-z]+\] )"
     rb"|(?=(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]?\d \d\d:\d\d:\d\d"
     rb"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d))"
     rb"|(?:(?P<facility>[a-z]+[0-7]?\.[a-z]+)|(?P<second>[A-Za-z0-9][A-Za-z0-9.:-]*[A-Za-z0-9])) "
@@ -40,6 +48,11 @@ tag is its prefix."""
 
 LEVEL_FIRST = re.compile(rb"((?:Debug|Info|Warning|Error|Fatal|Panic): )((?:[A-Za-z0-9-]+(?:\([^()]*\))?: )?)")
 """Dovecot 1 in its own file: ``dovecot: STAMP Info: imap-login: text``."""
+
+WORDS = re.compile(
+    rb"(?:[a-z0-9][a-z0-9.-]* ){2,3}(?=[^\s:\[\]]+/[^\s:\[\]]+\[\d{1,10}\]: |[a-z-]+: (?:Info|Warning|Error): )"
+)
+"""stern's pod and container, and the namespace before them, in front of a line without a stamp."""
 
 HOSTED = re.compile(rb"\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
 
@@ -68,6 +81,8 @@ def inner(body: bytes, found: re.Match[bytes]) -> tuple[bytes, int]:
     """Return the inner body of a line :data:`INNER` matched, and the inner UTC time (ns) or NO_TIME."""
     rest = body[found.end() :]
     if found["facility"]:
+        return found["host"] + b" " + rest, NO_TIME
+    if found["level"]:
         return found["host"] + b" " + rest, NO_TIME
     if found["second"]:
         return found["second"] + b" " + rest, NO_TIME
@@ -108,7 +123,7 @@ class Settler:
 
     def is_host(self, word: bytes) -> bool:
         """Tell whether ``word`` can be a host: no tag, no Dovecot prefix, no rspamd worker."""
-        return not (word[:1] == b"#" or word[-1:] == b":" or NO_HOST.search(word))
+        return not (word[:1] == b"#" or word[-1:] == b":" or NO_HOST.search(word) or SEVERITY.fullmatch(word + b" "))
 
     def __call__(self, body: bytes) -> bytes:
         """Return ``body`` with a host before the tag."""
@@ -125,6 +140,13 @@ class Settler:
         return self._headless(body) or (b"- dovecot: " + body if self._dovecot else body)
 
     def _headless(self, body: bytes) -> bytes | None:
+        old = LEVEL_FIRST.match(body)
+        if old and (old[2] or self._dovecot):
+            return b"- dovecot: " + old[2] + old[1] + body[old.end() :]
+        found = SEVERITY.match(body)
+        if found:
+            rest = body[found.end() :]
+            return b"- " + rest if TAG.match(rest) else rest if HOSTED.match(rest) else self._headless(rest)
         found = RSPAMD.match(body)
         if found:
             return b"- rspamd[%b]: (%b) %b" % (found[1], found[2], body[found.end() :])
@@ -139,8 +161,16 @@ class Settler:
 
     def bare(self, line: bytes) -> bytes | None:
         """Return the body of a line without a stamp (a container's), or None if it isn't a log line."""
-        start = re.match(rb"[\w.-]+ *\| {1,2}", line)
-        text = line[start.end() :] if start else line
+        text = line
+        start = PREFIX.match(line) or (None if TAGGED.match(line) else WORDS.match(line))
+        if start:
+            text = line[start.end() :]
+        found = SEVERITY.match(text)
+        if found and TAGGED.match(text, found.end()):
+            text = text[found.end() :]
+        old = LEVEL_FIRST.match(text)
+        if old and old[2]:
+            return b"- dovecot: " + old[2] + old[1] + text[old.end() :]
         if LEVELLED.match(text):
             return b"- dovecot: " + text
         return b"- " + text if TAGGED.match(text) else None

@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from logscan.envelopes_bodies import RSPAMD, Settler
-from logscan.envelopes_stamps import LAST_EPOCH, NO_TIME, SECOND, STAMP, Moment, moment, wall
-
-NEVER: Moment = (NO_TIME, -1, 0)
+from logscan.envelopes_json import contained, journal, json_line, sent, stamp, text_of
+from logscan.envelopes_stamps import LAST_EPOCH, NO_OFFSET, NO_TIME, SECOND, STAMP, Moment, moment, wall
 
 DSPAM_RECORD = re.compile(rb"\d{9,10}\t[A-Z]\t")
 """Head of a record of DSPAM's system.log and user logs (log_events, dspam.c)."""
@@ -42,6 +40,7 @@ class Rows:
     time: list[int] = field(default_factory=list)
     clock: list[int] = field(default_factory=list)
     year: list[int] = field(default_factory=list)
+    offset: list[int] = field(default_factory=list)
     lost: list[tuple[int, str]] = field(default_factory=list)
     lines: int = 0
     undecodable: int = 0
@@ -54,6 +53,7 @@ class Rows:
         self.time.append(when[0])
         self.clock.append(when[1])
         self.year.append(when[2])
+        self.offset.append(when[3])
 
 
 def _split(chunk: bytes) -> list[bytes]:
@@ -78,7 +78,7 @@ def _dspam(chunk: bytes, head: bytes, cut: int = 0) -> Rows:
 
     def close() -> None:
         if text:
-            rows.add(first, head + text, (min(int(text[: text.index(b"\t")]), LAST_EPOCH) * SECOND, -1, 0))
+            rows.add(first, head + text, (min(int(text[: text.index(b"\t")]), LAST_EPOCH) * SECOND, -1, 0, NO_OFFSET))
 
     for number, line in enumerate(lines):
         begins = DSPAM_RECORD.match(line) is not None
@@ -128,98 +128,54 @@ def dspam_line(line: bytes) -> tuple[bytes, Moment] | None:
         return None
     pid = found["pid"] or (found["after"] or b"").rstrip(b": ")
     tag = b"- dspam.file[" + pid + b"]: " if pid else b"- dspam.file: "
-    return tag + line[found.end() :], (NO_TIME, clock, year)
+    return tag + line[found.end() :], (NO_TIME, clock, year, NO_OFFSET)
 
 
 # --- JSON ----------------------------------------------------------------------------------------------------------
 
 
-def _text(value: Any) -> bytes:
-    """Return a journal field's bytes: a string, an array of byte numbers, or an array of such values."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
-    if isinstance(value, list):
-        if all(isinstance(each, int) and 0 <= each < 256 for each in value):
-            return bytes(value)
-        return b" ".join(_text(each) for each in value)
-    return b"" if value is None else str(value).encode()
-
-
-def _line(text: bytes) -> bytes:
-    """Return ``text`` as one line; a newline becomes #012, as rsyslog writes it."""
-    return text.rstrip(b"\n").replace(b"\n", b"#012")
-
-
-def _journal(get: Callable[[str], bytes]) -> tuple[bytes, Moment]:
-    when = NEVER
-    for name in ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP"):
-        digits = get(name)
-        if digits.isdigit() and len(digits) < 17 and int(digits) < LAST_EPOCH * 1_000_000:
-            when = int(digits) * 1000, -1, 0
-            break
-    word = re.compile(rb"\s").sub
-    tag = word(b"_", get("SYSLOG_IDENTIFIER") or get("_COMM") or b"unknown")
-    pid = get("SYSLOG_PID") or get("_PID")
-    host = word(b"_", get("_HOSTNAME") or b"-")
-    return host + b" " + tag + (b"[" + pid + b"]: " if pid.isdigit() else b": ") + _line(get("MESSAGE")), when
-
-
-def json_line(line: bytes) -> tuple[bytes, Moment] | None:
-    """Read one JSON record: of the journal, of docker's json-file driver, or of rspamd; None for any other."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict):
-        return None
-    if "__REALTIME_TIMESTAMP" in record or "_SOURCE_REALTIME_TIMESTAMP" in record:
-        return _journal(lambda name: _text(record.get(name)))
-    if isinstance(record.get("log"), str):
-        return _contained(_text(record["log"]).rstrip(b"\n"), _rfc3339(record.get("time")))
-    if "message" in record and isinstance(record.get("ts"), int | float):
-        names = (("<{}>;", "id"), ("{};", "module"), ("{}:", "function"), ("{}", "message"))
-        text = " ".join(form.format(record[name]) for form, name in names if record.get(name))
-        head = f"- rspamd[{record.get('pid', 0)}]: ({record.get('worker_type', '')}) "
-        seconds = record["ts"]
-        time = int(seconds * 1_000_000) * 1000 if 0 <= seconds < LAST_EPOCH else NO_TIME
-        return _line((head + text).encode("utf-8", "surrogatepass")), (time, -1, 0)
-    return None
-
-
-def _rfc3339(value: Any) -> Moment:
-    """Return the moment of an RFC 3339 string with up to nine digits of a second."""
-    found = STAMP.match(str(value).encode("ascii", "replace") + b" ")
-    return (moment(found) if found else None) or NEVER
-
-
-def _contained(text: bytes, when: Moment) -> tuple[bytes, Moment] | None:
-    """Return the body of a container's line, whose own stamp gives way to the container runtime's."""
-    found = STAMP.match(text)
-    settle = Settler("")
-    if found:
-        own = moment(found)
-        return settle(_line(text[found.end() :])), when if when[0] != NO_TIME or own is None else own
-    body = settle.bare(text)
-    if body is None and RSPAMD.match(text):
-        body = settle(text)
-    return (_line(body), when) if body is not None else None
-
-
 def journal_json(chunk: bytes, context: dict[str, Any]) -> Rows:
-    """Read ``journalctl -o json``; a MESSAGE that journalctl left out (null: too long) is counted as lost."""
+    """Read ``journalctl -o json``, ``json-sse`` and ``json-seq``; a MESSAGE left out (null: too long) is counted as lost."""
     lines = _split(chunk)
     rows = Rows(lines=len(lines))
     for number, line in enumerate(lines):
         if not line or line.isspace():
             rows.blank += 1
-            continue
-        record = json_line(line)
-        if record is None:
-            rows.undecodable += 1
-            continue
-        if b'"MESSAGE":null' in line.replace(b" ", b"")[:1_000_000]:
-            rows.lost.append((number, "the journal's JSON leaves out long messages; export it with --all"))
-        rows.add(number, *record)
+        else:
+            _json(rows, number, sent(line))
+    return rows
+
+
+def _json(rows: Rows, number: int, text: bytes) -> None:
+    record = json_line(text)
+    if record is None:
+        rows.undecodable += 1
+        return
+    if b'"MESSAGE":null' in text.replace(b" ", b"")[:1_000_000]:
+        rows.lost.append((number, "the journal's JSON leaves out long messages; export it with --all"))
+    rows.add(number, *record)
+
+
+def json_pretty(chunk: bytes, context: dict[str, Any]) -> Rows:
+    """Read records of several lines, from one that is ``{`` to one that begins with ``}``: ``journalctl -o json-pretty``."""
+    lines = _split(chunk)
+    rows = Rows(lines=len(lines))
+    first = -1
+    for number, line in enumerate(lines):
+        if first < 0:
+            if line.rstrip() == b"{":
+                first = number
+            elif not line.strip(b", \t\r[]"):
+                rows.blank += 1
+            else:
+                rows.undecodable += 1
+        elif line[:1] == b"}":
+            rows.blank += number - first
+            _json(rows, first, b"\n".join(lines[first:number]) + b"\n}")
+            first = -1
+    if first >= 0:
+        rows.undecodable += 1
+        rows.blank += len(lines) - first - 1
     return rows
 
 
@@ -239,16 +195,16 @@ def docker_json(chunk: bytes, context: dict[str, Any]) -> Rows:
             rows.undecodable += 1
         else:
             stream = str(record.get("stream"))
-            first, texts, when = pieces.pop(stream, (number, [], _rfc3339(record.get("time"))))
+            first, texts, when = pieces.pop(stream, (number, [], stamp(record.get("time"))))
             if first != number:
                 rows.blank += 1
             texts.append(record["log"])
             if record["log"].endswith("\n"):
-                _finish(rows, first, _text("".join(texts)), when)
+                _finish(rows, first, text_of("".join(texts)), when)
             else:
                 pieces[stream] = first, texts, when
     for first, texts, when in pieces.values():
-        _finish(rows, first, _text("".join(texts)), when)
+        _finish(rows, first, text_of("".join(texts)), when)
     return _sorted(rows)
 
 
@@ -264,7 +220,7 @@ def cri(chunk: bytes, context: dict[str, Any]) -> Rows:
         elif found is None:
             rows.undecodable += 1
         else:
-            at = _rfc3339(found[1].decode("ascii", "replace"))
+            at = stamp(found[1].decode("ascii", "replace"))
             first, text, when = pieces.pop(found[2], (number, b"", at))
             if first != number:
                 rows.blank += 1
@@ -279,7 +235,7 @@ def cri(chunk: bytes, context: dict[str, Any]) -> Rows:
 
 
 def _finish(rows: Rows, number: int, text: bytes, when: Moment) -> None:
-    record = _contained(text.rstrip(b"\n"), when)
+    record = contained(text.rstrip(b"\n"), when)
     if record is not None:
         rows.add(number, *record)
     elif not text.strip():
@@ -292,7 +248,7 @@ def _sorted(rows: Rows) -> Rows:
     """Put joined lines, which end after others that began later, back where they began."""
     order = sorted(range(len(rows.number)), key=rows.number.__getitem__)
     rows.bodies = [rows.bodies[at] for at in order]
-    for name in ("number", "time", "clock", "year"):
+    for name in ("number", "time", "clock", "year", "offset"):
         column = getattr(rows, name)
         setattr(rows, name, [column[at] for at in order])
     return rows
@@ -339,9 +295,57 @@ def _entry(rows: Rows, number: int, fields: dict[str, bytes]) -> None:
     if not fields:
         return
     if "MESSAGE" in fields and ("__REALTIME_TIMESTAMP" in fields or "_SOURCE_REALTIME_TIMESTAMP" in fields):
-        rows.add(number, *_journal(lambda name: fields.get(name, b"")))
+        rows.add(number, *journal(lambda name: fields.get(name, b"")))
     else:
         rows.undecodable += 1
+
+
+VERBOSE = re.compile(rb" {4}([A-Z0-9_]+)=")
+CURSOR = re.compile(rb"\[[a-z]=[^\]]*\]\s*")
+
+
+def verbose_head(line: bytes) -> Moment | None:
+    """Return the moment of an entry's first line in ``journalctl -o verbose``: a stamp and the cursor."""
+    found = STAMP.match(line)
+    return moment(found) if found and CURSOR.fullmatch(line, found.end()) else None
+
+
+def journal_verbose(chunk: bytes, context: dict[str, Any]) -> Rows:
+    """Read ``journalctl -o verbose``: a stamp and the cursor, then ``    NAME=value``; further lines go on with a value."""
+    lines = _split(chunk)
+    rows = Rows(lines=len(lines))
+    fields: dict[str, bytes] = {}
+    first, name = -1, ""
+    when: Moment | None = None
+
+    def close() -> None:
+        if first < 0:
+            return
+        if "MESSAGE" not in fields:
+            rows.undecodable += 1
+            return
+        body, told = journal(lambda field: fields.get(field, b""))
+        # The journal's own number is the exact time; a zone's name that may be several leaves a wall clock beside it.
+        both = when if when and when[0] != NO_TIME else (told[0], when[1], when[2], NO_OFFSET) if when else told
+        rows.add(first, body, both)
+
+    for number, line in enumerate(lines):
+        head = None if line[:1] in (b" ", b"\t") else verbose_head(line)
+        if head is not None:
+            close()
+            fields, first, name, when = {}, number, "", head
+        elif first < 0 and line.strip():
+            rows.undecodable += 1
+        else:
+            rows.blank += 1
+            found = VERBOSE.match(line)
+            if found:
+                name = found[1].decode("ascii")
+                fields[name] = line[found.end() :]
+            elif name and line.strip():
+                fields[name] += b"\n" + line.strip()
+    close()
+    return rows
 
 
 # --- one line a record, local time -----------------------------------------------------------------------------------
@@ -370,4 +374,13 @@ DECODERS: dict[str, Callable[[bytes, dict[str, Any]], Rows]] = {
     "dspam-user-log": dspam_user,
     "journal-export": journal_export,
     "journal-json": journal_json,
+    "journal-verbose": journal_verbose,
+    "json-pretty": json_pretty,
 }
+
+BOUNDARIES: dict[str, tuple[bytes, ...]] = {
+    "journal-export": (b"\n\n__CURSOR=",),
+    "journal-verbose": tuple(b"\n%b " % day for day in (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")),
+    "json-pretty": (b"\n{",),
+}
+"""Where a file whose records have several lines may be cut: behind the newlines that one of these begins with."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 
-from logscan.envelopes_bodies import HOSTED, INNER, LEVELLED, RSPAMD, SPAMD, TAGGED, Settler
-from logscan.envelopes_records import CRI, DSPAM_NOTE, json_line
+from logscan.envelopes_bodies import HOSTED, INNER, LEVEL_FIRST, LEVELLED, RSPAMD, SPAMD, TAGGED, Settler
+from logscan.envelopes_json import json_line, sent
+from logscan.envelopes_prefixes import PREFIX, rare_stamp, sane
+from logscan.envelopes_records import CRI, DSPAM_NOTE, VERBOSE, verbose_head
 from logscan.envelopes_stamps import STAMP, moment
 
 LINES = 60
 """Lines looked at."""
+
+MAILERS = re.compile(rb"\S+ (?:dovecot|amavis|amavisd|rspamd|spamd|opendkim|opendmarc|postgrey|policyd-spf|dspam)[\[:]")
+"""A program of mail in a record without a PID: any other program's log may be JSON too."""
 
 REPEATED = re.compile(rb"\S+ (?:last message repeated|-- MARK --)")
 CONTROL = bytes({*range(32), 127} - {9, 10, 12, 13, 27})
@@ -28,13 +33,17 @@ def sniff(head: bytes, *, whole: bool = False) -> str:
         return "journal-export"
     if text.startswith(b"From ") and b"\n" in text:
         return "mbox"
-    lines = text.split(b"\n")
+    lines = sane(text).split(b"\n")
     if len(lines) > 1 and not whole:
         lines.pop()
     lines = [line for line in lines if line.strip()][:LINES]
+    if len(lines) > 1 and lines[0].rstrip() == b"{" and lines[1].lstrip()[:1] == b'"':
+        return "json-pretty" if _pretty(text) else "text"
+    if len(lines) > 1 and verbose_head(lines[0]) and VERBOSE.match(lines[1]):
+        return "journal-verbose"
     counts: dict[str, int] = {}
     for line in lines:
-        kind = line_kind(line.rstrip(b"\r"))
+        kind = line_kind(line.rstrip())
         counts[kind] = counts.get(kind, 0) + 1
     logs = {kind: count for kind, count in counts.items() if kind}
     if logs and sum(logs.values()) * 3 >= len(lines):
@@ -45,12 +54,18 @@ def sniff(head: bytes, *, whole: bool = False) -> str:
 
 def line_kind(line: bytes) -> str:
     """Return the kind of log that ``line`` is from, or an empty string."""
+    line = sent(line)
     if line.startswith(b"{"):
         if b'"log"' in line and b'"stream"' in line:
             return "docker-json"
         if b'REALTIME_TIMESTAMP"' in line:
             return "journal-json" if json_line(line) else ""
-        return "rspamd-json" if b'"ts"' in line and json_line(line) else ""
+        record = json_line(line)
+        if record is None:
+            return ""
+        if b'"worker_type"' in line:
+            return "rspamd-json"
+        return "syslog-json" if TAGGED.match(record[0].partition(b" ")[2]) or MAILERS.match(record[0]) else ""
     found = STAMP.match(line)
     if found:
         return _stamped(line, found)
@@ -60,13 +75,33 @@ def line_kind(line: bytes) -> str:
         return "dovecot"
     if DSPAM_NOTE.match(line):
         return "dspam-debug"
-    if re.match(rb"[\w.-]+ *\| {1,2}", line) and Settler("").bare(line):
+    rare = rare_stamp(line)
+    if rare:
+        return _rare(line, rare[0])
+    prefix = PREFIX.match(line)
+    if prefix and (Settler("").bare(line) or line_kind(line[prefix.end() :])):
         return "docker-compose"
+    body = Settler("").bare(line)
+    text = body[2:] if body else b""
     return (
         "bare"
-        if LEVELLED.match(line) or (TAGGED.match(line) and (b"/" in line[:40] or line[:9] == b"dovecot: "))
+        if LEVELLED.match(line) or (TAGGED.match(text) and (b"/" in text[:40] or text[:9] == b"dovecot: "))
         else ""
     )
+
+
+def _pretty(text: bytes) -> bool:
+    """Tell whether the first record of several lines is one of a log."""
+    end = text.find(b"\n}")
+    return end > 0 and json_line(text[: end + 2]) is not None
+
+
+def _rare(line: bytes, end: int) -> str:
+    rest = line[end:]
+    if line[:1] == b"@":
+        return "multilog" if TAGGED.match(rest) or HOSTED.match(rest) or LEVELLED.match(rest) else ""
+    # The kernel's own messages look like it, but for the host and the PID.
+    return "journal-monotonic" if re.match(rb"\S+ [^\s:\[\]]+\[\d+\]: ", rest) else ""
 
 
 def _stamped(line: bytes, found: re.Match[bytes]) -> str:
@@ -81,9 +116,16 @@ def _stamped(line: bytes, found: re.Match[bytes]) -> str:
         return "rspamd"
     if SPAMD.match(rest):
         return "spamd"
-    if LEVELLED.match(rest):
+    old = LEVEL_FIRST.match(rest)
+    if LEVELLED.match(rest) or (old and old[2]):
         return "docker-compose" if found["compose"] else "dovecot"
-    if not (HOSTED.match(rest) or TAGGED.match(rest) or REPEATED.match(rest) or INNER.match(rest)):
+    if not (
+        HOSTED.match(rest)
+        or HOSTED.match(Settler("")(rest))
+        or TAGGED.match(rest)
+        or REPEATED.match(rest)
+        or INNER.match(rest)
+    ):
         return ""
     if found["compose"]:
         return "docker-compose"

@@ -16,6 +16,10 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 NO_TIME = np.iinfo(np.int64).min
+NO_OFFSET = NO_TIME
+"""The offset of a stamp that carries none."""
+ZULU = 1
+"""The offset of ``Z``, in nanoseconds: many write their times so wherever they are, so that it says less than ``+00:00``."""
 SECOND = 10**9
 DAY = 86_400 * SECOND
 
@@ -30,20 +34,31 @@ LAST_EPOCH = 2**33
 STAMP = re.compile(
     rb"""(?:<(?P<pri>\d{1,3})>(?P<v5424>1[ ])?)?
     (?P<compose>[\w.-]+[ ]*\|[ ]{1,2})?
+    (?P<dow>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[ ])?
     (?:
-      (?P<dow>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[ ])?
       (?P<month>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[ ](?P<day>[ 0-3]\d|\d)[ ]
       (?:(?P<year>[12]\d{3})[ ])?
       (?P<hms>\d\d:\d\d:\d\d)(?:\.(?P<frac>\d{1,9}))?(?(dow)[ ](?P<year_after>[12]\d{3}))
     |
       (?P<iso>\d{4}-\d\d-\d\d)[T ](?P<iso_hms>\d\d:\d\d:\d\d)(?:[.,](?P<iso_frac>\d{1,9}))?
       (?:(?P<zulu>[Zz])|[ ]?(?P<sign>[+-])(?P<zone>\d\d:?\d\d)(?=[ ]))?
+      (?(dow)(?:[ ](?P<name>[A-Z]{2,5}|[+-]\d\d)(?=[ ]))?)
     |
       (?P<unix>\d{9,10})\.(?P<unix_frac>\d{6})
-    )[ ]""",
+    )[ ]+""",
     re.VERBOSE,
 )
 """Any stamp this program reads, with what may stand before it: a PRI, RFC 5424's version, docker compose's service."""
+
+_ZONES = {
+    "UTC": 0, "GMT": 0, "WET": 0, "WEST": 60, "CET": 60, "CEST": 120, "EET": 120, "EEST": 180, "MSK": 180, "SAST": 120,
+    "CAT": 120, "EAT": 180, "WAT": 60, "PKT": 300, "WIB": 420, "WITA": 480, "WIT": 540, "HKT": 480, "JST": 540,
+    "KST": 540, "AWST": 480, "ACST": 570, "ACDT": 630, "AEST": 600, "AEDT": 660, "NZST": 720, "NZDT": 780, "NST": -210,
+    "NDT": -150, "ADT": -180, "EST": -300, "EDT": -240, "MST": -420, "MDT": -360, "PDT": -420, "AKST": -540, "AKDT": -480,
+    "HST": -600,
+}  # fmt: skip
+"""Minutes of the names of zones that are in use for one offset only (tz database 2024b). CST, IST and BST, for instance,
+are not."""
 
 _STARTS = np.concatenate(([0, 0], np.cumsum(LENGTHS)[:-1])).astype(np.int64)
 _LENGTH = np.array((0, *LENGTHS), np.int64)
@@ -63,15 +78,18 @@ YEAR_START = np.cumsum([0, *(365 + is_leap(year) for year in _YEARS)]).astype(np
 """Days from 1970 to 1 January of ``FIRST_YEAR`` + index (int64)."""
 LEAP = np.array([is_leap(year) for year in _YEARS], np.bool_)
 
-Moment = tuple[int, int, int]
-"""(UTC ns or NO_TIME, wall clock in ns of a leap year or -1, calendar year of the wall clock or 0)."""
+Moment = tuple[int, int, int, int]
+"""(UTC ns or NO_TIME, wall clock in ns of a leap year or -1, calendar year of the wall clock or 0, offset from UTC in ns
+as the stamp tells it, :data:`ZULU` or :data:`NO_OFFSET`)."""
+
+NEVER: Moment = (NO_TIME, -1, 0, NO_OFFSET)
 
 
 def moment(found: re.Match[bytes]) -> Moment | None:
     """Return what a match of :data:`STAMP` says, or None where it names no day or time there is."""
     if found["unix"]:
         seconds = int(found["unix"])
-        return (seconds * SECOND + int(found["unix_frac"]) * 1000, -1, 0) if seconds < LAST_EPOCH else None
+        return (seconds * SECOND + int(found["unix_frac"]) * 1000, -1, 0, NO_OFFSET) if seconds < LAST_EPOCH else None
     if found["month"]:
         year = int(found["year"] or found["year_after"] or 0)
         month, day = MONTHS.index(found["month"]) + 1, int(found["day"])
@@ -85,15 +103,27 @@ def moment(found: re.Match[bytes]) -> Moment | None:
     if clock is None or (year and not _exists(year, month, day)):
         return None
     clock += int((frac or b"0").ljust(9, b"0"))
-    if not found["zulu"] and not found["sign"]:
-        return NO_TIME, clock, year
-    offset = 0
-    if found["sign"]:
+    offset: int | None = None
+    if found["zulu"]:
+        offset = ZULU
+    elif found["sign"]:
         zone = found["zone"].replace(b":", b"")
         offset = (int(zone[:2]) * 3600 + int(zone[2:]) * 60) * (-SECOND if found["sign"] == b"-" else SECOND)
+    elif found["name"]:
+        offset = named_offset(found["name"])
+    if offset is None:
+        return NO_TIME, clock, year, NO_OFFSET
     index = year - FIRST_YEAR
     shift = DAY if month > 2 and not LEAP[index] else 0
-    return int(YEAR_START[index]) * DAY + clock - shift - offset, -1, 0
+    return int(YEAR_START[index]) * DAY + clock - shift - (0 if offset == ZULU else offset), -1, 0, offset
+
+
+def named_offset(name: bytes) -> int | None:
+    """Return the offset (ns) of a zone as journalctl names it: ``CEST``, ``-03``; None where it may be several."""
+    if name[:1] in (b"+", b"-"):
+        return int(name) * 3600 * SECOND
+    minutes = _ZONES.get(name.decode("ascii"))
+    return None if minutes is None else minutes * 60 * SECOND
 
 
 def wall(month: int, day: int, hms: bytes) -> int | None:
@@ -117,6 +147,8 @@ class Layout:
     literal: tuple[tuple[int, int], ...]
     digits: tuple[int, ...]
     spans: dict[str, tuple[int, int]]
+    named: int | None
+    """Offset (ns) of the zone that the stamp names."""
 
     @classmethod
     def of(cls, found: re.Match[bytes]) -> Layout:
@@ -128,7 +160,7 @@ class Layout:
                 free |= set(range(start, end))
             elif name == "compose":
                 free |= set(range(start, start + len(found[name].rstrip(b"| "))))
-            elif name not in ("dow", "zulu", "v5424"):
+            elif name not in ("dow", "zulu", "v5424", "name"):
                 digits += [at for at in range(start, end) if text[at : at + 1].isdigit()]
         if "dow" in spans:
             free |= set(range(spans["dow"][0], spans["dow"][0] + 3))
@@ -136,19 +168,23 @@ class Layout:
             free.add(spans["day"][0])
             digits = [at for at in digits if at != spans["day"][0]]
         literal = tuple((at, text[at]) for at in range(len(text)) if at not in free and at not in digits)
-        return cls(len(text), "v5424" in spans, literal, tuple(digits), spans)
+        named = named_offset(found["name"]) if found["name"] else None
+        return cls(len(text), "v5424" in spans, literal, tuple(digits), spans, named)
 
-    def read(self, data: Bytes, starts: Ints) -> tuple[npt.NDArray[np.bool_], Ints, Ints, Ints]:
+    def read(self, data: Bytes, starts: Ints) -> tuple[npt.NDArray[np.bool_], Ints, Ints, Ints, Ints]:
         """Read the stamps at ``starts`` in ``data``; at least ``width`` bytes must follow each.
 
         Returns, for each line: whether it has this layout (bool), UTC nanoseconds or NO_TIME, wall clock or -1,
-        calendar year or 0 (int64 each; meaningless where the layout doesn't fit).
+        calendar year or 0, offset or NO_OFFSET (int64 each; meaningless where the layout doesn't fit).
         """
         rows = np.ndarray((len(data) - self.width + 1,), f"V{self.width}", data, strides=(1,))[starts]
         columns = np.ascontiguousarray(rows.view(np.uint8).reshape(len(starts), self.width).T)
         fits = np.ones(len(starts), np.bool_)
         for at, char in self.literal:
             fits &= columns[at] == char
+        # A further blank belongs to the stamp: such lines have another layout.
+        after = data[np.minimum(starts + self.width, len(data) - 1)]
+        fits &= after != 32
         digits = columns - np.uint8(48)
         for at in self.digits:
             fits &= digits[at] < 10
@@ -157,7 +193,7 @@ class Layout:
             seconds = self._number(digits, "unix")
             fits &= seconds < LAST_EPOCH
             time = np.where(fits, seconds, 0) * SECOND + self._number(digits, "unix_frac") * 1000
-            return fits, time, np.full(len(starts), -1, np.int64), np.zeros(len(starts), np.int64)
+            return fits, time, np.full(len(starts), -1, np.int64), np.zeros(len(starts), np.int64), never
         iso = "iso" in self.spans
         if iso:
             start = self.spans["iso"][0]
@@ -181,21 +217,24 @@ class Layout:
         fits &= (month > 0) & (day > 0) & (day <= _LENGTH[month])
         clock = (_STARTS[month] + day - 1) * DAY + self._time_of_day(digits, fits)
         if not told:
-            return fits, never, clock, year
+            return fits, never, clock, year, never
         fits &= (year >= FIRST_YEAR) & (year <= LAST_YEAR)
         index = np.where(fits, year - FIRST_YEAR, 0)
         short = ~LEAP[index]
         fits &= ~(short & (month == 2) & (day == 29))
-        if "zulu" not in self.spans and "sign" not in self.spans:
-            if iso:
-                # An offset behind a blank belongs to the stamp: such lines have another layout.
-                after = data[np.minimum(starts + self.width, len(data) - 1)]
+        if "zulu" not in self.spans and "sign" not in self.spans and self.named is None:
+            if iso:  # nor does one end where an offset or a zone's name follows
                 fits &= (after != 43) & (after != 45)
-            return fits, never, clock, year
+                if "dow" in self.spans and "name" not in self.spans:
+                    fits &= (after < 65) | (after > 90)
+            return fits, never, clock, year, never
         time = YEAR_START[index] * DAY + clock - np.where(short & (month > 2), DAY, 0)
         if "sign" in self.spans:
-            time -= self._offset(columns, digits, fits)
-        return fits, time, np.full(len(starts), -1, np.int64), np.zeros(len(starts), np.int64)
+            offset = self._offset(columns, digits, fits)
+        else:
+            offset = np.full(len(starts), ZULU if self.named is None else self.named, np.int64)
+        time -= np.where(offset == ZULU, 0, offset)
+        return fits, time, np.full(len(starts), -1, np.int64), np.zeros(len(starts), np.int64), offset
 
     def _number(self, digits: Bytes, name: str) -> Ints:
         if name not in self.spans:

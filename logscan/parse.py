@@ -90,6 +90,8 @@ class Parsed:
     """Turns in which a 29 February was seen."""
     utc: tuple[int, int] | None = None
     """Lowest and highest UTC time (ns) of the lines that had one."""
+    offsets: tuple[envelope.Offsets, ...] = ()
+    """The offsets from UTC that the stamps carry, in the order of the lines."""
 
 
 # --- programs ------------------------------------------------------------------------------------------------------
@@ -217,7 +219,7 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     if bodies.any_ends(b"...") and b"amavis" in chunk:
         pieces = bodies.holding(b"...")
         bodies.changed |= splitlines.joined({at: bodies[at] for at in pieces})
-    parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable)
+    parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable, offsets=found.offsets)
     parsed.noise = found.lines - found.undecodable - _distinct(found.number)
     rows = _Chunk(parsed)
     repeats = _unwrapped(bodies) if b": message repeated " in chunk else {}

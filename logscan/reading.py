@@ -33,6 +33,9 @@ PARALLEL_FROM = 32 << 20
 PACKED = 8
 """Times that a log is about as large as its compressed file."""
 
+MOST_OFFSETS = 1000
+"""Stretches of one offset kept per source: summer time makes two a year."""
+
 SET_BACK = 1800 * 10**9
 """A wall clock that falls by this much within a file has been set back (summer time ends by an hour, somewhere by half)."""
 
@@ -58,6 +61,8 @@ class SourceRead:
     """(number of the line before, byte offset, length) of each chunk of an uncompressed file."""
     clock: clock.SourceClock | None = None
     utc: tuple[int, int] | None = None
+    offsets: list[envelope.Offsets] = field(default_factory=list)
+    """The offsets from UTC that its stamps carry, in the order of its lines."""
     bounds: tuple[int, int] | None = None
     """First and last time of its rows, UTC ns, once clocks are solved."""
 
@@ -156,6 +161,12 @@ class _Merger:
         read.unknown += parsed.unknown
         read.undecodable += parsed.undecodable
         turn = self._turn(number, parsed)
+        for run in parsed.offsets:
+            other = read.offsets[-1] if read.offsets else None
+            if other and other[0] == run[0]:
+                read.offsets[-1] = (run[0], min(other[1], run[1]), max(other[2], run[2]), other[3] + run[3])
+            elif len(read.offsets) < MOST_OFFSETS:
+                read.offsets.append(run)
         if parsed.utc:
             low, high = read.utc or parsed.utc
             read.utc = min(low, parsed.utc[0]), max(high, parsed.utc[1])
@@ -252,6 +263,8 @@ def _finish(merger: _Merger, *, year: int | None, timezone: str | None) -> Read:
         [read.utc for read in reads if read.utc],
         year=year,
         timezone=timezone,
+        offsets={number: read.offsets for number, read in enumerate(reads) if read.offsets},
+        names={number: read.source.path for number, read in enumerate(reads)},
     )
     times = {name: _times(table, solution) for name, table in tables.items()}
     _repeated_hours(tables, times, solution)

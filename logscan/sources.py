@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from logscan import rotation
+from logscan.envelopes_records import BOUNDARIES
 from logscan.envelopes_sniff import sniff
 from logscan.sources_open import NAMES, Opener, OpenError, compression, journal, local, remote, streamed, tar_member
 from logscan.sources_open import unpack as unpacked
@@ -96,15 +97,15 @@ class Source:
             self.error = errors[0]
 
     @property
-    def _boundary(self) -> bytes:
-        return b"\n\n__CURSOR=" if self.kind == "journal-export" else b"\n"
+    def _boundary(self) -> tuple[bytes, ...]:
+        return BOUNDARIES.get(self.kind, (b"\n",))
 
     def spans(self, size: int = 4 << 20) -> list[tuple[int, int]] | None:
         """Return (offset, length) of pieces of whole lines, or None where the content must be read in sequence.
 
         Only plain local files have spans. The file is taken to end where it ends now.
         """
-        if self.compression or self.opener.kind != "local" or self.kind == "journal-export":
+        if self.compression or self.opener.kind != "local" or self.kind in BOUNDARIES:
             return None
         out: list[tuple[int, int]] = []
         try:
@@ -361,11 +362,15 @@ def _blocks(opener: Opener, errors: list[str], size: int = BLOCK) -> Iterator[by
         errors.append(_why(error) if isinstance(error, OSError) else str(error))
 
 
-def _whole_lines(blocks: Iterator[bytes], size: int, boundary: bytes) -> Iterator[bytes]:
-    """Cut a stream behind newlines (``boundary`` starts with the bytes that end a piece) every ``size`` bytes or so."""
+def _whole_lines(blocks: Iterator[bytes], size: int, boundaries: tuple[bytes, ...]) -> Iterator[bytes]:
+    """Cut a stream behind newlines every ``size`` bytes or so.
+
+    Each of the ``boundaries`` starts with the bytes that end a piece, equally many newlines, and goes on with what begins
+    the next one.
+    """
     parts: list[bytes] = []
     held = 0
-    keep = boundary.rindex(b"\n") + 1
+    keep = boundaries[0].rindex(b"\n") + 1
     skipping = False
     for incoming in blocks:
         block = incoming
@@ -379,7 +384,7 @@ def _whole_lines(blocks: Iterator[bytes], size: int, boundary: bytes) -> Iterato
         if held < size:
             continue
         whole = b"".join(parts)
-        at = whole.rfind(boundary)
+        at = max(whole.rfind(boundary) for boundary in boundaries)
         if at >= 0:
             yield whole[: at + keep]
             whole = whole[at + keep :]

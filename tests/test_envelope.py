@@ -324,12 +324,12 @@ def test_columns_and_single_lines_are_read_alike(stamps: list[bytes]) -> None:
         layout = Layout.of(found)
         data = np.frombuffer(b"\n".join(rows), np.uint8)
         starts = np.cumsum([0, *(len(row) + 1 for row in rows)])[:-1]
-        fits, time, clock, year = layout.read(data, starts)
+        fits, time, clock, year, offset = layout.read(data, starts)
         for i, row in enumerate(rows):
             other = STAMP.match(row)
             assert other
             if fits[i]:
-                assert moment(other) == (time[i], clock[i], year[i])
+                assert moment(other) == (time[i], clock[i], year[i], offset[i])
         assert fits[rows.index(line)] == (moment(found) is not None)
 
 

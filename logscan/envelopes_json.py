@@ -1,0 +1,184 @@
+"""One JSON object a line, as journald, docker, rspamd, and every syslog daemon and log shipper write it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from logscan.envelopes_bodies import RSPAMD, Settler
+from logscan.envelopes_prefixes import sane
+from logscan.envelopes_stamps import LAST_EPOCH, NEVER, NO_OFFSET, NO_TIME, SECOND, STAMP, Moment, moment
+
+RECORD_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
+"""Fields of the journal that tell the time in microseconds, the exacter one first."""
+
+TIMES = (
+    "@timestamp", "timestamp", "time", "isodate", "eventtime", "event_time", "timereported", "timegenerated",
+    "syslog_timestamp", "datetime", "date", "ts", "_time", "@t", "r_isodate", "s_isodate", "unixtime", "r_unixtime",
+)  # fmt: skip
+HOSTS = (
+    "hostname", "host", "host.name", "host.hostname", "host_name", "syslog_hostname", "syslog_host", "sysloghost",
+    "_hostname", "fromhost", "logsource", "@source_host", "host_from", "fullhost", "computer", "source",
+)  # fmt: skip
+PROGRAMS = (
+    "ident", "program", "programname", "app_name", "appname", "application_name", "application", "app", "syslogtag",
+    "syslog_tag", "syslog_identifier", "syslog_program", "identifier", "process.name", "process_name", "processname",
+    "process", "comm", "tag", "service.name", "service", "logger", "source",
+)  # fmt: skip
+PIDS = ("pid", "procid", "process.pid", "process_id", "processid", "syslog_pid", "_pid")
+MESSAGES = (
+    "message", "msg", "@message", "short_message", "text", "line", "log", "content", "textpayload", "event.original",
+    "@m", "body", "full_message", "rawmsg",
+)  # fmt: skip
+"""Names in use for each field, the surest first: rsyslog's and syslog-ng's properties (lists in their manuals), fluentd's
+and fluent-bit's syslog parsers, GELF, ECS, logstash. Upper case, and dashes for underscores, make no difference."""
+
+DEPTH = 3
+"""Objects within objects that are looked into."""
+
+TAG = re.compile(rb"(.+?)(?:\[(\d{1,10})\])?:?", re.DOTALL)
+
+
+def text_of(value: Any) -> bytes:
+    """Return a journal field's bytes: a string, an array of byte numbers, or an array of such values."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, list):
+        if all(isinstance(each, int) and 0 <= each < 256 for each in value):
+            return bytes(value)
+        return b" ".join(text_of(each) for each in value)
+    return b"" if value is None else str(value).encode("utf-8", "surrogatepass")
+
+
+def one_line(text: bytes) -> bytes:
+    """Return ``text`` as one line; a newline becomes #012, as rsyslog writes it."""
+    return text.rstrip(b"\r\n").replace(b"\n", b"#012")
+
+
+def _word(text: bytes) -> bytes:
+    return re.sub(rb"\s", b"_", text)
+
+
+def journal(get: Callable[[str], bytes]) -> tuple[bytes, Moment]:
+    """Return body and time of a record of the journal, whose fields ``get`` gives."""
+    when = NEVER
+    for name in RECORD_TIMES:
+        digits = get(name)
+        if digits.isdigit() and len(digits) < 17 and int(digits) < LAST_EPOCH * 1_000_000:
+            when = int(digits) * 1000, -1, 0, NO_OFFSET
+            break
+    tag = _word(get("SYSLOG_IDENTIFIER") or get("_COMM") or b"unknown")
+    pid = get("SYSLOG_PID") or get("_PID")
+    host = _word(get("_HOSTNAME") or b"-")
+    text = one_line(sane(get("MESSAGE")))
+    return host + b" " + tag + (b"[" + pid + b"]: " if pid.isdigit() else b": ") + text, when
+
+
+def sent(line: bytes) -> bytes:
+    """Return a line without what ``json-sse`` (server-sent events) and ``json-seq`` (RFC 7464) put before its JSON."""
+    return line[6:] if line[:7] == b"data: {" else line[1:] if line[:2] == b"\x1e{" else line
+
+
+def json_line(line: bytes) -> tuple[bytes, Moment] | None:
+    """Read one JSON record of a line of a log; None for any other."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    if any(name in record for name in RECORD_TIMES):
+        return journal(lambda name: text_of(record.get(name)))
+    if isinstance(record.get("log"), str) and "stream" in record:
+        return contained(text_of(record["log"]).rstrip(b"\n"), stamp(record.get("time")))
+    if "message" in record and "worker_type" in record and isinstance(record.get("ts"), int | float):
+        names = (("<{}>;", "id"), ("{};", "module"), ("{}:", "function"), ("{}", "message"))
+        text = " ".join(form.format(record[name]) for form, name in names if record.get(name))
+        head = f"- rspamd[{record.get('pid', 0)}]: ({record['worker_type']}) "
+        return one_line((head + text).encode("utf-8", "surrogatepass")), epoch(record["ts"])
+    return _named(dict(_flat(record)))
+
+
+def _flat(record: dict[str, Any], above: str = "", depth: int = DEPTH) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values in a record, those of objects in it as ``name.name``."""
+    for key, value in record.items():
+        name = above + key.casefold().replace("-", "_")
+        if isinstance(value, dict):
+            if depth:
+                yield from _flat(value, "" if name in ("_source", "fields", "record") else f"{name}.", depth - 1)
+        elif value is not None and not isinstance(value, list | bool):
+            yield name, value
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...]) -> str:
+    return next((name for name in names if fields.get(name) not in (None, "", "-")), "")
+
+
+def _named(fields: dict[str, Any]) -> tuple[bytes, Moment] | None:
+    """Return body and time of a record with its own names for host, program, PID and text."""
+    message = _first(fields, MESSAGES)
+    if not message:
+        return None
+    whens = (_when(fields[name]) for name in TIMES if name in fields)
+    when = next((each for each in whens if each != NEVER), NEVER)
+    host_name = _first(fields, HOSTS)
+    program_name = _first({name: value for name, value in fields.items() if name != host_name}, PROGRAMS)
+    text = text_of(fields[message]).strip()
+    if not program_name or program_name in PROGRAMS[PROGRAMS.index("tag") :]:
+        # A shipper's tag is a name of its own for the way that a record takes: the text may tell more.
+        record = contained(text, when)
+        if record is not None or not program_name:
+            host = _word(text_of(fields[host_name])) if host_name else b"-"
+            return (host + record[0][1:], record[1]) if record and record[0][:2] == b"- " else record
+    tag = TAG.fullmatch(text_of(fields[program_name]).strip())
+    if tag is None:
+        return None
+    pid = tag[2] or text_of(fields.get(_first(fields, PIDS)))
+    host = _word(text_of(fields[host_name])) if host_name else b"-"
+    head = host + b" " + _word(tag[1]) + (b"[" + pid + b"]: " if pid.isdigit() and len(pid) < 11 else b": ")
+    return head + one_line(sane(text)), when
+
+
+def _when(value: Any) -> Moment:
+    """Return the moment of a time in any form: epoch in seconds or finer as a number or digits, or a stamp."""
+    if isinstance(value, int | float):
+        return epoch(value)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{9,19}(?:\.[0-9]{1,9})?", value):
+        whole, _, fraction = value.partition(".")
+        return epoch(int(whole)) if not fraction else epoch(int(whole), int(fraction.ljust(9, "0")))
+    return stamp(value)
+
+
+def epoch(value: float, fraction: int = 0) -> Moment:
+    """Return the moment of seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
+    if not math.isfinite(value) or value < 0:
+        return NEVER
+    whole = int(value)
+    for unit in (SECOND, 1_000_000, 1000, 1):
+        if value < LAST_EPOCH * (SECOND // unit):
+            part = round((value - whole) * 1_000_000) * unit // 1_000_000
+            return whole * unit + (part or fraction if unit == SECOND else part), -1, 0, NO_OFFSET
+    return NEVER
+
+
+def stamp(value: Any) -> Moment:
+    """Return the moment of a stamp in a record: RFC 3339 with up to nine digits of a second, or what else logs have."""
+    found = STAMP.match(str(value)[:100].encode("ascii", "replace") + b" ")
+    return (moment(found) if found else None) or NEVER
+
+
+def contained(text: bytes, when: Moment) -> tuple[bytes, Moment] | None:
+    """Return the body of a container's line, whose own stamp gives way to the container runtime's."""
+    text = sane(text)
+    found = STAMP.match(text)
+    settle = Settler("")
+    if found:
+        own = moment(found)
+        return settle(one_line(text[found.end() :])), when if when[0] != NO_TIME or own is None else own
+    body = settle.bare(text)
+    if body is None and RSPAMD.match(text):
+        body = settle(text)
+    return (one_line(body), when) if body is not None else None
