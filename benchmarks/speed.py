@@ -106,9 +106,9 @@ def stages(log: Path) -> None:
         laps.append((name, time.process_time()))
 
     import logscan.correlate
-    from logscan.parse import pattern_for
     from logscan.pipeline import _results
     from logscan.plugins import log_formats
+    from logscan.programs import pattern_for
     from logscan.reading import _finish, _Merger, _parsed
     from logscan.reporting import build
     from logscan.scan import Options, Scan

@@ -9,6 +9,7 @@ from logscan.envelopes_json import json_line, sent
 from logscan.envelopes_prefixes import PREFIX, rare_stamp, sane
 from logscan.envelopes_records import CRI, DSPAM_NOTE, VERBOSE, verbose_head
 from logscan.envelopes_stamps import STAMP, moment
+from logscan.envelopes_untagged import STRONG
 
 LINES = 60
 """Lines looked at."""
@@ -83,11 +84,9 @@ def line_kind(line: bytes) -> str:
         return "docker-compose"
     body = Settler("").bare(line)
     text = body[2:] if body else b""
-    return (
-        "bare"
-        if LEVELLED.match(line) or (TAGGED.match(text) and (b"/" in text[:40] or text[:9] == b"dovecot: "))
-        else ""
-    )
+    if LEVELLED.match(line) or (TAGGED.match(text) and (b"/" in text[:40] or text[:9] == b"dovecot: ")):
+        return "bare"
+    return "journal-cat" if STRONG.match(line) else ""
 
 
 def _pretty(text: bytes) -> bool:

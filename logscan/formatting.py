@@ -9,8 +9,9 @@ import click
 
 from logscan import envelope
 from logscan.envelopes_bodies import divided
-from logscan.parse import REPEATED, pattern_for, resolve
+from logscan.parse import REPEATED, resolve
 from logscan.plugins import log_formats
+from logscan.programs import pattern_for
 
 
 def overview() -> Iterator[str]:

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 
 from logscan import columns, envelope, splitlines
 from logscan.envelopes_bodies import divided
-from logscan.grammar import LogFormat, Pattern, compile_program, formats_for
-from logscan.plugins import log_formats
+from logscan.grammar import LogFormat, Pattern
+from logscan.programs import pattern_for
 from logscan.tabling import Rows, Spans, table, typed
 
 MOST_TEMPLATES = 2000
@@ -95,23 +95,6 @@ class Parsed:
 
 
 # --- programs ------------------------------------------------------------------------------------------------------
-
-
-def pattern_for(program: str) -> Pattern:
-    """Return the compiled grammar of ``program``: ``dovecot``, or ``/smtpd`` for a Postfix daemon."""
-    if program not in _programs():  # a log may name any number of those: they share one pattern
-        program = program[:1] if program.startswith("/") else ""
-    return _pattern(program)
-
-
-@functools.cache
-def _programs() -> frozenset[str]:
-    return frozenset(name for each in log_formats() for name in each.programs)
-
-
-@functools.cache
-def _pattern(program: str) -> Pattern:
-    return compile_program(formats_for(program, log_formats()))
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -347,3 +347,38 @@ def test_json_that_is_odd_is_counted_and_shown() -> None:
     accounted(parse("\n".join(odd).encode(), "syslog-json"))
     deep = "[" * 100_000
     accounted(parse(f'{{"message": {deep}\n'.encode(), "syslog-json"))
+
+
+# -- the journal without tags ----------------------------------------------------------------------------------------------------
+
+
+def unit(line: Line) -> str:
+    name = "postfix@-.service" if "/" in line.tag else f"{line.tag}.service"
+    return f"{line.full} CEST {line.host} {name}[{line.pid or 5}]: {line.text}"
+
+
+SAME = ("time", "clock", "turn", "line", "pid", "head")
+
+
+def bare_rows(parsed: Parsed) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows' own fields and the daemon's name, without instance, service and PID."""
+    out = {}
+    for name, table in parsed.tables.items():
+        found = sorted(table.to_pylist(), key=lambda row: row["line"])
+        out[name] = [
+            (parsed.heads[row["head"]].program, *(row[key] for key in sorted(row) if key not in SAME)) for row in found
+        ]
+    return out
+
+
+@pytest.mark.parametrize("form", ["cat", "with-unit"])
+def test_the_program_is_told_by_the_text(form: str) -> None:
+    lines = list(day()[:900])
+    plain = parse("".join(f"{line.plain}\n" for line in lines).encode(), "syslog-iso")
+    text = "".join(f"{line.text if form == 'cat' else unit(line)}\n" for line in lines).encode()
+    kind = sniff(text[:60_000])
+    assert kind == ("journal-cat" if form == "cat" else "syslog-iso")
+    parsed = parse(text, kind)
+    accounted(parsed)
+    assert (parsed.undecodable, parsed.unknown, parsed.understood) == (0, plain.unknown, plain.understood)
+    assert bare_rows(parsed) == bare_rows(plain)
