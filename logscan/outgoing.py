@@ -1,17 +1,19 @@
-"""Mail of this server's own people and programs that a filter looked at: what three checks share."""
+"""Mail that this server's own people and programs handed in, and what its filter did with it: what three checks share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from logscan import evidence as ev
-from logscan import remedies, texts
+from logscan import texts
+from logscan.filters import covered, filters, from_filter
+from logscan.kept import kept_at_the_door, kept_in_queue
 from logscan.ports import entry_ports
-from logscan.verdict import Evidence, Finding, Remedy
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -26,18 +28,23 @@ AFTER_DATA = r"\(in reply to (?:end of )?DATA|BDAT"
 
 @dataclass
 class Own:
-    """Deliveries of mail that was submitted here: one row a recipient's last attempt, with how its mail came in.
+    """What became of mail that was submitted here: one row a recipient's last attempt, with how its mail came in.
 
-    Columns of ``scan.deliveries`` and: ``origin`` (see the contract), ``user``, ``client``, ``sender``, ``message_id``,
-    ``filtered`` (its mail went through a filter on the way), ``judgeable`` (a filter saw it, or may have), ``direction``,
-    ``root`` (entry).
+    Columns of ``scan.deliveries`` and: ``row`` (of deliveries, -1 for what a milter stopped before the queue), ``reject``
+    (of rejects, else -1), ``root`` (entry), ``inside`` (origin is one of :data:`INSIDE`), ``direction``, ``origin`` (see
+    the contract), ``local`` (a program of this host), ``port`` (that a login came in by, 0 where nothing tells), ``user``,
+    ``client``, ``sender``, ``message_id``, ``passed`` (it was handed to a filter behind the queue), ``looked`` (whether the
+    filter tagged it is known), ``kept`` (what the filter did that kept it back: discarded, quarantined, refused; else
+    empty), ``reason`` (why, where it wasn't as spam: virus ...).
     """
 
     frame: pd.DataFrame
+    waiting: int
+    """Recipients of such mail that is still on its way."""
 
 
 def own(scan: Scan, settings: Settings) -> Own:
-    """Gather the deliveries of mail with an origin inside, and of what was forwarded from outside to outside."""
+    """Gather what became of mail with an origin inside, and of what was forwarded from outside to outside."""
     cache: Own | None = scan.__dict__.get("_own")
     if cache is None:
         cache = scan.__dict__["_own"] = _own(scan, settings)
@@ -45,167 +52,143 @@ def own(scan: Scan, settings: Settings) -> Own:
 
 
 def _own(scan: Scan, settings: Settings) -> Own:
-    deliveries = scan.deliveries
+    deliveries, mails = scan.deliveries, scan.mails
     entry = deliveries["entry"].to_numpy()
+    of_mail = deliveries["mail"].to_numpy()
+    # Foreign mail to people here is no concern of these checks, and most of the log.
+    concerns = (mails["origin"].isin(INSIDE) | (mails["direction"] == "forwarded")).to_numpy()
+    mine = (of_mail >= 0) & (entry >= 0) & np.append(concerns, False)[of_mail]
+    kept = kept_in_queue(scan, np.flatnonzero(mine))
     reached = deliveries["final"].to_numpy().copy()
     refused = np.flatnonzero((deliveries["status"] == "bounced").to_numpy())
     reached[refused] |= deliveries["reply"].iloc[refused].str.contains(AFTER_DATA, regex=True, na=False).to_numpy()
-    of_mail = deliveries["mail"].to_numpy()
-    # Foreign mail to people here is no concern of these checks, and most of the log.
-    mails = scan.mails
-    concerns = (mails["origin"].isin(INSIDE) | (mails["direction"] == "forwarded")).to_numpy()
-    frame = deliveries[reached & (of_mail >= 0) & (entry >= 0) & np.append(concerns, False)[of_mail]].copy()
-    mail = mails.iloc[frame["mail"].to_numpy()]
-    root = mail["entry"].to_numpy()
+    reached[kept.index] = True
+    frame = deliveries[reached & mine].copy()
+    frame["row"] = frame.index
+    frame["reject"] = -1
+    for name in ("kept", "reason", "away"):
+        frame[name] = kept[name].reindex(frame.index)
+    frame["passed"] = from_filter(scan)[frame["entry"].to_numpy()] | frame["kept"].notna()
+    stopped = kept_at_the_door(scan, settings, INSIDE)
+    frame = pd.concat([frame, stopped]) if len(stopped) else frame
+    frame = _described(scan, settings, frame)
+    inside = deliveries[mine & deliveries["last"].to_numpy() & (deliveries["status"] == "deferred").to_numpy()]
+    return Own(_once(frame), len(inside))
+
+
+def _described(scan: Scan, settings: Settings, frame: pd.DataFrame) -> pd.DataFrame:
+    """Add how each row's mail came in, and whether it is known what the filter said."""
+    mail, entry = frame["mail"].to_numpy(), frame["entry"].to_numpy()
+    root = np.where(mail >= 0, np.append(scan.mails["entry"].to_numpy(), -1)[mail], entry)
     frame["root"] = root
-    frame["direction"] = mail["direction"].astype("str").array
-    frame["inside"] = mail["origin"].isin(INSIDE).to_numpy()
     entries = scan.entries.iloc[root]
+    frame["direction"] = np.append(scan.mails["direction"].astype("str").to_numpy(dtype=object), "")[mail]
+    frame["inside"] = entries["origin"].isin(INSIDE).to_numpy()
+    frame["local"] = (entries["origin"] == "local").to_numpy()
     frame["sender"] = entries["sender"].array
     frame["message_id"] = entries["message_id"].array
     frame["user"] = entries["sasl_username"].array
     client = entries["client"] + "[" + entries["client_address"] + "]"
     by_uid = entries["program"] == "pickup"
     frame["client"] = client.where(~by_uid, "uid " + entries["uid"]).array
-    frame["origin"] = _origins(scan, settings, entries)
-    frame["filtered"] = _filtered(scan, frame["entry"].to_numpy())
-    frame["judgeable"] = frame["filtered"] | _unseen_milter(scan, settings, frame["time"])
-    # Two replies with one session are one copy; a mail's recipients may be told twice after two expansions.
+    frame["port"] = np.where(frame["user"].notna(), np.asarray(entry_ports(scan, settings)[0])[root], 0)
+    frame["origin"] = _origins(scan, settings, root, frame["port"].to_numpy())
+    frame["kept"] = frame["kept"].fillna("").astype("str")
+    frame["reason"] = frame["reason"].fillna("").astype("str")
+    away = frame["away"].astype("boolean")
+    frame["outside"] = frame["outside"].astype(bool).mask(away.notna(), away.fillna(False).astype(bool))
+    frame["outside"] &= ~((frame["kept"] != "") & texts.where(frame["recipient"], _of(own_names(scan, settings))))
+    known = filters(scan, settings)
+    judged = frame["spam"].notna() | (frame["kept"] != "")
+    frame["looked"] = judged | (~frame["passed"] & (not known.door or covered(scan, settings, root)))
+    return frame.drop(columns="away")
+
+
+def _once(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop rows that tell of one copy again: one session, or one mail's recipient that two expansions lead to."""
     session = texts.coded(frame["session"])[0]
     copy = np.where(session >= 0, session, -1 - np.arange(len(frame)))
     recipient = texts.coded(texts.lower(frame["recipient"]))[0]
-    again = pd.DataFrame({"m": frame["mail"].to_numpy(), "r": recipient, "c": copy}).duplicated()
-    return Own(frame[~again.to_numpy()])
+    again = pd.DataFrame({"m": mail_of(frame), "r": recipient, "c": copy}).duplicated()
+    return frame[~again.to_numpy()]
 
 
-def _unseen_milter(scan: Scan, settings: Settings, time: pd.Series) -> pd.Series:
-    """Return where a milter may have judged without a trace: it is configured, and its log doesn't cover that time.
-
-    A milter names each mail that it judges by queue ID: where its log is at hand, a mail without a verdict wasn't judged.
-    """
-    if not any(setup.via == "milter" for setup in settings.filters):
-        return pd.Series(False, index=time.index)
-    rows = scan.verdicts[scan.verdicts["filter"].isin(["rspamd", "amavis", "spamd"])]
-    if rows.empty:
-        return pd.Series(True, index=time.index)
-    slack = pd.Timedelta(minutes=30)
-    return (time < rows["time"].min() - slack) | (time > rows["time"].max() + slack)
+def mail_of(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return a number for each row's mail, of those too that never came into the queue."""
+    mail: npt.NDArray[np.int64] = np.where(frame["mail"] >= 0, frame["mail"], -2 - frame["entry"])
+    return mail
 
 
-def _filtered(scan: Scan, entry: np.ndarray) -> np.ndarray:
-    """Return whether the entry, or one before it, was handed to a filter."""
-    came_back = np.r_[(scan.entries["leg"] == "filter").to_numpy(), False]
-    parent = np.r_[scan.entries["parent"].to_numpy(), -1]
-    out = np.zeros(len(entry), np.bool_)
-    at = entry.copy()
-    for _ in range(8):
-        out |= (at >= 0) & came_back[at]
-        at = np.where(at >= 0, parent[at], -1)
-    return out
+def _origins(
+    scan: Scan, settings: Settings, root: npt.NDArray[np.int64], port: npt.NDArray[np.int64]
+) -> npt.NDArray[np.object_]:
+    """Return each entry's origin as the contract names them."""
+    everything = settings.known("postfix") and bool(settings.postfix.get("content_filter").strip())
+    origin = scan.entries["origin"].astype("str").to_numpy(dtype=object)[root]
+    login = origin == "authenticated"
+    here = np.isin(origin, ["local", "network"])
+    whole = np.full(len(root), everything)
+    found: npt.NDArray[np.object_] = np.select(
+        [login & (port == 25), (login | here) & whole, login, here],
+        ["authenticated-port-25", "all-filtered", "submission-filtered", "local-script"],
+        origin,
+    ).astype(object)
+    return found
 
 
-def _origins(scan: Scan, settings: Settings, entries: pd.DataFrame) -> list[str]:
-    everything = bool(settings.postfix.get("content_filter").strip()) if settings.known("postfix") else False
-    ports = entry_ports(scan, settings)[0]
-    out = []
-    for origin, entry in zip(entries["origin"].astype("str"), entries.index, strict=True):
-        if origin == "authenticated":
-            out.append(
-                "authenticated-port-25"
-                if ports[entry] == 25
-                else "all-filtered"
-                if everything
-                else "submission-filtered"
-            )
-        elif origin in ("local", "network"):
-            out.append("all-filtered" if everything else "local-script")
-        else:
-            out.append(origin)
-    return out
+def own_names(scan: Scan, settings: Settings) -> frozenset[str]:
+    """Return this server's names, lower case: its domains, localhost, its host names as Postfix writes them."""
+    cache: frozenset[str] | None = scan.__dict__.get("_own_names")
+    if cache is None:
+        cache = scan.__dict__["_own_names"] = _own_names(scan, settings)
+    return cache
 
 
-def case(row: Any) -> dict[str, Any]:
-    """Return one delivery as the contract's case."""
-    return {
-        "message_id": ev.text(row.message_id),
-        "sender": ev.text(row.sender),
-        "recipient": ev.text(row.recipient),
-        "user": ev.text(row.user),
-        "client": ev.text(row.client),
-        "origin": row.origin,
-        "relay": ev.text(row.relay),
-        "signature": ev.text(row.signature),
-        "queue_id": ev.text(row.queue_id),
-        "time": ev.iso(row.time),
-    }
+def _own_names(scan: Scan, settings: Settings) -> frozenset[str]:
+    names = {name for name in scan.correlated.local_domains if name}
+    names |= {"localhost", "localhost.localdomain"}
+    # Postfix writes its own name before the path of a socket.
+    relays = pd.Series(scan.deliveries["relay"].cat.categories, dtype="str")
+    names |= set(relays.str.extract(r"^([^\[]+)\[(?:/|private/|public/)", expand=False).dropna().str.lower())
+    # What sendmail was called with, and what became of it: Postfix adds myorigin to a bare name.
+    clients = scan.events("clients")
+    bare = clients[(clients["program"] == "pickup") & ~clients["sender"].str.contains("@", regex=False, na=True)]
+    if len(bare):
+        by_row = scan.entries[scan.entries["client_row"].isin(bare.index)]
+        local = clients["sender"].reindex(by_row["client_row"]).to_numpy()
+        parts = by_row["sender"].str.extract(r"^(.*)@([^@]*)$")
+        made = parts[(parts[0] == pd.Series(local, index=parts.index)).to_numpy()]
+        names |= set(made[1].dropna().str.lower())
+    for key in ("myhostname", "mydomain", "myorigin"):
+        fact = settings.postfix.fact(key) if settings.known("postfix") else None
+        if fact and "/" not in fact.value:
+            names.add(settings.postfix.get(key).strip().lower())
+    return frozenset(names - {""})
 
 
-def remedy(settings: Settings, scan: Scan, origin: str, rows: pd.DataFrame) -> Remedy:
-    """Return what mends mail of that origin being filtered."""
-    programs = set(scan.entries["program"].astype("str").iloc[rows["root"].to_numpy()])
-    if not rows["filtered"].any():  # nobody was handed this mail: a milter judged it on the way in
-        return remedies.spare_by_milter(settings, origin, _milter(scan, rows), pickup="pickup" in programs)
-    if origin == "authenticated-port-25":
-        return remedies.move_to_submission(settings, None)
-    if origin == "submission-filtered":
-        return remedies.unfilter_submission(settings)
-    loopback = bool(programs - {"pickup"}) and rows["user"].isna().any()
-    if origin == "all-filtered":
-        return remedies.filter_port_25_only(settings, loopback=bool(loopback))
-    return remedies.unfilter_local(settings, pickup="pickup" in programs, loopback=bool(programs - {"pickup"}))
+def _of(names: frozenset[str]) -> Callable[[pd.Series], pd.Series]:
+    ends = tuple(f".{name}" for name in names)
+
+    def test(address: pd.Series) -> pd.Series:
+        domain = address.str.replace(r"(?s)^.*@", "", regex=True).str.lower()
+        return ~address.str.contains("@", regex=False) | domain.isin(names) | domain.str.endswith(ends)
+
+    return test
 
 
-def _milter(scan: Scan, rows: pd.DataFrame) -> str:
-    """Return the kind of the milter that judged these mails, as the configuration calls it; empty where no line tells."""
-    judged = rows["verdict_row"].to_numpy()
-    kinds = scan.verdicts["filter"].iloc[judged[judged >= 0]].astype("str")
-    return str({"spamd": "spamassassin"}.get(kinds.iloc[0], kinds.iloc[0])) if len(kinds) else ""
+def fetched(scan: Scan, settings: Settings, frame: pd.DataFrame) -> pd.Series:
+    """Return which rows are foreign mail handed in from this host (fetchmail): a sender of another domain, no login."""
+    ours = _of(own_names(scan, settings))
+    found: pd.Series = frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)
+    return found & texts.where(frame["sender"], lambda sender: ~ours(sender))
 
 
-WHY = {
-    "authenticated-port-25": "Mail submitted with a login on port 25 goes through that port's content_filter.",
-    "local-script": "Mail of scripts and cron jobs on this host enters by a service that has the content_filter.",
-    "submission-filtered": "The submission service has a content_filter.",
-    "all-filtered": "content_filter is set for all services (main.cf).",
-}
+def groups_of_mail(frame: pd.DataFrame) -> tuple[int, int]:
+    """Return how many mails these rows are of, and how many recipients they have (each mail's counted by itself)."""
+    mail = mail_of(frame)
+    recipient = texts.coded(texts.lower(frame["recipient"]))[0]
+    pairs = pd.DataFrame({"mail": mail, "recipient": recipient}).drop_duplicates()
+    return int(pairs["mail"].nunique()), len(pairs)
 
 
-def by_origin(scan: Scan, settings: Settings, rows: pd.DataFrame, severity: Any, words: str) -> list[Finding]:
-    """Return one finding per origin and sender: the one to talk to, or the script to look at."""
-    findings = []
-    subject = rows["user"].where(rows["origin"].isin(["authenticated-port-25", "submission-filtered"]), rows["sender"])
-    rows = rows.assign(subject=subject.fillna(rows["sender"]).fillna("").astype("str"))
-    for (origin, name), some in ev.groups(rows, ["origin", "subject"]):
-        relays = sorted({ev.text(relay) or "" for relay in some["relay"]})
-        findings.append(
-            Finding(
-                cause=str(origin),
-                subject=name or "<>",
-                summary=words.format(n=len(some), s="s" * (len(some) != 1), who=name or "<>", relays=_some(relays)),
-                severity=severity,
-                confidence="high",
-                count=len(some),
-                cases=[case(row) for row in some.itertuples()],
-                rows=tuple(int(i) for i in some.index),
-                first=ev.moment(some["time"].min()),
-                last=ev.moment(some["time"].max()),
-                remedy=remedy(settings, scan, str(origin), some),
-                evidence=ev.merged(
-                    ev.first_lines(scan, some["root"].head(3)),
-                    _verdict_lines(scan, some),
-                    ev.rows_at(scan, "deliveries", some.index),
-                ),
-                why=WHY.get(str(origin), ""),
-            )
-        )
-    return findings
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _verdict_lines(scan: Scan, rows: pd.DataFrame) -> list[Evidence]:
-    chosen = [int(i) for i in rows["verdict_row"] if int(i) >= 0][:4]
-    table = scan.verdicts
-    return [Evidence(scan.label(int(table["source"].iloc[i])), int(table["line"].iloc[i]), "") for i in chosen]
+__all__ = ["INSIDE", "Own", "fetched", "groups_of_mail", "mail_of", "own", "own_names"]

@@ -242,9 +242,9 @@ _event(
     "verdicts",
     "a filter judged a mail for a recipient",
     """
-filter          cat    dspam, amavis, rspamd, spamd
+filter          cat    dspam, amavis, rspamd, spamd, spampd
 result          cat    as the filter names it: S, I, W ... (DSPAM), Passed CLEAN (amavis), action (rspamd), Y or . (spamd)
-spam            bool   whether the mail left the filter tagged as spam
+spam            bool   whether the filter took it for spam: it left tagged, or was kept back
 user            str    dictionary or recipient
 sender          str    envelope sender (amavis, rspamd) or From header (DSPAM)
 recipients      str    recipients as logged, comma-separated
@@ -461,7 +461,9 @@ open            bool  one of its entries was still in the queue when the log end
 _joined(
     "verdicts",
     "a filter judged a mail for a recipient; rows of DSPAM's user logs that its system.log has too are left out",
-    "",
+    """
+entry  int  row of the entry that it judged, -1 where no line tells
+""",
     COMMON + EVENTS["verdicts"].columns,
 )
 _joined(

@@ -2,32 +2,35 @@
 
 ## What it finds
 Mail that an authenticated user, or a script on this host, sent to somebody here, and that the server's own filter
-tagged as spam.
+tagged as spam, or kept back altogether: thrown away, put into quarantine or on hold, refused.
 
 ## Why it matters
-Colleagues don't see each other's mail: it lies in the Junk folder, and the filter learns it as spam.
+Colleagues don't see each other's mail: it lies in the Junk folder, and the filter learns it as spam. What the filter threw
+away reaches nobody, and nobody is told.
 
 ## What the log shows
 The mail's way from a login or a local process through the filter to a mailbox, and the filter's own verdict for that
-recipient (DSPAM: a row of class S in system.log).
+recipient (DSPAM: a row of class S in system.log; amavis: `Tagged`, `Blocked`; rspamd: `add header`; spamd: `result: Y`).
 
 ## What to do
-Take the way by which it entered out of the filter; the finding names it and shows the change.
+Take the way by which it entered out of the filter; the finding names it and shows the change that fits the filter. For
+`own-mail-discarded` first see whether the mail lies in a quarantine.
 
 ## When it is wrong
-A connection from this host isn't always a script: fetchmail hands in mail of strangers, which may well be spam.
+A connection from this host isn't always a script: fetchmail hands in mail of strangers, which may well be spam. Senders of
+other domains that come from this host without a login are passed over.
 
 ## When it is blind
-When such mail went through the filter but the filter's verdicts aren't there, or when there was no such mail.
+When such mail went through the filter but the filter's verdicts aren't there, when a milter's log doesn't cover its times,
+or when there was no such mail. It isn't applicable where the configuration names no spam filter.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan import texts
-from logscan.checks.outgoing_tagged_spam import judged, unseen_filter
-from logscan.outgoing import by_origin, own
+from logscan.outgoing import fetched, own
+from logscan.ownmail import by_origin, judged, kept_back
 from logscan.verdict import Check, Result
 
 if TYPE_CHECKING:
@@ -40,14 +43,18 @@ if TYPE_CHECKING:
 def run(scan: Scan, settings: Settings) -> Result:
     """Look at each delivery to a recipient here of mail submitted here."""
     mine = own(scan, settings)
-    local = mine.frame[mine.frame["inside"] & ~mine.frame["outside"] & ~fetched(scan, mine.frame)]
-    result = Result(eligible=len(local))
-    words = "{n} mail{s} from {who} to users of this server was tagged as spam"
-    judged(result, local, "mail between users of this server", unseen_filter(scan, settings))
-    tagged = local["spam"].fillna(False).astype(bool)
-    result.findings = by_origin(scan, settings, local[tagged], "problem", words)
+    local = mine.frame[mine.frame["inside"] & ~mine.frame["outside"].astype(bool)]
+    local = local[~fetched(scan, settings, local)]
+    result = Result()
+    words = "{what} from {who} to users of this server {was} tagged as spam"
+    judged(result, local, scan, settings, "no mail of a user or program of this server to its own users in these logs")
+    if local.empty and settings.known("postfix") and settings.known("master") and not settings.local_domains:
+        result.not_applicable = "The configuration names no domain whose mail stays on this server."
+    tagged = local["spam"].fillna(False).astype(bool) & (local["kept"] == "")
+    result.findings = by_origin(scan, settings, mine, local[tagged], "problem", words)
+    result.findings += kept_back(scan, settings, mine, local, " to users of this server")
     known = {(finding.cause, finding.subject) for finding in result.findings}
-    for finding in by_origin(scan, settings, local[_in_spam_folder(settings, local)], "problem", words):
+    for finding in by_origin(scan, settings, mine, local[_in_spam_folder(settings, local)], "problem", words):
         if (finding.cause, finding.subject) not in known:
             finding.confidence = "medium"
             finding.summary += ", by the folder it was filed in: the filter's verdict isn't in these logs"
@@ -59,20 +66,14 @@ def _in_spam_folder(settings: Settings, frame: pd.DataFrame) -> pd.Series:
     """Return where a filtered mail without a verdict was filed as spam on delivery: the verdict's trace in Dovecot's log."""
     names = {name.lower() for name in settings.dovecot.spam_folders} | {"junk", "spam", "inbox.junk", "inbox.spam"}
     filed: pd.Series = frame["folder"].str.lower().isin(names)
-    return frame["filtered"] & frame["spam"].isna() & filed
+    return frame["passed"].astype(bool) & frame["spam"].isna() & filed
 
 
-def fetched(scan: Scan, frame: pd.DataFrame) -> pd.Series:
-    """Return which rows are foreign mail handed in from this host (fetchmail): a sender of another domain, no login."""
-    domains = scan.correlated.local_domains
-    ours = tuple(f".{name}" for name in domains if name)
-
-    def elsewhere(sender: pd.Series) -> pd.Series:
-        domain = sender.str.replace(r"(?s)^.*@", "", regex=True).str.lower()
-        return sender.str.contains("@", regex=False) & ~(domain.isin(domains) | domain.str.endswith(ours))
-
-    found: pd.Series = frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)
-    return found & texts.where(frame["sender"], elsewhere)
-
-
-CHECK = Check("internal-tagged-spam", "Internal mail is tagged as spam", "mail", run, order=70)
+CHECK = Check(
+    "internal-tagged-spam",
+    "Internal mail is tagged as spam",
+    "mail",
+    run,
+    order=70,
+    clear="No mail between this server's own users was tagged as spam or kept back ({checked} deliveries looked at)",
+)

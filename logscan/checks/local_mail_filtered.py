@@ -1,11 +1,11 @@
 """Mail from scripts and cron jobs on this host goes through the filter.
 
 ## What it finds
-Mail that a local process handed in (sendmail, or a connection from this host without a login) and that went through the
-spam filter.
+Mail that a local process handed in (sendmail, or a connection from this host without a login) and that was handed to the
+spam filter from the queue (content_filter, a FILTER action).
 
 ## Why it matters
-Harmless until it is tagged; then a web shop's orders or a monitoring system's alarms reach nobody.
+Harmless until it is tagged or thrown away; then a web shop's orders or a monitoring system's alarms reach nobody.
 
 ## What the log shows
 `pickup` or `client=localhost[127.0.0.1]`, then a hand-over to the filter. Told apart from the filter's re-injection on
@@ -17,21 +17,26 @@ the wildcard, those of this host without the filter; or a FILTER action after pe
 permit_sasl_authenticated. None of it where fetchmail hands in mail of strangers on that way.
 
 ## When it is wrong
-fetchmail, webmail and Mailman connect from this host too; mail from a foreign sender that stays here is passed over.
+fetchmail, webmail and Mailman connect from this host too; mail from a foreign sender that stays here is passed over. A
+milter that looks at local mail is no finding as long as it tags none.
 
 ## When it is blind
-When no local process sent mail, or when nothing here goes through a filter that the log can show.
+When no local process sent mail, or when no filter shows, neither in the log nor in the configuration: a milter leaves no
+trace in Postfix's log. It isn't applicable where the configuration names no spam filter.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.checks.internal_tagged_spam import fetched
-from logscan.outgoing import by_origin, own
-from logscan.verdict import Check, Result
+from logscan.filters import filters
+from logscan.outgoing import fetched, groups_of_mail, own
+from logscan.ownmail import NO_FILTER, UNSEEN, by_origin, unknown_milter
+from logscan.verdict import Check, Result, Severity
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from logscan.scan import Scan
     from logscan.settings import Settings
 
@@ -39,25 +44,42 @@ if TYPE_CHECKING:
 def run(scan: Scan, settings: Settings) -> Result:
     """Look at each delivery of mail that a local process handed in."""
     mine = own(scan, settings)
-    origin = scan.entries["origin"].astype("str").iloc[mine.frame["root"].to_numpy()].to_numpy()
-    local = mine.frame[(origin == "local") & (mine.frame["outside"] | ~fetched(scan, mine.frame))]
+    local = mine.frame[mine.frame["local"]]
+    local = local[local["outside"].astype(bool) | ~fetched(scan, settings, local)]
+    known = filters(scan, settings)
     result = Result(checked=len(local), eligible=len(local))
-    if local.empty:
+    if known.none:
+        result.not_applicable = NO_FILTER
+    elif local.empty:
         result.blind_because.append("no mail from a local process in these logs")
-    filtered = local[local["filtered"]]
-    result.findings = by_origin(
-        scan,
-        settings,
-        filtered,
-        "warning",
-        "{n} mail{s} from {who}, handed in by a program on this host, went through the filter",
-    )
-    for finding in result.findings:
-        rows = filtered.loc[list(finding.rows)]
-        away = int(rows["outside"].sum())
-        finding.severity = "warning" if away else "note"
-        finding.summary += f": {away} bound for outside, {len(rows) - away} for users here"
+    elif known.unseen:
+        result.checked = 0
+        result.blind_because.append(UNSEEN)
+    elif known.unknown:
+        result.checked = 0
+        result.blind_because.append(unknown_milter(known))
+    filtered = local[local["passed"].astype(bool)]
+    words = "{what} from {who}, handed in by a program on this host, went through the filter"
+    result.findings = by_origin(scan, settings, mine, filtered, "warning", words, detail=_detail)
     return result
 
 
-CHECK = Check("local-mail-filtered", "Mail from local programs is filtered", "mail", run, order=60)
+def _detail(rows: pd.DataFrame) -> tuple[str, Severity]:
+    """Return whom the mail was for, and how much it matters: nothing yet where it stays here and came through."""
+    whole = groups_of_mail(rows)[1]
+    outside = groups_of_mail(rows[rows["outside"].astype(bool)])[1]
+    kept = groups_of_mail(rows[rows["kept"] != ""])[1]
+    said = f": {outside} bound for outside, {whole - outside} for users here"
+    if kept:
+        return f"{said}; {kept} of them kept back by the filter", "problem"
+    return said, "warning" if outside else "note"
+
+
+CHECK = Check(
+    "local-mail-filtered",
+    "Mail from local programs is filtered",
+    "mail",
+    run,
+    order=60,
+    clear="No mail of a local program was handed to a content filter ({checked} deliveries looked at)",
+)

@@ -2,20 +2,24 @@
 
 ## What it finds
 Mail of this server's own users, scripts and cron jobs that a remote host took, or refused after DATA, and that carried
-this server's own spam verdict.
+this server's own spam verdict; and such mail that the filter kept back altogether: thrown away, put into quarantine or on
+hold, refused.
 
 ## Why it matters
 Nobody but the recipient can notice: Postfix logs `status=sent`, and the mail lies in a junk folder elsewhere, or is
-refused there, because this server itself called it spam.
+refused there, because this server itself called it spam. What the filter threw away reaches nobody, and nobody is told.
 
 ## What the log shows
 The mail's way through the filter in Postfix's log, and the filter's own verdict: a row of class S in DSPAM's system.log
-for this message-id and recipient; amavis's `Tagged` action for that recipient; rspamd's `add header` or
-`rewrite subject`.
+for this message-id and recipient; amavis's `Tagged` action for that recipient, or `Blocked`; rspamd's `add header` or
+`rewrite subject`; spamd's `result: Y` during the hand-over; `Ok, discarded`, `BLOCKED`, `milter-discard`, `milter-hold`
+in Postfix's lines.
 
 ## What to do
 Take the way by which it entered out of the filter; the finding names it (`authenticated-port-25`, `local-script`,
-`submission-filtered`, `all-filtered`) and shows the change.
+`submission-filtered`, `all-filtered`) and shows the change that fits the filter. For `own-mail-discarded` first see
+whether the mail lies in a quarantine; `own-mail-blocked` is what the filter kept back for another reason (a virus, a
+forbidden file): look at the sender's computer.
 
 ## When it is wrong
 A connection from this host isn't always a script: fetchmail, webmail, Mailman and Sieve redirects come from here too.
@@ -23,77 +27,57 @@ Scanning outgoing mail on purpose is no finding unless it tagged. What an alias 
 outside is a note.
 
 ## When it is blind
-When outgoing mail went through the filter but its verdicts aren't there (DSPAM's system.log of that time), when no mail
-left at all, or when a milter judges and its log is missing.
+When outgoing mail went through the filter but its verdicts aren't there (DSPAM's system.log of that time), when a milter
+judges and its log doesn't cover the times at which the mail came in, or when no mail left at all. It isn't applicable
+where the configuration names no spam filter.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.outgoing import by_origin, own
+from logscan.outgoing import own
+from logscan.ownmail import by_origin, judged, kept_back
 from logscan.verdict import Check, Result
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from logscan.scan import Scan
     from logscan.settings import Settings
-
-ENOUGH = 0.95
-"""Share of the filtered deliveries whose verdict must be known before the rest may be called clear."""
 
 
 def run(scan: Scan, settings: Settings) -> Result:
     """Look at each delivery to an outside recipient of mail submitted here."""
     mine = own(scan, settings)
-    away = mine.frame[mine.frame["outside"]]
+    away = mine.frame[mine.frame["outside"].to_numpy(dtype=bool)]
     outgoing = away[away["inside"]]
-    spam = outgoing["spam"].fillna(False).astype(bool)
-    result = Result(eligible=len(outgoing))
-    judged(result, outgoing, "mail left this server", unseen_filter(scan, settings))
+    nothing = "no mail of a user or program of this server left it in these logs"
+    if mine.waiting:
+        nothing += f" ({mine.waiting} recipients still wait for some)"
+    result = Result()
+    judged(result, outgoing, scan, settings, nothing)
+    spam = outgoing["spam"].fillna(False).astype(bool) & (outgoing["kept"] == "")
     result.findings += by_origin(
         scan,
         settings,
+        mine,
         outgoing[spam],
         "problem",
-        "{n} mail{s} from {who} left this server tagged as spam by its own filter, to {relays}",
+        "{what} from {who} left this server tagged as spam by its own filter, to {relays}",
     )
-    forwarded = away[(away["direction"] == "forwarded") & away["spam"].fillna(False).astype(bool)]
-    notes = by_origin(
-        scan, settings, forwarded, "note", "{n} mail{s} from outside ({who}) was forwarded to outside tagged as spam"
-    )
-    for note in notes:
-        note.cause, note.remedy, note.why = "forwarded", None, "An alias or a Sieve script forwards mail from outside."
-    result.findings += notes
+    result.findings += kept_back(scan, settings, mine, outgoing, " for outside")
+    forwarded = away[(away["direction"] == "forwarded") & ~away["inside"] & away["spam"].fillna(False).astype(bool)]
+    words = "{what} from outside ({who}) {was} forwarded to outside tagged as spam"
+    for note in by_origin(scan, settings, mine, forwarded, "note", words, cause="forwarded"):
+        note.remedy, note.why = None, "An alias or a Sieve script forwards mail from outside."
+        result.findings.append(note)
     return result
 
 
-def unseen_filter(scan: Scan, settings: Settings) -> bool:
-    """Whether nothing at hand tells of a filter, nor that there is none: a milter leaves no trace in Postfix's log."""
-    return not (scan.deliveries["hop"].any() or len(scan.verdicts) or settings.known("postfix"))
-
-
-def judged(result: Result, rows: pd.DataFrame, what: str, unseen: bool) -> None:
-    """Set ``checked``, and say what is missing where verdicts are."""
-    known = rows["spam"].notna()
-    passed = rows["judgeable"]
-    result.checked = int((known | ~passed).sum())
-    missing = int((passed & ~known).sum())
-    if unseen and len(rows):
-        result.checked = 0
-        result.blind_because.append(
-            "no filter shows in these logs; one that works as a milter leaves no trace in Postfix's log: give main.cf and "
-            "master.cf, or the log of rspamd or amavis"
-        )
-    elif rows.empty:
-        result.blind_because.append(f"no {what} in these logs")
-    elif missing > (1 - ENOUGH) * len(rows):
-        result.blind_because.append(
-            f"{missing} of {len(rows)} deliveries went through the filter, but its verdicts aren't in these logs: "
-            "give DSPAM's system.log of the same days (SystemLog on; it lies in DSPAM's home), or the log of amavis "
-            "or rspamd"
-        )
-
-
-CHECK = Check("outgoing-tagged-spam", "Outgoing mail is tagged as spam", "mail", run, order=50)
+CHECK = Check(
+    "outgoing-tagged-spam",
+    "Outgoing mail is tagged as spam",
+    "mail",
+    run,
+    order=50,
+    clear="No outgoing mail was tagged as spam or kept back by this server's own filter ({checked} deliveries looked at)",
+)

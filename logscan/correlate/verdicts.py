@@ -100,6 +100,7 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
         entry_rows.setdefault(entry, [int(at_door[entry])])
     frame = table.to_pandas()
     frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
+    frame["entry"] = _entries(len(table), f, rows, entry_rows)
     return Judged(
         frame,
         spam,
@@ -110,6 +111,16 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
         entry_rows,
         f.addresses,
     )
+
+
+def _entries(size: int, f: Facts, row_of_delivery: Ints, entry_rows: dict[int, list[int]]) -> Ints:
+    """Return the entry that each verdict was given on, -1 for none."""
+    out = np.full(size, -1, np.int64)
+    joined = np.flatnonzero(row_of_delivery >= 0)
+    out[row_of_delivery[joined]] = f.row_entry[joined]
+    for entry, rows in entry_rows.items():
+        out[rows] = entry
+    return out
 
 
 def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:

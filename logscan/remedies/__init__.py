@@ -11,12 +11,14 @@ from logscan.remedies.combined import combined
 from logscan.remedies.global_filter import filter_port_25_only
 from logscan.remedies.local import unfilter_local
 from logscan.remedies.mappings import alias_owns_hash, no_address_mappings_after
+from logscan.remedies.milters import after_release, spare_by_milter, spare_by_proxy, unfilter_network
 from logscan.remedies.plan import unified
 from logscan.remedies.submission import move_to_submission, refuse_auth_on_25, unfilter_submission
 from logscan.remedies.training import training_arguments
-from logscan.remedies.words import case_or_extension, dspam_one_at_a_time, signatures_kept_longer, spare_by_milter
+from logscan.remedies.words import case_or_extension, dspam_one_at_a_time, signatures_kept_longer
 
 __all__ = [
+    "after_release",
     "alias_owns_hash",
     "case_or_extension",
     "combined",
@@ -27,8 +29,10 @@ __all__ = [
     "refuse_auth_on_25",
     "signatures_kept_longer",
     "spare_by_milter",
+    "spare_by_proxy",
     "training_arguments",
     "unfilter_local",
+    "unfilter_network",
     "unfilter_submission",
     "unified",
 ]

@@ -1,0 +1,153 @@
+"""Mends that a filter at the door (a milter, a before-queue proxy) judges own mail; and gets back what a filter kept.
+
+Always words: which of a server's milters sign mail (DKIM) isn't told by their addresses, and rspamd's, amavis's and
+spamass-milter's own files aren't at hand.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from logscan.remedies.plan import RELOAD
+from logscan.settings import Fact, Settings, split_list
+from logscan.verdict import Remedy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SPAM = {"rspamd": r"rspamd|:11332\b", "amavis": r"amavis", "spamassassin": r"spamass|spamd"}
+
+_RSPAMD = (
+    "Let rspamd treat mail of {who} by settings of its own: in local.d/settings.conf {name} {{ priority = high; {test} = yes; "
+    'apply {{ actions {{ "add header" = null; "rewrite subject" = null; greylist = null; }} }} }}. Then run: rspamadm '
+    "configtest && systemctl reload rspamd. DKIM signing and rspamd's log go on as before. (reject may stay: it stops a "
+    "misused account or a hacked script, and the sender is told.)"
+)
+_AMAVIS = (
+    "Let amavis spare mail of {who}: a policy bank in amavisd.conf with originating => 1 and bypass_spam_checks_maps => [1] "
+    "({how}). It goes on looking for viruses, and on signing."
+)
+_SPAMASS = "Let spamass-milter spare mail of {who}: its option {option}. Then restart it."
+
+
+def spare_by_milter(settings: Settings, origin: str, kind: str = "", *, pickup: bool = False) -> Remedy:
+    """Return the remedy for own mail that a milter judged, by how it came in: ``origin`` as the contract has it."""
+    setups = [each for each in settings.filters if each.via == "milter"]
+    setup = next((each for each in setups if not kind or each.kind == kind), setups[0] if setups else None)
+    kind = kind or (setup.kind if setup else "other")
+    users = origin in ("authenticated-port-25", "submission-filtered") or (origin == "all-filtered" and not pickup)
+    who = "your users (those who log in)" if users else "this server's own programs"
+    parts = _own_settings(kind, who, users)
+    if users:
+        parts.append(_on_submission(settings, origin, kind))
+    elif pickup:
+        parts.append(
+            ("Or leave it" if parts else "Leave the spam filter")
+            + " out of non_smtpd_milters (main.cf), which is for mail "
+            "handed in with sendmail: keep the milter that signs (DKIM) there, else that mail goes out unsigned. "
+            + RELOAD
+        )
+    else:
+        parts.append(
+            ("Or, for" if parts else "For") + " clients with fixed addresses (127.0.0.1): smtpd_milter_maps = "
+            'cidr:/etc/postfix/milter_clients in main.cf (Postfix 3.2), with "127.0.0.0/8 DISABLE" in that file. It goes by the '
+            "client's address alone, and takes all milters away for it, DKIM signing too. " + RELOAD
+        )
+    fact = setup.fact if setup else None
+    return _remedy(" ".join(parts), fact, f"milter-{kind}-{'users' if users else 'pickup' if pickup else 'clients'}")
+
+
+def _remedy(text: str, fact: Fact | None, key: str) -> Remedy:
+    return Remedy(text, fact.file if fact else None, fact.line if fact else None, key=key)
+
+
+def _own_settings(kind: str, who: str, users: bool) -> list[str]:
+    if kind == "rspamd":
+        name, test = ("authenticated", "authenticated") if users else ("local_programs", "local")
+        return [_RSPAMD.format(who=who, name=name, test=test)]
+    if kind == "amavis":
+        how = "on a port of its own that only the submission service uses" if users else "MYNETS, with @mynetworks"
+        return [_AMAVIS.format(who=who, how=how)]
+    if kind == "spamassassin":
+        return [_SPAMASS.format(who=who, option="-I" if users else "-i 127.0.0.1")]
+    return []
+
+
+def _on_submission(settings: Settings, origin: str, kind: str) -> str:
+    """Return the words on leaving the spam filter out of the submission service's milters."""
+    pattern = _SPAM.get(kind)
+    services = [each.service for each in settings.listeners() if each.port in {465, 587}]
+    lists = [split_list(each.get("smtpd_milters")) for each in services]
+    rest = [name for name in (lists[0] if lists else []) if pattern and not re.search(pattern, name)]
+    spared = (
+        f"-o smtpd_milters={','.join(rest)}" if rest else "-o smtpd_milters= with the milter that signs (DKIM) alone"
+    )
+    first = "users on port 25 move there first; " if origin == "authenticated-port-25" else ""
+    return (
+        f"Or leave it out on the submission service in master.cf: {spared} ({first}the filter itself may be the one that signs: "
+        f"then that mail goes out unsigned, and others may refuse it). {RELOAD}"
+    )
+
+
+def spare_by_proxy(settings: Settings, origin: str) -> Remedy:
+    """Return the remedy for own mail that a before-queue proxy judged."""
+    setup = next((each for each in settings.filters if each.via == "smtpd_proxy_filter"), None)
+    fact = setup.fact if setup else None
+    if origin in ("authenticated-port-25", "submission-filtered"):
+        text = (
+            "Let users hand in their mail by a submission service without the proxy: -o smtpd_proxy_filter= on it in "
+        )
+        text += "master.cf. Who still logs in on port 25 has to move there."
+    else:
+        text = "Give 127.0.0.1:25 a line of its own in master.cf without the proxy (-o smtpd_proxy_filter=), or let programs "
+        text += "hand in their mail with sendmail, which no proxy sees."
+    return _remedy(f"{text} {RELOAD}", fact, f"proxy-{origin}")
+
+
+def unfilter_network(settings: Settings) -> Remedy:
+    """Return the remedy for mail of hosts in mynetworks that a content_filter got: words, since those hosts are others'."""
+    listener = next((each for each in settings.listeners_on(25) if each.content_filter and not each.loopback), None)
+    name = listener.content_filter if listener else "FILTER"
+    text = (
+        "Let these hosts hand in their mail by a service without the filter (a submission service, or a port of its own for "
+        "mynetworks). Or decide by client on port 25: take content_filter away there, and put check_client_access "
+        f'"static:{{FILTER {name}}}" at the end of smtpd_recipient_restrictions, behind permit_mynetworks and '
+        "permit_sasl_authenticated: what these let pass is then not filtered."
+    )
+    fact = listener.service.fact("content_filter") if listener else None
+    return _remedy(f"{text} {RELOAD}", fact, "network-unfiltered")
+
+
+def after_release(remedy: Remedy, rows: pd.DataFrame, *, virus: bool) -> Remedy:
+    """Return the remedy with what to do first about mail that lies in quarantine, on hold, or is gone.
+
+    ``rows`` have ``kept``, ``relay`` and ``queue_id``; those without a relay were kept at the door.
+    """
+    kept = rows["kept"]
+    held = rows[(kept == "quarantined") & (rows["row"] < 0)]
+    parts = []
+    if len(held):
+        ids = [
+            name for name in dict.fromkeys(held["queue_id"].astype("str")) if re.fullmatch(r"[0-9A-Za-z]{5,20}", name)
+        ]
+        parts.append(
+            "The mail lies on hold in Postfix's queue: postsuper -H " + " ".join(ids[:5]) + " sends it on."
+            if ids
+            else "The mail lies on hold in Postfix's queue: postsuper -H QUEUE_ID sends it on."
+        )
+    if len(rows[(kept == "quarantined") & (rows["row"] >= 0)]):
+        parts.append(
+            "The mail lies in the filter's quarantine: look there, and release what is right (amavisd-release; DSPAM's web "
+            "page)."
+        )
+    if (kept == "discarded").any():
+        parts.append("What was thrown away is lost: tell the senders, so that they send it again.")
+    if virus:
+        parts.append(
+            "The filter names no spam: look first whether it is right (a program that was hacked, a forbidden file)."
+        )
+        return Remedy(" ".join(parts), key="blocked")
+    parts.append("Let the filter tag mail rather than throw it away, or leave own mail out of it:")
+    return replace(remedy, text=f"{' '.join(parts)} {remedy.text}", key=f"{remedy.key}-after-release")
