@@ -178,6 +178,25 @@ def covered(scan: Scan, settings: Settings, entry: Ints) -> Bools:
     return out
 
 
+def spared(scan: Scan, settings: Settings, entry: Ints) -> Bools:
+    """Return which entries came in by a service that, by the configuration, has no filter at the door.
+
+    The configuration isn't believed of a service of whose mail some was judged at the door all the same.
+    """
+    if not filters(scan, settings).told:
+        return np.zeros(len(entry), np.bool_)
+    judges = {
+        key for setup in settings.filters if setup.via in ("milter", "smtpd_proxy_filter") for key in setup.services
+    }
+    at_door = {each.tag for each in settings.entrances() if each.key in judges}
+    free = {each.tag for each in settings.entrances()} - at_door
+    entries = scan.entries
+    tag = entries["service"].astype("str") + "/" + entries["program"].astype("str")
+    free -= set(tag.iloc[np.unique(scan.verdicts["entry"].to_numpy()[_at_door(scan)])])
+    found: Bools = tag.iloc[entry].isin(free).to_numpy(dtype=np.bool_)
+    return found
+
+
 def _alive(time: Ints, spoke: Ints, unjudged: Ints) -> Bools:
     """Return at which times (UTC ns) a log was alive that spoke then, and was silent about mails of these times."""
     after = np.searchsorted(spoke, time, "right")

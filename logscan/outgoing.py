@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan import texts
-from logscan.filters import covered, filters, from_filter
+from logscan.filters import covered, filters, from_filter, spared
 from logscan.kept import kept_at_the_door, kept_in_queue
 from logscan.ports import entry_ports
 
@@ -100,7 +100,8 @@ def _described(scan: Scan, settings: Settings, frame: pd.DataFrame) -> pd.DataFr
     frame["outside"] &= ~((frame["kept"] != "") & texts.where(frame["recipient"], _of(own_names(scan, settings))))
     known = filters(scan, settings)
     judged = frame["spam"].notna() | (frame["kept"] != "")
-    frame["looked"] = judged | (~frame["passed"] & (not known.door or covered(scan, settings, root)))
+    seen = not known.door or covered(scan, settings, root) | spared(scan, settings, root)
+    frame["looked"] = judged | (~frame["passed"] & seen)
     return frame.drop(columns="away")
 
 

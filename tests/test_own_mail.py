@@ -423,6 +423,17 @@ def test_a_milter_of_which_nobody_knows_what_it_is_leaves_it_blind(looked: Looke
     assert "inet:127.0.0.1:12768" in found[OUT].blind_because[0]
 
 
+def test_a_service_without_the_milter_needs_no_log_of_it(looked: Looked) -> None:
+    log = HERE + sent("09:00:00", "BBBBBB1", "user", USER, PEER) + sent("09:02:00", "DDDDDD1", "cron", USER, PEER)
+    master = MASTER.replace(
+        "smtp inet n - y - - smtpd\n", "smtp inet n - y - - smtpd\n  -o smtpd_milters=inet:localhost:11332\n"
+    )
+    found = looked(log, main_cf=MAIN, master_cf=master)[OUT]
+    assert (found.verdict, found.checked) == ("clear", 2)
+    scripts = HERE + sent("09:00:00", "BBBBBB1", "script", USER, PEER)
+    assert looked(scripts, main_cf=MAIN, master_cf=master)[OUT].verdict == "blind"
+
+
 def test_own_mail_that_only_waits_is_not_called_none(looked: Looked) -> None:
     log = (
         HERE
