@@ -68,6 +68,8 @@ class Filters:
     """main.cf and master.cf are at hand."""
     configured: bool
     """The configuration sends some mail through a filter."""
+    log: bool
+    """Some line of a filter at the door is at hand."""
 
     @property
     def none(self) -> bool:
@@ -110,7 +112,8 @@ def _filters(scan: Scan, settings: Settings) -> Filters:
         door.add("rspamd")
     if door - {"other"} and not (told and unknown):
         door.discard("other")
-    return Filters(queue, frozenset(door), proxies, unknown, told, bool(settings.filters))
+    log = bool(kinds.isin(door).any())
+    return Filters(queue, frozenset(door), proxies, unknown, told, bool(settings.filters), log)
 
 
 def _at_door(scan: Scan) -> Bools:
@@ -243,7 +246,10 @@ def _behind_the_queue(scan: Scan, settings: Settings) -> list[str]:
     judged = hops["verdict_row"].to_numpy()
     found |= set(scan.verdicts["filter"].iloc[judged[judged >= 0]].astype("str").replace(KIND_OF))
     if not found:
-        relays = " ".join(hops["relay"].astype("str").unique()[:20]).lower()
+        names = [str(name) for name in hops["relay"].astype("str").unique()[:20]]
+        services = [settings.postfix.service(name, "unix") for name in names if "[" not in name]
+        names += [" ".join(each.args) for each in services if each]
+        relays = " ".join(names).lower()
         for pattern, kind in (
             (r"amavis|:10024\b", "amavis"),
             (r"spamass|spamc|spamd|spampd", "spamassassin"),

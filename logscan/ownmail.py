@@ -88,8 +88,10 @@ def _missing(rows: pd.DataFrame, blank: np.ndarray, scan: Scan, settings: Settin
     names = " or ".join(name_of(kind) for kind in kinds) or "the filter"
     if passed:
         why = f"went through {names}, but its verdicts aren't in these logs"
-    else:
+    elif known.log:
         why = f"came in at times that the log of {names} doesn't cover: whether it judged them can't be told"
+    else:
+        why = f"came in by services that have {names} at the door, and its log isn't at hand"
     return f"{len(some)} of {len(rows)} deliveries {why}: give {logs_to_give(settings, kinds)}"
 
 

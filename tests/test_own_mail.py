@@ -423,6 +423,41 @@ def test_a_milter_of_which_nobody_knows_what_it_is_leaves_it_blind(looked: Looke
     assert "inet:127.0.0.1:12768" in found[OUT].blind_because[0]
 
 
+def test_a_pipe_is_known_by_the_program_that_it_runs(looked: Looked) -> None:
+    log = (
+        HERE
+        + opened("09:00:00", "BBBBBB1", "user", USER)
+        + """
+        09:00:02 postfix/pickup[13]: CCCCCC1: uid=108 from=<john@example.com>
+        09:00:02 postfix/cleanup[11]: CCCCCC1: message-id=<BBBBBB1@example.com>
+        09:00:02 postfix/pipe[14]: BBBBBB1: to=<kate@example.net>, relay=scan, delay=2.1, delays=0.1/0/0/2, dsn=2.0.0,
+          status=sent (delivered via scan service)
+        09:00:02 postfix/qmgr[12]: BBBBBB1: removed
+        09:00:02 postfix/qmgr[12]: CCCCCC1: from=<john@example.com>, size=950, nrcpt=1 (queue active)"""
+    )
+    log += end("09:00:03", "CCCCCC1", PEER)
+    assert looked(log)[OUT].blind_because[0].endswith("give the filter's own log of the same days")
+    master = MASTER + "scan unix - n n - - pipe\n  user=x argv=/usr/bin/spamc -e /usr/sbin/sendmail -f ${sender}\n"
+    (why,) = looked(log, main_cf=MAIN, master_cf=master)[OUT].blind_because
+    assert "SpamAssassin" in why
+    assert "spamd's lines" in why
+
+
+def test_a_milter_whose_log_is_missing_is_asked_for_by_its_name(looked: Looked) -> None:
+    (why,) = looked(HERE + sent("09:00:00", "BBBBBB1", "user", USER, PEER), main_cf=MILTER, master_cf=MASTER)[
+        OUT
+    ].blind_because
+    assert "its log isn't at hand" in why
+    assert "give rspamd.log" in why
+
+
+def test_a_server_that_keeps_no_mail_has_no_internal_mail(looked: Looked) -> None:
+    log = sent("09:00:00", "BBBBBB1", "stranger", "a@x.example", "b@relay.example", "gw.relay.example[192.0.2.77]:25")
+    main = "myhostname = gw.example\nmydestination =\nrelay_domains =\nsmtpd_milters = inet:localhost:11332\n"
+    found = looked(log, main_cf=main, master_cf=MASTER)[WITHIN]
+    assert (found.verdict, found.blind_because) == ("not-applicable", [])
+
+
 def test_a_service_without_the_milter_needs_no_log_of_it(looked: Looked) -> None:
     log = HERE + sent("09:00:00", "BBBBBB1", "user", USER, PEER) + sent("09:02:00", "DDDDDD1", "cron", USER, PEER)
     master = MASTER.replace(

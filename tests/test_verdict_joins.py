@@ -171,3 +171,23 @@ def test_a_flood_of_one_message_id_is_joined_in_no_time_and_to_nobody_wrongly(re
     found = said(read(log))
     for number in range(1200):
         assert found[f"A{number:05d}1"] in ([None], [number % 2 == 0])
+
+
+def test_a_verdict_for_people_whom_no_mail_here_was_for_is_nobodys(read: Read) -> None:
+    log = opened("00:12", "AAAAAA1", "<one@example.com>")
+    log += """
+        00:13 amavis[20]: (00020-1) Blocked SPAM, <sam@example.org> -> <x@elsewhere.example>, Message-ID: <one@example.com>, Hits: 9"""
+    assert said(read(log)) == {}
+    log += piped("00:14", "AAAAAA1", "AAAAAA2", "<one@example.com>", "kate@example.net")
+    assert said(read(log)) == {"AAAAAA1": [None], "AAAAAA2": [None]}
+
+
+@pytest.mark.parametrize("recipients", ["<>", "<a@b>,<>", ",", "<x@y>,<x@y>,<X@Y>", '<"a,b"@c>'])
+def test_odd_recipients_of_a_verdict_break_nothing(read: Read, recipients: str) -> None:
+    log = opened("00:12", "AAAAAA1", "<one@example.com>")
+    log += f"""
+        00:13 amavis[20]: (00020-1) Passed CLEAN, <> -> {recipients}, Message-ID: <one@example.com>, Hits: 9"""
+    assert (
+        read(log + piped("00:14", "AAAAAA1", "AAAAAA2", "<one@example.com>", "kate@example.net")).deliveries.shape[0]
+        == 2
+    )

@@ -50,6 +50,7 @@ def run(scan: Scan, settings: Settings) -> Result:
     judged(result, local, scan, settings, "no mail of a user or program of this server to its own users in these logs")
     if local.empty and settings.known("postfix") and settings.known("master") and not settings.local_domains:
         result.not_applicable = "The configuration names no domain whose mail stays on this server."
+        result.blind_because.clear()
     tagged = local["spam"].fillna(False).astype(bool) & (local["kept"] == "")
     result.findings = by_origin(scan, settings, mine, local[tagged], "problem", words)
     result.findings += kept_back(scan, settings, mine, local, " to users of this server")

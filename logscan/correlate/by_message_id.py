@@ -114,7 +114,7 @@ def _loose(table: pa.Table, says: Ints, f: Facts, rows: Ints) -> Loose:
     recipient = np.where(empty[to], -1, address[to])
     # From headers, as amavis and others may log them, aren't envelope senders: an address nobody has here says nothing.
     by = np.where((by < 0) | (address[by] == -2), -1, address[by])
-    once = np.sort(np.unique(combine(parents, recipient), return_index=True)[1]) if len(parents) else parents
+    once = np.sort(np.unique(combine(parents, recipient + 1), return_index=True)[1]) if len(parents) else parents
     at = parents[once]
     usable = mine[at] >= 0
     at, recipient = at[usable], recipient[once][usable]
