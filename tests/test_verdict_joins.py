@@ -176,7 +176,7 @@ def test_a_flood_of_one_message_id_is_joined_in_no_time_and_to_nobody_wrongly(re
 def test_a_verdict_for_people_whom_no_mail_here_was_for_is_nobodys(read: Read) -> None:
     log = opened("00:12", "AAAAAA1", "<one@example.com>")
     log += """
-        00:13 amavis[20]: (00020-1) Blocked SPAM, <sam@example.org> -> <x@elsewhere.example>, Message-ID: <one@example.com>, Hits: 9"""
+        00:13 amavis[20]: (00020-1) Blocked SPAM, <sam@example.org> -> <x@elsewhere>, Message-ID: <one@example.com>, Hits: 9"""
     assert said(read(log)) == {}
     log += piped("00:14", "AAAAAA1", "AAAAAA2", "<one@example.com>", "kate@example.net")
     assert said(read(log)) == {"AAAAAA1": [None], "AAAAAA2": [None]}
@@ -191,3 +191,16 @@ def test_odd_recipients_of_a_verdict_break_nothing(read: Read, recipients: str) 
         read(log + piped("00:14", "AAAAAA1", "AAAAAA2", "<one@example.com>", "kate@example.net")).deliveries.shape[0]
         == 2
     )
+
+
+@pytest.mark.parametrize(("name", "spam"), [("kate", True), ("leo", None)])
+def test_a_verdict_at_the_door_is_for_a_mail_of_which_it_names_somebody(
+    read: Read, name: str, spam: bool | None
+) -> None:
+    log = f"""
+        00:12 postfix/smtpd[10]: AAAAAA1: client=a.example.org[192.0.2.9]
+        00:12 postfix/cleanup[11]: AAAAAA1: message-id=<one@example.com>
+        00:13 amavis[20]: (20-1) Blocked SPAM, <sam@example.org> -> <{name}@example.net>, Message-ID: <one@example.com>, Hits: -
+        00:14 postfix/qmgr[12]: AAAAAA1: from=<sam@example.org>, size=900, nrcpt=1 (queue active)
+        00:15 postfix/smtp[16]: AAAAAA1: to=<kate@example.net>, relay={FAR}, delay=3, {SENT}"""
+    assert said(read(log)) == {"AAAAAA1": [spam]}

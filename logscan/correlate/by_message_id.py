@@ -131,7 +131,7 @@ def _hand_overs(f: Facts, loose: Loose, rows: Ints, out: Ints, taken: Bools) -> 
             return
         window = f.second[rows] - ceil(f.transmit[rows]) - before, f.second[rows] + after
         entry = f.row_entry[rows]
-        found = _agreed(f, loose, entry, f.recipient[rows], window)
+        found = _agreed(f, loose, entry, window, recipient=f.recipient[rows])
         out[rows] = found
         taken[found[found >= 0]] = True
 
@@ -151,22 +151,21 @@ def _at_the_door(f: Facts, loose: Loose, legs: Legs, may_be: Bools, out: Ints, t
         else np.where(queued >= 0, np.append(times, 0)[queued], f.lives.last[entry])
     )
     window = f.opened[entry] - 1, until // SECOND + 1
-    found = _agreed(f, loose, entry, np.full(len(entry), -1, np.int64), window)
+    found = _agreed(f, loose, entry, window)
     out[entry] = found
     taken[found[found >= 0]] = True
 
 
-def _agreed(f: Facts, loose: Loose, entry: Ints, recipient: Ints, window: tuple[Ints, Ints]) -> Ints:
+def _agreed(f: Facts, loose: Loose, entry: Ints, window: tuple[Ints, Ints], *, recipient: Ints | None = None) -> Ints:
     """Return the verdict row of each hand-over: the last one in its window, where all that fit say the same.
 
-    Two mails that want the same verdicts get them only when there is one for each.
+    Two mails that want the same verdicts get them only when there is one for each. ``recipient`` is the one of each
+    hand-over; without it any of the entry's recipients will do.
     """
     out = np.full(len(entry), -1, np.int64)
     keys = np.where(loose.of_entry[entry] < 0, -1, loose.of_entry[entry]), loose.message
     left, right = candidates(keys, window, loose.second)
-    ok = (loose.recipient[right] < 0) | (recipient[left] < 0) | (loose.recipient[right] == recipient[left])
-    # A verdict that names only people whom no delivery here knows is another mail's.
-    ok &= (loose.recipient[right] != -2) | (recipient[left] < 0)
+    ok = _for_whom(f, loose.recipient[right], entry[left], None if recipient is None else recipient[left])
     sender = f.sender[entry[left]]
     ok &= (loose.sender[right] < 0) | (sender < 0) | (loose.sender[right] == sender)
     ok &= (loose.host[right] < 0) | (loose.host[right] == f.lives.host[entry[left]])
@@ -189,6 +188,19 @@ def _agreed(f: Facts, loose: Loose, entry: Ints, recipient: Ints, window: tuple[
     last = np.r_[left[1:] != left[:-1], True] & good[left]
     out[left[last]] = loose.row[right[last]]
     return out
+
+
+def _for_whom(f: Facts, told: Ints, entry: Ints, recipient: Ints | None) -> Bools:
+    """Return which verdicts may be for these hand-overs, by the recipient each names (-1: none)."""
+    if recipient is not None:
+        same: Bools = (told == -1) | (told == recipient)
+        return same
+    known = np.isin(f.row_entry, entry)
+    pairs = [combine(np.r_[f.row_entry[known], entry], np.r_[to[known], told] + 1) for to in (f.recipient, f.asked)]
+    size = int(known.sum())
+    among = np.isin(pairs[0][size:], pairs[0][:size]) | np.isin(pairs[1][size:], pairs[1][:size])
+    found: Bools = (told == -1) | among | ~np.isin(entry, f.row_entry)
+    return found
 
 
 def _counted(group: Ints, value: Ints, size: int) -> Ints:
