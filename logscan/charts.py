@@ -121,11 +121,12 @@ def charts(traffic: Traffic) -> list[Chart]:
             f"Mail per {per}, by direction",
             "Each column is the mail that arrived in that time. Inbound comes from outside for users here, outbound "
             "leaves, internal stays, forwarded came from outside and left again, generated was made by the server "
-            "itself (bounces and the like). A mail counts once, however many queue IDs it had.",
+            "itself (bounces and the like); of mails opened before the log the direction is not known. A mail counts once, "
+            "however many queue IDs it had.",
             "stack",
             labels,
             folded(traffic.by_direction),
-            tuple(index % 5 + 1 for index in range(len(traffic.by_direction))),
+            tuple(index % len(COLOURS) + 1 for index in range(len(traffic.by_direction))),
             ticks,
         ),
         Chart(
@@ -138,6 +139,17 @@ def charts(traffic: Traffic) -> list[Chart]:
             labels,
             folded(traffic.tagged),
             tuple({"tagged": 6, "untagged": 1}.get(each.name, 5) for each in traffic.tagged),
+            ticks,
+        ),
+        Chart(
+            "put-off",
+            f"Attempts put off per {per}",
+            "Deliveries that were put off (deferred), each attempt counted: at services of this server (the filter, the "
+            "mailbox server) or at other hosts. A high column at this server's own services is an outage.",
+            "stack",
+            labels,
+            folded(traffic.put_off),
+            (6, 5),
             ticks,
         ),
         Chart(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
+from logscan.counting import plural
 from logscan.report import Flow, FlowEdge, FlowNode
 
 NODE_WIDTH, MIN_HEIGHT = 176, 54
@@ -19,7 +20,14 @@ MARGIN = 14
 WIDEST = 30.0
 """Width of the strongest band."""
 
-RANKS = {"source": 0, "generator": 0, "listener": 1, "filter": 2, "reinjection": 3, "store": 4, "outside": 4}
+RANKS = {
+    **dict.fromkeys(("source", "generator"), 0),
+    "listener": 1,
+    "filter": 2,
+    **dict.fromkeys(("reinjection", "forward"), 3),
+    **dict.fromkeys(("store", "outside", "waiting", "bounced", "expired", "held", "discarded", "refused", "open"), 4),
+}
+"""The column of each kind of place, from the left."""
 
 
 @dataclass
@@ -45,7 +53,7 @@ class Place:
 
     @property
     def total(self) -> int:
-        """Mail that passed."""
+        """Recipients whose mail passed."""
         return max(sum(band.edge.count for band in self.entering), sum(band.edge.count for band in self.leaving))
 
 
@@ -81,6 +89,12 @@ class Map:
     height: float
     places: tuple[Place, ...]
     edges: tuple[Drawn, ...]
+
+
+def mail_text(edge: FlowEdge) -> str:
+    """Return what a band counts: ``28 recipients of 7 mails``."""
+    recipients = plural(edge.count, "recipient")
+    return f"{recipients} of {plural(edge.mails, 'mail')}" if edge.mails else recipients
 
 
 def layout(flow: Flow) -> Map | None:

@@ -12,12 +12,71 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from logscan.counting import (
+    Summary,
+    acting,
+    by_verdict,
+    cases_text,
+    clear_text,
+    percent,
+    plural,
+    remedy_of,
+    resting,
+    shared_remedies,
+    summarise,
+    title_of,
+    verdict_line,
+    verdict_more,
+)
 from logscan.report import Report
-from logscan.verdict import Evidence, Finding, Result, Severity
+from logscan.verdict import Evidence, Finding
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
+
+__all__ = [
+    "Limits",
+    "RenderError",
+    "RenderOptions",
+    "Rendered",
+    "Renderer",
+    "Summary",
+    "acting",
+    "by_verdict",
+    "case_columns",
+    "cases_text",
+    "clear_text",
+    "day",
+    "diff_lines",
+    "exit_status",
+    "for_stdout",
+    "hide_subjects",
+    "host_text",
+    "local",
+    "percent",
+    "period_text",
+    "plain",
+    "plural",
+    "queue_ids",
+    "remedy_of",
+    "render",
+    "renderer",
+    "renderers",
+    "resting",
+    "save",
+    "shared_remedies",
+    "stamp",
+    "summarise",
+    "take",
+    "templates",
+    "title_of",
+    "value_text",
+    "verdict_line",
+    "verdict_more",
+    "visible",
+    "without_subjects",
+]
 
 T = TypeVar("T")
 
@@ -129,113 +188,6 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-# -- counts ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The verdict line's numbers: findings that count by severity, checks by verdict, lines by what became of them."""
-
-    problems: int
-    warnings: int
-    notes: int
-    mended: int
-    new: int | None
-    found: int
-    clear: int
-    blind: int
-    lines: int
-    """Lines read, those read already from another source left out."""
-    understood: int
-    noise: int
-    unknown: int
-    undecodable: int
-
-    @property
-    def recognised(self) -> bool:
-        """Whether any line was known."""
-        return self.understood + self.noise > 0
-
-    @property
-    def share(self) -> float:
-        """Share of lines understood or known noise, 0 to 1; 1 for no lines."""
-        known = self.understood + self.noise
-        every = known + self.unknown + self.undecodable
-        return known / every if every else 1.0
-
-    def headline(self) -> str:
-        """Say in a few words what was found, e.g. ``2 problems (1 new), 14 clear, 1 blind``."""
-        parts = []
-        if self.problems:
-            parts.append(plural(self.problems, "problem"))
-        if self.warnings:
-            parts.append(plural(self.warnings, "warning"))
-        if parts and self.new:
-            parts[-1] += f" ({self.new} new)"
-        if not parts:
-            parts.append("nothing found")
-        return ", ".join([*parts, f"{self.clear} clear", f"{self.blind} blind"])
-
-
-def summarise(report: Report, options: RenderOptions | None = None) -> Summary:
-    """Return the counts of the verdict line."""
-    acting = [finding for finding in report.found if finding.counts]
-    new = options.new if options else None
-    return Summary(
-        problems=sum(finding.severity == "problem" for finding in acting),
-        warnings=sum(finding.severity == "warning" for finding in acting),
-        notes=sum(finding.severity == "note" for finding in report.found),
-        mended=sum(finding.state != "active" for finding in report.found if finding.severity != "note"),
-        new=None if new is None else sum(finding.id in new for finding in acting),
-        found=sum(check.verdict == "found" for check in report.checks),
-        clear=sum(check.verdict == "clear" for check in report.checks),
-        blind=sum(check.verdict == "blind" for check in report.checks),
-        lines=sum(source.lines - source.copies for source in report.sources),
-        understood=sum(source.understood for source in report.sources),
-        noise=sum(source.noise for source in report.sources),
-        unknown=sum(source.unknown for source in report.sources),
-        undecodable=sum(source.undecodable for source in report.sources),
-    )
-
-
-_RANK: dict[Severity, int] = {"problem": 0, "warning": 1, "note": 2}
-
-
-def acting(report: Report) -> list[Finding]:
-    """Return the findings to act on, problems first, else in the checks' order."""
-    return sorted((each for each in report.found if each.counts), key=lambda each: _RANK[each.severity])
-
-
-def resting(report: Report) -> list[Finding]:
-    """Return the findings that need no action: mended, residual, and notes."""
-    return [each for each in report.found if not each.counts]
-
-
-def by_verdict(report: Report, verdict: str) -> list[Result]:
-    """Return the checks with this verdict in their order."""
-    return [check for check in report.checks if check.verdict == verdict]
-
-
-def title_of(check: Result) -> str:
-    """Return a check's title, made from its name where it has none."""
-    return check.title or check.name.replace("-", " ").capitalize()
-
-
-def percent(share: float) -> str:
-    """Return a share as ``99.9 %``; never 100 % for less than all, never 0 % for more than nothing."""
-    if 0.9995 <= share < 1:
-        return "99.9 %"
-    if 0 < share < 0.0005:
-        return "0.1 %"
-    text = f"{share * 100:.1f}"
-    return f"{text.removesuffix('.0')} %"
-
-
-def plural(count: int, noun: str, many: str = "") -> str:
-    """Return ``1 problem`` or ``1,234 problems``."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
 # -- times -----------------------------------------------------------------------------------------------------------
@@ -468,19 +420,6 @@ def take(lines: Sequence[T], most: int, size: int, length: Callable[[T], int]) -
 # -- HTML ------------------------------------------------------------------------------------------------------------
 
 
-def verdict_line(counts: Summary) -> str:
-    """Return the page's first words."""
-    if not counts.recognised:
-        return "No line was recognised"
-    if not counts.found:
-        if counts.blind and counts.clear:
-            return f"Nothing wrong found, but {plural(counts.blind, 'check')} could not see"
-        return "All clear" if counts.clear else "Nothing could be judged"
-    parts = [plural(counts.problems, "problem")] if counts.problems else []
-    parts += [plural(counts.warnings, "warning")] if counts.warnings else []
-    return " and ".join(parts)
-
-
 def diff_lines(diff: str) -> list[tuple[str, str]]:
     """Return the lines of a diff, each with its kind: file, hunk, add, del or same."""
     found = []
@@ -551,5 +490,6 @@ def templates(folder: Path) -> Environment:
     )
     found.filters |= {"lines": _lines, "log": _log, "soft": _soft, "percent": percent}
     found.globals |= {"plural": plural, "diff_lines": diff_lines, "title_of": title_of, "visible": visible}
+    found.globals |= {"cases_text": cases_text, "clear_text": clear_text}
     found.globals |= {"newline": Markup("\n")}
     return found

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 from logscan.verdict import Finding, Result
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON page of the contract."""
 
 
@@ -87,6 +87,8 @@ class Listing:
     rows: tuple[tuple[Any, ...], ...]
     total: int = 0
     """Rows there were before the list was cut."""
+    part: str = "traffic"
+    """``waiting`` for what mail waited for (outages, deferrals, delays), which stands apart."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,18 @@ class Traffic:
     """(origin: from outside, authenticated, local script ..., tagged, untagged), per recipient."""
     findings: tuple[Series, ...] = ()
     """Cases over time, one series a check that found something."""
+    put_off: tuple[Series, ...] = ()
+    """Attempts put off over time, by what kept the mail: the filter, hosts elsewhere, this server."""
     listings: tuple[Listing, ...] = ()
 
 
 @dataclass(frozen=True)
 class FlowNode:
-    """A place mail passes. ``kind``: source, listener, filter, reinjection, store, outside, generator."""
+    """A place mail passes.
+
+    ``kind``: source, generator, listener, filter, reinjection, forward, or where a way ends: store, outside, waiting,
+    bounced, expired, held, discarded, refused, open (the log doesn't tell).
+    """
 
     key: str
     label: str
@@ -123,13 +131,16 @@ class FlowEdge:
     source: str
     target: str
     count: int
+    """Recipients, as they are at the end of their way (after aliases): what goes into a place also leaves it."""
     label: str = ""
     problem: tuple[str, ...] = ()
+    mails: int = 0
+    """Mails that these recipients belong to, each counted once; 0 where that isn't known (refused before the queue)."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """The way mail really takes through this server, drawn from the logs."""
+    """The way mail really takes through this server, drawn from the logs: from sources to ends, one unit throughout."""
 
     nodes: tuple[FlowNode, ...] = ()
     edges: tuple[FlowEdge, ...] = ()
@@ -195,6 +206,8 @@ class Report:
     programs: list[ProgramCount] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What the reader should know: copies skipped, files passed over, a configuration that disagrees ..."""
+    concerns: list[str] = field(default_factory=list)
+    """What went wrong by the numbers and no check judges, in short sentences: with one of them nothing is all clear."""
     paths: dict[str, list[str]] = field(default_factory=dict)
     """A mail's whole way in lines of text, by queue ID, for the mails named in cases."""
 
@@ -203,7 +216,7 @@ class Report:
 
     @property
     def findings(self) -> pd.DataFrame:
-        """One row per finding: check, id, severity, confidence, state, cause, subject, summary, count, first, last."""
+        """One row per finding: check, id, severity, confidence, state, cause, subject, summary, count, mails, recipients ..."""
         import pandas as pd
 
         names = (
@@ -216,6 +229,8 @@ class Report:
             "subject",
             "summary",
             "count",
+            "mails",
+            "recipients",
             "first",
             "last",
         )

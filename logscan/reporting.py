@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from logscan import __version__
+from logscan.accounts import ends, refusals
+from logscan.concerns import concerns
 from logscan.correlate.build import summary
+from logscan.deferrals import put_off
 from logscan.linetext import fetch
+from logscan.listings import listings
+from logscan.outages import outages
 from logscan.remedies import combined
 from logscan.report import Period, ProgramCount, Report, SourceCount, Unknown
-from logscan.traffic import flow, traffic
+from logscan.traffic import traffic
 from logscan.verdict import Evidence, Result
+from logscan.ways import flow
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -64,20 +70,16 @@ def build(scan: Scan, results: Sequence[Result], *, now: datetime | None = None)
     report.plan = combined(scan.settings, report.found)
     _paths(scan, report)
     _fill_evidence(scan, report)
-    report.traffic = traffic(scan, report)
-    report.flow = flow(scan, report)
+    late, ended, failed = put_off(scan), ends(scan), outages(scan, scan.settings)
+    report.traffic = replace(traffic(scan, report, late), listings=listings(scan, late, failed))
+    report.flow = flow(scan, report, ended)
+    report.concerns = concerns(scan, late, failed, ended)
     return report
 
 
 def rejected(scan: Scan) -> int:
     """Return how many recipients were refused before the queue."""
-    rejects = scan.events("rejects")
-    refused = rejects["action"].isin(["reject", "milter-reject", "proxy-reject"])
-    rows = rejects[refused & ((rejects["stage"] == "RCPT") | rejects["recipient"].notna())]
-    # A milter's refusal at the end of a message may be logged twice: of one mail, each recipient counts once.
-    at_end = rows["queue_id"].notna() & (rows["queue_id"] != "NOQUEUE") & (rows["stage"] != "RCPT")
-    once = rows[at_end].drop_duplicates(["host", "queue_id", "recipient"])
-    return len(rows) - int(at_end.sum()) + len(once)
+    return len(refusals(scan))
 
 
 def _hosts(scan: Scan) -> list[str]:

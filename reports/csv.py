@@ -61,6 +61,8 @@ def _finding(each: Finding) -> tuple[Any, ...]:
         each.summary,
         each.why,
         each.count,
+        each.mails,
+        each.recipients,
         each.first,
         each.last,
         remedy.text if remedy else "",
@@ -80,6 +82,8 @@ _FINDING = (
     "summary",
     "why",
     "count",
+    "mails",
+    "recipients",
     "first",
     "last",
     "remedy",
@@ -93,10 +97,11 @@ def render(report: Report, options: RenderOptions) -> dict[str, str]:
     files = {
         "findings.csv": table(_FINDING, (_finding(each) for each in report.found)),
         "checks.csv": table(
-            ("check", "title", "verdict", "checked", "eligible", "findings", "blind_because"),
+            ("check", "title", "verdict", "checked", "eligible", "findings", "blind_because", "not_applicable", "clear"),
             (
                 (each.name, each.title, each.verdict, each.checked, each.eligible, len(each.findings),
-                 "; ".join(each.blind_because))
+                 "; ".join(each.blind_because), each.not_applicable,
+                 each.clear_title if each.verdict == "clear" else "")
                 for each in report.checks
             ),
         ),
@@ -129,6 +134,7 @@ def render(report: Report, options: RenderOptions) -> dict[str, str]:
             ((each.program, each.template, each.count, each.source, each.line, each.text) for each in report.unknown),
         ),
         "mails.csv": table(("what", "count"), report.mails.items()),
+        "concerns.csv": table(("concern",), ((each,) for each in report.concerns)),
     }  # fmt: skip
     for check in report.checks:
         cases = [case for finding in check.findings for case in finding.cases]
@@ -147,6 +153,7 @@ def render(report: Report, options: RenderOptions) -> dict[str, str]:
     for name, group in (
         ("direction", traffic.by_direction),
         ("tagged", traffic.tagged),
+        ("put-off", traffic.put_off),
         ("findings", traffic.findings),
     ):
         if group:
@@ -154,12 +161,17 @@ def render(report: Report, options: RenderOptions) -> dict[str, str]:
                 ["from", *(each.name for each in group)],
                 zip(traffic.hours, *(each.values for each in group), strict=False),
             )
+    if traffic.tagged_by_origin:
+        files["traffic-origin.csv"] = table(("origin", "tagged", "untagged"), traffic.tagged_by_origin)
     for listing in traffic.listings:
         files[f"listing-{_file_name(listing.key)}.csv"] = table(listing.columns, listing.rows)
     if report.flow.edges:
         files["flow.csv"] = table(
-            ("from", "to", "count", "label", "findings"),
-            ((each.source, each.target, each.count, each.label, each.problem) for each in report.flow.edges),
+            ("from", "to", "recipients", "mails", "label", "findings"),
+            (
+                (each.source, each.target, each.count, each.mails, each.label, each.problem)
+                for each in report.flow.edges
+            ),
         )
     return files
 

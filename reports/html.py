@@ -24,15 +24,18 @@ from logscan.rendering import (
     period_text,
     plain,
     queue_ids,
+    remedy_of,
     resting,
+    shared_remedies,
     stamp,
     summarise,
     take,
     templates,
     value_text,
     verdict_line,
+    verdict_more,
 )
-from logscan.report import Report
+from logscan.report import Listing, Report
 from logscan.verdict import Evidence, Finding, Remedy, Result
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -60,6 +63,8 @@ class Table:
     """(head, whether it holds numbers)"""
     rows: tuple[tuple[Cell, ...], ...]
     total: int
+    listed: int = 0
+    """Rows that the other reports have."""
 
     @property
     def more(self) -> int:
@@ -87,11 +92,13 @@ class Card:
     more_paths: int
     anchor: bool
     """Whether links to the check lead to this card."""
+    same: int = 0
+    """Number of the finding before it that has the same cure, 0 for none."""
 
     @property
     def remedy(self) -> Remedy | None:
-        """What mends it."""
-        return self.finding.remedy
+        """What mends it; nothing where it is mended."""
+        return remedy_of(self.finding)
 
     @property
     def kind(self) -> str:
@@ -108,19 +115,27 @@ def cell(value: Any, report: Report, most: int = 200) -> Cell:
 
 
 def table(
-    key: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], report: Report, total: int = 0
+    key: str,
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    report: Report,
+    total: int = 0,
+    listed: int = 0,
 ) -> Table:
     """Return a table of these rows; a column holds numbers when each of its cells does."""
-    return _table(key, caption, columns, [[cell(value, report) for value in row] for row in rows], total)
+    return _table(key, caption, columns, [[cell(value, report) for value in row] for row in rows], total, listed)
 
 
-def _table(key: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], total: int = 0) -> Table:
+def _table(
+    key: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], total: int = 0, listed: int = 0
+) -> Table:
     cells = tuple(tuple(row) for row in rows)
     heads = tuple(
         (name.replace("_", " "), bool(cells) and all(row[index].number for row in cells if index < len(row)))
         for index, name in enumerate(columns)
     )
-    return Table(key, caption, heads, cells, max(total, len(cells)))
+    return Table(key, caption, heads, cells, max(total, len(cells)), max(listed, len(cells)))
 
 
 def _spark(finding: Finding, report: Report) -> tuple[tuple[int, int], ...]:
@@ -145,6 +160,7 @@ def _card(
     options: RenderOptions,
     limits: Limits,
     anchor: bool,
+    same: int,
 ) -> Card:
     columns = case_columns(finding.cases[: limits.cases])
     cells = [[cell(case.get(column), report) for column in columns] for case in finding.cases[: limits.cases]]
@@ -170,12 +186,15 @@ def _card(
         first=stamp(finding.first, report, seconds=False),
         last=stamp(finding.last, report, seconds=False),
         spark=_spark(finding, report),
-        cases=_table(f"cases-{finding.id}", "Single cases", columns, cells, len(finding.cases)) if cells else None,
+        cases=_table(f"cases-{finding.id}", "Single cases", columns, cells, len(finding.cases), len(finding.cases))
+        if cells
+        else None,
         evidence=tuple(evidence),
         more_evidence=len(finding.evidence) - len(evidence),
         paths=tuple(paths),
         more_paths=len(ids) - len(paths),
         anchor=anchor,
+        same=same,
     )
 
 
@@ -183,6 +202,12 @@ def _chart_table(chart: charts.Chart, report: Report) -> Table:
     first = "origin" if chart.kind == "share" else "from"
     rows = [(label, *(each.values[index] for each in chart.series)) for index, label in enumerate(chart.labels)]
     return table(f"numbers-{chart.key}", chart.title, [first, *(each.name for each in chart.series)], rows, report)
+
+
+def _list_table(index: int, each: Listing, limits: Limits, report: Report) -> Table:
+    rows = each.rows[: limits.rows]
+    total = max(each.total, len(each.rows))
+    return table(f"listing-{index}", each.title, each.columns, rows, report, total, len(each.rows))
 
 
 def _asset(name: str) -> tuple[Markup, str]:
@@ -199,6 +224,7 @@ def render(report: Report, options: RenderOptions) -> str:
     findings, rest = acting(report), resting(report)
     limits = Limits.fit(len(findings) + len(rest), len(report.traffic.listings))
 
+    same = shared_remedies(findings[: limits.findings])
     anchored = {check.name for check in report.checks if check.verdict != "found"}
 
     def cards(group: list[Finding], numbered: bool) -> list[Card]:
@@ -207,11 +233,14 @@ def render(report: Report, options: RenderOptions) -> str:
             check = owner[id(each)]
             anchor = check.name not in anchored
             anchored.add(check.name)
-            found.append(_card(number if numbered else None, each, check, report, options, limits, anchor))
+            found.append(
+                _card(number if numbered else None, each, check, report, options, limits, anchor, same.get(each.id, 0))
+            )
         return found
 
     first, second = cards(findings, True), cards(rest, False)
     drawn = charts.charts(report.traffic)
+    lists = [(each, _list_table(index, each, limits, report)) for index, each in enumerate(report.traffic.listings)]
     style, style_hash = _asset("page.css")
     script, script_hash = _asset("page.js")
     page = templates(TEMPLATES).get_template("page.html.j2")
@@ -231,25 +260,21 @@ def render(report: Report, options: RenderOptions) -> str:
         more_rest=max(0, len(rest) - limits.findings),
         clear=by_verdict(report, "clear"),
         blind=by_verdict(report, "blind"),
+        absent=by_verdict(report, "not-applicable"),
+        sentences=verdict_more(report, counts),
         predictions=[(check, each) for check in report.checks for each in check.predictions][: limits.findings],
         only_warnings={each.check for each in findings}
         - {each.check for each in findings if each.severity == "problem"},
         numbers={finding.id: number for number, finding in enumerate(findings[: limits.findings], 1)},
         ids={finding.id for finding in [*findings[: limits.findings], *rest[: limits.findings]]},
         node_width=flowmap.NODE_WIDTH,
+        kinds=frozenset(flowmap.RANKS),
+        mail_text=flowmap.mail_text,
         map=flowmap.layout(report.flow),
         node_labels={node.key: node.label for node in report.flow.nodes},
         charts=[(each, Markup(charts.svg(each)), _chart_table(each, report)) for each in drawn],  # noqa: S704
-        listings=[
-            (
-                each,
-                table(
-                    f"listing-{index}", each.title, each.columns, each.rows[: limits.rows], report,
-                    max(each.total, len(each.rows)),
-                ),
-            )
-            for index, each in enumerate(report.traffic.listings)
-        ],
+        waiting=[each for each in lists if each[0].part == "waiting"],
+        listings=[each for each in lists if each[0].part != "waiting"],
         unknown=report.unknown[: limits.unknown],
         more_unknown=max(0, len(report.unknown) - limits.unknown),
         limits=limits,

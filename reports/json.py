@@ -1,4 +1,4 @@
-"""JSON for other programs: version 1, keys and shapes fixed: always valid, ASCII, the same for the same report."""
+"""JSON for other programs: version 2, keys and shapes fixed: always valid, ASCII, the same for the same report."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import math
 from datetime import date, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from logscan.planning import as_json
 from logscan.rendering import Renderer, RenderOptions
-from logscan.report import SCHEMA, Report
+from logscan.report import SCHEMA, Report, Series
 from logscan.verdict import Finding, Result
 
 
@@ -53,6 +54,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "summary": finding.summary,
         "why": finding.why,
         "count": finding.count,
+        "mails": finding.mails,
+        "recipients": finding.recipients,
         "first": finding.first,
         "last": finding.last,
         "cases": finding.cases,
@@ -78,11 +81,63 @@ def _check(check: Result) -> dict[str, Any]:
         "checked": check.checked,
         "eligible": check.eligible,
         "blind_because": check.blind_because,
+        "clear": check.clear_title,
+        "not_applicable": check.not_applicable,
         "predictions": [
             {"cause": each.cause, "subject": each.subject, "text": each.text, "file": each.file, "line": each.line}
             for each in check.predictions
         ],
         "findings": [_finding(each) for each in check.findings],
+    }
+
+
+def _traffic(report: Report) -> dict[str, Any]:
+    """Return what the page shows of the traffic: series along ``from``, every list, the map."""
+    traffic, flow = report.traffic, report.flow
+
+    def series(group: tuple[Series, ...]) -> list[dict[str, Any]]:
+        return [{"name": each.name, "values": each.values} for each in group]
+
+    return {
+        "step_minutes": traffic.step,
+        "from": traffic.hours,
+        "by_direction": series(traffic.by_direction),
+        "tagged": series(traffic.tagged),
+        "put_off": series(traffic.put_off),
+        "findings": series(traffic.findings),
+        "tagged_by_origin": [
+            {"origin": origin, "tagged": tagged, "untagged": untagged}
+            for origin, tagged, untagged in traffic.tagged_by_origin
+        ],
+        "lists": [
+            {
+                "key": each.key,
+                "title": each.title,
+                "help": each.help,
+                "part": each.part,
+                "columns": each.columns,
+                "rows": each.rows,
+                "total": max(each.total, len(each.rows)),
+            }
+            for each in traffic.listings
+        ],
+        "flow": {
+            "unit": "recipients",
+            "nodes": [
+                {"key": each.key, "label": each.label, "kind": each.kind, "detail": each.detail} for each in flow.nodes
+            ],
+            "edges": [
+                {
+                    "from": each.source,
+                    "to": each.target,
+                    "recipients": each.count,
+                    "mails": each.mails,
+                    "label": each.label,
+                    "findings": each.problem,
+                }
+                for each in flow.edges
+            ],
+        },
     }
 
 
@@ -94,6 +149,8 @@ def document(report: Report) -> dict[str, Any]:
             "first": report.period.first,
             "last": report.period.last,
             "year_inferred": report.period.year_inferred,
+            "zone": report.period.zone,
+            "zone_inferred": report.period.zone_inferred,
         },
         "hosts": report.hosts,
         "sources": [
@@ -122,10 +179,20 @@ def document(report: Report) -> dict[str, Any]:
         "mails": report.mails,
         "checks": [_check(each) for each in report.checks],
         "plan": as_json(report.plan),
+        "concerns": report.concerns,
+        "notes": report.notes,
+        "traffic": _traffic(report),
     }
     plain = _plain(page)
     assert isinstance(plain, dict)
     return plain
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the document, which ships with the package."""
+    text = Path(__file__).with_name("assets").joinpath("report.schema.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def render(report: Report, options: RenderOptions) -> str:
@@ -135,7 +202,7 @@ def render(report: Report, options: RenderOptions) -> str:
 
 REPORT = Renderer(
     name="json",
-    title="JSON, version 1, for other programs",
+    title="JSON, version 2, for other programs",
     suffix=".json",
     media_type="application/json",
     render=render,

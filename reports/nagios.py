@@ -12,7 +12,10 @@ MOST_NAMED = 3
 
 
 def exit_status(report: Report) -> int:
-    """Return 2 with a problem, 1 with a warning, 0 when what could be judged is clear, 3 when nothing could be."""
+    """Return 2 with a problem, 1 with a warning, 0 when what could be judged is clear, 3 when nothing could be.
+
+    What doesn't apply to this server is right.
+    """
     return _status(summarise(report))
 
 
@@ -23,7 +26,7 @@ def _status(counts: Summary) -> int:
         return 2
     if counts.warnings:
         return 1
-    return 0 if counts.clear else 3
+    return 0 if counts.clear or (counts.not_applicable and not counts.blind) else 3
 
 
 def _safe(text: str) -> str:
@@ -48,6 +51,8 @@ def render(report: Report, options: RenderOptions) -> str:
         "warnings": f"{counts.warnings};1",
         "clear": f"{counts.clear}",
         "blind": f"{counts.blind}",
+        "not_applicable": f"{counts.not_applicable}",
+        "concerns": f"{len(counts.concerns)}",
         "mails": f"{report.mails.get('total', 0)}",
         "lines": f"{counts.lines}",
         "unknown_lines": f"{counts.unknown}",

@@ -9,10 +9,10 @@ from logscan.rendering import Renderer, RenderOptions, summarise, visible
 from logscan.report import Report
 from logscan.verdict import SEVERITIES
 
-VERDICTS = ("found", "clear", "blind")
+VERDICTS = ("found", "clear", "blind", "not-applicable")
 STATES = ("active", "mended", "residual")
-DIRECTIONS = ("inbound", "outbound", "internal", "forwarded", "generated")
-STATUSES = ("delivered", "deferred", "bounced", "rejected")
+DIRECTIONS = ("inbound", "outbound", "internal", "forwarded", "generated", "opened_before")
+STATUSES = ("delivered", "deferred", "bounced", "expired", "held", "discarded", "rejected")
 
 
 @dataclass
@@ -48,7 +48,7 @@ def metrics(report: Report, options: RenderOptions) -> list[_Metric]:
         ),
         _Metric(
             "logscan_check_verdict",
-            "1 for the verdict that the check gave (found, clear, blind), 0 for the others.",
+            "1 for the verdict that the check gave (found, clear, blind, not-applicable), 0 for the others.",
             [
                 ({"check": each.name, "verdict": verdict}, each.verdict == verdict)
                 for each in report.checks
@@ -88,13 +88,23 @@ def metrics(report: Report, options: RenderOptions) -> list[_Metric]:
         _Metric("logscan_mails", "Mails read.", [({}, report.mails.get("total", 0))]),
         _Metric(
             "logscan_mails_by_direction",
-            "Mails by direction.",
+            "Mails by direction; of those opened before the log it is not known.",
             [({"direction": each}, report.mails[each]) for each in DIRECTIONS if each in report.mails],
         ),
         _Metric(
             "logscan_recipients_by_status",
             "Recipients by their last status at their final hop; rejected ones were refused before the queue.",
             [({"status": each}, report.mails[each]) for each in STATUSES if each in report.mails],
+        ),
+        _Metric(
+            "logscan_deferrals",
+            "Attempts to deliver that were put off.",
+            [({}, report.mails["deferrals"])] if "deferrals" in report.mails else [],
+        ),
+        _Metric(
+            "logscan_concerns",
+            "What went wrong by the numbers and no check judges.",
+            [({}, len(report.concerns))],
         ),
         _Metric(
             "logscan_queue_entries",

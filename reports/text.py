@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from logscan.planning import lines as plan_lines
 from logscan.rendering import (
@@ -11,15 +12,22 @@ from logscan.rendering import (
     RenderOptions,
     acting,
     by_verdict,
+    cases_text,
+    clear_text,
     host_text,
     percent,
     period_text,
     plural,
     queue_ids,
+    remedy_of,
     resting,
+    shared_remedies,
     stamp,
     summarise,
     title_of,
+    value_text,
+    verdict_line,
+    verdict_more,
     visible,
 )
 from logscan.report import Report
@@ -35,9 +43,12 @@ STYLES: dict[Severity | str, str] = {
     "note": "bold cyan",
     "clear": "green",
     "blind": "magenta",
+    "not-applicable": "dim",
 }
 
 MOST_FINDINGS = 100
+MOST_ROWS = 6
+"""Rows of a list, without ``verbose``; the JSON and CSV reports and the page have more."""
 
 
 class _Page:
@@ -89,7 +100,7 @@ def _diff(page: _Page, diff: str) -> None:
         page.console.print(Text(" " * 5 + visible(line.expandtabs(8), 2000), style=style), soft_wrap=True)
 
 
-def _finding(page: _Page, number: int, finding: Finding) -> None:
+def _finding(page: _Page, number: int, finding: Finding, same: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -104,22 +115,24 @@ def _finding(page: _Page, number: int, finding: Finding) -> None:
     grid.add_row(Text(str(number)), Text(finding.severity.upper(), style=STYLES[finding.severity]), head)
     page.write()
     page.write_grid(grid, 0)
-    times = plural(finding.count, "case")
+    times = cases_text(finding)
     if finding.first:
         times += f", first {stamp(finding.first, report)}, last {stamp(finding.last or finding.first, report)}"
     page.labelled("what", f"{finding.cause} · {finding.subject} · {times} · confidence {finding.confidence}")
     if finding.why:
         page.labelled("why", finding.why)
-    remedy = finding.remedy
-    if remedy:
+    remedy = remedy_of(finding)
+    if remedy and same:
+        page.labelled("do", f"The same as for finding {same}, once for both.")
+    elif remedy:
         page.labelled("do", remedy.text, lines=True)
         if remedy.file:
             page.labelled("where", remedy.file + (f", line {remedy.line}" if remedy.line else ""))
         if remedy.diff:
             _diff(page, remedy.diff)
-        if remedy.message:
-            page.write()
-            page.labelled("to user", remedy.message, lines=True)
+    if remedy and remedy.message:
+        page.write()
+        page.labelled("to user", remedy.message, lines=True)
     most = 20 if options.verbose else 3
     if finding.evidence:
         page.write()
@@ -155,9 +168,11 @@ def _verdicts(page: _Page) -> None:
     if clear:
         page.heading(f"Clear: looked at, nothing wrong ({len(clear)})", STYLES["clear"])
         for check in clear:
-            page.write(
-                Text(f"✓ {visible(title_of(check))}: {check.checked:,} of {check.eligible:,} looked at"), indent=1
-            )
+            page.write(Text(f"✓ {visible(clear_text(check), 500)}"), indent=1)
+            page.write(f"{check.checked:,} of {check.eligible:,} looked at", "dim", 5)
+            for finding in check.findings:
+                if finding.state == "mended":
+                    page.write(Text(f"mended: {visible(finding.summary, 500)}"), indent=5)
     blind = by_verdict(report, "blind")
     if blind:
         page.heading(f"Blind: could not be judged ({len(blind)})", STYLES["blind"])
@@ -165,6 +180,11 @@ def _verdicts(page: _Page) -> None:
             page.write(Text("? " + visible(title_of(check))), indent=1)
             for reason in check.blind_because or ["there was no case to look at"]:
                 page.write(visible(reason, 1000), "dim", 5)
+    absent = by_verdict(report, "not-applicable")
+    if absent:
+        page.heading(f"Not applicable here ({len(absent)})")
+        for check in absent:
+            page.write(Text(f"– {visible(title_of(check))}: {visible(check.not_applicable, 1000)}"), indent=1)
     predictions = [(check, each) for check in report.checks for each in check.predictions]
     if predictions:
         page.heading("What the configuration says must happen (no verdict)")
@@ -180,7 +200,9 @@ def _resting(page: _Page) -> None:
     page.heading(f"Known, nothing to do ({len(rest)})")
     for finding in rest[: MOST_FINDINGS if page.options.verbose else 10]:
         kind = finding.severity if finding.state == "active" else finding.state
-        page.write(f"{kind}: {visible(finding.summary, 300)} ({plural(finding.count, 'case')})", indent=1)
+        page.write(f"{kind}: {visible(finding.summary, 300)} ({cases_text(finding)})", indent=1)
+        if finding.state != "active" and finding.why:
+            page.write(visible(finding.why, 1000), "dim", 5)
     if len(rest) > 10 and not page.options.verbose:
         page.write(f"… and {plural(len(rest) - 10, 'more')}" if len(rest) > 11 else "… and 1 more", "dim", 1)
 
@@ -193,6 +215,63 @@ def _mails(page: _Page) -> None:
     parts = [f"{report.mails[key]:,} {key.replace('_', ' ')}" for key in report.mails if key != "total"]
     page.heading(plural(total, "mail"))
     page.write(visible(", ".join(parts)), indent=1)
+
+
+def _flow(page: _Page) -> None:
+    """Write the map as a table: recipients and mails from place to place."""
+    flow = page.report.flow
+    if not flow.edges:
+        return
+    labels = {node.key: node.label for node in flow.nodes}
+    page.heading("The way mail takes, by recipients at the end of their way")
+    most = len(flow.edges) if page.options.verbose else 20
+    rows = [
+        (labels.get(each.source, each.source), labels.get(each.target, each.target), each.count, each.mails or "")
+        for each in flow.edges[:most]
+    ]
+    _table(page, ("from", "to", "recipients", "mails"), rows, len(flow.edges))
+
+
+def _lists(page: _Page) -> None:
+    most = 30 if page.options.verbose else MOST_ROWS
+    for listing in page.report.traffic.listings:
+        if listing.rows:
+            page.heading(visible(listing.title, 200))
+            page.write(visible(listing.help, 600), "dim", 1)
+            _table(page, listing.columns, listing.rows[:most], max(listing.total, len(listing.rows)))
+
+
+def _table(page: _Page, columns: Sequence[str], rows: Sequence[Sequence[Any]], total: int) -> None:
+    """Write rows as a table, numbers to the right; where that is wider than the page, each row as a block of lines."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    heads = [visible(name.replace("_", " "), 80) for name in columns]
+    shown = [[value_text(value, page.report, 300) for value in row] for row in rows]
+    numeric = [
+        all(isinstance(row[at], int | float) or row[at] in (None, "") for row in rows) for at in range(len(heads))
+    ]
+    wide = sum(max([len(head), *(len(row[at]) for row in shown)]) + 2 for at, head in enumerate(heads))
+    if wide > page.console.width - 2:
+        for values, row in zip(shown, rows, strict=True):
+            words = [text for text, value in zip(values, row, strict=True) if isinstance(value, str) and text]
+            rest = [
+                f"{head} {text}"
+                for head, text, value in zip(heads, values, row, strict=True)
+                if not isinstance(value, str) and text
+            ]
+            page.write(Text(" · ".join(words)), indent=1)
+            page.write(Text(" · ".join(rest)), "dim", indent=5)
+    else:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+        for head, number in zip(heads, numeric, strict=True):
+            table.add_column(head, justify="right" if number else "left", no_wrap=number, overflow="fold")
+        for values in shown:
+            table.add_row(*map(Text, values))
+        page.write_grid(table, 1)
+    if total > len(rows):
+        page.write(f"… {total - len(rows):,} more", "dim", 1)
 
 
 def _sources(page: _Page) -> None:
@@ -247,12 +326,16 @@ def _headline(page: _Page) -> None:
         line.append(", " if line.plain else "")
         line.append(plural(counts.warnings, "warning"), STYLES["warning"])
     if not line.plain:
-        line.append("Nothing found", "bold green" if counts.clear else "bold")
+        line.append(verdict_line(counts), "bold green" if counts.all_clear else "bold")
     if counts.new:
         line.append(f" ({counts.new} new)", "bold blue")
     line.append(f"  ·  {counts.clear} clear", STYLES["clear"])
     line.append(f"  ·  {counts.blind} blind", STYLES["blind"])
+    if counts.not_applicable:
+        line.append(f"  ·  {counts.not_applicable} not applicable", STYLES["not-applicable"])
     page.write(line)
+    for sentence in verdict_more(report, counts):
+        page.write(visible(sentence, 1000), "dim")
 
 
 def render(report: Report, options: RenderOptions) -> str:
@@ -275,14 +358,17 @@ def render(report: Report, options: RenderOptions) -> str:
     page = _Page(console, report, options)
     _headline(page)
     findings = acting(report)
+    same = shared_remedies(findings[:MOST_FINDINGS])
     for number, finding in enumerate(findings[:MOST_FINDINGS], 1):
-        _finding(page, number, finding)
+        _finding(page, number, finding, same.get(finding.id, 0))
     if len(findings) > MOST_FINDINGS:
         page.write(f"… and {plural(len(findings) - MOST_FINDINGS, 'more finding')}: see the JSON or the page", "bold")
     _plan(page)
     _resting(page)
     _verdicts(page)
     _mails(page)
+    _flow(page)
+    _lists(page)
     _sources(page)
     # A patch is copied from here: its lines keep the blanks at their ends.
     patch = set(report.plan.diff().split("\n")) if report.plan else set()

@@ -251,7 +251,7 @@ def test_a_configuration_beside_the_logs_can_be_named(run: Run) -> None:
 
 def test_results_go_to_stdout_and_all_else_to_stderr(run: Run) -> None:
     done = run("analyse", HEALTHY, "-f", "json")
-    assert json.loads(done.stdout)["logscan"] == {"version": logscan.__version__, "schema": 1}
+    assert json.loads(done.stdout)["logscan"] == {"version": logscan.__version__, "schema": 2}
     assert run("analyse", HEALTHY, "-f", "json", "--quiet").stderr == ""
 
 

@@ -55,9 +55,12 @@ KEYS = [
 def test_the_subject_says_it_all() -> None:
     new = frozenset({report_sample.TRAINING.id})
     assert mail_of(report_sample.sample(), new=new)["Subject"] == (
-        "[logscan] mx1: 4 problems, 2 warnings (1 new), 8 clear, 3 blind — 23 Nov"
+        "[logscan] mx1: 4 problems, 2 warnings (1 new), 8 clear, 3 blind, 1 not applicable — 23 Nov"
     )
-    assert mail_of(report_sample.healthy())["Subject"] == "[logscan] mx1: nothing found, 13 clear, 3 blind — 23 Nov"
+    assert (
+        mail_of(report_sample.healthy())["Subject"]
+        == "[logscan] mx1: nothing found, 13 clear, 3 blind, 1 not applicable — 23 Nov"
+    )
     assert mail_of(report_sample.empty(9))["Subject"] == "[logscan] unknown host: no line was recognised — 23 Nov"
 
 

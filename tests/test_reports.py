@@ -174,8 +174,8 @@ def test_the_headline_counts_what_is_to_act_on() -> None:
     report = report_sample.sample()
     counts = summarise(report)
     assert (counts.problems, counts.warnings, counts.notes, counts.mended) == (4, 2, 1, 1)
-    assert (counts.found, counts.clear, counts.blind) == (5, 8, 3)
-    assert counts.headline() == "4 problems, 2 warnings, 8 clear, 3 blind"
+    assert (counts.found, counts.clear, counts.blind, counts.not_applicable) == (5, 8, 3, 1)
+    assert counts.headline() == "4 problems, 2 warnings, 8 clear, 3 blind, 1 not applicable"
     assert counts.lines == 14730 + 1733 + 3120  # the copies are not counted twice
 
 
@@ -206,12 +206,15 @@ def test_visible_text_is_printable_and_keeps_what_is(text: str) -> None:
 # -- json ------------------------------------------------------------------------------------------------------------
 
 
-def test_json_has_the_keys_of_version_1() -> None:
+def test_json_has_the_keys_of_version_2() -> None:
     page = json.loads(text_of(report_sample.sample(), "json"))
-    assert list(page) == ["logscan", "period", "hosts", "sources", "unknown", "mails", "checks", "plan"]
-    assert page["logscan"] == {"version": "0.1.0", "schema": 1}
+    assert list(page) == [
+        "logscan", "period", "hosts", "sources", "unknown", "mails", "checks", "plan", "concerns", "notes", "traffic",
+    ]  # fmt: skip
+    assert page["logscan"] == {"version": "0.1.0", "schema": 2}
     assert page["period"] == {
         "first": "2026-11-22T19:00:00+00:00", "last": "2026-11-23T18:55:48+00:00", "year_inferred": True,
+        "zone": "UTC", "zone_inferred": True,
     }  # fmt: skip
     assert set(page["sources"][0]) >= {"path", "kind", "lines", "understood", "noise", "unknown", "undecodable"}
     assert set(page["unknown"][0]) == {"program", "template", "count", "example"}
@@ -292,8 +295,11 @@ def test_a_diff_is_never_cut_in_text() -> None:
         assert line in shown
 
 
-def test_text_of_a_healthy_server_says_so_in_its_third_line() -> None:
-    assert text_of(report_sample.healthy(), "text").splitlines()[2] == "Nothing found  ·  13 clear  ·  3 blind"
+def test_text_of_a_healthy_server_says_so_and_what_is_not_looked_at() -> None:
+    assert text_of(report_sample.healthy(), "text").splitlines()[2:4] == [
+        "All clear: 13 checks looked, 3 are blind  ·  13 clear  ·  3 blind  ·  1 not applicable",
+        "Not looked at, the evidence is missing: dictionary-full, stray-dictionary, mailbox-refused.",
+    ]
 
 
 # -- csv -------------------------------------------------------------------------------------------------------------

@@ -306,13 +306,19 @@ FRACTION = re.compile(r"(T\d\d:\d\d:\d\d)\.\d+")
 
 
 def comparable(report: Report) -> Any:
-    """Return the JSON document without evidence, sources, parts of seconds, and how the year was found."""
+    """Return the JSON document without evidence, sources, parts of seconds, and how year and zone were found."""
     text = FRACTION.sub(r"\1", str(render(report, "json")))
     document = json.loads(text)
-    del document["sources"], document["period"]["year_inferred"]
+    del document["sources"], document["notes"], document["period"]["year_inferred"]
+    del document["period"]["zone"], document["period"]["zone_inferred"]
     for check in document["checks"]:
         for finding in check["findings"]:
             del finding["evidence"]
+    for each in document["traffic"]["lists"]:
+        # Seconds depend on whether the log tells parts of them.
+        each["rows"] = [[None if isinstance(value, float) else value for value in row] for row in each["rows"]]
+        if each["key"] == "slowest":
+            each["rows"], each["total"] = [], 0
     for unknown in document["unknown"]:
         del unknown["example"]
     return document

@@ -53,16 +53,31 @@ def delays(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, outer:
     late = (tables["deliveries"].column("time").to_numpy() - np.append(arrival, 0)[entry]) / SECOND
     own = np.where(np.isnan(told), np.maximum(late, 0), told)
     a, b, c, d = f.stages
+    first = _first_tries(f)
     by_filter = np.append(back, False)[entry]
     parts = {
-        "before_queue": whole["before_queue"][entry] + np.where(by_filter, a * 0, a),
-        "in_filter": whole["in_filter"][entry] + np.where(by_filter, a, a * 0),
-        "waiting": whole["waiting"][entry] + b,
+        "before_queue": whole["before_queue"][entry] + np.where(by_filter, a * 0, first),
+        "in_filter": whole["in_filter"][entry] + np.where(by_filter, first, a * 0),
+        "waiting": whole["waiting"][entry] + b + (a - first),
         "connecting": whole["connecting"][entry] + c,
         "sending": whole["sending"][entry] + d,
     }
     arrived = np.where(entry >= 0, np.append(arrival, 0)[np.append(root, -1)[entry]], -1)
     return Delays(arrived, whole["total"][entry] + own, parts)
+
+
+def _first_tries(f: Facts) -> Floats:
+    """Return, per delivery row, the seconds before the queue: those of the first attempt in that life.
+
+    Postfix counts until the mail was last taken into the active queue: of a later attempt that is mostly waiting.
+    """
+    told = f.stages[0]
+    least = np.full(f.lives.size + 1, np.inf)
+    rows = np.flatnonzero(~np.isnan(told) & (f.row_entry >= 0))
+    np.minimum.at(least, f.row_entry[rows], told[rows])
+    found = np.where(f.row_entry >= 0, least[f.row_entry], told)
+    out: Floats = np.where(np.isnan(told), np.nan, found)
+    return out
 
 
 def _arrivals(tables: dict[str, pa.Table], f: Facts, told: Floats, opened: Bools) -> Ints:
@@ -96,12 +111,13 @@ def _steps(f: Facts, legs: Legs, told: Floats, arrival: Ints) -> tuple[dict[str,
     begin = np.maximum(end - np.append(f.transmit, np.nan)[row], 0)
     step = np.where(np.isnan(end), gap, np.clip(gap, begin, end))
     a, b, c, _ = (np.append(stage, np.nan)[row] for stage in f.stages)
+    first = np.append(_first_tries(f), np.nan)[row]
     c = np.where(kind == KINDS.index("relay"), c, c * 0)
     rest = np.maximum(step - a - b - c, 0)
     in_filter = kind == KINDS.index("filter")
     steps["total"][child] = step
-    steps["before_queue"][child] = np.where(requeued, 0, a)
-    steps["waiting"][child] = np.where(requeued, step, b)
+    steps["before_queue"][child] = np.where(requeued, 0, first)
+    steps["waiting"][child] = np.where(requeued, step, b + (a - first))
     steps["connecting"][child] = np.where(requeued, 0, c)
     steps["in_filter"][child] = np.where(requeued, 0, np.where(in_filter, rest, rest * 0))
     steps["sending"][child] = np.where(requeued, 0, np.where(in_filter, rest * 0, rest))
