@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 import report_sample
 
+import logscan
 from logscan.rendering import render, save
 from logscan.report import Report
+from logscan.samples import story
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -32,7 +34,7 @@ FLAGS = [
     "--remote-debugging-pipe",
 ]  # fmt: skip
 
-WIDE, PHONE = (1280, 900), (390, 844)
+WIDE, PHONE = (1280, 900), (360, 800)
 
 
 class Browser:
@@ -197,6 +199,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "empty": report_sample.empty,
     "unknown": lambda: report_sample.empty(20),
     "large": report_sample.large,
+    "mixed-day": lambda: logscan.analyse(logscan.read(story("mixed-day"), jobs=1)),
 }
 
 
