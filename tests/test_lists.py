@@ -11,6 +11,7 @@ import pytest
 import logscan
 from logscan.counting import summarise, verdict_line
 from logscan.report import Report
+from logscan.samples import story
 
 
 def report_of(folder: Path, *lines: str, **files: str) -> Report:
@@ -261,3 +262,51 @@ def test_a_busy_account_from_many_networks_is_a_concern(tmp_path: Path) -> None:
     assert report_of(tmp_path / "wild", *lines).concerns == ["bob handed in 60 mails within a day, from 5 networks"]
     calm = [re.sub(r"203\.0\.\d+\.9", "203.0.113.9", line) for line in lines]
     assert report_of(tmp_path / "calm", *calm).concerns == []
+
+
+FIELD = Path(__file__).with_name("data") / "field"
+
+
+def test_a_day_on_which_one_provider_puts_off_all_mail_of_an_account_is_not_all_clear() -> None:
+    report = logscan.analyse(logscan.read(FIELD / "account-misused", jobs=1))
+    words, concerns = days(report)
+    assert words.startswith("No check found a fault, but 60 mails of 65 (92.3 %) were put off")
+    assert "400 logins failed" in concerns
+    assert sum(row["failed"] for row in rows(report, "failed-logins")) == 400
+
+
+def test_a_day_with_outages_of_the_filter_is_not_all_clear() -> None:
+    report = logscan.analyse(logscan.read(story("dspam-crash"), jobs=1))
+    assert any("outage" in each and "of the filter" in each for each in report.concerns)
+    assert not summarise(report).all_clear
+    outages = rows(report, "outages")
+    assert outages
+    assert {row["kind"] for row in outages} == {"filter"}
+    assert sum(row["attempts"] for row in outages) <= report.mails["deferrals"]
+
+
+def test_a_healthy_day_raises_no_concern() -> None:
+    for name in ("healthy", "amavis-healthy", "rspamd-healthy"):
+        report = logscan.analyse(logscan.read(story(name), jobs=1))
+        assert report.concerns == []
+        assert verdict_line(summarise(report)).startswith(("All clear: ", "Nothing wrong found, but "))
+
+
+def test_mail_that_came_out_of_the_filter_nowhere_is_a_concern(tmp_path: Path) -> None:
+    lines = []
+    for number in range(4):
+        identity, back = f"A{number:09X}", f"B{number:09X}"
+        lines += mail(identity, f"10:0{number}:01")
+        queued = f"250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as {back}"
+        lines.append(delivery(identity, f"10:0{number}:02", "sent", queued, relay="127.0.0.1[127.0.0.1]:10024"))
+        lines.append(f"10:0{number}:02 postfix/qmgr[9]: {identity}: removed")
+        if number != 1:
+            lines += mail(back, f"10:0{number}:02", client="localhost[127.0.0.1]", pid=17)
+            lines.append(delivery(back, f"10:0{number}:03", "sent", SAVED))
+            lines.append(f"10:0{number}:03 postfix/qmgr[9]: {back}: removed")
+    lines.append("11:00:00 postfix/anvil[3]: statistics: max cache size 1 at Nov 22 10:00:01")
+    lines += mail("C1C1C1C1C1", "11:00:01", login="bob")
+    report = report_of(tmp_path, *lines)
+    assert report.concerns == ["1 mail to 1 recipient went into the filter and came out nowhere"]
+    ends = {edge.target: edge.count for edge in report.flow.edges if edge.target in ("store", "open")}
+    assert ends == {"store": 3, "open": 1}
