@@ -92,8 +92,8 @@ class Card:
     more_paths: int
     anchor: bool
     """Whether links to the check lead to this card."""
-    same: int = 0
-    """Number of the finding before it that has the same cure, 0 for none."""
+    same: Finding | None = None
+    """The finding before it that has the same cure."""
 
     @property
     def remedy(self) -> Remedy | None:
@@ -160,7 +160,7 @@ def _card(
     options: RenderOptions,
     limits: Limits,
     anchor: bool,
-    same: int,
+    same: Finding | None,
 ) -> Card:
     columns = case_columns(finding.cases[: limits.cases])
     cells = [[cell(case.get(column), report) for column in columns] for case in finding.cases[: limits.cases]]
@@ -224,7 +224,8 @@ def render(report: Report, options: RenderOptions) -> str:
     findings, rest = acting(report), resting(report)
     limits = Limits.fit(len(findings) + len(rest), len(report.traffic.listings))
 
-    same = shared_remedies(findings[: limits.findings])
+    shown = [*findings[: limits.findings], *rest[: limits.findings]]
+    same = {key: shown[number - 1] for key, number in shared_remedies(shown).items()}
     anchored = {check.name for check in report.checks if check.verdict != "found"}
 
     def cards(group: list[Finding], numbered: bool) -> list[Card]:
@@ -234,7 +235,7 @@ def render(report: Report, options: RenderOptions) -> str:
             anchor = check.name not in anchored
             anchored.add(check.name)
             found.append(
-                _card(number if numbered else None, each, check, report, options, limits, anchor, same.get(each.id, 0))
+                _card(number if numbered else None, each, check, report, options, limits, anchor, same.get(each.id))
             )
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -121,9 +122,17 @@ def test_one_cure_is_printed_once_and_referred_to(form: str) -> None:
     text = shown(report, form)
     copies = 2 if form == "email" else 1  # its text part and its HTML part
     assert text.count("+  antispam_dspam_args") == copies
-    assert text.lower().count("the same as for finding 1, once for both") == 2 * copies
+    told = re.sub(r"<a href=[^>]*>|</a>", "", text).lower()
+    assert told.count("the same as for finding 1, once for both") == 2 * copies
     other = replace(found(user="dora"), remedy=replace(report_sample.TRAINING.remedy, diff="+x"))  # type: ignore[type-var]
     assert len(shared_remedies([*report.found, other])) == 2
+
+
+def test_a_note_with_the_cure_of_a_finding_refers_to_it_on_the_page() -> None:
+    note = replace(found(user="bob"), severity="note")
+    page = shown(report_of(replace(CLEAR, findings=[found(), note])), "html")
+    assert page.count("+  antispam_dspam_args") == 1
+    assert f'The same as for <a href="#f-{found().id}">finding 1</a>' in page
 
 
 def test_findings_say_mails_and_recipients_apart() -> None:
