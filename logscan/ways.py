@@ -54,6 +54,9 @@ FORWARDS = {
 }
 """Lives that began on this server, by their leg."""
 
+TAGGED = ("outgoing-tagged-spam", "internal-tagged-spam")
+"""Checks whose findings name the deliveries of tagged mail: the way out is marked, whatever it is."""
+
 DEEPEST = 200
 """Lives that a way is followed back: a loop ends at Postfix's hopcount_limit of 50."""
 
@@ -105,8 +108,9 @@ def flow(scan: Scan, report: Report, found: Ends) -> Flow:
         _follow(scan, drawn, places, found)
     _refused(scan, drawn, places)
     ids = _problem_ids(report)
+    own = _of_rows(scan, report, drawn, places)
     edges = tuple(
-        FlowEdge(source, target, count, "", tuple(sorted(_marks(source, target, ids))), mails)
+        FlowEdge(source, target, count, "", tuple(sorted(_marks(source, target, ids) | own[source, target])), mails)
         for source, target, count, mails in drawn.edges()
     )
     used = {edge.source for edge in edges} | {edge.target for edge in edges}
@@ -248,10 +252,24 @@ def _entry_of(scan: Scan, rows: pd.DataFrame) -> Ints:
     return found
 
 
+def _of_rows(scan: Scan, report: Report, drawn: _Map, places: Ints) -> dict[tuple[str, str], set[str]]:
+    """Return the findings on tagged mail by the last edge of their deliveries' ways."""
+    out: dict[tuple[str, str], set[str]] = defaultdict(set)
+    entry, outside = scan.deliveries["entry"].to_numpy(), scan.deliveries["outside"].to_numpy()
+    for finding in report.found:
+        if not finding.counts or finding.check not in TAGGED:
+            continue
+        rows = np.array([row for row in finding.rows if 0 <= row < len(entry)], np.int64)
+        for place, away in set(zip(places[entry[rows]].tolist(), outside[rows].tolist(), strict=True)):
+            if place >= 0:
+                out[drawn.nodes[place].key, PLACES["outside" if away else "delivered"].key].add(finding.id)
+    return out
+
+
 def _problem_ids(report: Report) -> dict[str, tuple[str, ...]]:
     out: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for check in report.checks:
-        out[check.name] = tuple(f.id for f in check.findings if f.counts)
+        out[check.name] = tuple(f.id for f in check.findings if f.counts and not (check.name in TAGGED and f.rows))
     return out
 
 

@@ -310,3 +310,10 @@ def test_mail_that_came_out_of_the_filter_nowhere_is_a_concern(tmp_path: Path) -
     assert report.concerns == ["1 mail to 1 recipient went into the filter and came out nowhere"]
     ends = {edge.target: edge.count for edge in report.flow.edges if edge.target in ("store", "open")}
     assert ends == {"store": 3, "open": 1}
+
+
+def test_the_way_of_tagged_own_mail_is_marked_where_a_milter_judges_it() -> None:
+    report = logscan.analyse(logscan.read(story("rspamd-outgoing-tagged-spam"), jobs=1))
+    (check,) = [each for each in report.checks if each.name == "outgoing-tagged-spam"]
+    marked = {finding: edge for edge in report.flow.edges for finding in edge.problem if edge.target == "outside"}
+    assert set(marked) == {finding.id for finding in check.findings if finding.counts} != set()

@@ -103,7 +103,7 @@ def test_the_page_without_style_script_and_charts_is_as_it_was_accepted() -> Non
     for start, end in (("<style>", "</style>"), ("<script>", "</script>")):
         page = re.sub(f"{start}.*?{end}", start + end, page, flags=re.DOTALL)
     page = re.sub(r'<svg class="chart".*?</svg>', "<svg></svg>", page, flags=re.DOTALL)
-    page = re.sub(r"'sha256-[^']*'", "'sha256'", page)
+    page = re.sub(r"sha256-[A-Za-z0-9+/=]+", "sha256", page)
     check_golden("page.html", re.sub(r"\n\s*\n+", "\n", page))
 
 
