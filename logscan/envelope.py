@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from logscan import envelopes_bodies as bodies_of
 from logscan import envelopes_records as records
-from logscan.envelopes_json import json_line, sent
+from logscan.envelopes_json import both, json_line, sent
 from logscan.envelopes_lines import Bodies, Lines, Offsets
 from logscan.envelopes_prefixes import JOURNALCTL, PREFIX, rare_stamp, sane
 from logscan.envelopes_stamps import DAY, NEVER, NO_OFFSET, NO_TIME, STAMP, Ints, Layout, Moment, moment
-from logscan.envelopes_untagged import Untagged
+from logscan.envelopes_untagged import UNIT, Untagged
 
 __all__ = ["HALF_YEAR", "NO_TIME", "Bodies", "Lines", "Offsets", "turn_between", "unwrap"]
 
@@ -39,7 +39,7 @@ SAMPLE = 800
 """Lines looked at to see whether a chunk holds stamps within stamps."""
 
 FEWER = 100
-"""Lines looked at to see whether names of containers stand before them: they do before all or none."""
+"""Lines looked at to see whether names of containers stand before them, or units in the tag's place: in all or none."""
 
 ROUNDS = 4
 """White space at a line's end is taken off all lines at once so often, then line by line."""
@@ -115,6 +115,7 @@ def _text(chunk: bytes, kind: str) -> Lines:
         if layout.rfc5424:
             special |= width == layout.width
     bodies = Bodies(chunk, starts + width, ends, {})
+    _second_stamps(chunk, bodies, width > 0, (time, clock, year, offset))
     settle = bodies_of.Settler(kind)
     untagged = Untagged() if kind == "journal-cat" else None
     drop: list[int] = []
@@ -133,7 +134,7 @@ def _text(chunk: bytes, kind: str) -> Lines:
             bodies[at] = bodies_of.rfc5424(bodies[at]) or bodies[at]
     _settle_all(data, bodies, (width > 0) & ~special, settle)
     _inner_stamps(bodies, time)
-    if b".service" in chunk:
+    if any(UNIT.match(bodies[at]) for at in range(0, len(bodies), max(1, len(bodies) // FEWER))):
         _units(bodies)
     number = np.arange(lines, dtype=np.int32)
     if drop:
@@ -159,6 +160,21 @@ def _unprefixed(chunk: bytes, starts: Ints, ends: Ints) -> Ints:
         if not STAMP.match(chunk, start, end) and (found := PREFIX.match(chunk, start, end)):
             starts[at] = found.end()
     return starts
+
+
+def _second_stamps(chunk: bytes, bodies: Bodies, rows: npt.NDArray[np.bool_], columns: tuple[Ints, ...]) -> None:
+    """Take off the stamps behind stamps: a container runtime's stands before the line's own (docker logs -t)."""
+    starts, ends = bodies.starts, bodies.ends
+    if not any(STAMP.match(bodies[at]) for at in range(0, len(bodies), max(1, len(bodies) // FEWER))):
+        return
+    for at in np.flatnonzero(rows).tolist():
+        found = STAMP.match(chunk, int(starts[at]), int(ends[at]))
+        own = moment(found) if found else None
+        if found and own:
+            starts[at] = found.end()
+            outer = tuple(int(column[at]) for column in columns)
+            for column, value in zip(columns, both(outer, own), strict=True):  # type: ignore[arg-type]
+                column[at] = value
 
 
 def _offsets(time: Ints, offset: Ints) -> tuple[Offsets, ...]:
@@ -213,6 +229,10 @@ def _slowly(line: bytes, settle: bodies_of.Settler) -> tuple[bytes, Moment] | No
         if when is None or len(line) == found.end():
             return None
         rest = line[found.end() :]
+        second = STAMP.match(rest)
+        own = moment(second) if second else None
+        if second and own:
+            rest, when = rest[second.end() :], both(when, own)
         return (bodies_of.rfc5424(rest) or rest) if found["v5424"] else settle(rest), when
     note = records.dspam_line(line)
     if note:

@@ -23,6 +23,7 @@ RSPAMD = re.compile(rb"#(\d{1,10})\(([^() ]*)\) ")
 SPAMD = re.compile(rb"\[(\d{1,10})\] (?:dbg|info|warn|error): ")
 TAGGED = re.compile(rb"(?:[A-Za-z/][^\s\[\]:]*(?:\[\d{1,10}\]:|/[a-z-]+:)|dovecot:)(?: |\Z)")
 SEVERITIES = rb"emerg(?:ency)?|panic|alert|crit(?:ical)?|err(?:or)?|fatal|warn(?:ing)?|notice|info(?:rmation(?:al)?)?|debug|trace"
+FACILITIES = rb"kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]"
 SEVERITY = re.compile(rb"(?i:[\[(<]?(?:" + SEVERITIES + rb")[\])>]?:?) +")
 """A severity as a word in the host's place (rsyslog's and syslog-ng's templates, supervisord's children)."""
 
@@ -32,7 +33,9 @@ PRIORITY = re.compile(rb"<[a-z0-9]+\.[a-z]+> ")
 RFC5424 = re.compile(rb"(\S+) (\S+) (\S+) (\S+) (-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*+\")*+\])+)(?: |\Z)")
 
 INNER = re.compile(
-    rb"(?P<host>\S+) +(?:(?P<level>(?i:[\[(<]?(?:"
+    rb"(?P<host>\S+) +(?:(?P<level>(?:(?:"
+    + FACILITIES
+    + rb") +)?(?i:[\[(<]?(?:"
     + SEVERITIES
     + rb")[\])>]?) +)(?=[^\s:\[\]]+\[\d+\]: |dovecot: )|(?P<tag>[^\s:]+): (?:(?P<solaris>\[ID \d+ [a-z0-9]+\.[a-z]+\] )"
     rb"|(?=(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]?\d \d\d:\d\d:\d\d"
@@ -54,7 +57,7 @@ WORDS = re.compile(
 )
 """stern's pod and container, and the namespace before them, in front of a line without a stamp."""
 
-HOSTED = re.compile(rb"\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
+HOSTED = re.compile(rb"\S+ +[^\s:\[\]]+(?:\[\d+\])?: ")
 
 
 def divided(body: bytes) -> tuple[bytes, bytes]:

@@ -170,6 +170,14 @@ def stamp(value: Any) -> Moment:
     return (moment(found) if found else None) or NEVER
 
 
+def both(outer: Moment, own: Moment) -> Moment:
+    """Return the moment of a line with two stamps: the outer one's time holds, and the inner one's offset is the server's."""
+    offset = own[3] if own[3] != NO_OFFSET else outer[3]
+    if outer[0] != NO_TIME:
+        return *outer[:3], offset
+    return (own[0], *outer[1:3], offset) if outer[1] >= 0 and own[0] != NO_TIME else own
+
+
 def contained(text: bytes, when: Moment) -> tuple[bytes, Moment] | None:
     """Return the body of a container's line, whose own stamp gives way to the container runtime's."""
     text = sane(text)
@@ -177,7 +185,7 @@ def contained(text: bytes, when: Moment) -> tuple[bytes, Moment] | None:
     settle = Settler("")
     if found:
         own = moment(found)
-        return settle(one_line(text[found.end() :])), when if when[0] != NO_TIME or own is None else own
+        return settle(one_line(text[found.end() :])), both(when, own) if own else when
     body = settle.bare(text)
     if body is None and RSPAMD.match(text):
         body = settle(text)

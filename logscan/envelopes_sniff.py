@@ -107,6 +107,10 @@ def _stamped(line: bytes, found: re.Match[bytes]) -> str:
     rest = line[found.end() :]
     if moment(found) is None:
         return ""
+    second = STAMP.match(rest)
+    if second and not found["v5424"]:
+        kind = _stamped(rest, second)
+        return "docker-compose" if kind and found["compose"] else kind
     if found["v5424"]:
         return "syslog-5424"
     if CRI.match(line):

@@ -15,6 +15,7 @@ class Options:
 
     since: datetime | None = None
     until: datetime | None = None
+    """Without a zone it is a time of the server's clock, whose zone the logs tell."""
     local_domains: tuple[str, ...] = ()
     services: dict[str, int] = field(default_factory=dict)
     """Tag → port, from ``--service NAME=PORT``."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from logscan.envelopes_stamps import FIRST_YEAR, LAST_YEAR
 from logscan.options import Options
 from logscan.report import Report
 from logscan.verdict import SEVERITIES, Finding
@@ -69,7 +70,7 @@ def read(
 
     options = options or Options()
     settings, inventory, notes = _configuration(found, config, dspam_home, options)
-    tables = _window(_aliased(completed(got.tables), options), options)
+    tables = _window(_aliased(completed(got.tables), options), options, _zone(got.solution.zone))
     known = _known(settings, options, tables)
     scan = Scan(got, correlate(tables, known), tables, settings, inventory, options, notes)
     if spool:
@@ -204,16 +205,23 @@ def _aliased(tables: dict[str, Any], options: Options) -> dict[str, Any]:
     return out
 
 
-def _window(tables: dict[str, Any], options: Options) -> dict[str, Any]:
-    """Keep the lines between ``since`` and ``until``."""
+def _window(tables: dict[str, Any], options: Options, zone: tzinfo) -> dict[str, Any]:
+    """Keep the lines between ``since`` and ``until``; times without a zone are in that of the logs."""
     if options.since is None and options.until is None:
         return tables
     import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-    low = pd.Timestamp(options.since).value if options.since is not None else np.iinfo(np.int64).min
-    high = pd.Timestamp(options.until).value if options.until is not None else np.iinfo(np.int64).max
+
+    def at(time: datetime | None, default: int) -> int:
+        if time is None:
+            return default
+        if not FIRST_YEAR < time.year < LAST_YEAR:  # beyond what 64-bit nanoseconds hold
+            return -(2**63) if time.year <= FIRST_YEAR else 2**63 - 1
+        return int(pd.Timestamp(time if time.tzinfo else time.replace(tzinfo=zone).astimezone(UTC)).value)
+
+    low, high = at(options.since, np.iinfo(np.int64).min), at(options.until, np.iinfo(np.int64).max)
     out = {}
     for name, table in tables.items():
         time = table.column("time").to_numpy()

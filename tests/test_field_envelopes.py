@@ -133,6 +133,12 @@ ENVELOPES: dict[str, Callable[[Line], str]] = {
     "docker compose, coloured": lambda e: (
         f"\x1b[36mpostfix-mailcow_1  |\x1b[0m {e.bsd} {e.host} {e.tagged}: \x1b[1m{e.text}\x1b[0m"
     ),
+    "docker logs -t": lambda e: f"{e.zulu} {e.bsd} {e.host} {e.tagged}: {e.text}",
+    "docker compose -t": lambda e: f"postfix-1  | {e.zulu} {e.iso} {e.host} {e.tagged}: {e.text}",
+    "kubectl --prefix --timestamps": lambda e: f"[pod/mail-0/mx] {e.zulu} {e.bsd} {e.host} {e.tagged}: {e.text}",
+    "stern --timestamps": lambda e: f"mail-0 mailserver {e.zulu} INFO    {e.tagged}: {e.text}",
+    "facility and severity": lambda e: f"{e.iso} {e.host} mail info {e.tagged}: {e.text}",
+    "blanks before the tag": lambda e: f"{e.iso} {e.host}   {e.tagged}: {e.text}",
     "docker service": lambda e: f"mail_postfix.1.a1b2c3@node-1    | {e.iso} {e.host} {e.tagged}: {e.text}",
     "kubectl --prefix": lambda e: f"[pod/mail-0/mailserver] {e.iso} {e.host} {e.tagged}: {e.text}",
     "kubectl --prefix, a severity": lambda e: f"[pod/mail-0/mailserver] {e.iso} INFO    {e.tagged}: {e.text}",
@@ -180,7 +186,7 @@ ENVELOPES: dict[str, Callable[[Line], str]] = {
 }  # fmt: skip
 
 NO_HOST = ("short-full, no host", "severity in the host's place", "lower-case severity", "severity in brackets",
-           "multilog", "kubectl --prefix, a severity")  # fmt: skip
+           "multilog", "stern --timestamps", "kubectl --prefix, a severity")  # fmt: skip
 NO_TIME = ("short-monotonic", "short-delta", "short-delta, first")
 COARSE = ("bsd", "docker compose", "docker compose, coloured", "kubetail", "stern with namespaces",
           "severity in brackets")  # fmt: skip

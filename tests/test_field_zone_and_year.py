@@ -187,3 +187,26 @@ def test_a_set_of_new_year_takes_its_years_from_the_other_log(tmp_path: Path) ->
     years = scan.deliveries["time"].dt.year.sort_values().tolist()
     assert years == [2019, 2020]
     assert np.all(scan.deliveries["time"].dt.month.isin((1, 12)))
+
+
+# -- what people ask for ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_since_and_until_are_times_of_the_server_s_clock(written: Written, run: Run, name: str) -> None:
+    folder = written(mail_log="2024-05-01T10:00:00+02:00 ")
+    for since, until, mails in (("09:59", "10:01", 1), ("10:01", "12:00", 0), ("00:00", "09:59", 0)):
+        window = ("--since", f"2024-05-01 {since}", "--until", f"2024-05-01 {until}")
+        found = json.loads(run("analyse", folder, "-f", "json", *window, TZ=name).stdout)
+        assert found["mails"]["total"] == mails, (since, until)
+    exact = ("--since", "2024-05-01T07:59+00:00", "--until", "2024-05-01T08:01+00:00")
+    assert json.loads(run("analyse", folder, "-f", "json", *exact, TZ=name).stdout)["mails"]["total"] == 1
+    given = ("--since", "2024-05-01 07:59", "--until", "2024-05-01 08:01", "--timezone", "UTC")
+    assert json.loads(run("analyse", folder, "-f", "json", *given, TZ=name).stdout)["mails"]["total"] == 1
+
+
+@pytest.mark.parametrize("since", ["0001-01-01", "1969-12-31", "9999-12-31", "0001-01-01T00:00+14:00", "today", "-2h"])
+def test_times_beyond_all_logs_are_times(written: Written, run: Run, since: str) -> None:
+    folder = written(mail_log="2024-05-01T10:00:00+02:00 ")
+    done = run("analyse", folder, "-f", "json", "--since", since)
+    assert json.loads(done.stdout)["mails"]["total"] == int("0" <= since < "1970")

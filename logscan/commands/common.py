@@ -93,9 +93,14 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def moment(text: str, zone: Any, now: datetime | None = None) -> datetime:
-    """Read a time as people write it, in ``zone``; raises :class:`click.BadParameter`, which lists the forms."""
-    now = now or datetime.now(zone)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    """Read a time as people write it, in ``zone``; raises :class:`click.BadParameter`, which lists the forms.
+
+    Without a zone, a time of day stays without one: it is the server's, which the logs tell.
+    """
+    from logscan.clock import host_timezone
+
+    now = now or datetime.now(zone or host_timezone())
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=zone)
     words = {
         "now": now,
         "today": midnight,
@@ -130,14 +135,13 @@ def pairs(texts: tuple[str, ...], what: str) -> dict[str, str]:
 
 def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
     """Read and correlate what the options say."""
-    from logscan.clock import host_timezone
     from logscan.clock_zones import named
     from logscan.options import Options
     from logscan.pipeline import read
 
     zone_text = reading["timezone"]
-    zone = named(zone_text) if zone_text else host_timezone()
-    if zone is None:
+    zone = named(zone_text) if zone_text else None
+    if zone_text and zone is None:
         raise click.BadParameter(
             f"{zone_text!r} is no time zone; give a name such as Europe/Berlin or an offset such as +02:00",
             param_hint="--timezone",
