@@ -156,6 +156,9 @@ def _json(rows: Rows, number: int, text: bytes) -> None:
     rows.add(number, *record)
 
 
+SAID = re.compile(rb"[ \t]+\"(?:MESSAGE|message|msg|log)\" ?:")
+
+
 def json_pretty(chunk: bytes, context: dict[str, Any]) -> Rows:
     """Read records of several lines, from one that is ``{`` to one that begins with ``}``: ``journalctl -o json-pretty``."""
     lines = _split(chunk)
@@ -171,7 +174,9 @@ def json_pretty(chunk: bytes, context: dict[str, Any]) -> Rows:
                 rows.undecodable += 1
         elif line[:1] == b"}":
             rows.blank += number - first
-            _json(rows, first, b"\n".join(lines[first:number]) + b"\n}")
+            # The line that shows what was said stands for all of the record.
+            said = next((at for at in range(first, number) if SAID.match(lines[at])), first)
+            _json(rows, said, b"\n".join(lines[first:number]) + b"\n}")
             first = -1
     if first >= 0:
         rows.undecodable += 1
@@ -260,11 +265,11 @@ def _sorted(rows: Rows) -> Rows:
 def journal_export(chunk: bytes, context: dict[str, Any]) -> Rows:
     """Read ``journalctl -o export``: NAME=value lines or NAME, length and bytes; an empty line ends an entry.
 
-    Lines count as newline bytes outside binary values; an entry is counted at its first line.
+    Lines count as newline bytes outside binary values; an entry is counted at the line of its MESSAGE.
     """
     rows = Rows()
     fields: dict[str, bytes] = {}
-    at, first = 0, 0
+    at, first, said = 0, 0, -1
     while at < len(chunk):
         end = chunk.find(b"\n", at)
         end = len(chunk) if end < 0 else end
@@ -273,8 +278,8 @@ def journal_export(chunk: bytes, context: dict[str, Any]) -> Rows:
         number, rows.lines = rows.lines, rows.lines + 1
         if not line:
             rows.blank += 1
-            _entry(rows, first, fields)
-            fields = {}
+            _entry(rows, max(first, said), fields)
+            fields, said = {}, -1
             continue
         if fields:
             rows.blank += 1
@@ -286,8 +291,10 @@ def journal_export(chunk: bytes, context: dict[str, Any]) -> Rows:
             value = chunk[at + 8 : at + 8 + min(size, len(chunk))]
             at += 8 + len(value) + 1
         key = name.decode("ascii", "replace")
+        if key == "MESSAGE" and equals:
+            said = number
         fields[key] = fields[key] + b" " + value if key in fields else value
-    _entry(rows, first, fields)
+    _entry(rows, max(first, said), fields)
     return rows
 
 
@@ -315,25 +322,25 @@ def journal_verbose(chunk: bytes, context: dict[str, Any]) -> Rows:
     lines = _split(chunk)
     rows = Rows(lines=len(lines))
     fields: dict[str, bytes] = {}
-    first, name = -1, ""
+    first, said, name = -1, -1, ""
     when: Moment | None = None
 
     def close() -> None:
         if first < 0:
             return
-        if "MESSAGE" not in fields:
+        if said < 0:
             rows.undecodable += 1
             return
         body, told = journal(lambda field: fields.get(field, b""))
         # The journal's own number is the exact time; a zone's name that may be several leaves a wall clock beside it.
         both = when if when and when[0] != NO_TIME else (told[0], when[1], when[2], NO_OFFSET) if when else told
-        rows.add(first, body, both)
+        rows.add(said, body, both)
 
     for number, line in enumerate(lines):
         head = None if line[:1] in (b" ", b"\t") else verbose_head(line)
         if head is not None:
             close()
-            fields, first, name, when = {}, number, "", head
+            fields, first, said, name, when = {}, number, -1, "", head
         elif first < 0 and line.strip():
             rows.undecodable += 1
         else:
@@ -341,6 +348,7 @@ def journal_verbose(chunk: bytes, context: dict[str, Any]) -> Rows:
             found = VERBOSE.match(line)
             if found:
                 name = found[1].decode("ascii")
+                said = number if name == "MESSAGE" else said
                 fields[name] = line[found.end() :]
             elif name and line.strip():
                 fields[name] += b"\n" + line.strip()

@@ -213,7 +213,6 @@ def _window(tables: dict[str, Any], options: Options, zone: tzinfo) -> dict[str,
     import pandas as pd
     import pyarrow as pa
 
-
     def at(time: datetime | None, default: int) -> int:
         if time is None:
             return default

@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logscan
+from logscan import reading
 from logscan.envelope import unwrap
 from logscan.envelopes_sniff import sniff
+from logscan.linetext import fetch
 from logscan.parse import Parsed, parse
 from logscan.samples import story
 
@@ -388,3 +390,40 @@ def test_the_program_is_told_by_the_text(form: str) -> None:
     accounted(parsed)
     assert (parsed.undecodable, parsed.unknown, parsed.understood) == (0, plain.unknown, plain.understood)
     assert bare_rows(parsed) == bare_rows(plain)
+
+
+def exported(line: Line) -> str:
+    return "".join(f"{name}={value}\n" for name, value in journal(line).items())
+
+
+@pytest.mark.parametrize("name", ["plain", "bsd", "journal's JSON, pretty", "verbose", "rsyslog's JSON", "export"])
+def test_evidence_is_the_line_that_says_it(name: str, tmp_path: Path) -> None:
+    form = {**ENVELOPES, "plain": lambda line: line.plain, "export": exported}[name]
+    path = tmp_path / "log"
+    path.write_text("".join(f"{form(line)}\n" for line in day()[:300]))
+    scan = logscan.read(path, jobs=1)
+    removed = scan.events("removals")
+    found = fetch(scan.read.sources, {scan.label(0): set(removed["line"])})
+    assert len(found) == len(removed) > 10
+    for row in removed.itertuples():
+        text = found[scan.label(0), row.line]
+        assert row.queue_id in text
+        assert "removed" in text
+
+
+@pytest.mark.parametrize("name", ["journal's JSON, pretty", "verbose", "stern", "docker compose, coloured"])
+def test_what_pieces_a_log_is_read_in_makes_no_difference(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    path.write_text("".join(f"{ENVELOPES[name](line)}\n" for line in day()[:600]))
+    whole = logscan.read(path, jobs=1)
+    monkeypatch.setattr(reading, "CHUNK", 5000)
+    pieces = logscan.read(path, jobs=1)
+    assert pieces.read.sources[0].undecodable == 0
+    mails = [
+        scan.mails.drop(columns="entry").sort_values(["queue_id", "first"], ignore_index=True)
+        for scan in (whole, pieces)
+    ]
+    assert mails[0].astype("str").equals(mails[1].astype("str"))
+    assert pieces.read.sources[0].lines == whole.read.sources[0].lines == path.read_bytes().count(b"\n")
