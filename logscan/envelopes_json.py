@@ -20,15 +20,27 @@ TIMES = (
     "syslog_timestamp", "datetime", "date", "ts", "_time", "@t", "r_isodate", "s_isodate", "unixtime", "r_unixtime",
 )  # fmt: skip
 HOSTS = (
-    "hostname", "host", "host.name", "host.hostname", "host_name", "syslog_hostname", "syslog_host", "sysloghost",
-    "_hostname", "fromhost", "logsource", "@source_host", "host_from", "fullhost", "computer", "source",
+    "log.syslog.hostname", "hostname", "host", "host.name", "host.hostname", "host_name", "syslog_hostname",
+    "syslog_host", "sysloghost", "_hostname", "fromhost", "logsource", "@source_host", "host_from", "fullhost",
+    "computer", "source",
 )  # fmt: skip
 PROGRAMS = (
-    "ident", "program", "programname", "app_name", "appname", "application_name", "application", "app", "syslogtag",
-    "syslog_tag", "syslog_identifier", "syslog_program", "identifier", "process.name", "process_name", "processname",
-    "process", "comm", "tag", "service.name", "service", "logger", "source",
+    "ident", "program", "programname", "app_name", "appname", "application_name", "application", "app",
+    "syslogtag", "log.syslog.appname", "syslog.appname", "syslog.identifier", "syslog_tag", "syslog_identifier",
+    "syslog_program", "identifier", "process.name", "process_name", "processname", "process", "comm", "tag",
+    "service.name", "service", "logger", "source",
 )  # fmt: skip
-PIDS = ("pid", "procid", "process.pid", "process_id", "processid", "syslog_pid", "_pid")
+PIDS = (
+    "log.syslog.procid",
+    "syslog.pid",
+    "pid",
+    "procid",
+    "process.pid",
+    "process_id",
+    "processid",
+    "syslog_pid",
+    "_pid",
+)
 MESSAGES = (
     "message", "msg", "@message", "short_message", "text", "line", "log", "content", "textpayload", "event.original",
     "@m", "body", "full_message", "rawmsg",
@@ -127,17 +139,17 @@ def _named(fields: dict[str, Any]) -> tuple[bytes, Moment] | None:
     host_name = _first(fields, HOSTS)
     program_name = _first({name: value for name, value in fields.items() if name != host_name}, PROGRAMS)
     text = text_of(fields[message]).strip()
-    if not program_name or program_name in PROGRAMS[PROGRAMS.index("tag") :]:
-        # A shipper's tag is a name of its own for the way that a record takes: the text may tell more.
-        record = contained(text, when)
-        if record is not None or not program_name:
-            host = _word(text_of(fields[host_name])) if host_name else b"-"
-            return (host + record[0][1:], record[1]) if record and record[0][:2] == b"- " else record
-    tag = TAG.fullmatch(text_of(fields[program_name]).strip())
-    if tag is None:
-        return None
-    pid = tag[2] or text_of(fields.get(_first(fields, PIDS)))
     host = _word(text_of(fields[host_name])) if host_name else b"-"
+    tag = TAG.fullmatch(text_of(fields[program_name]).strip()) if program_name else None
+    # A shipper's tag is a name of its own for the way that a record takes, and the text may be the whole line.
+    whole = STAMP.match(text) or (tag and text.startswith((tag[1] + b"[", tag[1] + b": ")))
+    if whole or tag is None or program_name in PROGRAMS[PROGRAMS.index("tag") :]:
+        record = contained(text, when)
+        if record is not None and record[0][:2] == b"- ":
+            return host + record[0][1:], record[1]
+        if record is not None or tag is None:
+            return record
+    pid = tag[2] or text_of(fields.get(_first(fields, PIDS)))
     head = host + b" " + _word(tag[1]) + (b"[" + pid + b"]: " if pid.isdigit() and len(pid) < 11 else b": ")
     return head + one_line(sane(text)), when
 

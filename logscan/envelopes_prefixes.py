@@ -6,8 +6,8 @@ import re
 
 from logscan.envelopes_stamps import LAST_EPOCH, NEVER, NO_OFFSET, SECOND, Moment
 
-ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]+[0-~]|[@-Z\\^-~])")
-"""Terminal control sequences (ECMA-48: CSI, OSC, the rest of two or more characters)."""
+ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[@-Z\\^-~])")
+"""Terminal control sequences (ECMA-48: CSI, OSC, the rest of two or more characters); one without its end is none."""
 
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _BEGINS = (

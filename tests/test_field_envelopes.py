@@ -177,6 +177,22 @@ ENVELOPES: dict[str, Callable[[Line], str]] = {
         e, **{"@timestamp": e.zulu}, host={"name": e.host, "os": {"type": "linux"}},
         process={"name": e.tag} | pid(e, "pid"), message=e.text, log={"syslog": {"severity": {"code": 6}}},
     ),
+    "logstash's JSON with the line as it was": lambda e: record(
+        e, **{"@timestamp": e.zulu, "@version": "1"}, program=e.tag, logsource=e.host, type="syslog",
+        message=f"{e.bsd} {e.host} {e.tagged}: {e.text}",
+    ),
+    "filebeat's JSON of the journal": lambda e: record(
+        e, **{"@timestamp": e.zulu}, host={"hostname": e.host}, process={"name": "smtpd"} | ({"pid": 99999} if e.pid else {}),
+        log={"syslog": {"appname": e.tag, "priority": 6} | pid(e, "procid")}, message=e.text,
+        input={"type": "journald"}, agent={"name": "collector", "type": "filebeat"},
+    ),
+    "vector's JSON": lambda e: record(
+        e, appname=e.tag, facility="mail", host="relay", hostname=e.host, message=e.text, severity="info",
+        **({"procid": int(e.pid)} if e.pid else {}), source_ip="192.0.2.1", source_type="syslog", timestamp=e.zulu,
+    ),
+    "stern's own JSON": lambda e: record(
+        e, message=f"{e.iso} {e.host} {e.tagged}: {e.text}", nodeName="n", namespace="prod", podName="mail-0",
+    ),
     "milliseconds": lambda e: record(e, ts=e.micro // 1000, host=e.host, program=e.tag, **pid(e, "pid"), msg=e.text),
     "journal's JSON": lambda e: json.dumps(journal(e)),
     "journal's JSON as events": lambda e: f"data: {json.dumps(journal(e))}\n",
