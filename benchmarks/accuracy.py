@@ -2,6 +2,7 @@
 """Measures precision and recall per check, leg and count against folders with a ``truth.json``.
 
     python benchmarks/accuracy.py FOLDER...
+    python benchmarks/accuracy.py --counts FOLDER...    (what became of each mail, where the truth tells)
 
 A folder holds what a server's administrator would give (logs, configuration, DSPAM's files) and ``truth.json``, made by
 what really sent, received and trained. Exits with 1 when a folder isn't perfect.
@@ -213,7 +214,67 @@ def copies(truth: dict[str, Any], scan: Scan) -> tuple[int, list[str]]:
     return total, wrong
 
 
+COUNTS = ("mails", "mailboxes", "outside", "queued")
+
+
+def became(truth: dict[str, Any]) -> dict[str, Counter[str]]:
+    """Return, per message-id, what really became of it: mails taken, copies in mailboxes, taken outside, still queued."""
+    out: dict[str, Counter[str]] = {}
+    for send in truth["sends"]:
+        if send.get("accepted"):
+            out.setdefault(send["message_id"] or NONE, Counter())["mails"] += 1
+    for message_id, end in truth["outcomes"].items():
+        one = out.setdefault(message_id, Counter())
+        one["mailboxes"] += sum((end.get("mailboxes") or {}).values())
+        one["outside"] += len(end.get("outside") or [])
+        one["queued"] += len(end.get("queued") or [])
+    return out
+
+
+def counted(scan: Scan) -> dict[str, Counter[str]]:
+    """Return the same as the log tells it; notifications are nobody's sends."""
+    out: dict[str, Counter[str]] = {}
+    mails, deliveries = scan.mails, scan.deliveries
+    ident = mails["message_id"].fillna("").replace({"": NONE, "<>": NONE})
+    for name, direction, waiting in zip(ident, mails["direction"], mails["deferred"] + mails["held"], strict=True):
+        one = out.setdefault(name, Counter())
+        one["mails"] += direction != "generated"
+        one["queued"] += int(waiting)
+    final = deliveries[deliveries["final"] & (deliveries["mail"] >= 0)]
+    names = ident.iloc[final["mail"].to_numpy()].to_numpy()
+    for name, outside, mailbox in zip(names, final["outside"], final["mailbox"].notna(), strict=True):
+        if outside or mailbox:
+            out[name]["outside" if outside else "mailboxes"] += 1
+    return out
+
+
+def counts(folders: list[str]) -> int:
+    """Print, per folder, each count as the truth has it and as the log was read, and the message-ids that differ."""
+    print(f"{'folder':26} " + " ".join(f"{name:>11}" for name in COUNTS) + f" {'ids right':>10}")
+    for name in folders:
+        folder = Path(name)
+        truth = json.loads((folder / "truth.json").read_text())
+        if "outcomes" not in truth:
+            continue
+        scan = logscan.read(folder, jobs=1)
+        true, told = became(truth), counted(scan)
+        # Delivery reports and what autoresponders answered are nobody's sends: the truth has no account of them.
+        told = {key: value for key, value in told.items() if key in true}
+        pairs = [(sum(c[n] for c in true.values()), sum(c[n] for c in told.values())) for n in COUNTS]
+        wrong = [key for key in true if +true[key] != +told.get(key, Counter())]
+        print(
+            f"{folder.name:26} "
+            + " ".join(f"{f'{a}/{b}':>11}" for a, b in pairs)
+            + f" {len(true) - len(wrong):4} of {len(true)}"
+        )
+        for key in wrong[:6]:
+            print(f"    {key}: is {dict(+true[key])}, told {dict(+told.get(key, Counter()))}")
+    return 0
+
+
 def main(folders: list[str]) -> int:
+    if folders and folders[0] == "--counts":
+        return counts(folders[1:])
     bad = 0
     print(f"{'story':38} {'check':24} {'expected':>8} {'reported':>8} {'precision':>9} {'recall':>7}")
     for name in folders:

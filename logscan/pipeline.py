@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from logscan.envelopes_stamps import FIRST_YEAR, LAST_YEAR
 from logscan.options import Options
 from logscan.report import Report
+from logscan.texts import literal
 from logscan.verdict import SEVERITIES, Finding
 
 if TYPE_CHECKING:
@@ -168,26 +169,43 @@ def _configuration(
 
 
 def _known(settings: Settings, options: Options, tables: dict[str, Any]) -> Any:
-    import re
+    from logscan.correlate.known import Known
 
-    from logscan.correlate.build import Known
-    from logscan.settings import parse_destination
-
-    patterns = []
+    filters = []
     for setup in settings.filters:
-        if setup.via not in ("content_filter", "FILTER") or not settings.reinjection():
-            continue
-        to = parse_destination(setup.destination)
-        if to.path:
-            patterns.append(re.escape(f"[{to.path}]") + "$")
-        elif to.host and to.port:
-            patterns.append(re.escape(to.host) + r"(?:\[[^\]]*\])?" + f":{to.port}$")
-            patterns.append(re.escape(f"[{to.host}]:{to.port}") + "$")
-        elif to.transport:
-            patterns.append("^" + re.escape(to.transport) + "$")
-    delimiter = settings.postfix.get("recipient_delimiter").strip() if settings.known("postfix") else "+"
-    networks = tuple(str(net) for net in settings.networks) if settings.known("postfix") else ()
-    return Known(tuple(patterns), settings.local_domains, networks, delimiter)
+        if setup.via in ("content_filter", "FILTER") and settings.reinjection():
+            filters += _relays(setup.destination)
+    mailboxes = []
+    for name in ("virtual_transport", "mailbox_transport", "local_transport"):
+        mailboxes += _relays(settings.postfix.get(name))
+    known = settings.known("postfix")
+    lists = ("mydestination:", "virtual_mailbox_domains:", "virtual_alias_domains:", "relay_domains:")
+    whole = known and not any(each.value.startswith(lists) for each in settings.unresolved)
+    return Known(
+        tuple(filters),
+        settings.local_domains,
+        whole or bool(options.local_domains),
+        tuple(mailboxes),
+        frozenset({settings.postfix.get("myhostname").strip().lower()} - {""}) if known else frozenset(),
+        tuple(str(net) for net in settings.networks) if known else (),
+        settings.delimiters if known else "+",
+    )
+
+
+def _relays(destination: str) -> list[str]:
+    """Return patterns for the relays by which deliveries to a ``transport:nexthop`` are logged."""
+    from logscan.settings import parse_destination
+    from logscan.settings.destinations import PORTS
+
+    to = parse_destination(destination)
+    if to.path:
+        # Below the queue folder the path is logged as it is given; elsewhere in full.
+        return [literal(f"[{to.path}]") + "$"]
+    if to.host and to.transport not in ("local", "virtual", "error", "discard", "retry"):
+        port = to.port or PORTS.get(to.transport)
+        end = f":{port}$" if port else ":(?:24|25)$"
+        return [f"^{literal(to.host)}(?:\\[[^\\]]*\\])?{end}", literal(f"[{to.host}]") + end]
+    return [f"^{literal(to.transport)}$"] if to.transport and not to.host else []
 
 
 def _aliased(tables: dict[str, Any], options: Options) -> dict[str, Any]:

@@ -360,7 +360,7 @@ expired         bool   given up after too long in the queue
 opened          bool   the log has the line that opened it; else it began before the log
 queued          bool   qmgr took it into the active queue
 removed         bool   the queue file was removed; else it was still open when the log ended
-ending          cat    removed, deleted (by hand), discarded (by a rule), canceled, requeued, held, queued; empty for no mail
+ending          cat    removed, deleted (by hand), discarded, canceled, requeued, held, queued, unseen (by qmgr); empty: no mail
 client_row      int    internal: row of the clients table
 root            int    row of the entry that the mail began as (itself, when it came out of no other)
 parent          int    row of the entry it came out of, -1 when of none

@@ -14,6 +14,11 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+def literal(text: str) -> str:
+    """Return a pattern for exactly ``text``, inside a class of characters too, in Python's and in Arrow's syntax (RE2)."""
+    return "".join(char if char.isalnum() or ord(char) > 127 else f"\\x{ord(char):02x}" for char in text)
+
+
 def arrow(column: pd.Series) -> pa.Array:
     """Return a column of dtype str as one Arrow string array."""
     array = pa.array(column.array)

@@ -17,7 +17,9 @@ from simulator import FILTERS, Log, Server, World, by_host, cut, lossy, shuffled
 
 import logscan
 from logscan.correlate import entries, windows
+from logscan.correlate.delays import PARTS
 from logscan.correlate.entries import find_lives
+from logscan.correlate.outcomes import ENDS
 from logscan.scan import Scan
 
 some = settings(
@@ -89,7 +91,7 @@ def check_lives(scan: Scan, parts: Sequence[Log]) -> dict[int, int]:
     return life
 
 
-def check_all(scan: Scan, log: Log, parts: Sequence[Log]) -> None:
+def check_all(scan: Scan, log: Log, parts: Sequence[Log], off: float = 2.2) -> None:
     """Check lives, legs, mails and final deliveries against the truth."""
     life = check_lives(scan, parts)
     names = {n: f"{each.host}/{each.instance}/{each.queue_id}#{n}" for n, each in enumerate(log.lives)}
@@ -103,6 +105,8 @@ def check_all(scan: Scan, log: Log, parts: Sequence[Log]) -> None:
     for entry, root in enumerate(scan.entries["root"]):
         assert log.lives[life[entry]].mail == log.lives[life[int(root)]].mail
     assert finals(scan, mail_of) == {mail: dict(each) for mail, each in log.finals.items()}
+    check_accounts(scan)
+    check_delays(scan, log, parts, off)
     assert not scan.mails["opened_before"].any()
     assert not scan.mails["open"].any()
 
@@ -114,6 +118,39 @@ def finals(scan: Scan, mail_of: dict[int, int]) -> dict[int, dict[str, int]]:
     for entry, recipient in zip(root.tolist(), rows["recipient"], strict=True):
         out.setdefault(mail_of[entry], Counter())[recipient] += 1
     return {mail: dict(each) for mail, each in out.items()}
+
+
+def check_delays(scan: Scan, log: Log, parts: Sequence[Log], off: float) -> None:
+    """Check each delivery's delay from end to end against the truth, ``off`` seconds that stamps may be wrong by."""
+    order = {Path(source.source.path).name: number for number, source in enumerate(scan.sources)}
+    logs = {order[f"part{number}.log"]: part for number, part in enumerate(parts) if part.lines}
+    arrived: dict[int, float] = {}
+    for life in log.lives:
+        arrived[life.mail] = min(arrived.get(life.mail, life.opened), life.opened)
+    final = scan.deliveries[scan.deliveries["final"]]
+    for row in final.itertuples():
+        line = logs[row.source].lines[row.line - 1]
+        true = line.time - arrived[log.lives[line.life].mail]
+        assert row.total_delay == pytest.approx(true, rel=0.06, abs=off), line.text
+        assert abs(row.arrived.timestamp() - arrived[log.lives[line.life].mail]) <= off + 1
+
+
+def check_accounts(scan: Scan) -> None:
+    """Check that each recipient has one end, and that the parts of each delay make up the whole."""
+    mails, deliveries = scan.mails, scan.deliveries
+    assert (mails["recipients"] == mails[list(ENDS)].sum(axis=1)).all()
+    ends = deliveries[deliveries["last"] & deliveries["outcome"].isin(ENDS)]
+    for name in ("delivered", "bounced", "expired"):
+        told = ends[ends["outcome"] == name].groupby("mail").size().reindex(mails.index, fill_value=0)
+        assert (told == mails[name]).all(), name
+    assert (deliveries["final"] == (deliveries["outcome"] == "delivered")).all()
+    final = deliveries[deliveries["final"]]
+    parts = final[list(PARTS)]
+    assert (parts.fillna(0) >= 0).all(axis=None)
+    assert (final["total_delay"] >= 0).all()
+    off = (parts.sum(axis=1, skipna=False) - final["total_delay"]).abs()
+    assert not (off > 0.2 + 0.06 * final["total_delay"]).any()
+    assert deliveries.loc[~deliveries["final"], ["total_delay", *PARTS]].isna().all(axis=None)
 
 
 def check_whole(scan: Scan) -> None:
@@ -132,6 +169,7 @@ def check_whole(scan: Scan) -> None:
     assert (deliveries["mail"].to_numpy() == mail[deliveries["entry"].to_numpy()]).all()
     assert (deliveries["mail"] >= 0).all()
     assert scan.mails["delivered"].sum() == deliveries["final"].sum()
+    check_accounts(scan)
 
 
 def tables(scan: Scan | windows.Closed) -> dict[str, list[tuple[str, ...]]]:
@@ -142,13 +180,13 @@ def tables(scan: Scan | windows.Closed) -> dict[str, list[tuple[str, ...]]]:
     parent = np.where(entries["parent"] >= 0, name[entries["parent"]], "")
     plain = entries[[
         "first", "last", "service", "client", "client_address", "local_client", "sasl_username", "message_id", "sender", "size",
-        "nrcpt", "expired", "opened", "queued", "removed", "leg", "origin",
+        "nrcpt", "expired", "opened", "queued", "removed", "leg", "origin", "ending",
     ]]  # fmt: skip
     legs = scan.legs[["kind", "known_by", "confidence"]]
     mails = scan.mails.drop(columns=["entry"])
     deliveries = scan.deliveries[[
         "time", "recipient", "original_recipient", "relay", "delay", "status", "reply", "hop", "mailbox", "final", "last",
-        "outside", "folder", "stored",
+        "outside", "folder", "stored", "outcome", "arrived", "total_delay", *PARTS,
     ]]  # fmt: skip
     return {
         "entries": _rows(plain, name, parent, name[entries["root"]]),
@@ -178,7 +216,7 @@ def test_lives_legs_mails_and_deliveries_are_those_that_were(world: World, bsd: 
     log = world.run(flows)
     scan = read([log], bsd=bsd)
     check_whole(scan)
-    check_all(scan, log, [log])
+    check_all(scan, log, [log], 1.2 if bsd else 0.1)
 
 
 @some

@@ -17,6 +17,7 @@ from logscan.correlate.known import Known
 from logscan.correlate.links import KINDS, Legs
 from logscan.correlate.outcomes import OUTCOMES, Attempts, outcome, outcomes, unattempted
 from logscan.correlate.verdicts import Judged
+from logscan.texts import literal
 
 DISCARDED = r"^2\d\d (?:2\.\d\.\d )?(?:Ok, discarded|BLOCKED)"
 """Replies with which filters (amavis, Proxmox) take mail that nobody gets."""
@@ -45,6 +46,7 @@ def told(tables: dict[str, pa.Table], known: Known) -> Told:
     categories = {name: category(table.column(name)) for name in ("program", "relay", "dsn", "status")}
     discarded = matched(reply, DISCARDED, contains=("Ok, discarded", "BLOCKED"))
     discarded |= (categories["program"] == "discard").to_numpy()
+    discarded |= matched(reply, "^delivered to file: /dev/null$", starts="delivered to file: /dev/null")
     mailbox = _mailboxes(words(plain(table.column("recipient"))), owner, known.delimiter)
     return Told(categories, saved, stored, folder, action, store_row, mailbox, discarded)
 
@@ -189,8 +191,8 @@ def _mailbox(recipient: pd.Series, owner: pd.Series, delimiter: str) -> pd.Serie
     """Do so for each pair there is, once: addresses are few, deliveries many."""
     address = recipient.str.lower()
     if delimiter:
-        # one of the delimiter's characters begins the extension, and only behind a local part
-        pattern = "^([^@]+?)[" + "".join("\\" + char for char in delimiter) + "][^@]*(@.*)?$"
+        # One of the delimiter's characters begins the extension, and only behind a local part.
+        pattern = f"^([^@]+?)[{literal(delimiter)}][^@]*(@.*)?$"
         bare = address.str.replace(pattern, lambda m: m[1] + (m[2] or ""), regex=True)
         extended = address.str.contains(pattern.replace("(", "(?:"), regex=True, na=False)
         address = address.where(~extended, bare)

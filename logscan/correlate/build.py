@@ -76,7 +76,7 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     deliveries, repeated = ways.attempts(tables, f, hop, judged, told.result(), late)
     left = ways.settle(deliveries, tables, f, legs, told.result(), repeated, ended, entries)
     domains = local_domains(deliveries, known)
-    place(deliveries, domains)
+    place(deliveries, domains, known, f)
     entries["origin"] = pd.Categorical.from_codes(origins(entries, known), list(ORIGINS))
     _judge_deliveries(deliveries, judged, legs, f)
     mails = mails_of(entries, deliveries, root, left)

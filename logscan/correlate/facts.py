@@ -15,8 +15,20 @@ LOOPBACK = r"^(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)"
 PRIVATE_RELAY = r"\[(?:/|private/|public/|127\.|::1\]|unix:)"
 """Relays on this host: sockets and loopback."""
 
+PRIVATE_ADDRESS = r"\[(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|(?i:f[cd][0-9a-f]{2}:|fe80:))"
+"""Relays in private networks (RFC 1918, RFC 4193)."""
+
 STORED = r"^250 2\.\d\.\d <.*> \S+ Saved$|^delivered to (?:mailbox|maildir|file)"
 """Replies of Dovecot, local and virtual: the mail lies in a mailbox, so nothing comes back."""
+
+COMMAND = "delivered to command: "
+"""What local(8) says of mailbox_command, and of the programs in aliases(5) and .forward."""
+
+AGENT = (
+    r"^delivered to command: (?i:[^ ]*/)?(?i:procmail|maildrop|deliver|dovecot-lda|lda|mda|fdm|sieve|mailfilter|dmail"
+    r"|cyrdeliver|dbmail-deliver)(?: |$)|^delivered to command: .*(?:dovecot-lda|dovecot/deliver|/procmail|/maildrop)"
+)
+"""Programs that deliver into a mailbox; others (lists, scripts) have none."""
 
 SLACK = 5
 """Seconds by which stamps of two processes may disagree where a queue ID says what belongs together."""
@@ -65,6 +77,8 @@ class Facts:
     reply: pa.Array
     addresses: pa.Array
     ids: pa.Array
+    own_names: set[tuple[int, str]]
+    """(host code, name) by which hosts name themselves before the path of a socket."""
     size: Ints
     """Bytes per entry, -1 unknown."""
 
@@ -105,6 +119,7 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
         lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
         lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, relay_hosts, own_names), relay_address,
         deliveries.column("time").to_numpy() // SECOND, transmit, stages, sent, tried, forwarded, reply, addresses, ids,
+        own_names,
         np.append(pc.fill_null(tables["queued"].column("size").combine_chunks(), -1).to_numpy(zero_copy_only=False), -1)[
             lives.first_row("queued")
         ].astype(np.int64),
@@ -189,6 +204,13 @@ def _addresses(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints, I
     client = lives.first_row("clients")
     sender = np.where(row >= 0, np.r_[queued, -1][row], np.where(client >= 0, np.r_[pickup, -1][client], -1))
     return sender, to, orig, values
+
+
+def strangers(f: Facts) -> Bools:
+    """Return, per relay (and one more, for none), whether it may be anybody's: port 25 of an address that isn't private."""
+    far = pc.match_substring_regex(f.relays, r"\]:25$").to_numpy(zero_copy_only=False).astype(np.bool_)
+    near = pc.match_substring_regex(f.relays, PRIVATE_ADDRESS).to_numpy(zero_copy_only=False).astype(np.bool_)
+    return np.append(far & ~near, False)
 
 
 def ceil(seconds: Floats) -> Ints:

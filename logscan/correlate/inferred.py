@@ -5,11 +5,10 @@ host or the filter's while the hand-over was under way; one to one.
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, distinct, factorise, pairs, plain
-from logscan.correlate.facts import SLACK, Facts, ceil
+from logscan.correlate.codes import Bools, Ints, combine, distinct, pairs
+from logscan.correlate.facts import SLACK, Facts, ceil, strangers
 from logscan.correlate.links import KINDS, KNOWN_BY, Legs
 from logscan.correlate.matching import match
 
@@ -75,7 +74,9 @@ def _matched(
     has_parent[known.child] = True
     here = f.here | named
     rows = _open_rows(f, known)
-    rows = rows[here[f.relay[rows]] | (f.relay_address[rows] >= 0) & np.isin(f.relay_address[rows], f.address)]
+    # A stranger may send back what it is sent; a filter elsewhere has a port of its own, a private address, or is named.
+    elsewhere = (f.relay_address[rows] >= 0) & np.isin(f.relay_address[rows], f.address)
+    rows = rows[here[f.relay[rows]] | (elsewhere & ~strangers(f)[f.relay[rows]])]
     if relays is not None:
         rows = rows[relays[f.relay[rows]]]
     parents = f.row_entry[rows]
@@ -161,42 +162,6 @@ def _without_deliveries(f: Facts, known: Legs, found: Legs, is_filter: Bools) ->
         lambda left, right: parents[left] != children[right],
     )
     return Legs.of(parents[left], children[right], "filter", "inferred", 1, rows[left])
-
-
-def redirected(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Legs:
-    """Sieve's ``forwarded to <x>``: a local child with the same message-id to that address, opened within seconds."""
-    empty = Legs.of(np.empty(0, np.int64), np.empty(0, np.int64), "redirect", "sieve", 1, -1)
-    stores = tables.get("stores")
-    if stores is None:
-        return empty
-    forwards = stores.filter(pc.fill_null(pc.equal(plain(stores.column("action")), "forwarded"), False))
-    if not len(forwards):
-        return empty
-    taken = np.zeros(f.lives.size + 1, np.bool_)
-    taken[legs.child] = True
-    saved = pc.struct_field(pc.extract_regex(pc.fill_null(f.reply, ""), r"> (?P<s>\S+) Saved$"), [0])
-    (session, told), _ = factorise([plain(forwards.column("session")), saved])
-    to = pc.utf8_lower(plain(forwards.column("address")))
-    (target, known), _ = factorise([to, f.addresses])
-    where = {int(code): n for n, code in enumerate(known)}
-    target_of = np.asarray([where.get(int(code), -2) for code in target], np.int64)
-    rows = np.flatnonzero((told >= 0) & (f.row_entry >= 0))
-    store, position = pairs(session, told[rows])
-    ok = session[store] >= 0
-    store, row = store[ok], rows[position[ok]]
-    parents = f.row_entry[row]
-    child_rows = np.flatnonzero(
-        (f.row_entry >= 0) & (f.local & ~taken[:-1])[np.where(f.row_entry >= 0, f.row_entry, 0)]
-    )
-    children = f.row_entry[child_rows]
-    whole = combine(
-        np.concatenate([f.lives.host[parents], f.lives.host[children]]),
-        np.concatenate([f.parent_id[parents], f.child_id[children]]),
-        np.concatenate([target_of[store], f.asked[child_rows]]),
-    )
-    at = f.second[row]
-    left, right, _ = match((whole[: len(row)], whole[len(row) :]), (at - 10, at + 10), f.opened[children])
-    return Legs.of(parents[left], children[right], "redirect", "sieve", 1, row[left])
 
 
 def _told_rows(f: Facts, legs: Legs, some: Bools) -> Ints:

@@ -12,8 +12,15 @@ class Known:
     filters: tuple[str, ...] = ()
     """Regular expressions for relays that are filters which hand mail back."""
     local_domains: frozenset[str] = frozenset()
+    whole: bool = True
+    """``local_domains``, if there are any, are all: none of them stands in a table that isn't at hand."""
+    mailboxes: tuple[str, ...] = ()
+    """Regular expressions for relays that are mailbox servers, whatever protocol they speak."""
+    names: frozenset[str] = frozenset()
+    """This host's own names beyond those that the log shows, lower case."""
     networks: tuple[str, ...] = ()
     """mynetworks beyond loopback, as CIDR."""
     delimiter: str = "+"
+    """Characters, each of which begins an address extension."""
     instances: frozenset[tuple[str, str]] = frozenset()
     """(host, instance) that have a queue of their own, from lines read before."""

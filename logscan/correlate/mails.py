@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from logscan.correlate.codes import Bools, Ints
-from logscan.correlate.outcomes import ENDS
+from logscan.correlate.outcomes import ENDS, WAITING
 from logscan.correlate.outcomes import outcome as outcome_code
 from logscan.correlate.places import ORIGINS
 
@@ -30,7 +30,7 @@ def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: 
     outcome = deliveries["outcome"].cat.codes.to_numpy()
     probe = np.zeros(size + 1, np.bool_)
     probe[deliveries["entry"].to_numpy()[outcome == outcome_code("probe")]] = True
-    taken = queued | has_delivery[:-1] | ending.isin(("held", "discarded", "deleted")).to_numpy()
+    taken = queued | has_delivery[:-1] | ending.isin(("held", "discarded", "deleted", "unseen")).to_numpy()
     real = np.zeros(size, np.bool_)
     np.logical_or.at(real, root, taken & ~probe[:-1])
     mail_entries = np.flatnonzero(real & (root == np.arange(size)))
@@ -41,7 +41,7 @@ def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: 
     of_delivery = np.append(of_entry, -1)[deliveries["entry"].to_numpy()]
     count = len(mail_entries)
     # Still on its way while any of its lives is in the queue.
-    waiting = ending.isin(("queued", "held")).to_numpy()
+    waiting = ending.isin((*WAITING, "held")).to_numpy()
     still_open = np.zeros(size, np.bool_)
     np.logical_or.at(still_open, root, waiting)
 
@@ -51,7 +51,7 @@ def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: 
     at_end = deliveries["last"].to_numpy() & np.isin(outcome, [outcome_code(name) for name in ENDS])
     outside = deliveries["outside"].to_numpy()
     by_outcome = {name: counted(at_end & (outcome == outcome_code(name))) for name in ENDS}
-    for name, endings in (("deferred", ["queued"]), ("held", ["held"]), ("discarded", ["deleted", "discarded"])):
+    for name, endings in (("deferred", WAITING), ("held", ["held"]), ("discarded", ["deleted", "discarded"])):
         rows = np.flatnonzero((left > 0) & ending.isin(endings).to_numpy() & (of_entry >= 0) & ~probe[:-1])
         by_outcome[name] += np.bincount(of_entry[rows], left[rows], minlength=count).astype(np.int64)
     put_off = deliveries["status"].isin(("deferred", "SOFTBOUNCE")).to_numpy() & (outcome != outcome_code("repeated"))

@@ -3,49 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from logscan.correlate.codes import Bools, Ints
 
-MOST = 400
-"""Children of one key and window that a hand-over is compared with: beyond, a flood of mails alike would cost its square."""
+BUDGET = 200_000
+"""Pairs that are looked at together, so that memory follows the mails and not the square of those alike."""
+
+FEWEST = 8
+"""Children that a hand-over is compared with at a time, however many are alike."""
+
+ROUNDS = 50
+"""Times that a hand-over is compared with further ones, when none of those before was left for it."""
 
 Fits = Callable[[Ints, Ints], Bools]
 """Takes positions of parents and children, side by side; returns which pairs may be."""
 
 
-def candidates(key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints) -> tuple[Ints, Ints]:
-    """Return positions (parent, child) of all pairs with equal keys where the child was opened inside the window.
+@dataclass
+class Ranges:
+    """The children that each parent may have: ``order[low:low + count]``; ``turn`` is its place among its own kind's."""
+
+    order: Ints
+    low: Ints
+    count: Ints
+    turn: Ints
+
+    def pairs(self, parents: Ints, most: int, shift: int) -> tuple[Ints, Ints]:
+        """Return positions (parent, child) of these parents: of each ``most`` children, ``shift`` further on."""
+        low, count = self.low[parents], self.count[parents]
+        # Of many alike, those about as far along as the parent is among its own kind.
+        begin = np.clip(self.turn[parents] + shift - most // 2, low, low + np.maximum(count - most, 0))
+        some = np.minimum(count, most)
+        left = np.repeat(parents, some)
+        within = np.arange(len(left)) - np.repeat(np.cumsum(some) - some, some)
+        return left, self.order[np.repeat(begin, some) + within]
+
+
+def ranges(key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints) -> Ranges:
+    """Find each parent's children: with its key, opened inside its window.
 
     Keys and seconds are searched together, so that a key shared by very many mails costs no more than its overlaps.
     """
-    parents, children = len(key[0]), len(key[1])
-    none = np.empty(0, np.int64)
-    if not parents or not children:
-        return none, none
+    parents = len(key[0])
     dense = np.unique(np.concatenate(key), return_inverse=True)[1].astype(np.int64)
+    mine, theirs = dense[:parents], dense[parents:]
     start = int(opened.min())
     span = int(opened.max()) - start + 2
-    place = dense[parents:] * span + (opened - start)
+    place = theirs * span + (opened - start)
     order = np.argsort(place, kind="stable")
     ordered = place[order]
-    base = dense[:parents] * span
+    base = mine * span
     low = np.searchsorted(ordered, base + np.clip(window[0] - start, 0, span - 1), "left")
     high = np.searchsorted(ordered, base + np.clip(window[1] - start, -1, span - 2), "right")
     count = np.maximum(high - low, 0)
-    crowded = count > MOST
-    if crowded.any():
-        # So many alike in one window: look at those about as far along as the parent is among its own kind.
-        turn = np.lexsort((window[0], dense[:parents]))
-        at = np.empty(parents, np.int64)
-        first = np.r_[True, np.diff(dense[:parents][turn]) != 0]
-        at[turn] = np.arange(parents) - np.maximum.accumulate(np.where(first, np.arange(parents), 0))
-        low = np.where(crowded, low + np.clip(at - MOST // 2, 0, count - MOST), low)
-        count = np.minimum(count, MOST)
-    left = np.repeat(np.arange(parents), count)
-    within = np.arange(len(left)) - np.repeat(np.cumsum(count) - count, count)
-    return left, order[np.repeat(low, count) + within]
+    if count.max(initial=0) <= FEWEST:
+        return Ranges(order, low, count, low)
+    by_time = np.lexsort((window[0], mine))
+    first = np.r_[True, np.diff(mine[by_time]) != 0]
+    nth = np.empty(parents, np.int64)
+    nth[by_time] = np.arange(parents) - np.maximum.accumulate(np.where(first, np.arange(parents), 0))
+    size = int(dense.max()) + 1
+    of_parents, of_children = np.bincount(mine, minlength=size), np.bincount(theirs, minlength=size)
+    begin = np.searchsorted(ordered, base, "left")
+    return Ranges(order, low, count, begin + nth * of_children[mine] // of_parents[mine])
+
+
+def candidates(key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints) -> tuple[Ints, Ints]:
+    """Return positions (parent, child) of all pairs with equal keys where the child was opened inside the window.
+
+    Of very many alike only those about as far along as the parent is, as many as the budget allows.
+    """
+    if not len(key[0]) or not len(key[1]):
+        none = np.empty(0, np.int64)
+        return none, none
+    may = ranges(key, window, opened)
+    some = np.flatnonzero(may.count)
+    return may.pairs(some, most_of(some), 0)
+
+
+def most_of(parents: Ints) -> int:
+    """Return how many children each parent may be compared with at a time."""
+    return max(FEWEST, BUDGET // max(1, len(parents)))
 
 
 def match(
@@ -63,27 +104,48 @@ def match(
     matched once. Returns positions of parents and children and whether the pair was the only possible one. Where several
     fit, owners of one key come first (the others have a choice), then children in order of time, and each gets the parent
     whose window closes first (which loses no match when windows are all that matters). ``rank``, asked for only then, orders
-    parents and children that are alike in all this, so that the order of lines doesn't.
+    parents and children that are alike in all this, so that the order of lines doesn't. Of very many alike, parents are
+    compared with a few children at a time, again as long as none was left for them.
     """
-    left, right = candidates(key, window, opened)
-    if fits is not None and len(left):
-        ok = fits(left, right)
-        left, right = left[ok], right[ok]
-    if not len(left):
-        return left, right, np.empty(0, np.bool_)
+    if not len(key[0]) or not len(key[1]):
+        none = np.empty(0, np.int64)
+        return none, none, np.empty(0, np.bool_)
+    may = ranges(key, window, opened)
+    some = np.flatnonzero(may.count)
+    most = most_of(some)
+    crowded = may.count > most
+    left, right = _fitting(may.pairs(some, most, 0), fits)
     owner = np.arange(len(key[1])) if owner is None else np.unique(owner, return_inverse=True)[1]
-    lefts = np.bincount(left)
-    rights = np.bincount(owner[right])
-    single = (lefts[left] == 1) & (rights[owner[right]] == 1)
-    if single.all():
+    lefts, rights = np.bincount(left, minlength=1), np.bincount(owner[right], minlength=1)
+    single = (lefts[left] == 1) & (rights[owner[right]] == 1) & ~crowded[left]
+    if single.all() and not crowded.any():
         return left, right, single
     ranks = (np.arange(len(key[0])), np.arange(len(key[1]))) if rank is None else rank()
-    chosen = _greedy((left[~single], right[~single]), window, opened, owner, ranks)
-    return (
-        np.concatenate([left[single], chosen[0]]),
-        np.concatenate([right[single], chosen[1]]),
-        np.concatenate([np.ones(int(single.sum()), np.bool_), np.zeros(len(chosen[0]), np.bool_)]),
-    )
+    found = [(left[single], right[single])]
+    served = np.zeros(int(owner.max()) + 1, np.bool_)
+    served[owner[right[single]]] = True
+    left, right = left[~single], right[~single]
+    for turn in range(1, ROUNDS):
+        found.append(_greedy((left, right), window, opened, owner, ranks))
+        served[owner[found[-1][1]]] = True
+        crowded[found[-1][0]] = False
+        if not crowded.any():
+            break
+        # Those left over look further on, then further back, half a turn more each time.
+        shift = (turn + 1) // 2 * (most // 2) * (1 if turn % 2 else -1)
+        left, right = may.pairs(np.flatnonzero(crowded), most, shift)
+        free = ~served[owner[right]]
+        left, right = _fitting((left[free], right[free]), fits)
+    left, right = (np.concatenate([pair[side] for pair in found]) for side in (0, 1))
+    return left, right, np.arange(len(left)) < len(found[0][0])
+
+
+def _fitting(pairs: tuple[Ints, Ints], fits: Fits | None) -> tuple[Ints, Ints]:
+    left, right = pairs
+    if fits is None or not len(left):
+        return left, right
+    ok = fits(left, right)
+    return left[ok], right[ok]
 
 
 def _greedy(

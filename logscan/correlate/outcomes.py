@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logscan.correlate.accepted import unseen
 from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs
@@ -19,9 +20,12 @@ OUTCOMES = (
 
 ENDS = ("delivered", "deferred", "bounced", "expired", "held", "discarded")
 
-ENDINGS = ("removed", "deleted", "discarded", "canceled", "requeued", "held", "queued", "")
+ENDINGS = ("removed", "deleted", "discarded", "canceled", "requeued", "held", "queued", "unseen", "")
 """How lives end: removed by qmgr, deleted by hand, thrown away by cleanup, given up by the client, queued again under
-another ID, on hold, still in the queue; empty for transactions that never were a mail."""
+another ID, on hold, still in the queue, taken and never seen by qmgr; empty for transactions that never were a mail."""
+
+WAITING = ("queued", "unseen")
+"""Endings of mail that is in the queue as far as the log tells."""
 
 PROBES = ("deliverable", "undeliverable", "undeliverable-but-not-cached")
 
@@ -95,6 +99,7 @@ def endings(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Ints:
         [ending(name) for name in ("deleted", "canceled", "discarded", "removed", "requeued", "held", "queued")],
         ending(""),
     )
+    found[unseen(tables, f, found == ending(""))] = ending("unseen")
     return found.astype(np.int64)
 
 
@@ -173,7 +178,7 @@ def unattempted(f: Facts, tables: dict[str, pa.Table], last: Bools, ended: Ints,
     counted = tables["queued"].column("nrcpt").combine_chunks()
     nrcpt = np.append(pc.fill_null(counted, 0).to_numpy(zero_copy_only=False).astype(np.int64), 0)[row]
     tried = np.bincount(f.row_entry[last & (f.row_entry >= 0)], minlength=lives.size)[: lives.size]
-    waits = np.isin(ended, [ending(name) for name in ("deleted", "discarded", "held", "queued")])
+    waits = np.isin(ended, [ending(name) for name in ("deleted", "discarded", "held", *WAITING)])
     # An ID whose beginning the log lacks had attempts before it; of those of a hostile count no more than can be.
     whole = np.where(opened, np.clip(nrcpt, 0, MOST_RECIPIENTS), 0)
     left = np.where(tried == 0, np.maximum(whole, 1), np.maximum(whole - tried, 0))

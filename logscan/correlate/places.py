@@ -3,34 +3,55 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from logscan import texts
-from logscan.correlate.codes import Bools, Ints
-from logscan.correlate.facts import PRIVATE_RELAY
+from logscan.correlate.codes import Bools, Ints, matched
+from logscan.correlate.facts import AGENT, COMMAND, PRIVATE_RELAY, Facts
 from logscan.correlate.known import Known
 
 ORIGINS = ("outside", "authenticated", "local", "network", "generated", "unknown")
 
 STORING = ("lmtp", "local", "virtual", "pipe")
-"""Daemons whose deliveries stay here, unless the recipient's domain says otherwise."""
+"""Daemons whose deliveries stay here, unless they go to a filter or on from here."""
 
 LOCAL_SERVICES = ("local", "virtual")
 
-AWAY = r"\[(?!127\.|::1)[0-9A-Fa-f.:]+\](?::\d+)?$"
-"""A relay at an address that isn't this host."""
+LISTS = r"^(?i:mailman|majordomo|sympa|schleuder|ecartis|ezmlm|listserv|mlmmj|listar|smartlist|vacation|autore)"
+"""Pipe services that hand mail to a list or answer it: nobody's mailbox, and not outside."""
+
+GATEWAYS = r"^(?i:uucp|bsmtp|ifmail|fax|hylafax|sms|xmpp|x400|pager)"
+"""Pipe services by which mail leaves (the first four stand in Postfix's own master.cf)."""
+
+OWN_NAMES = frozenset({"localhost", "localhost.localdomain", "localhost.localhost"})
 
 
 def local_domains(deliveries: pd.DataFrame, known: Known) -> frozenset[str]:
-    """Return the domains whose mail stays here: from the configuration, else those that were stored here."""
-    if known.local_domains:
+    """Return the domains whose mail stays here: from the configuration, and unless that is whole those stored here."""
+    if known.local_domains and known.whole:
         return known.local_domains
-    away = texts.where(deliveries["relay"], lambda relay: relay.str.contains(AWAY, na=False))
-    here = deliveries["final"] & deliveries["program"].isin(STORING) & (~away | deliveries["session"].notna())
-    return frozenset(_domains(deliveries.loc[here, "recipient"])[1])
+    rows = deliveries["final"].to_numpy() & _stores(deliveries, known)
+    here = set(_domains(deliveries.loc[rows, "recipient"])[1]) - OWN_NAMES - known.names
+    return known.local_domains | frozenset(here - {""})
+
+
+def _stores(deliveries: pd.DataFrame, known: Known) -> Bools:
+    """Return which rows went to something that stores mail here, wherever its machine stands."""
+    lists = texts.where(deliveries["relay"], lambda relay: relay.str.contains(f"{LISTS}|{GATEWAYS}", na=False))
+    out: Bools = deliveries["program"].isin(STORING).to_numpy() & ~(
+        (deliveries["program"] == "pipe").to_numpy() & lists
+    )
+    out |= deliveries["session"].notna().to_numpy()
+    codes, words = texts.coded(deliveries["relay"])
+    named = np.zeros(len(words) + 1, np.bool_)
+    for pattern in known.mailboxes:
+        named[:-1] |= words.str.contains(pattern, regex=True, na=False).to_numpy(dtype=np.bool_)
+    out |= named[codes]
+    return out
 
 
 def _domains(addresses: pd.Series) -> tuple[Ints, pd.Series]:
@@ -40,18 +61,34 @@ def _domains(addresses: pd.Series) -> tuple[Ints, pd.Series]:
     return codes, found.fillna("").str.lower()
 
 
-def place(deliveries: pd.DataFrame, domains: frozenset[str]) -> None:
-    """Set ``outside``: whether the recipient is somebody elsewhere."""
+def place(deliveries: pd.DataFrame, domains: frozenset[str], known: Known, f: Facts) -> None:
+    """Set ``outside``: whether the recipient is somebody elsewhere; and take the mailbox from what reached none."""
     codes, domain = _domains(deliveries["recipient"])
-    inside = np.append(domain.isin(domains).to_numpy(dtype=np.bool_), False)[codes]
+    own = domains | known.names | OWN_NAMES | _names(f)
+    inside = np.append(domain.isin(own).to_numpy(dtype=np.bool_), False)[codes]
     inside |= ~deliveries["recipient"].str.contains("@", regex=False, na=False).to_numpy(dtype=np.bool_)
-    storing = deliveries["program"].isin(("local", "virtual")) | deliveries["session"].notna()
+    storing = _stores(deliveries, known)
     # What a mailbox server on this host refuses was meant for somebody here, unless that server is a filter.
     refused = (deliveries["status"] == "bounced") & deliveries["program"].isin(STORING)
     private = texts.where(deliveries["relay"], lambda relay: relay.str.contains(PRIVATE_RELAY, na=False))
     refused &= deliveries["relay"].isin(LOCAL_SERVICES) | private
     refused &= ~deliveries["relay"].isin(deliveries.loc[deliveries["hop"], "relay"])
-    deliveries["outside"] = ~(inside | (storing & deliveries["final"]) | refused)
+    pipe = (deliveries["program"] == "pipe").to_numpy()
+    listed = pipe & texts.where(deliveries["relay"], lambda relay: relay.str.contains(LISTS, na=False))
+    kept = (storing | listed) & deliveries["final"].to_numpy()
+    deliveries["outside"] = ~(inside | kept | refused.to_numpy())
+    nowhere = np.flatnonzero(
+        listed | (matched(f.reply, COMMAND, starts=COMMAND) & ~matched(f.reply, AGENT, starts=COMMAND))
+    )
+    if len(nowhere):
+        deliveries.loc[nowhere, "mailbox"] = None
+
+
+def _names(f: Facts) -> frozenset[str]:
+    """Return the names of the hosts that wrote the log, as addresses may bear them."""
+    names = {str(name).lower() for name in f.lives.hosts.to_pylist()}
+    names |= {name.lower() for _, name in f.own_names}
+    return frozenset(name for name in names if re.search("[a-z]", name))
 
 
 def origins(entries: pd.DataFrame, known: Known) -> Ints:
@@ -60,7 +97,11 @@ def origins(entries: pd.DataFrame, known: Known) -> Ints:
     authenticated = entries["sasl_username"].notna().to_numpy()
     local = entries["local_client"].to_numpy()
     network = _in_networks(entries["client_address"], known.networks)
-    cleanup_only = ~has_client & entries["opened"].to_numpy()
+    # Only Postfix's own mail has no client; else its line is lost, or stands before the log.
+    sender = entries["sender"]
+    by_postfix = (sender == "") | sender.str.startswith("double-bounce@", na=False)
+    made = (entries["leg"].isin(("forward", "bounce", "requeue")) | by_postfix).to_numpy()
+    cleanup_only = ~has_client & entries["opened"].to_numpy() & made
     return np.select(
         [authenticated, local, network, has_client, cleanup_only],
         [ORIGINS.index(name) for name in ("authenticated", "local", "network", "outside", "generated")],

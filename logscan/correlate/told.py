@@ -6,10 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Ints, combine, extracted, factorise, pairs, plain
+from logscan.correlate.codes import Bools, Ints, combine, extracted, factorise, pairs, plain
 from logscan.correlate.entries import SECOND
-from logscan.correlate.facts import SLACK, Facts, ceil
+from logscan.correlate.facts import SLACK, Facts, ceil, strangers
 from logscan.correlate.links import Legs
+
+CHANGED = 60
+"""Seconds before amavis's line within which a child with another Message-ID may have been opened."""
 
 BOUNCE_WINDOW = 600 * SECOND
 
@@ -54,9 +57,25 @@ def _told_by_client(tables: dict[str, pa.Table], f: Facts, names: pa.Array, kind
     position, parent = _by_id(f, host, names)
     at = f.opened[child[position]]
     fits = (f.opened[parent] <= at + SLACK) & (parent != child[position]) & (entry[position] >= 0)
+    if kind == "filter":
+        # Only who speaks XFORWARD here may say so, and only of mail that isn't over yet.
+        fits &= _lasts(f, parent, at) & _from_filter(f, child[position])
     position, parent = position[fits], parent[fits]
     position, parent = _nearest(position, parent, at[fits] - f.opened[parent] + _other_id(f, parent, child[position]))
     return Legs.of(parent, child[position], kind, known_by, 2, -1)
+
+
+def _from_filter(f: Facts, child: Ints) -> Bools:
+    """Return which of these entries came from this host, or from an address that mail is handed to."""
+    found: Bools = f.local[child] | ((f.address[child] >= 0) & np.isin(f.address[child], f.relay_address))
+    return found
+
+
+def _lasts(f: Facts, entry: Ints, second: Ints) -> Bools:
+    """Return which of these entries weren't over by then."""
+    removed = f.lives.last_row("removals") >= 0
+    found: Bools = ~removed[entry] | (f.lives.last[entry] // SECOND >= second - SLACK)
+    return found
 
 
 def queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
@@ -79,10 +98,10 @@ def queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     # On this host the child must come from here or from the filter's address; on another the message-id has to agree.
     # A stranger's ID may be one of ours by chance: where the message-ids differ, only a filter on this host is believed.
     near = (same_id | unknown_id) & (f.here[f.relay[row]] | at_relay)
-    # Any name may belong to this host, but strangers listen on port 25, where filters don't; they may echo our IDs.
-    stranger = np.append(pc.match_substring_regex(f.relays, r"\]:25$").to_numpy(zero_copy_only=False), False)[
-        f.relay[row]
-    ]
+    # Any name may belong to this host, but strangers listen on port 25, where filters don't; they may echo our IDs, and
+    # send us the same mail meanwhile.
+    stranger = strangers(f)[f.relay[row]]
+    near &= ~stranger | f.here[f.relay[row]]
     near |= same_id & f.local[child] & (f.opened[parent] <= f.opened[child]) & ~stranger
     changed = f.here[f.relay[row]] & f.local[child] & ~same_id & ~unknown_id
     rank = np.select(
@@ -131,11 +150,16 @@ def amavis(tables: dict[str, pa.Table], f: Facts) -> Legs:
     a, b = pairs(left, right)
     left, parent, child_entry = left[a], parent[a], child_entry[b]
     ok = parent != child_entry
-    left, parent, child_entry = left[ok], parent[ok], child_entry[ok]
+    # What amavis logs of a mail's header is its sender's: both lives must be at that point of their way.
+    ok &= _lasts(f, parent, at[left]) & (f.opened[parent] <= f.opened[child_entry] + SLACK)
+    ok &= _from_filter(f, child_entry)
+    alike = (f.parent_id[parent] == f.child_id[child_entry]) | (f.parent_id[parent] < 0) | (f.child_id[child_entry] < 0)
+    ok &= alike | (f.opened[child_entry] >= at[left] - CHANGED)
+    left, parent, child_entry, alike = left[ok], parent[ok], child_entry[ok], alike[ok]
     # Where an ID is several lives', those of one message-id, then those of least age.
     away = 2 * at[left] - f.opened[parent] - f.opened[child_entry]
     left, chosen = _nearest(left, np.arange(len(left)), away + _other_id(f, parent, child_entry))
-    return Legs.of(parent[chosen], child_entry[chosen], "filter", "amavis", 2, -1)
+    return Legs.of(parent[chosen], child_entry[chosen], "filter", "amavis", np.where(alike[chosen], 2, 1), -1)
 
 
 def _other_id(f: Facts, parent: Ints, child: Ints) -> Ints:

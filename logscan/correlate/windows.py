@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 from logscan.correlate.build import Correlated, Known, completed, correlate
 from logscan.correlate.codes import Bools, Ints, factorise, plain
 from logscan.correlate.entries import RANKS, find_lives
+from logscan.correlate.links import beginnings
 from logscan.schema import EVENTS
+from logscan.texts import literal
 
 SETTLE = 3600 * 10**9
 """Nanoseconds after a mail's last line before it counts as closed: bounces, re-injections and late lines come sooner."""
@@ -42,7 +44,9 @@ class Windows:
     """Feeds event tables in order of time; see :meth:`feed` and :meth:`finish`."""
 
     def __init__(self, known: Known | None = None) -> None:
-        self.known = known or Known()
+        known = known or Known()
+        # Domains that windows teach are never all.
+        self.known = replace(known, whole=known.whole and bool(known.local_domains))
         self.carried: dict[str, pa.Table] = {}
         self.entries = 0
         self.mails = 0
@@ -86,10 +90,10 @@ class Windows:
     def _learn(self, found: Correlated) -> None:
         """Remember which relays are filters and which domains are ours: a later window may hold too little to tell."""
         hops = found.deliveries[found.deliveries["hop"]]
-        seen = {f"^{_escaped(relay)}$" for relay in hops["relay"].dropna().astype("str").unique()}
+        seen = {f"^{literal(relay)}$" for relay in hops["relay"].dropna().astype("str").unique()}
         legs = found.legs[found.legs["kind"] == "filter"]
         by_leg = found.deliveries["relay"].astype("object").reindex(legs.loc[legs["delivery"] >= 0, "delivery"])
-        filters = {f"^{_escaped(str(relay))}$" for relay in by_leg.dropna().unique()} & seen
+        filters = {f"^{literal(str(relay))}$" for relay in by_leg.dropna().unique()} & seen
         domains = self.known.local_domains | found.local_domains
         self.known = replace(
             self.known, filters=tuple(dict.fromkeys((*self.known.filters, *sorted(filters)))), local_domains=domains
@@ -191,18 +195,12 @@ def _closed(found: Correlated, low: int | None) -> Bools:
         out[:-1] = True
         return out
     last = entries["last"].dt.as_unit("ns").astype("int64").to_numpy()
-    done = (entries["removed"] | ~entries["queued"]).to_numpy() & (last < low)
     # A requeued life never gets its `removed`: the mail goes on under the new queue ID.
-    requeued = found.legs.loc[found.legs["kind"] == "requeue", "parent"].to_numpy()
-    done[requeued] |= last[requeued] < low
+    waiting = (entries["ending"] == "queued") & entries["queued"] | (entries["ending"] == "held")
+    done = ~waiting.to_numpy() & (last < low)
     # A notification belongs to a mail of its own, but is found through the mail it is about: both go together.
     parent = entries["parent"].to_numpy()
-    group = np.where(parent >= 0, parent, np.arange(len(entries)))
-    for _ in range(64):
-        above = group[group]
-        if np.array_equal(above, group):
-            break
-        group = above
+    group = beginnings(np.where(parent >= 0, parent, np.arange(len(entries))))
     open_groups = np.unique(group[~done])
     out[:-1] = ~np.isin(group, open_groups)
     return out
@@ -246,8 +244,3 @@ def _plain_table(table: pa.Table) -> pa.Table:
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
     return pa.table(columns)
-
-
-def _escaped(text: str) -> str:
-    """Return a pattern for exactly ``text``, in the syntax of Arrow's regular expressions (RE2)."""
-    return "".join(char if char.isalnum() else f"\\{char}" if char.isascii() else char for char in text)

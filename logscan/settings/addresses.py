@@ -61,14 +61,21 @@ class Addresses:
                 found[name] = Alias(name, targets, Fact(entry.value, table.label, entry.line))
         return found
 
+    @functools.cached_property
+    def delimiters(self) -> str:
+        """The characters of ``recipient_delimiter``: each begins an extension. What looks like a comment is none."""
+        value = self.postfix.get("recipient_delimiter").strip()
+        told = value if value == "#" else re.split(r"(?:^|\s)#", value)[0]
+        return "".join(dict.fromkeys(char for char in told if not char.isspace()))
+
     def alias(self, address: str) -> Alias | None:
         """Return the alias that an address falls under: itself, without its extension, aliases(5), the catch-all."""
         address = address.lower().strip("<>")
         local, at, domain = address.rpartition("@")
         if not at:
             local, domain = address, ""
-        delimiters = self.postfix.get("recipient_delimiter").strip()
-        names = [local, *(local[0] + local[1:].partition(each)[0] for each in delimiters if each in local[1:])]
+        split = (local[0] + local[1:].partition(each)[0] for each in self.delimiters if each in local[1:])
+        names = [local, *split]
         for name in names:
             found = self.aliases.get(f"{name}@{domain}" if domain else name)
             if found:

@@ -167,6 +167,11 @@ class Settings:
         """Aliases by address, lower case; those of aliases(5) by their bare name. ``@domain`` is a catch-all."""
         return self._addresses.aliases
 
+    @property
+    def delimiters(self) -> str:
+        """The characters that begin an address extension."""
+        return self._addresses.delimiters
+
     def alias(self, address: str) -> Alias | None:
         """Return the alias that an address falls under: itself, without its extension, aliases(5), the catch-all."""
         return self._addresses.alias(address)

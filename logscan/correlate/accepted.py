@@ -1,0 +1,86 @@
+"""Mails that were taken and that qmgr never spoke of: neither given up by their client nor refused in the end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.facts import Facts
+
+GIVEN_UP = ("lost connection", "timeout", "too many errors")
+"""Ends of an SMTP session that take its open transaction with them."""
+
+AT_THE_END = r"^(?:DATA|END-OF-MESSAGE|BDAT|header|body|mime header|nested header|content|milter.*)$"
+"""Stages at which a refusal is the whole mail's, not one recipient's."""
+
+
+def unseen(tables: dict[str, pa.Table], f: Facts, nothing: Bools) -> Bools:
+    """Return which of the entries ``nothing`` more is known of were taken all the same.
+
+    Each has the line of who handed it in and cleanup's, which comes with the header; a transaction given up may have
+    both, but then the session's end or the refusal is told.
+    """
+    lives = f.lives
+    out = nothing & (f.client_row >= 0) & (lives.first_row("message_ids") >= 0)
+    if not out.any():
+        return out
+    rejects = tables["rejects"]
+    refused = _matches(rejects.column("action"), "reject") & _matches(rejects.column("stage"), AT_THE_END)
+    entry = f.lives.entry["rejects"][refused]
+    out[entry[entry >= 0]] = False
+    entry = _named(tables, f, np.flatnonzero(out))
+    out[entry] = False
+    entries = np.flatnonzero(out)
+    out[entries[_given_up(tables, f, entries)]] = False
+    return out
+
+
+def _matches(column: pa.ChunkedArray, pattern: str) -> Bools:
+    """Return where a column of few values matches."""
+    (codes,), values = factorise([column])
+    found = pc.fill_null(pc.match_substring_regex(values, pattern), False).to_numpy(zero_copy_only=False)
+    out: Bools = np.append(found.astype(np.bool_), False)[codes]
+    return out
+
+
+def _named(tables: dict[str, pa.Table], f: Facts, entries: Ints) -> Ints:
+    """Return those whose queue ID a warning names (a size limit, a full disk): cleanup refused them."""
+    warned = tables["service_events"].column("queue_id")
+    if warned.null_count == len(warned):
+        return entries[:0]
+    (codes, queue), _ = factorise([plain(warned), f.lives.queue_ids])
+    return entries[np.isin(queue[f.lives.queue_id[entries]], codes[codes >= 0])]
+
+
+def _given_up(tables: dict[str, pa.Table], f: Facts, entries: Ints) -> Bools:
+    """Return whose session broke off before its process took another mail."""
+    sessions, clients = tables["sessions"], tables["clients"]
+    event = plain(sessions.column("event"))
+    rows = np.flatnonzero(pc.is_in(event, pa.array(GIVEN_UP)).to_numpy(zero_copy_only=False))
+    if not len(rows):
+        return np.zeros(len(entries), np.bool_)
+    ends = sessions.take(pa.array(rows))
+    client_key, end_key = _processes(clients, ends)
+    client_time, end_time = clients.column("time").to_numpy(), ends.column("time").to_numpy()
+    # In the order of time by process: is the next thing behind a mail's first line the end of its session?
+    key = np.concatenate([client_key, end_key])
+    time = np.concatenate([client_time, end_time])
+    is_end = np.arange(len(key)) >= len(client_key)
+    order = np.lexsort((is_end, time, key))
+    following = np.append(is_end[order][1:] & (key[order][1:] == key[order][:-1]), False)
+    broken = np.zeros(len(key), np.bool_)
+    broken[order] = following
+    found: Bools = broken[f.client_row[entries]]
+    return found
+
+
+def _processes(clients: pa.Table, ends: pa.Table) -> tuple[Ints, Ints]:
+    codes = [np.concatenate(factorise([clients.column(name), ends.column(name)])[0]) for name in ("host", "service")]
+    pids = [
+        pc.fill_null(table.column("pid").combine_chunks(), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        for table in (clients, ends)
+    ]
+    whole = combine(*codes, np.concatenate(pids))
+    return whole[: len(clients)], whole[len(clients) :]
