@@ -244,6 +244,58 @@ def test_what_a_script_throws_away_or_rejects_is_no_delivery(read: Read) -> None
     assert ends(scan) == {"delivered": 1, "discarded": 1}
 
 
+def lda(user: str, what: str, session: str = "<SessionL>") -> str:
+    return f"10:00:01 dovecot: lda({user})<90>{session}: sieve: msgid=<one@example.org>: {what}"
+
+
+def test_the_lda_s_own_lines_tell_what_became_of_a_delivery(read: Read) -> None:
+    def scanned(*lines: str) -> Scan:
+        pipe = to("al+x@example.com", "dovecot", "delivered via dovecot service", delay=1)
+        return read(
+            "\n".join(
+                (
+                    opened("1E24012D687"),
+                    *lines,
+                    f"10:00:01 postfix/pipe[14]: 1E24012D687: {pipe}",
+                    "10:00:01 postfix/qmgr[12]: 1E24012D687: removed",
+                )
+            )
+        )
+
+    for user in ("al@example.com", "al"):
+        scan = scanned(lda(user, "stored mail into mailbox 'Junk'"))
+        assert (ends(scan), final(scan)["stored"], final(scan)["folder"]) == ({"delivered": 1}, 1, "Junk")
+    thrown = "marked message to be discarded if not explicitly delivered (discard action)"
+    assert ends(scanned(lda("al@example.com", thrown))) == {"discarded": 1}
+    for other in ("al@example.net", "bo@example.com", "bo"):
+        assert final(scanned(lda(other, thrown)))["stored"] == -1
+
+
+def test_a_redirect_that_keeps_a_copy_delivers_twice(read: Read) -> None:
+    scan = read(f"""
+        {opened("1E24012D687")}
+        {lda("bob@example.com", "stored mail into mailbox 'INBOX'")}
+        10:00:01 postfix/pipe[14]: 1E24012D687: {to("bob@example.com", "dovecot", "delivered via dovecot service", delay=1)}
+        10:00:01 postfix/qmgr[12]: 1E24012D687: removed
+        {pickup("1A00000C11", 2, "bob@example.net")}
+    """)
+    assert (list(scan.legs["kind"]), ends(scan)) == (["redirect"], {"delivered": 2})
+
+
+def test_a_second_instance_of_postfix_is_no_filter(read: Read) -> None:
+    reply, loop = "250 2.0.0 Ok: queued as 1A00000C11", "127.0.0.1[127.0.0.1]:8025"
+    scan = read(f"""
+        {opened("1E24012D687", client="desk[198.51.100.7], sasl_method=PLAIN, sasl_username=al")}
+        {opened("1A00000C11", 1, client=LOCAL, tag="postfix-out/smtpd")}
+        10:00:01 postfix/smtp[14]: 1E24012D687: {to("zoe@example.net", loop, reply, delay=1)}
+        10:00:01 postfix/qmgr[12]: 1E24012D687: removed
+        10:00:02 postfix-out/smtp[15]: 1A00000C11: {to("zoe@example.net", FAR, "250 ok", delay=1)}
+        10:00:02 postfix-out/qmgr[12]: 1A00000C11: removed
+    """)
+    assert list(scan.legs["kind"]) == ["relay"]
+    assert (len(scan.mails), ends(scan), directions(scan)) == (1, {"delivered": 1}, {"outbound": 1})
+
+
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 
 

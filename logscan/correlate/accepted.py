@@ -24,6 +24,8 @@ def unseen(tables: dict[str, pa.Table], f: Facts, nothing: Bools) -> Bools:
     """
     lives = f.lives
     out = nothing & (f.client_row >= 0) & (lives.first_row("message_ids") >= 0)
+    # An ID that is used again is free: what had it before is in no queue.
+    out &= ~np.append(lives.life[1:] > 0, False) if len(out) else out
     if not out.any():
         return out
     rejects = tables["rejects"]

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logscan.correlate.agents import agents
 from logscan.correlate.codes import Bools, Ints, category, combine, extracted, factorise, matched, plain, take
 from logscan.correlate.delays import PARTS, Delays
 from logscan.correlate.facts import Facts
@@ -56,6 +57,7 @@ def attempts(
 ) -> tuple[pd.DataFrame, Bools]:
     """Return one row per delivery attempt, with the mailbox it led to; and which rows are a line logged again."""
     table = tables["deliveries"]
+    by_agent = _add_agents(tables, f, hop, told)
     frame = pd.DataFrame(
         {
             "time": moments(table.column("time").to_numpy()),
@@ -86,7 +88,23 @@ def attempts(
     frame["total_delay"] = late.total
     for name, seconds in late.parts.items():
         frame[name] = seconds
-    return frame, _repeated(frame, tables, f)
+    repeated = _repeated(frame, tables, f)
+    # Each of them stored a copy of its own.
+    repeated[by_agent] = False
+    return frame, repeated
+
+
+def _add_agents(tables: dict[str, pa.Table], f: Facts, hop: Bools, told: Told) -> Ints:
+    """Add what Dovecot's LDA says of deliveries, which no session joins to its lines; returns their rows."""
+    found = agents(tables, f, hop, told.session, pa.array(told.mailbox, pa.string()))
+    if len(found.row):
+        stores = tables["stores"]
+        told.stored[found.row] = found.copies
+        told.store_row[found.row] = found.store
+        folder = words(take(plain(stores.column("mailbox")), told.store_row))
+        told.folder.iloc[found.row] = folder.iloc[found.row].array
+        told.action = category(stores.column("action"), told.store_row)
+    return found.row
 
 
 def settle(

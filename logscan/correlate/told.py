@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, extracted, factorise, pairs, plain
+from logscan.correlate.codes import Bools, Ints, combine, extracted, factorise, matched, pairs, plain
 from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import SLACK, Facts, ceil, strangers
 from logscan.correlate.links import Legs
@@ -107,6 +107,12 @@ def queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     rank = np.select(
         [fits & here & near, fits & ~here & same_id & ~f.here[f.relay[row]], fits & here & changed], [0, 1, 2], -1
     )
+    # Another instance of Postfix that answers for itself is the next server on the way, on this host.
+    next_one = (f.lives.instance[parent] != f.lives.instance[child]) & same_id
+    next_one &= matched(
+        f.reply.take(pa.array(row)), r"^250 2\.0\.0 Ok: queued as \S+$", starts="250 2.0.0 Ok: queued as "
+    )
+    rank[next_one & (rank == 0)] = 1
     some = np.flatnonzero(rank >= 0)
     away = np.abs(f.opened[child[some]] - f.second[row[some]]) + rank[some] * 2**40
     _, best = _nearest(row[some], some, away)
