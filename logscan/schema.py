@@ -450,7 +450,7 @@ delivered       int   recipients it arrived at
 deferred        int   recipients for whom it was still waiting when the log ends
 bounced         int   recipients it was refused for
 expired         int   recipients it was given up for after too long in the queue, and returned
-held            int   recipients for whom it was on hold when the log ends
+held            int   recipients for whom it was on hold when the log ends, or in a filter's quarantine
 discarded       int   recipients for whom it was thrown away: by a filter, a rule, a script, or deleted by hand
 deferrals       int   attempts that were put off
 verdict         cat   spam (tagged for one of its recipients), innocent (judged, for none), unknown (no filter judged it)

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_pitfalls import AMAVIS, FAR, LOCAL, Read, opened, read, saved, to
+from test_pitfalls import AMAVIS, FAR, LOCAL, Read, iso, judged, opened, read, saved, to
+from test_simulated import check_accounts
 
 import logscan
 from logscan.correlate.matching import match
 from logscan.correlate.outcomes import ENDS
+from logscan.samples import story
 from logscan.scan import Scan
 from logscan.settings import read_settings
 
@@ -396,6 +398,36 @@ def test_equal_lines_are_repeated_logging_where_nothing_says_otherwise(read: Rea
     assert ends(read("\n".join((opened("1E24012D687", n=2), line, line, gone)))) == {"delivered": 2}
     other = line.replace("[14]", "[15]")
     assert ends(read("\n".join((opened("1E24012D687"), line, other, gone)))) == {"delivered": 2}
+
+
+def test_what_a_filter_keeps_in_quarantine_is_held(tmp_path: Path) -> None:
+    """DSPAM's own log says so; the first mail shows that this relay hands mail back."""
+    passed = f"""
+        {opened("1E24012D687")}
+        10:00:01 postfix/lmtp[14]: 1E24012D687: {judged("al@example.com", delay=1)}
+        10:00:01 postfix/qmgr[12]: 1E24012D687: removed
+        {opened("1A00000C11", 1, client=LOCAL)}
+        10:00:01 postfix/lmtp[16]: 1A00000C11: {saved("al@example.com")}
+        10:00:01 postfix/qmgr[12]: 1A00000C11: removed
+        {opened("1E24012D688", 60, ident="<two@example.org>")}
+        10:01:01 postfix/lmtp[14]: 1E24012D688: {judged("al@example.com", delay=1)}
+        10:01:01 postfix/qmgr[12]: 1E24012D688: removed
+    """
+    (tmp_path / "mail.log").write_text(iso(passed))
+    at = int(pd.Timestamp("2026-03-04T10:01:01Z").timestamp())
+    rows = [
+        f"{at - 60}\tI\tsam@example.org\t69a7a1c1\thello\t0.1\tal@example.com\tDelivered\t<one@example.org>",
+        f"{at}\tS\tsam@example.org\t69a7a1c2\tbuy\t0.1\tal@example.com\tQuarantined\t<two@example.org>",
+    ]
+    (tmp_path / "system.log").write_text("".join(row + "\n" for row in rows))
+    scan = logscan.read(tmp_path, jobs=1)
+    assert ends(scan) == {"delivered": 1, "held": 1}
+    assert set(scan.mails["recipients"]) == {1}
+
+
+@pytest.mark.parametrize("name", ["healthy", "mixed-day", "amavis-healthy", "dspam-crash"])
+def test_the_accounts_of_genuine_logs_add_up(name: str) -> None:
+    check_accounts(logscan.read(story(name), jobs=1))
 
 
 # -- delays ------------------------------------------------------------------------------------------------------------

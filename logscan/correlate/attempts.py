@@ -14,8 +14,9 @@ from logscan.correlate.codes import Bools, Ints, category, combine, extracted, f
 from logscan.correlate.delays import PARTS, Delays
 from logscan.correlate.facts import Facts
 from logscan.correlate.frames import moments, words
+from logscan.correlate.inferred import explained
 from logscan.correlate.known import Known
-from logscan.correlate.links import KINDS, Legs
+from logscan.correlate.links import KINDS, Legs, some
 from logscan.correlate.outcomes import OUTCOMES, Attempts, outcome, outcomes, unattempted
 from logscan.correlate.verdicts import Judged
 from logscan.texts import literal
@@ -123,7 +124,7 @@ def settle(
     redirected = np.zeros(len(frame), np.bool_)
     by_script = legs.row[(legs.kind == KINDS.index("redirect")) & (legs.row >= 0)]
     redirected[by_script] = told.stored[by_script] <= 0
-    some = Attempts(
+    known = Attempts(
         tables["deliveries"].column("status"),
         frame["hop"].to_numpy() | redirected,
         told.discarded,
@@ -131,7 +132,7 @@ def settle(
         nothing & (action == "rejected").to_numpy(),
         repeated,
     )
-    code, last = outcomes(f, some, ended, entries["expired"].to_numpy())
+    code, last = outcomes(f, known, ended, entries["expired"].to_numpy())
     frame["outcome"] = pd.Categorical.from_codes(code, list(OUTCOMES))
     final = code == outcome("delivered")
     frame["final"], frame["last"] = final, last
@@ -140,6 +141,18 @@ def settle(
         frame.loc[late, name] = np.nan
         frame[name] = frame[name].round(3)
     return unattempted(f, tables, last, ended, entries["opened"].to_numpy())
+
+
+def keep_back(frame: pd.DataFrame, verdicts: pd.DataFrame, f: Facts, legs: Legs) -> None:
+    """Set the outcome of what went to a filter and came back from none, where the filter says what it did with it."""
+    handed = (frame["outcome"] == "handed-on").to_numpy() & (frame["verdict_row"].to_numpy() >= 0)
+    if not handed.any():
+        return
+    rows = np.flatnonzero(handed & ~explained(f, some(legs, legs.kind != KINDS.index("bounce"))))
+    status = verdicts["status"].iloc[frame["verdict_row"].to_numpy()[rows]]
+    for word, name in (("Discard", "discarded"), ("Quarantine", "held")):
+        told = status.str.contains(word, case=False, regex=False, na=False).to_numpy()
+        frame.loc[rows[told], "outcome"] = name
 
 
 def _repeated(frame: pd.DataFrame, tables: dict[str, pa.Table], f: Facts) -> Bools:

@@ -79,6 +79,7 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     place(deliveries, domains, known, f)
     entries["origin"] = pd.Categorical.from_codes(origins(entries, known), list(ORIGINS))
     _judge_deliveries(deliveries, judged, legs, f)
+    ways.keep_back(deliveries, judged.frame, f, legs)
     mails = mails_of(entries, deliveries, root, left)
     mail_of = np.full(lives.size, -1, np.int64)
     mail_of[mails["entry"].to_numpy()] = np.arange(len(mails))
