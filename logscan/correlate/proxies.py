@@ -31,12 +31,8 @@ def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:
     at, began = some.column("time").to_numpy() // SECOND, outer.column("time").to_numpy() // SECOND
     # The session: the last NOQUEUE client of that process before the proxy's answer.
     key_a, key_b = _session_keys(some, outer)
-    left, right = pairs(key_a, key_b)
-    fits = began[right] <= at[left]
-    left, right = left[fits], right[fits]
-    order = np.lexsort((noqueue[right], began[right], left))
-    session = np.full(len(accepted), -1, np.int64)
-    session[left[order]] = noqueue[right[order]]
+    session = _before(key_a, at, key_b, began)
+    session = np.where(session >= 0, noqueue[session], -1)
     # The entry: the one that the answer names.
     said = pc.struct_field(
         pc.extract_regex(pc.fill_null(plain(some.column("text")), ""), r"queued as (?P<q>\w{6,})"), [0]
@@ -52,6 +48,18 @@ def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:
     known = np.flatnonzero(last >= 0)
     out[last[known]] = session[known]
     return out
+
+
+def _before(key: Ints, at: Ints, other: Ints, began: Ints) -> Ints:
+    """Return, for each, the position of the last other one of its key that began by then, or -1."""
+    dense = np.unique(np.concatenate([key, other]), return_inverse=True)[1].astype(np.int64)
+    start = int(min(at.min(), began.min()))
+    span = int(max(at.max(), began.max())) - start + 1
+    order = np.lexsort((began, dense[len(key) :]))
+    place = (dense[len(key) :] * span + began - start)[order]
+    found = np.searchsorted(place, dense[: len(key)] * span + at - start, "right") - 1
+    fits = (found >= 0) & (dense[len(key) :][order][np.maximum(found, 0)] == dense[: len(key)])
+    return np.where(fits, order[np.maximum(found, 0)], -1)
 
 
 def _session_keys(some: pa.Table, outer: pa.Table) -> tuple[Ints, Ints]:
