@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import Facts
 
 GIVEN_UP = ("lost connection", "timeout", "too many errors")
@@ -65,17 +66,22 @@ def _given_up(tables: dict[str, pa.Table], f: Facts, entries: Ints) -> Bools:
         return np.zeros(len(entries), np.bool_)
     ends = sessions.take(pa.array(rows))
     client_key, end_key = _processes(clients, ends)
-    client_time, end_time = clients.column("time").to_numpy(), ends.column("time").to_numpy()
-    # In the order of time by process: is the next thing behind a mail's first line the end of its session?
-    key = np.concatenate([client_key, end_key])
-    time = np.concatenate([client_time, end_time])
-    is_end = np.arange(len(key)) >= len(client_key)
-    order = np.lexsort((is_end, time, key))
-    following = np.append(is_end[order][1:] & (key[order][1:] == key[order][:-1]), False)
-    broken = np.zeros(len(key), np.bool_)
-    broken[order] = following
-    found: Bools = broken[f.client_row[entries]]
+    client_second, end_second = (table.column("time").to_numpy() // SECOND for table in (clients, ends))
+    row = f.client_row[entries]
+    # Lines of one second may stand in any order: the end comes no sooner than the mail, and no later than the next one.
+    start = int(min(client_second.min(), end_second.min()))
+    span = int(max(client_second.max(), end_second.max())) - start + 2
+    here = client_key[row] * span + client_second[row] - start
+    end = _next(end_key * span + end_second - start, here)
+    other = _next(client_key * span + client_second - start, here + 1)
+    found: Bools = (end < (client_key[row] + 1) * span) & (end <= other)
     return found
+
+
+def _next(places: Ints, of: Ints) -> Ints:
+    """Return the least place that isn't below each of ``of``."""
+    ordered = np.append(np.sort(places), np.iinfo(np.int64).max)
+    return ordered[np.searchsorted(ordered, of, "left")]
 
 
 def _processes(clients: pa.Table, ends: pa.Table) -> tuple[Ints, Ints]:
@@ -85,4 +91,5 @@ def _processes(clients: pa.Table, ends: pa.Table) -> tuple[Ints, Ints]:
         for table in (clients, ends)
     ]
     whole = combine(*codes, np.concatenate(pids))
+    whole = np.unique(whole, return_inverse=True)[1].astype(np.int64)
     return whole[: len(clients)], whole[len(clients) :]
