@@ -219,8 +219,8 @@ def _first_stamp(chunk: bytes, starts: Ints, ends: Ints, pending: Ints) -> re.Ma
     return None
 
 
-def _slowly(line: bytes, settle: bodies_of.Settler) -> tuple[bytes, Moment] | None:
-    """Read one line of any shape: its body and moment, or None where it has no envelope."""
+def _slowly(line: bytes, settle: bodies_of.Settler, *, inside: bool = False) -> tuple[bytes, Moment] | None:
+    """Read one line of any shape, or what stands behind a container's name: body and moment, or None without an envelope."""
     if line[:1] in (b"{", b"d", b"\x1e") and (record := sent(line))[:1] == b"{":
         return json_line(record)
     found = STAMP.match(line)
@@ -243,8 +243,8 @@ def _slowly(line: bytes, settle: bodies_of.Settler) -> tuple[bytes, Moment] | No
     body = settle.bare(line)
     if body:
         return body, NEVER
-    prefix = PREFIX.match(line)
-    return _slowly(line[prefix.end() :], settle) if prefix else None
+    prefix = None if inside else PREFIX.match(line)
+    return _slowly(line[prefix.end() :], settle, inside=True) if prefix else None
 
 
 def _text_alone(line: bytes, untagged: Untagged | None) -> tuple[bytes, Moment] | None:

@@ -53,7 +53,7 @@ LEVEL_FIRST = re.compile(rb"((?:Debug|Info|Warning|Error|Fatal|Panic): )((?:[A-Z
 """Dovecot 1 in its own file: ``dovecot: STAMP Info: imap-login: text``."""
 
 WORDS = re.compile(
-    rb"(?:[a-z0-9][a-z0-9.-]* ){2,3}(?=[^\s:\[\]]+/[^\s:\[\]]+\[\d{1,10}\]: |[a-z-]+: (?:Info|Warning|Error): )"
+    rb"(?:[a-z0-9][a-z0-9.-]* ){2,3}(?=[^\s:\[\]/]+/[^\s:\[\]]+\[\d{1,10}\]: |[a-z-]+: (?:Info|Warning|Error): )"
 )
 """stern's pod and container, and the namespace before them, in front of a line without a stamp."""
 
@@ -138,8 +138,10 @@ class Settler:
                 self._hosts.add(word)
             return body
         found = PRIORITY.match(body)
-        if found:
-            return self(body[found.end() :])
+        if found:  # once: what stands behind it may be anything
+            body = body[found.end() :]
+            if self.is_host(body.partition(b" ")[0]):
+                return body
         return self._headless(body) or (b"- dovecot: " + body if self._dovecot else body)
 
     def _headless(self, body: bytes) -> bytes | None:
@@ -149,7 +151,11 @@ class Settler:
         found = SEVERITY.match(body)
         if found:
             rest = body[found.end() :]
-            return b"- " + rest if TAG.match(rest) else rest if HOSTED.match(rest) else self._headless(rest)
+            if TAG.match(rest):
+                return b"- " + rest
+            if HOSTED.match(rest):
+                return rest
+            body = rest
         found = RSPAMD.match(body)
         if found:
             return b"- rspamd[%b]: (%b) %b" % (found[1], found[2], body[found.end() :])

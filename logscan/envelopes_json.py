@@ -166,7 +166,7 @@ def _when(value: Any) -> Moment:
 
 def epoch(value: float, fraction: int = 0) -> Moment:
     """Return the moment of seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
-    if not math.isfinite(value) or value < 0:
+    if (isinstance(value, float) and not math.isfinite(value)) or value < 0:
         return NEVER
     whole = int(value)
     for unit in (SECOND, 1_000_000, 1000, 1):

@@ -53,8 +53,8 @@ def sniff(head: bytes, *, whole: bool = False) -> str:
     return "binary" if odd * 50 > len(head) else "text"
 
 
-def line_kind(line: bytes) -> str:
-    """Return the kind of log that ``line`` is from, or an empty string."""
+def line_kind(line: bytes, *, inside: bool = False) -> str:
+    """Return the kind of log that ``line`` is from, or an empty string; ``inside`` is what a container's name stands before."""
     line = sent(line)
     if line.startswith(b"{"):
         if b'"log"' in line and b'"stream"' in line:
@@ -79,8 +79,8 @@ def line_kind(line: bytes) -> str:
     rare = rare_stamp(line)
     if rare:
         return _rare(line, rare[0])
-    prefix = PREFIX.match(line)
-    if prefix and (Settler("").bare(line) or line_kind(line[prefix.end() :])):
+    prefix = None if inside else PREFIX.match(line)
+    if prefix and (Settler("").bare(line) or line_kind(line[prefix.end() :], inside=True)):
         return "docker-compose"
     body = Settler("").bare(line)
     text = body[2:] if body else b""
@@ -103,13 +103,13 @@ def _rare(line: bytes, end: int) -> str:
     return "journal-monotonic" if re.match(rb"\S+ [^\s:\[\]]+\[\d+\]: ", rest) else ""
 
 
-def _stamped(line: bytes, found: re.Match[bytes]) -> str:
+def _stamped(line: bytes, found: re.Match[bytes], *, inside: bool = False) -> str:
     rest = line[found.end() :]
     if moment(found) is None:
         return ""
-    second = STAMP.match(rest)
-    if second and not found["v5424"]:
-        kind = _stamped(rest, second)
+    second = None if inside or found["v5424"] else STAMP.match(rest)
+    if second:
+        kind = _stamped(rest, second, inside=True)
         return "docker-compose" if kind and found["compose"] else kind
     if found["v5424"]:
         return "syslog-5424"

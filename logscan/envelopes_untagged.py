@@ -25,7 +25,7 @@ UNITS = {
 
 UNIT = re.compile(rb"(\S+) ([^\s@\[\]/:]+)(?:@([^\s\[\]/:]*))?\.service(?:/[^\s\[\]:]*)?(\[\d{1,10}\])?: ")
 
-RELAY = re.compile(rb", relay=(?:([a-z-]+)|[^,]*\[(/|private/)?[^,]*), .*, status=[a-z]+ \((.*)", re.DOTALL)
+RELAY = re.compile(rb", relay=(?:([a-z-]+)|[^,\[]*\[(/|private/)?[^,]*), ")
 
 STRONG = re.compile(
     rb"(?:dis)?connect from \S+\[[0-9a-fA-F.:]+\]"
@@ -33,6 +33,9 @@ STRONG = re.compile(
     rb"|(?:imap|pop3|managesieve|submission)-login: [A-Z]|(?:lmtp|lda|imap|pop3)\([^()]+\)(?:<[^<>]*>){0,2}: "
 )
 """Texts that only a mail server's log has."""
+
+LONGEST = 16_384
+"""Bytes of a text that are tried with all grammars; none of the programs writes longer lines."""
 
 PROBES = (b"zz zz", b"4A97F54A7D9: zz zz", b"imap(a)<1><b>: zz zz", b"warning: zz zz")
 """What a format takes that takes anything."""
@@ -96,7 +99,7 @@ def _other(text: bytes) -> bytes | None:
 
 def _format(program: str, text: bytes) -> LogFormat | None:
     pattern = pattern_for(program)
-    found = pattern.match(text)
+    found = pattern.match(text) if len(text) < LONGEST else None
     if found is None or not found.lastindex:
         return None
     fmt = pattern.shapes[found.lastindex].format
@@ -113,11 +116,11 @@ def _loose(program: str) -> frozenset[str]:
 
 def _agent(text: bytes) -> bytes:
     """Return the delivery agent of a delivery's line, as its relay shows it."""
-    found = RELAY.search(text)
+    found = RELAY.search(text, 0, 4096)
     if found is None or found[1] == b"none":
         return b"smtp"
     if found[1] in (b"local", b"virtual"):
         return bytes(found[1])
     if found[1]:
         return b"pipe"
-    return b"lmtp" if found[2] or found[3].rstrip(b")").endswith(b" Saved") else b"smtp"
+    return b"lmtp" if found[2] or text.endswith(b" Saved)") else b"smtp"

@@ -6,6 +6,7 @@ import functools
 import json
 import random
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -366,6 +367,7 @@ def test_json_that_is_odd_is_counted_and_shown() -> None:
         '{"time": NaN, "ident": "postfix/qmgr", "message": "x"}', '{"time": -5, "tag": "", "message": ""}', "[]", "{}",
         '{"time": "²", "ident": "postfix/qmgr", "pid": "²", "message": "\\ud800"}', '{"log": {"log": {"log": {}}}}',
         '{"time":"99999999999999999999","host":{"name":null},"ident":"a b","message":"x\\ny"}',
+        '{"time": 1%s, "ident": "postfix/qmgr", "message": "x"}' % ("0" * 400),
         '{"ident": "[5]", "message": "x"}', '{"pid": 99999999999999999999, "ident": "x", "message": "x"}',
     ]  # fmt: skip
     accounted(parse("\n".join(odd).encode(), "syslog-json"))
@@ -443,3 +445,36 @@ def test_what_pieces_a_log_is_read_in_makes_no_difference(
     ]
     assert mails[0].astype("str").equals(mails[1].astype("str"))
     assert pieces.read.sources[0].lines == whole.read.sources[0].lines == path.read_bytes().count(b"\n")
+
+
+LONG = 100_000
+HURTING = {
+    "slashes behind two words": b"aa bb " + b"a/" * LONG,
+    "a tag of slashes": b"Nov  2 19:03:45 mx1 " + b"/a" * LONG,
+    "words": b"aa " * LONG,
+    "blanks": b"a" + b" " * LONG,
+    "blanks behind a stamp": b"Nov  2 19:03:45" + b" " * LONG + b"x",
+    "brackets": b"[pod/" + b"a.b/" * LONG,
+    "escapes": b"\x1b[1" * LONG,
+    "unended escapes": b"\x1b]a" * LONG,
+    "levels": b"Nov  2 19:03:45 " + b"Info: a: " * LONG,
+    "severities": b"Nov  2 19:03:45 " + b"INFO " * LONG,
+    "priorities": b"Nov  2 19:03:45 " + b"<mail.info> " * LONG,
+    "names of containers": b"a | " * LONG,
+    "units": b"Nov  2 19:03:45 mx1 " + b"a.service" * LONG + b"[7]: x",
+    "relays": b"4A97F54A7D9: to=<a@b>, relay=" + b"[" * LONG + b", relay=a, " * LONG,
+    "colons": b"Nov  2 19:03:45 " + b"a: " * LONG,
+    "JSON": b'{"message": "' + b"a[1]:" * LONG + b'", "ident": "' + b"a[1]:" * LONG + b'"}',
+    "JSON of many names": b'{"message": "x"' + b"".join(b', "a%d": {"b": 1}' % n for n in range(LONG // 4)) + b"}",
+    "stamps": b"Nov  2 19:03:45 " * LONG,
+    "bits of dovecot": b"a(b)<c>: " * LONG,
+}
+
+
+@pytest.mark.parametrize("name", HURTING)
+def test_long_lines_take_no_longer_than_they_are(name: str) -> None:
+    for kind in ("syslog-bsd", "syslog-json", "journal-cat", "docker-compose"):
+        start = time.process_time()
+        accounted(parse(HURTING[name] + b"\n" + HURTING[name], kind))
+        sniff(HURTING[name], whole=True)
+        assert time.process_time() - start < 8, kind
