@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -166,7 +165,7 @@ def _when(value: Any) -> Moment:
 
 def epoch(value: float, fraction: int = 0) -> Moment:
     """Return the moment of seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
-    if (isinstance(value, float) and not math.isfinite(value)) or value < 0:
+    if not 0 <= value < 2**64:  # nor is what is no number
         return NEVER
     whole = int(value)
     for unit in (SECOND, 1_000_000, 1000, 1):
