@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan import texts
-from logscan.verdict import Confidence, Evidence
+from logscan.verdict import Confidence, Evidence, Result
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -38,6 +38,15 @@ def first_lines(scan: Scan, entries: Iterable[int]) -> list[Evidence]:
     return rows_at(scan, "clients", [row[int(e)] for e in entries])
 
 
+def first_line_each(scan: Scan, entries: npt.NDArray[np.int64]) -> list[Evidence]:
+    """Return the line that opened each entry, one for each: all at once, where there are many."""
+    rows = scan.entries["client_row"].to_numpy()[entries]
+    clients = scan.events("clients")
+    labels = [source.label for source in scan.sources]
+    sources, lines = clients["source"].to_numpy()[rows].tolist(), clients["line"].to_numpy()[rows].tolist()
+    return [Evidence(labels[source], line, "") for source, line in zip(sources, lines, strict=True)]
+
+
 def merged(*parts: Sequence[Evidence]) -> list[Evidence]:
     """Return the parts one after the other, each line once, at most :data:`MOST_EVIDENCE`."""
     seen: dict[tuple[str, int], Evidence] = {}
@@ -45,6 +54,21 @@ def merged(*parts: Sequence[Evidence]) -> list[Evidence]:
         for item in part:
             seen.setdefault((item.source, item.line), item)
     return list(seen.values())[:MOST_EVIDENCE]
+
+
+def mails(count: int, recipients: int = 0) -> str:
+    """Return ``7 mails to 28 recipients``; without the recipients where they are as many as mails."""
+    text = f"{count:,} mail{'s' * (count != 1)}"
+    return text if recipients in (0, count) else f"{text} to {recipients:,} recipient{'s' * (recipients != 1)}"
+
+
+COVERED = 0.95
+"""The share of the eligible cases that has to be looked at for a check to be clear."""
+
+
+def too_few(result: Result) -> bool:
+    """Whether too many of the eligible cases couldn't be looked at."""
+    return result.checked < COVERED * result.eligible
 
 
 def moment(value: Any) -> datetime | None:

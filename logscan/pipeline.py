@@ -12,7 +12,7 @@ from logscan.envelopes_stamps import FIRST_YEAR, LAST_YEAR
 from logscan.options import Options
 from logscan.report import Report
 from logscan.texts import literal
-from logscan.verdict import SEVERITIES, Finding
+from logscan.verdict import SEVERITIES, Counted, Finding
 
 if TYPE_CHECKING:
     from logscan.reading import Progress
@@ -267,7 +267,7 @@ def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]
     for check in wanted:
         result = check.run(scan, scan.settings)
         result.name, result.title = check.name, check.title
-        result.clear_title = check.clear.format(checked=f"{result.checked:,}", eligible=f"{result.eligible:,}")
+        result.clear_title = check.clear.format(checked=Counted(result.checked), eligible=Counted(result.eligible))
         for finding in result.findings:
             finding.check = check.name
             finding.cases.sort(key=_case_rank)

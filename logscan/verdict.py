@@ -143,6 +143,15 @@ class Result:
         return "blind" if self.blind_because or not self.checked else "clear"
 
 
+class Counted(int):
+    """A count that brings its noun along: ``{checked:mail|mails}`` is "1 mail", "1,204 mails"; without one the number."""
+
+    def __format__(self, nouns: str) -> str:
+        """Return the number with commas, and the noun that fits."""
+        one, _, many = nouns.partition("|")
+        return f"{int(self):,}" + (f" {one if self == 1 else many or one}" if nouns else "")
+
+
 @dataclass(frozen=True)
 class Check:
     """A check: its metadata and its one pure function ``run(scan, settings) -> Result``."""
@@ -154,4 +163,5 @@ class Check:
     order: int = 100
     """Place in the report: the seven at the heart come first."""
     clear: str = ""
-    """The sentence that is true when this check is clear; ``{checked}`` and ``{eligible}`` stand for the counts."""
+    """The sentence that is true when this check is clear; ``{checked}`` and ``{eligible}`` stand for the counts
+    (:class:`Counted`)."""

@@ -1470,13 +1470,15 @@ def test_a_line_wrapped_by_docker_s_syslog_keeps_its_own_program(read: Read) -> 
 # -- port 25 (P35) -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("services", "confidence"), [({}, "low"), ({"postfix": 25}, "high")])
-def test_a_login_on_plain_smtpd_is_no_proof_of_port_25(read: Read, services: dict[str, int], confidence: str) -> None:
-    """P35: Without a named submission service, or being told, the port is a guess and said to be."""
+@pytest.mark.parametrize(
+    ("services", "verdict"), [({}, "blind"), ({"postfix": 25}, "found"), ({"postfix": 587}, "clear")]
+)
+def test_a_login_on_plain_smtpd_is_no_proof_of_port_25(read: Read, services: dict[str, int], verdict: str) -> None:
+    """P35: Without a named submission service, or being told, the port isn't known."""
     client = "desk.example.com[192.0.2.7], sasl_method=PLAIN, sasl_username=bob@example.com"
     scan = read(inbound("1E24012D687", client=client, sender="bob@example.com"), options=Options(services=services))
     report = logscan.analyse(scan, checks=["authenticated-port-25"])
-    assert {finding.confidence for finding in report.found} == {confidence}
+    assert [check.verdict for check in report.checks] == [verdict]
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def mail(number: int, pid: int, user: str | None, filtered: bool) -> str:
 
 def found(folder: Path) -> dict[str, tuple[int, str]]:
     scan = logscan.read(folder, jobs=1, year=2026, timezone="UTC")
-    ports, sure = entry_ports(scan, scan.settings)
+    ports, sure, _ = entry_ports(scan, scan.settings)
     mine = scan.entries[scan.entries["sasl_username"].notna()]
     return {user: (int(ports[i]), sure[i]) for i, user in mine["sasl_username"].items()}
 
@@ -66,9 +66,9 @@ def test_without_a_configuration_a_process_that_serves_strangers_is_port_25s(tmp
     (tmp_path / "mail.log").write_text(
         mail(1, 100, None, True) + mail(2, 100, "carol", True) + mail(3, 200, "dave", True)
     )
-    assert found(tmp_path) == {"carol": (25, "medium"), "dave": (25, "low")}
+    assert found(tmp_path) == {"carol": (25, "medium"), "dave": (0, "low")}
 
 
 def test_without_a_configuration_mail_that_passes_the_filter_by_isnt_called_port_25(tmp_path: Path) -> None:
     (tmp_path / "mail.log").write_text(mail(1, 100, "carol", True) + mail(2, 200, "dave", False))
-    assert found(tmp_path) == {"carol": (25, "low"), "dave": (0, "low")}
+    assert found(tmp_path) == {"carol": (0, "low"), "dave": (0, "low")}

@@ -22,12 +22,16 @@ programs fall back to sending without authentication and would vanish from sight
 Where submission on 587 logs under the plain name `postfix/smtpd` too (no `syslog_name`), and no configuration is given.
 
 ## When it is blind
-Without a single authenticated mail in the log; or where the service's port can't be told.
+Without a single authenticated mail in the log; where one name stands for port 25 and for a submission port, or nothing
+tells the service's port; where a proxy stands before Postfix (a login by XCLIENT, the PROXY protocol): the port that the
+user spoke to stands in the proxy's log.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -35,13 +39,13 @@ import pandas as pd
 from logscan import evidence as ev
 from logscan import remedies
 from logscan.ports import entry_ports
-from logscan.verdict import Check, Confidence, Finding, Result
+from logscan.verdict import Check, Confidence, Finding, Remedy, Result
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
     from logscan.settings import Settings
 
-CONFIDENCES = ("low", "medium", "high")
+CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
 
 MENDED_AFTER = pd.Timedelta(days=2)
 """A user counts as moved when this much later and MENDED_MAILS mails long all submissions came in elsewhere."""
@@ -54,22 +58,129 @@ def run(scan: Scan, settings: Settings) -> Result:
     entries = scan.entries
     mine = entries[entries["sasl_username"].notna() & (entries["queued"] | (entries["mail"] >= 0))]
     result = Result(eligible=len(mine))
-    ports, sure = entry_ports(scan, settings)
-    of_mine = ports[mine.index.to_numpy()]
+    ports = entry_ports(scan, settings)
+    index = mine.index.to_numpy()
+    of_mine = ports.port[index]
     result.checked = int(np.count_nonzero(of_mine))
     if mine.empty:
-        result.blind_because.append("no mail with a login (sasl_username=) in these logs")
-    elif not result.checked:
-        services = sorted(mine["service"].astype("str").unique())
-        result.blind_because.append(
-            f"which port {', '.join(services)} listens on isn't known: give master.cf, or say --service '{services[0]}=587'"
-        )
-    filtered = ev.entry_has_hop(scan)
-    tagged = _tagged(scan)
-    for user, rows in ev.groups(mine[of_mine == 25], "sasl_username"):
-        confidence = max((sure[i] for i in rows.index), key=CONFIDENCES.index)
-        result.findings.append(_finding(scan, settings, str(user), rows, filtered, tagged, confidence, mine))
+        result.not_applicable = _no_login(settings)
+        if not result.not_applicable:
+            result.blind_because.append("no mail with a login (sasl_username=) in these logs")
+    elif ev.too_few(result):
+        reasons = Counter(ports.why[index[of_mine == 0]].tolist())
+        result.blind_because += [f"{n} mail{'s' * (n != 1)} with a login: {why}" for why, n in reasons.items()]
+    on_25 = mine[of_mine == 25]
+    if len(on_25):
+        result.findings = _Finder(scan, settings, on_25, ports.sure, _moved(mine, of_mine)).findings()
     return result
+
+
+def _no_login(settings: Settings) -> str:
+    """Return the sentence that is true where port 25 offers no login, as the configuration says."""
+    if not settings.known("postfix") or not settings.known("master") or not settings.listeners():
+        return ""
+    if any(each.sasl for each in settings.listeners_on(25)):
+        return ""
+    if any(each.sasl for each in settings.listeners()):
+        return "Port 25 offers no login here (smtpd_sasl_auth_enable is off for it)."
+    return "Nobody can submit mail with a login here: no service offers one (smtpd_sasl_auth_enable)."
+
+
+def _moved(mine: pd.DataFrame, ports: np.ndarray) -> set[str]:
+    """Return the users who submitted elsewhere only, for long enough since their last mail on port 25."""
+    users = mine["sasl_username"]
+    last = mine["first"].where(ports == 25).groupby(users).transform("max")
+    later = mine[((mine["first"] > last) & (ports > 0)).to_numpy()]
+    some = later.groupby("sasl_username")["first"].agg(["size", "max"])
+    some["last"] = last[later.index].groupby(later["sasl_username"]).first()
+    enough = some[(some["size"] >= MENDED_MAILS) & (some["max"] - some["last"] >= MENDED_AFTER)]
+    return set(enough.index)
+
+
+class _Finder:
+    """Makes one finding a user; all that users share is looked up once, since they may be many."""
+
+    def __init__(self, scan: Scan, settings: Settings, rows: pd.DataFrame, sure: np.ndarray, moved: set[str]) -> None:
+        self.scan = scan
+        self.rows = rows
+        self.moved = moved
+        index = rows.index.to_numpy()
+        mail = rows["mail"].to_numpy()
+        self.sure = [CONFIDENCES.index(each) for each in sure[index].tolist()]
+        self.users = rows["sasl_username"].tolist()
+        self.index, self.mail = index.tolist(), mail.tolist()
+        self.filtered = ev.entry_has_hop(scan)[index].tolist()
+        self.tagged = _tagged(scan)[mail].tolist()
+        self.judged = np.append((scan.mails["verdict"] != "unknown").to_numpy(), False)[mail].tolist()
+        self.recipients = _recipients(scan, mail)
+        client = rows["client"].fillna("") + "[" + rows["client_address"].fillna("") + "]"
+        texts = [rows["message_id"], rows["sender"], client, rows["queue_id"]]
+        self.texts = [column.astype("object").where(column.notna(), None).tolist() for column in texts]
+        self.times = rows["first"].tolist()
+        self.evidence = dict(zip(self.index, ev.first_line_each(scan, index), strict=True))
+        self.remedy = remedies.move_to_submission(settings)
+        letter = remedies.move_to_submission(settings, _SOMEBODY)
+        self.letter = letter.message or ""
+        milters = any(each.via == "milter" for each in settings.filters)
+        self.through = "a filter" if milters else "its content_filter"
+
+    def findings(self) -> list[Finding]:
+        by_user: dict[str, list[int]] = {}
+        for place, user in enumerate(self.users):
+            by_user.setdefault(user, []).append(place)
+        return [self._finding(user, places) for user, places in by_user.items()]
+
+    def _case(self, place: int) -> dict[str, Any]:
+        message_id, sender, client, queue_id = (column[place] for column in self.texts)
+        return {
+            "message_id": message_id,
+            "sender": sender,
+            "recipients": sorted(self.recipients.get(self.mail[place], ())),
+            "client": client,
+            "queue_id": queue_id,
+            "filtered": self.filtered[place],
+            "tagged": self.tagged[place],
+            "time": ev.iso(self.times[place]),
+        }
+
+    def _finding(self, user: str, places: list[int]) -> Finding:
+        cases = [self._case(place) for place in places]
+        through, spam = sum(case["filtered"] for case in cases), sum(case["tagged"] for case in cases)
+        recipients = sum(len(case["recipients"]) for case in cases)
+        summary = f"{user} submitted {ev.mails(len(cases), recipients)} with a login on port 25; "
+        summary += f"{through} went through the filter, "
+        if not through or any(self.judged[place] for place in places):
+            summary += f"{spam} {'was' if spam == 1 else 'were'} tagged as spam"
+        else:
+            summary += "whether they were tagged isn't in these logs"
+        times = [self.times[place] for place in places]
+        mended = user in self.moved
+        return Finding(
+            cause="authenticated-port-25",
+            subject=user,
+            summary=summary + ("; the user has moved since" if mended else ""),
+            severity="problem" if through else "warning",
+            confidence=CONFIDENCES[max(self.sure[place] for place in places)],
+            count=len(cases),
+            cases=cases,
+            first=ev.moment(min(times)),
+            last=ev.moment(max(times)),
+            state="mended" if mended else "active",
+            remedy=None if mended else self._remedy(user),
+            evidence=[self.evidence[self.index[place]] for place in places[: ev.MOST_EVIDENCE]],
+            why=f"Port 25's smtpd offers AUTH, and {self.through} treats all that it accepts alike."
+            if through
+            else "Port 25's smtpd offers AUTH.",
+            mails=len({self.mail[place] for place in places}),
+            recipients=recipients,
+        )
+
+    def _remedy(self, user: str) -> Remedy:
+        return dataclasses.replace(self.remedy, message=self.letter.replace(_SOMEBODY, user))
+
+
+_SOMEBODY = "\0user\0"
+"""Stands for the user in the letter, which is made once. No log line holds a NUL character in a login."""
 
 
 def _tagged(scan: Scan) -> np.ndarray:
@@ -82,74 +193,24 @@ def _tagged(scan: Scan) -> np.ndarray:
     return out
 
 
-def _finding(
-    scan: Scan,
-    settings: Settings,
-    user: str,
-    rows: pd.DataFrame,
-    filtered: np.ndarray,
-    tagged: np.ndarray,
-    confidence: Confidence,
-    mine: pd.DataFrame,
-) -> Finding:
-    recipients = _recipients(scan, rows["mail"].to_numpy())
-    cases = [
-        {
-            "message_id": ev.text(row.message_id),
-            "sender": ev.text(row.sender),
-            "recipients": sorted(recipients.get(int(row.mail), [])),
-            "client": f"{row.client}[{row.client_address}]",
-            "queue_id": row.queue_id,
-            "filtered": bool(filtered[row.Index]),
-            "tagged": bool(tagged[int(row.mail)]),
-            "time": ev.iso(row.first),
-        }
-        for row in rows.itertuples()
-    ]
-    through, spam = sum(case["filtered"] for case in cases), sum(case["tagged"] for case in cases)
-    summary = (
-        f"{user} submitted {len(cases)} mail{'s' * (len(cases) != 1)} with a login on port 25; "
-        f"{through} went through the filter, "
-    )
-    if (scan.mails["verdict"] != "unknown").to_numpy()[rows["mail"]].any() or not through:
-        summary += f"{spam} {'was' if spam == 1 else 'were'} tagged as spam"
-    else:
-        summary += "whether they were tagged isn't in these logs"
-    last = rows["first"].max()
-    later = mine[(mine["sasl_username"] == user) & (mine["first"] > last)]
-    mended = len(later) >= MENDED_MAILS and later["first"].max() - last >= MENDED_AFTER
-    return Finding(
-        cause="authenticated-port-25",
-        subject=user,
-        summary=summary,
-        severity="problem" if through else "warning",
-        confidence=confidence,
-        count=len(cases),
-        cases=cases,
-        first=ev.moment(rows["first"].min()),
-        last=ev.moment(last),
-        state="mended" if mended else "active",
-        remedy=remedies.move_to_submission(settings, user),
-        evidence=ev.first_lines(scan, rows.index),
-        why="Port 25's smtpd offers AUTH, and its content_filter treats all that it accepts alike."
-        if through
-        else "Port 25's smtpd offers AUTH.",
-    )
-
-
-def _recipients(scan: Scan, mails: np.ndarray) -> dict[int, list[str]]:
+def _recipients(scan: Scan, mails: np.ndarray) -> dict[int, set[str]]:
     """Return each mail's recipients as its sender gave them."""
     entries = scan.entries
     deliveries = scan.deliveries
     root = deliveries["entry"].to_numpy() == np.r_[entries["root"].to_numpy(), -1][deliveries["entry"].to_numpy()]
-    rows = deliveries[root & deliveries["mail"].isin(mails)]
+    rows = deliveries[root & deliveries["mail"].isin(mails).to_numpy()]
     asked = rows["original_recipient"].fillna(rows["recipient"])
-    out: dict[int, list[str]] = {}
-    for mail, address in zip(rows["mail"], asked, strict=True):
-        seen = out.setdefault(int(mail), [])
-        if address not in seen:
-            seen.append(address)
+    out: dict[int, set[str]] = {}
+    for mail, address in zip(rows["mail"].tolist(), asked.tolist(), strict=True):
+        out.setdefault(mail, set()).add(address)
     return out
 
 
-CHECK = Check("authenticated-port-25", "Users submit with a login on port 25", "user", run, order=40)
+CHECK = Check(
+    "authenticated-port-25",
+    "Users submit with a login on port 25",
+    "user",
+    run,
+    order=40,
+    clear="No user submitted with a login on port 25 ({checked:mail|mails} with a login looked at)",
+)
