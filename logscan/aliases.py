@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,15 +42,36 @@ def asked(frame: pd.DataFrame) -> pd.Series:
     return texts.lower(texts.either(frame["original_recipient"], frame["recipient"]))
 
 
-def reloads(scan: Scan) -> pd.Series:
-    """Return the times at which Postfix started or reloaded."""
+def through_filter(scan: Scan) -> npt.NDArray[np.bool_]:
+    """Return, per entry, whether it, or one that it came out of, came back from a filter."""
+    found: npt.NDArray[np.bool_] = np.append((scan.entries["leg"] == "filter").to_numpy(), False)
+    parent = np.append(scan.entries["parent"].to_numpy(), -1)
+    at = np.arange(len(found))
+    out = np.zeros(len(found), np.bool_)
+    for _ in range(16):
+        out |= (at >= 0) & found[at]
+        at = np.where(at >= 0, parent[at], -1)
+        if (at < 0).all():
+            break
+    return out[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Since when something goes right, and in words what mended it."""
+
+    since: pd.Timestamp
+    words: str
+
+
+def reloads(scan: Scan) -> pd.DataFrame:
+    """Return ``time`` and ``event`` (start, reload) of Postfix's master, in the order of time."""
     events = scan.events("service_events")
     wanted = events[(events["program"] == "master") & events["event"].isin(["start", "reload"])]
-    times: pd.Series = wanted["time"].sort_values()
-    return times
+    return wanted[["time", "event"]].sort_values("time")
 
 
-def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series) -> pd.Timestamp | None:
+def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series) -> Mended | None:
     """Return since when it goes right: the reload between the last bad and the first good case, else that case.
 
     ``good`` are the times at which the same situation came up and went right. None when it never did after ``last_bad``.
@@ -59,9 +81,23 @@ def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series) -> pd.Time
         return None
     first = later.min()
     between = reloads(scan)
-    between = between[(between > last_bad) & (between <= first)]
-    since: pd.Timestamp = between.iloc[0] if len(between) else first
-    return since
+    between = between[(between["time"] > last_bad) & (between["time"] <= first)]
+    if between.empty:
+        return Mended(first, f"mended since {_clock(scan, first, last_bad)}")
+    since, last = between["time"].iloc[0], between["time"].iloc[-1]
+    name = "restart" if (between["event"] == "start").all() else "reload"
+    if len(between) == 1:
+        return Mended(since, f"mended by the {name} at {_clock(scan, since, last_bad)}")
+    return Mended(
+        since,
+        f"mended by one of the {name}s between {_clock(scan, since, last_bad)} and {_clock(scan, last, last_bad)}",
+    )
+
+
+def _clock(scan: Scan, time: pd.Timestamp, near: pd.Timestamp) -> str:
+    """Return the time of day on the server's clock, with the date where it isn't the day of ``near``."""
+    here, there = (each.tz_convert(scan.zone or "UTC") for each in (time, near))
+    return f"{here:%H:%M}" if here.date() == there.date() else f"{here:%H:%M} on {here.day} {here:%B %Y}"
 
 
 def owned_aliases(scan: Scan) -> pd.DataFrame:
@@ -75,7 +111,8 @@ def owned_aliases(scan: Scan) -> pd.DataFrame:
 def _owned_aliases(scan: Scan) -> pd.DataFrame:
     """Return hand-overs to a filter that learns per recipient, one row each.
 
-    Columns: ``time``, ``entry``, ``user`` (the recipient as the filter saw it), ``asked``, ``child`` (entry or -1),
+    Columns: ``time``, ``entry``, ``host``, ``mail``, ``user`` (the recipient as the filter saw it), ``asked``, ``child``
+    (entry or -1),
     ``expanded`` (behind the filter it became other addresses), ``kept`` (it is a mailbox, or lists itself),
     ``known`` (what came out of the filter is in the log), ``people`` (tuple of mailboxes, where expanded), ``by_local``
     (local(8) expanded it, from aliases(5), which no option before the filter can do), ``row``.
@@ -84,6 +121,8 @@ def _owned_aliases(scan: Scan) -> pd.DataFrame:
     rows = np.flatnonzero(ev.dspam_hops(scan))
     frame = deliveries.iloc[rows][["time", "entry", "recipient", "mailbox", "outside"]].copy()
     frame["row"] = rows
+    frame["host"] = scan.entries["host"].astype("str").to_numpy()[frame["entry"].to_numpy()]
+    frame["mail"] = deliveries["mail"].to_numpy()[rows]
     frame["asked"] = asked(deliveries.iloc[rows]).to_numpy()
     child_of = np.full(len(deliveries) + 1, -1, np.int64)
     filters = scan.legs[(scan.legs["kind"] == "filter") & (scan.legs["delivery"] >= 0)]
@@ -120,23 +159,43 @@ def _tuples(some: pd.DataFrame) -> pd.Series:
     return pd.Series([tuple(names[a:b]) for a, b in zip([0, *ends], ends, strict=False)], index=rows, dtype="object")
 
 
-def alias_state(scan: Scan, frame: pd.DataFrame, alias: str) -> tuple[str, pd.Timestamp | None]:
-    """Return (state, since) of an alias that owned a dictionary: mended when its mail later came expanded to the filter."""
-    bad = frame[(frame["user"].str.lower() == alias) & frame["expanded"]]
-    good = frame[(frame["asked"] == alias) & (frame["user"].str.lower() != alias)]
-    since = mended_since(scan, bad["time"].max(), good["time"])
-    return ("mended", since) if since is not None else ("active", None)
+def alias_states(scan: Scan) -> dict[tuple[str, str], Mended | None]:
+    """Return, by alias and host, since when an alias that the filter learned under no longer owns its mail.
 
-
-def owning(scan: Scan) -> dict[str, tuple[str, pd.Timestamp | None, frozenset[str]]]:
-    """Return, by alias that owns a dictionary, its state, since when it is mended, and the people behind it."""
+    Mended is what later came to the filter expanded.
+    """
     frame = owned_aliases(scan)
-    kept = texts.values(texts.lower(frame.loc[frame["kept"], "user"]))
-    out: dict[str, tuple[str, pd.Timestamp | None, frozenset[str]]] = {}
-    for alias, rows in ev.groups(frame[frame["expanded"]], frame.loc[frame["expanded"], "user"].str.lower()):
-        if alias in kept:
-            continue
-        state, since = alias_state(scan, frame, str(alias))
+    user = texts.lower(frame["user"])
+    bad = frame[frame["expanded"]].groupby([user, "host"], sort=False)["time"].max()
+    right = frame[(frame["asked"] != user).to_numpy() & frame["asked"].isin(bad.index.get_level_values(0)).to_numpy()]
+    good = dict(iter(right.groupby(["asked", "host"])["time"]))
+    none = frame["time"].iloc[:0]
+    return {(str(a), str(h)): mended_since(scan, last, good.get((a, h), none)) for (a, h), last in bad.items()}
+
+
+Owned = dict[str, tuple[Mended | None, frozenset[str]]]
+"""By alias that owns a dictionary: since when it no longer learns there, and the people behind it."""
+
+
+def owned_rows(scan: Scan) -> pd.DataFrame:
+    """Return the rows of :func:`owned_aliases` whose user is an alias that keeps nothing on that host, with ``alias``."""
+    frame = owned_aliases(scan)
+    user = texts.lower(frame["user"])
+    pair = frame["host"].astype("str") + "\0" + user
+    mine = frame["expanded"] & ~pair.isin(pair[frame["kept"]])
+    return frame[mine].assign(alias=user[mine])
+
+
+def owning(scan: Scan) -> Owned:
+    """Return who owns a dictionary; where several hosts have an alias, it is mended when it is on each."""
+    states = alias_states(scan)
+    out: Owned = {}
+    for (alias, host), rows in ev.groups(owned_rows(scan), ["alias", "host"]):
+        mended = states[str(alias), str(host)]
         people = frozenset(name for names in rows["people"] for name in names)
-        out[str(alias)] = (state, since, people)
+        if (before := out.get(str(alias))) is not None:
+            people |= before[1]
+            ended = [each for each in (before[0], mended) if each is not None]
+            mended = max(ended, key=lambda each: each.since) if len(ended) == 2 else None
+        out[str(alias)] = (mended, people)
     return out

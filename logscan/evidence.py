@@ -115,6 +115,33 @@ def _dspam_hops(scan: Scan) -> npt.NDArray[np.bool_]:
     return found
 
 
+NAMES = {"dspam": "DSPAM", "spamd": "SpamAssassin", "spampd": "spampd", "spamassassin": "SpamAssassin"}
+"""How filters are called in a sentence; the others are called as they are."""
+
+
+def filter_kinds(scan: Scan, settings: Settings) -> set[str]:
+    """Return the spam filters that this server has, by its configuration and by their own lines: dspam, amavis ...
+
+    ``other`` is a filter that nothing names. What only signs or checks (OpenDKIM, SPF) is none.
+    """
+    kinds: set[str] = {setup.kind for setup in settings.filters}
+    kinds |= set(scan.verdicts["filter"].dropna().astype("str"))
+    calls = scan.events("trainings")["filter"].dropna()
+    kinds |= set(calls.astype("str")) - {""}
+    if dspam_hops(scan).any() or "dspam" in scan.read.programs:
+        kinds.add("dspam")
+    kinds = {"spamassassin" if kind in ("spamd", "spampd") else kind for kind in kinds}
+    if not kinds and filter_hops(scan).any():
+        kinds.add("other")
+    return kinds
+
+
+def no_filter(scan: Scan, settings: Settings) -> bool:
+    """Whether it is known that mail passes no spam filter: the configuration is at hand and names none."""
+    known = settings.known("postfix") and settings.known("master")
+    return known and not filter_kinds(scan, settings)
+
+
 def entry_has_hop(scan: Scan) -> npt.NDArray[np.bool_]:
     """Return, per entry, whether a delivery of it was handed to a filter."""
     out = np.zeros(len(scan.entries) + 1, np.bool_)

@@ -99,7 +99,7 @@ def _by_time(scan: Scan, frame: pd.DataFrame) -> None:
         # It lies elsewhere than under the caller, or it isn't kept any more.
         others = [name for name in names if name != caller]
         likely = [name for name in others if name.lower().partition("@")[0].partition("+")[0] == user]
-        likely += [name for name in others if name.lower() in owned and _among(user, owned[name.lower()][2])]
+        likely += [name for name in others if name.lower() in owned and _among(user, owned[name.lower()][1])]
         chosen = likely if len(likely) == 1 else names if len(names) == 1 else []
         if chosen:
             frame.at[row, "belongs_to"], frame.at[row, "inferred"] = chosen[0], True

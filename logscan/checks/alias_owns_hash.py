@@ -19,7 +19,7 @@ receive_override_options, then remove it before the filter. What was learned und
 ## When it is wrong
 An alias that keeps an archive of its own (`root: root, alice`) rightly owns a dictionary and is passed over; so are
 external recipients and people who left. Aliases of aliases(5), which only local(8) expands, are a note. Filters with one
-common dictionary (amavis, rspamd) don't suffer.
+common dictionary (amavis, rspamd, unless their Bayes is set up per user) don't suffer: there the check is not applicable.
 
 ## When it is blind
 When no mail went through a filter that learns per recipient, or what came out of it isn't in the log.
@@ -29,9 +29,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from logscan import evidence as ev
-from logscan import remedies, texts
-from logscan.aliases import alias_state, owned_aliases
+from logscan import remedies
+from logscan.aliases import Mended, alias_states, owned_aliases, owned_rows
 from logscan.settings import predictions
 from logscan.verdict import Check, Finding, Remedy, Result
 
@@ -45,21 +47,40 @@ if TYPE_CHECKING:
 def run(scan: Scan, settings: Settings) -> Result:
     """Look at each hand-over to DSPAM and at what its recipient became behind it."""
     frame = owned_aliases(scan)
-    result = Result(checked=int(frame["known"].sum()), eligible=len(frame))
+    kept_back = _kept_back(scan, frame)
+    result = Result(checked=int((frame["known"] & ~kept_back).sum()), eligible=int((~kept_back).sum()))
     result.predictions = predictions(settings).get("alias-owns-hash", [])
     if frame.empty:
-        result.blind_because.append(no_learning_filter(scan, settings))
-    elif not result.checked:
-        result.blind_because.append("what came out of the filter again isn't in these logs")
-    users = texts.lower(frame["user"])
-    mailboxes = texts.values(users[frame["kept"]]) | set(settings.mailboxes)
-    bad = frame[frame["expanded"] & ~users.isin(mailboxes) & ~frame["outside"]]
+        _without(result, scan, settings)
+    elif ev.too_few(result) or not result.eligible:
+        left = len(frame) - int(frame["known"].sum())
+        result.blind_because.append(
+            f"what became of {left} of {len(frame)} hand-overs to DSPAM isn't in these logs: nothing came out of it again"
+        )
+    bad = owned_rows(scan)
+    bad = bad[~bad["alias"].isin(set(settings.mailboxes)) & ~bad["outside"]]
+    if bad.empty:
+        return result
     learned = set(scan.verdicts.loc[scan.verdicts["filter"] == "dspam", "user"].dropna().str.lower())
     if scan.inventory is not None:
         learned |= {user.lower() for user in scan.inventory.users}
-    for alias, rows in ev.groups(bad.assign(alias=texts.lower(bad["user"])), "alias"):
-        result.findings.append(_finding(scan, settings, str(alias), rows, frame, str(alias) in learned))
+    states = alias_states(scan)
+    hosts = bad.groupby("alias")["host"].nunique()
+    for (alias, host), rows in ev.groups(bad, ["alias", "host"]):
+        # One name on two hosts is two aliases.
+        subject = f"{alias} on {host}" if hosts[alias] > 1 else str(alias)
+        found = _finding(scan, settings, subject, rows, states[str(alias), str(host)], str(alias) in learned)
+        result.findings.append(found)
     return result
+
+
+def _kept_back(scan: Scan, frame: pd.DataFrame) -> np.ndarray:
+    """Return which hand-overs ended in the filter's quarantine, so that nothing can come out."""
+    rows = scan.deliveries["verdict_row"].to_numpy()[frame["row"].to_numpy(dtype=np.int64)]
+    status = scan.verdicts["status"]
+    quarantined = np.append((status == "Quarantined").fillna(False).to_numpy(dtype=np.bool_), False)
+    out: np.ndarray = quarantined[rows] & ~frame["known"].to_numpy(dtype=np.bool_)
+    return out
 
 
 LOCAL = (
@@ -69,7 +90,7 @@ LOCAL = (
 
 
 def _finding(
-    scan: Scan, settings: Settings, alias: str, rows: pd.DataFrame, frame: pd.DataFrame, learned: bool
+    scan: Scan, settings: Settings, subject: str, rows: pd.DataFrame, mended: Mended | None, learned: bool
 ) -> Finding:
     ids = scan.entries["message_id"].to_numpy()
     queue_ids = scan.entries["queue_id"].to_numpy()
@@ -82,45 +103,66 @@ def _finding(
         }
         for row in rows.itertuples()
     ]
-    state, since = alias_state(scan, frame, alias)
     people = sorted({name for names in rows["people"] for name in names})
+    mails = int(rows["mail"].nunique())
     summary = (
-        f"The filter learns mail to {alias} under that alias, not under {', '.join(people[:4])}"
-        f"{' …' if len(people) > 4 else ''}: {len(cases)} mail{'s' * (len(cases) != 1)}"
+        f"The filter learns mail to {subject} under that alias, not under {', '.join(people[:4])}"
+        f"{' …' if len(people) > 4 else ''}: {ev.mails(mails)}"
     )
-    if since is not None:
-        summary += f"; mended since {ev.iso(since)}"
     local = bool(rows["by_local"].all())
     behind = scan.deliveries.index[scan.deliveries["entry"].isin(rows["child"].head(2))]
     return Finding(
         cause="local-alias" if local else "alias-not-expanded",
-        subject=alias,
-        summary=summary,
+        subject=subject,
+        summary=f"{summary}; {mended.words}" if mended else summary,
         severity="note" if local else "problem",
         confidence="high" if learned or not scan.verdicts.empty else "medium",
         count=len(cases),
         cases=cases,
         first=ev.moment(rows["time"].min()),
         last=ev.moment(rows["time"].max()),
-        state="mended" if state == "mended" else "active",
-        remedy=Remedy(LOCAL) if local else remedies.alias_owns_hash(settings),
+        state="mended" if mended else "active",
+        remedy=None if mended else Remedy(LOCAL) if local else remedies.alias_owns_hash(settings),
         evidence=ev.merged(ev.rows_at(scan, "deliveries", rows["row"].head(4)), ev.rows_at(scan, "deliveries", behind)),
         why="aliases(5) are expanded by local(8) at delivery, always behind the filter."
         if local
         else "Aliases are expanded behind the filter only: no_address_mappings stands before it.",
+        mails=mails,
+        recipients=len(rows),
     )
 
 
-def no_learning_filter(scan: Scan, settings: Settings) -> str:
-    """Return why nothing here learns per recipient."""
-    kinds = sorted(
-        {setup.kind for setup in settings.filters} | set(scan.verdicts["filter"].dropna().astype("str"))
-    ) or (["the filter"] if scan.deliveries["hop"].any() else [])
-    if "dspam" in kinds:
-        return "no mail handed to DSPAM in these logs"
-    if kinds:
-        return f"{', '.join(kinds)} learns in one dictionary for all, not per recipient: nothing to find here"
-    return "no mail went through a filter that learns per recipient (DSPAM) in these logs"
+def _without(result: Result, scan: Scan, settings: Settings) -> None:
+    """Say why no mail was handed to a filter that learns per recipient: there is none, or the log doesn't hold it."""
+    kinds = ev.filter_kinds(scan, settings)
+    if "dspam" not in kinds:
+        names = " and ".join(ev.NAMES.get(kind, kind) for kind in sorted(kinds - {"other"}))
+        if names:
+            result.not_applicable = (
+                f"No filter here learns under the recipient's address as DSPAM does: {names} "
+                f"{'learn' if ' and ' in names else 'learns'} for all in common, unless set up per user."
+            )
+        elif not kinds and ev.no_filter(scan, settings):
+            result.not_applicable = "No filter is set up here, so none can learn under an alias."
+        else:
+            result.blind_because.append(
+                "no mail went through a filter that learns per recipient (DSPAM) in these logs; which filter this server "
+                "has isn't known: give main.cf and master.cf"
+            )
+    elif settings.dspam.fixed_user:
+        user = settings.dspam.fixed_user
+        result.not_applicable = f"DSPAM learns all mail under one user here ({user}), under no recipient's address."
+    elif settings.known("aliases") and not settings.aliases and not settings.unresolved:
+        result.not_applicable = "There is no alias on this server."
+    else:
+        result.blind_because.append("no mail handed to DSPAM in these logs")
 
 
-CHECK = Check("alias-owns-hash", "The filter learns under an alias", "user", run, order=20)
+CHECK = Check(
+    "alias-owns-hash",
+    "The filter learns under an alias",
+    "user",
+    run,
+    order=20,
+    clear="The filter learned under no alias ({checked:hand-over|hand-overs} to it looked at)",
+)

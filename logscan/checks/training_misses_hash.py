@@ -1,28 +1,34 @@
-"""Users train the filter in vain: their call names another dictionary than the one that learned the mail.
+"""Users train the filter in vain: their call names another dictionary than the one that learned the mail, or none is made.
 
 ## What it finds
-Training calls for which DSPAM finds no signature under the user that the call names. One finding a user and cause.
+Training calls for which DSPAM finds no signature under the user that the call names; moves into and out of Junk that no
+call follows, and calls whose program fails, with any filter. One finding a user and cause.
 
 ## Why it matters
 The user moves spam to Junk day after day, the mail program says OK, DSPAM exits 0, and nothing is learned.
 
 ## What the log shows
 `dspam[…]: Unable to open file for reading: …/alice.sig/SIGNATURE.sig: No such file or directory`. The path holds the
-user that was looked for; system.log, or DSPAM's home, holds the user who owns that signature.
+user that was looked for; system.log, or DSPAM's home, holds the user who owns that signature. Moves are in Dovecot's
+mail_log (`copy from INBOX: box=Junk`); the calls in DSPAM's system.log, in rspamd.log, in imapsieve's lines
+(`pipe action: failed to execute to program …`).
 
 ## What to do
 `login-without-domain`: spell the domain in antispam_dspam_args (`--user;%n@example.com`), or set a default realm after
 checking that no mail_location or userdb depends on the bare name. `alias-not-expanded`: see alias-owns-hash.
 `case-or-extension`: filter and trainer must name the user alike. `signature-expired`: the signature is older than what
-is kept. The stray dictionaries that failed calls left behind may be removed.
+is kept. `training-not-called`: the plug-in, the sieve script or the job that should train doesn't see the move.
+`training-call-failed`: run the program by hand as Dovecot's user. The stray dictionaries that failed calls left behind
+may be removed.
 
 ## When it is wrong
-A call while DSPAM is down is refused, and the user is told: that is the outage's. Moves of mail without a signature
-train nothing by design.
+A call while DSPAM is down is refused, and the user is told: that is the outage's. Moves of mail without a signature, and
+moves to and from the trash, train nothing by design. rspamc ends with an error where a mail was learned before already.
 
 ## When it is blind
-Without DSPAM's lines in the log, or without a single training call. Successful training leaves a trace in system.log
-only; the failing one in syslog only: both are needed to say clear.
+Without DSPAM's lines in the log, or without a single training call or move. Successful training leaves a trace in
+system.log only; the failing one in syslog only: both are needed to say clear. sa-learn writes no log at all. Where no
+filter with a dictionary per user is, and nobody trains, the check is not applicable.
 """
 
 from __future__ import annotations
@@ -33,8 +39,10 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan import remedies
-from logscan.aliases import owning
+from logscan.aliases import Owned, owning
+from logscan.moves import Moves, Uncalled, moves, trigger, uncalled
 from logscan.settings import predictions
+from logscan.untrained import failed, not_called
 from logscan.verdict import Check, Finding, Prediction, Remedy, Result
 
 if TYPE_CHECKING:
@@ -50,14 +58,16 @@ CAUSES = (
     "shared-mailbox",
     "signature-expired",
     "unknown-user",
+    "unknown",
 )
 """In the order in which they are to be mended."""
 
-Owned = dict[str, tuple[str, "pd.Timestamp | None", frozenset[str]]]
+KEPT = pd.Timedelta(days=7)
+"""A signature that is older may have been purged (dspam_clean, by its cron job); a younger one hardly."""
 
 
 def run(scan: Scan, settings: Settings) -> Result:
-    """Look at each training call, and for each miss at whose signature it was."""
+    """Look at each training call, for each miss at whose signature it was, and at each move whether a call followed."""
     calls = scan.trainings
     calls = calls[calls["filter"] == "dspam"]
     learned = calls[(calls["outcome"] == "learned") & calls["class"].isin(["spam", "innocent"])]
@@ -66,43 +76,70 @@ def run(scan: Scan, settings: Settings) -> Result:
     missed = missed[~missed.assign(time=missed["time"].dt.floor("s"))[["time", "user", "signature"]].duplicated()]
     astray = _astray(scan, learned)
     misses = pd.concat([missed, astray]) if len(astray) else missed
-    result = Result(checked=len(learned) + len(missed), eligible=len(learned) + len(missed))
+    found = moves(scan, settings)
+    open_moves = uncalled(scan, settings, found)
+    other = int((found.frame["called"] != "").sum()) + len(found.failed)
+    checked = (len(learned) + len(missed) or max(other, found.piped)) + len(open_moves.bad)
+    result = Result(checked=checked, eligible=checked + open_moves.undecided)
     result.predictions = predictions(settings).get("training-misses-hash", []) + _predictions(scan, settings)
-    _blind(result, scan, settings, calls)
+    result.findings += not_called(scan, settings, found, open_moves)
+    result.findings += failed(scan, found)
     if misses.empty:
+        _blind(result, scan, settings, found, open_moves)
         return result
     owned = owning(scan)
-    known = _known_users(scan)
+    known = _Known(scan)
     causes = [_causes(row, owned, known) for row in misses.itertuples()]
     misses = misses.assign(causes=causes, cause=[each[0] for each in causes])
     misses["subject"] = misses["user"].fillna("(user not logged)")
     for (subject, cause), rows in ev.groups(misses, ["subject", "cause"]):
-        result.findings.append(_finding(scan, settings, str(subject), str(cause), rows, owned))
+        result.findings.append(_finding(scan, settings, str(subject), str(cause), rows, owned, known))
     return result
 
 
-def _blind(result: Result, scan: Scan, settings: Settings, calls: pd.DataFrame) -> None:
-    """Say what keeps the check from knowing."""
-    if len(calls[calls["outcome"] == "missed"]):
-        return
-    used = "dspam" in {setup.kind for setup in settings.filters} or bool(ev.dspam_hops(scan).any())
-    programs = set(scan.read.programs)
-    if not used and "dspam" not in programs and calls.empty:
-        kinds = sorted({s.kind for s in settings.filters} | set(scan.verdicts["filter"].dropna().astype("str")))
+def _blind(result: Result, scan: Scan, settings: Settings, found: Moves, open_moves: Uncalled) -> None:
+    """Say what keeps the check from knowing, or that nobody can train in vain here."""
+    kinds = ev.filter_kinds(scan, settings)
+    nobody = not result.eligible and not found.piped
+    home = f"{settings.dspam.home}/system.log, `SystemLog on`"
+    if open_moves.undecided and ev.too_few(result):
         result.blind_because.append(
-            f"{', '.join(kinds)} has no dictionary per user: a training call can't miss one"
-            if kinds
-            else "no lines of DSPAM and no training in these logs"
+            f"{open_moves.undecided} of {result.eligible} trainings: users moved mail into or out of Junk, and whether a "
+            f"call followed isn't in these logs; {open_moves.reason}"
         )
+    if "dspam" in kinds:
+        # Each move of which DSPAM learned the mail needs no line that tells of a failure.
+        proven = len(found.frame) and (found.frame["called"] == "at once").all() and not open_moves.undecided
+        if "dspam" not in scan.read.programs and not proven:
+            result.blind_because.append(
+                "no syslog line of DSPAM (program dspam) in these logs: a training that fails is told only there"
+            )
+        if nobody:
+            own_log = scan.verdicts["program"].isin(["dspam.system", "dspam.user"]).any()
+            where = (
+                "DSPAM's own log among them"
+                if own_log
+                else f"one that works is told only in DSPAM's system.log ({home})"
+            )
+            result.blind_because.append(
+                f"no training call and no user's move into or out of Junk in these logs; {where}"
+            )
+    elif not nobody:
         return
-    if "dspam" not in programs:
-        result.blind_because.append(
-            "no syslog line of DSPAM (program dspam) in these logs: a training that fails is told only there"
+    elif by := trigger(settings):
+        mail_log = "" if settings.dovecot.mail_log else " (moves are told with mail_plugins = … notify mail_log)"
+        result.blind_because.append(f"Dovecot trains by {by}, but these logs hold no call and no user's move{mail_log}")
+    elif kinds - {"other"}:
+        names = " and ".join(ev.NAMES.get(kind, kind) for kind in sorted(kinds - {"other"}))
+        result.not_applicable = (
+            f"The filter here is {names}, not DSPAM with its dictionary per user, and nobody trained it in these logs."
         )
-    if not result.checked:
+    elif ev.no_filter(scan, settings):
+        result.not_applicable = "No filter is set up here that users could train."
+    else:
         result.blind_because.append(
-            "no training call in these logs; one that works is told only in DSPAM's system.log "
-            f"({settings.dspam.home}/system.log, `SystemLog on`)"
+            "no lines of DSPAM and no training in these logs; which filter this server has isn't known: give main.cf and "
+            "master.cf"
         )
 
 
@@ -112,12 +149,20 @@ def _astray(scan: Scan, learned: pd.DataFrame) -> pd.DataFrame:
     return other[other["belongs_to"] != other["user"]]
 
 
-def _known_users(scan: Scan) -> set[str]:
-    """Return everybody whom the filter has mail of."""
-    verdicts = scan.verdicts
-    users = set(verdicts.loc[verdicts["filter"] == "dspam", "user"].dropna().str.lower())
-    hops = ev.dspam_hops(scan)
-    return users | set(scan.deliveries.loc[hops, "recipient"].dropna().str.lower())
+class _Known:
+    """Whom the filter has mail of, and the time over which the logs tell that."""
+
+    def __init__(self, scan: Scan) -> None:
+        verdicts = scan.verdicts
+        judged = verdicts[verdicts["filter"] == "dspam"]
+        hops = scan.deliveries[ev.dspam_hops(scan)]
+        self.users = set(judged["user"].dropna().str.lower()) | set(hops["recipient"].dropna().str.lower())
+        times = pd.concat([judged["time"], hops["time"]]).dropna()
+        self.first, self.last = times.min(), times.max()
+
+    def covers(self, made: Any) -> bool:
+        """Whether the logs tell what DSPAM judged when a signature was made."""
+        return not pd.isna(made) and not pd.isna(self.first) and bool(self.first <= made <= self.last)
 
 
 def _base(address: str) -> str:
@@ -125,24 +170,37 @@ def _base(address: str) -> str:
     return local.partition("+")[0] + at + domain
 
 
-def _causes(row: Any, owned: Owned, known: set[str]) -> list[str]:
+def _unowned(row: Any, user: str, known: _Known) -> str:
+    """Return why a call missed, where nothing tells whose the signature is.
+
+    That the filter never saw a user, or that a signature isn't kept any more, can be said only of a time that the logs
+    cover, or long after it.
+    """
+    bare, low = "@" not in user, user.lower()
+    covered = known.covers(row.made)
+    if bare and any(name.partition("@")[0] == low and "@" in name for name in known.users):
+        return "login-without-domain"
+    if low in known.users:
+        return "signature-expired" if covered or (not pd.isna(row.made) and row.time - row.made >= KEPT) else "unknown"
+    # With domain-scale folders DSPAM keeps a user without a domain under `local`.
+    if bare and ("/data/local/" in (ev.text(row.path) or "") or (covered and all("@" in name for name in known.users))):
+        return "login-without-domain"
+    return "unknown-user" if covered else "unknown"
+
+
+def _causes(row: Any, owned: Owned, known: _Known) -> list[str]:
     """Return why a call missed, in the order in which to mend it."""
     user, owner = ev.text(row.user), ev.text(row.belongs_to)
     if user is None:
-        return ["unknown-user"]
+        return ["unknown"]
+    if owner is None:
+        return [_unowned(row, user, known)]
     found: list[str] = []
     bare = "@" not in user
     local = user.partition("@")[0].lower()
-    full = {name for name in known if name.partition("@")[0] == local and "@" in name}
-    if owner is None:
-        if bare and full:
-            return ["login-without-domain"]
-        if not bare and user.lower() in known:
-            return ["signature-expired"]
-        return ["login-without-domain" if bare else "unknown-user"]
     low = owner.lower()
     if low in owned:
-        people = owned[low][2]
+        people = owned[low][1]
         if bare and (any(name.partition("@")[0] == local for name in people) or "@" in owner):
             found.append("login-without-domain")
         found.append("alias-not-expanded")
@@ -167,15 +225,15 @@ def _state(row: Any, owned: Owned) -> Literal["active", "mended", "residual"]:
     """Return the state of one miss: a mail learned under an alias before that was mended can't be trained any more."""
     if row.causes != ["alias-not-expanded"]:
         return "active"
-    state, since, _ = owned[str(row.belongs_to).lower()]
-    if state != "mended" or since is None:
+    mended = owned[str(row.belongs_to).lower()][0]
+    if mended is None or (not pd.isna(row.made) and row.made >= mended.since):
         return "active"
-    if not pd.isna(row.made) and row.made >= since:
-        return "active"
-    return "residual" if row.time >= since else "mended"
+    return "residual" if row.time >= mended.since else "mended"
 
 
-def _finding(scan: Scan, settings: Settings, user: str, cause: str, rows: pd.DataFrame, owned: Owned) -> Finding:
+def _finding(
+    scan: Scan, settings: Settings, user: str, cause: str, rows: pd.DataFrame, owned: Owned, known: _Known
+) -> Finding:
     cases = [
         {
             "time": ev.iso(row.time),
@@ -194,6 +252,11 @@ def _finding(scan: Scan, settings: Settings, user: str, cause: str, rows: pd.Dat
     summary = f"{user} trained {len(cases)} time{'s' * (len(cases) != 1)} in vain"
     if owners:
         summary += f": the mail was learned under {', '.join(owners[:3])}{' …' if len(owners) > 3 else ''}"
+    if state != "active":
+        ends = [owned[str(owner).lower()][0] for owner in owners if str(owner).lower() in owned]
+        words = sorted({each.words for each in ends if each is not None})
+        left = ", and what was learned before can't be trained any more" if state == "residual" else ""
+        summary += f"; {words[-1]}{left}" if words else ""
     return Finding(
         cause=cause,
         subject=user,
@@ -209,10 +272,25 @@ def _finding(scan: Scan, settings: Settings, user: str, cause: str, rows: pd.Dat
         first=ev.moment(rows["time"].min()),
         last=ev.moment(rows["time"].max()),
         state=state,
-        remedy=_remedy(settings, cause, user, owners),
+        remedy=_remedy(settings, cause, user, owners) if state == "active" else None,
         evidence=ev.merged(ev.rows_at_frame(scan, rows.head(4)), _owners(scan, rows), _logins(scan, user)),
-        why=WHY[cause],
+        why=_untold(scan, rows, known) if cause == "unknown" else WHY[cause],
+        mails=int(rows["signature"].nunique()),
     )
+
+
+def _untold(scan: Scan, rows: pd.DataFrame, known: _Known) -> str:
+    """Return why the cause of a miss can't be told."""
+    if pd.isna(known.first):
+        return "The cause can't be told: these logs hold no mail that DSPAM judged."
+    made = rows["made"].min()
+    if not pd.isna(made) and made < known.first:
+        when = made.tz_convert(scan.zone or "UTC")
+        return (
+            f"The cause can't be told: the mail was judged at {when:%H:%M} on {when.day} {when:%B %Y}, before these logs "
+            "begin."
+        )
+    return "The cause can't be told: no log at hand says for whom that mail was learned."
 
 
 def _owners(scan: Scan, rows: pd.DataFrame) -> list[Any]:
@@ -272,4 +350,11 @@ def _predictions(scan: Scan, settings: Settings) -> list[Prediction]:
     ]
 
 
-CHECK = Check("training-misses-hash", "Users train in vain", "user", run, order=10)
+CHECK = Check(
+    "training-misses-hash",
+    "Users train in vain",
+    "user",
+    run,
+    order=10,
+    clear="Nobody trained in vain ({checked:training|trainings} looked at)",
+)
