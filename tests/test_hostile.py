@@ -15,6 +15,7 @@ from conftest import Run
 
 import logscan
 from logscan import parse, reading
+from logscan.options import Options
 from logscan.pipeline import render
 from logscan.samples import story
 from logscan.scan import Scan
@@ -155,7 +156,8 @@ LOGIN = (
 
 
 def test_a_finding_in_a_log_without_deliveries_shows_its_mail(scanned: Scanned) -> None:
-    report = logscan.analyse(scanned(*(HEAD + line for line in LOGIN)))
+    told = Options(services={"postfix/smtpd": 25})
+    report = logscan.analyse(scanned(*(HEAD + line for line in LOGIN), options=told))
     assert [finding.subject for finding in report.found] == ["bob@example.com"]
     assert list(report.paths) == ["96C6A54A5CF"]
 
