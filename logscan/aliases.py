@@ -71,10 +71,11 @@ def reloads(scan: Scan) -> pd.DataFrame:
     return wanted[["time", "event"]].sort_values("time")
 
 
-def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series) -> Mended | None:
+def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series, reloaded: bool = True) -> Mended | None:
     """Return since when it goes right: the reload between the last bad and the first good case, else that case.
 
     ``good`` are the times at which the same situation came up and went right. None when it never did after ``last_bad``.
+    ``reloaded`` is whether Postfix's reload may be what mended it.
     """
     later = good[good > last_bad]
     if later.empty:
@@ -82,7 +83,7 @@ def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series) -> Mended 
     first = later.min()
     between = reloads(scan)
     between = between[(between["time"] > last_bad) & (between["time"] <= first)]
-    if between.empty:
+    if between.empty or not reloaded:
         return Mended(first, f"mended since {_clock(scan, first, last_bad)}")
     since, last = between["time"].iloc[0], between["time"].iloc[-1]
     name = "restart" if (between["event"] == "start").all() else "reload"

@@ -299,24 +299,33 @@ def unanswered(scan: Scan, frame: pd.DataFrame) -> pd.DataFrame:
     broken = broken[~broken.index.isin(hand_overs)]
     if broken.empty:
         return frame.iloc[:0]
-    frame_of = dict(iter(frame[frame["entry"].isin(broken["entry"])].groupby("entry")))
-    events = scan.events("stores")
-    wanted = {message_id for some in frame_of.values() for message_id in some["message_id"]}
-    stored = events[(events["action"] == "stored") & events["message_id"].isin(wanted)]
-    stored = stored[~stored["session"].isin(scan.deliveries["session"].dropna())]
-    stored_of = dict(iter(stored.groupby("message_id")))
+    frame_of = dict(iter(frame[frame["entry"].isin(broken["entry"])].groupby(["entry", "recipient"])))
+    stored_of = _stored(scan, {message_id for some in frame_of.values() for message_id in some["message_id"]})
     rows = []
     for row in broken.itertuples():
-        later = frame_of.get(row.entry, frame.iloc[:0])
-        later = later[later["recipient"] == row.recipient]
-        near = stored_of.get(str(later["message_id"].iloc[0])) if len(later) else None
-        if near is None:
+        later = frame_of.get((row.entry, row.recipient))
+        if later is None:
             continue
-        near = near[(near["time"] - row.time).abs() <= pd.Timedelta(seconds=float(row.delay or 0) + 600)]
-        near = near[near["user"].fillna("").str.lower().isin({row.mailbox, str(row.mailbox).partition("@")[0]})]
-        for store in near.drop_duplicates("session").itertuples():
-            copy = later.iloc[0].copy()
-            copy["store"], copy["time"] = store.session, store.time
-            copy["broken"], copy["told_by"] = row.Index, store.Index
-            rows.append(copy)
+        around = pd.Timedelta(seconds=float(row.delay or 0) + 600)
+        for user in dict.fromkeys((row.mailbox, str(row.mailbox).partition("@")[0])):
+            near = stored_of.get((str(later["message_id"].iloc[0]), user))
+            if near is None:
+                continue
+            low, high = (
+                near["time"].searchsorted(row.time - around),
+                near["time"].searchsorted(row.time + around, "right"),
+            )
+            for store in near.iloc[low:high].drop_duplicates("session").itertuples():
+                copy = later.iloc[0].copy()
+                copy["store"], copy["time"] = store.session, store.time
+                copy["broken"], copy["told_by"] = row.Index, store.Index
+                rows.append(copy)
     return pd.DataFrame(rows).drop_duplicates(["store"]) if rows else frame.iloc[:0]
+
+
+def _stored(scan: Scan, wanted: set[str]) -> dict[Any, pd.DataFrame]:
+    """Return, by message-id and owner, the copies that Dovecot stored and no reply tells of, in the order of time."""
+    events = scan.events("stores")
+    stored = events[(events["action"] == "stored") & events["message_id"].isin(wanted) & events["user"].notna()]
+    stored = stored[~stored["session"].isin(scan.deliveries["session"].dropna())].sort_values("time")
+    return dict(iter(stored.groupby(["message_id", texts.lower(stored["user"])])))

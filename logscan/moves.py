@@ -7,7 +7,9 @@ in DSPAM's system.log where it works and in syslog where it fails, in rspamd's l
 from __future__ import annotations
 
 import bisect
+import itertools
 import re
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +35,9 @@ TRASH = r"(?i)(?:^|[./\\])(?:trash|deleted(?: (?:items|messages))?|papierkorb|ge
 
 TRAINER = re.compile(r"(?i)learn|train|spam|ham\b|bayes|rspam|bogo|crm114|sa-|retrain")
 """Names of programs that a move is piped to in order to train."""
+
+INNOCENT = re.compile(r"(?i)ham\b|innocent|not[-_]?spam|non[-_]?spam|good")
+"""Names of programs that train in the contrary direction."""
 
 BEFORE, AFTER = 5, 60
 """Seconds before and after a move within which the call lies that the move itself made."""
@@ -149,74 +154,78 @@ def local_part(user: str) -> str:
 
 
 class _Calls:
-    """Training calls by message-id and by user, in the order of time (seconds)."""
+    """Training calls by mail and class, and by user and class, in the order of time (seconds); the class may be empty."""
 
     def __init__(self, scan: Scan, piped: pd.DataFrame) -> None:
-        self.by_ident: dict[str, list[tuple[float, str, str]]] = {}
-        self.by_user: dict[str, list[tuple[float, str]]] = {}
+        self.by_mail: dict[tuple[str, str], list[float]] = {}
+        self.last: dict[tuple[str, str, str], float] = {}
+        """By mail, class and user: the last call."""
+        self.by_user: dict[tuple[str, str], deque[float]] = {}
         self.every: list[float] = []
-        calls = scan.trainings
-        calls = calls[~calls["outcome"].isin(["autolearned"]) & calls["time"].notna()]
-        verdicts = scan.verdicts
-        told = verdicts[verdicts["signature"].notna() & verdicts["message_id"].notna()]
-        ident_of = dict(zip(told["signature"].tolist(), _bare(told["message_id"]).tolist(), strict=True))
-        idents = _bare(calls["message_id"]).tolist()
-        signatures, users = calls["signature"].tolist(), calls["user"].fillna("").tolist()
-        classes = calls["class"].astype("object").fillna("").tolist()
-        for at, ident, signature, user, kind in zip(_seconds(calls), idents, signatures, users, classes, strict=True):
-            self._add(at, ident or ident_of.get(signature, ""), user, str(kind))
-        columns = [_bare(piped["message_id"]).tolist(), piped["user"].fillna("").tolist(), piped["text"].tolist()]
-        for at, ident, user, text in zip(_seconds(piped), *columns, strict=True):
-            kind = "innocent" if re.search(r"(?i)ham\b|innocent|not-?spam|good", text) else "spam"
-            self._add(at, ident, user, kind)
-        for calls_of_mail in self.by_ident.values():
-            calls_of_mail.sort()
-        for calls_of_user in self.by_user.values():
-            calls_of_user.sort()
-
-    def _add(self, at: float, ident: str, user: str, kind: str) -> None:
-        kind = {"ham": "innocent"}.get(kind, kind)
-        self.every.append(at)
-        if ident:
-            self.by_ident.setdefault(ident, []).append((at, kind, local_part(user)))
-        else:
-            self.by_user.setdefault(local_part(user), []).append((at, kind))
+        for at, ident, user, kind in sorted([*_told(scan), *_of_pipes(piped)]):
+            name = local_part(user)
+            self.every.append(at)
+            if ident:
+                self.by_mail.setdefault((ident, kind), []).append(at)
+                self.last[ident, kind, name] = at
+            else:
+                self.by_user.setdefault((name, kind), deque()).append(at)
 
     def of(self, frame: pd.DataFrame) -> list[str]:
-        """Return, by move, whether its call came at once, late, or (empty) not at all."""
+        """Return, by move (in the order of time), whether its call came at once, late, or (empty) not at all."""
         out = []
         columns = [frame[name].tolist() for name in ("ident", "user", "class")]
         for at, ident, user, kind in zip(_seconds(frame), *columns, strict=True):
             name = local_part(user)
-            found = self._by_ident(at, ident, name, kind)
-            out.append("at once" if found == "at once" or self._by_user(at, name, kind) else found)
+            # At once another name may stand in the call: then it misses, which is something else than no call.
+            if (ident and self._of_mail(at, ident, kind)) or self._of_user(at, name, kind):
+                out.append("at once")
+            else:
+                calls = (self.last.get((ident, each, who), 0.0) for each in (kind, "") for who in (name, ""))
+                out.append("late" if ident and max(calls) > at else "")
         return out
 
-    def _by_ident(self, at: float, ident: str, name: str, kind: str) -> str:
-        calls = self.by_ident.get(ident, ()) if ident else ()
-        found = ""
-        for when, known, who in calls[bisect.bisect_left(calls, (at - BEFORE, "", "")) :]:
-            if known and known != kind:
-                continue
-            if when <= at + AFTER:
-                return "at once"  # the dictionary that it names may be another: that is a miss, not a call that lacks
-            if not who or who == name:
-                found = found or "late"
-        return found
-
-    def _by_user(self, at: float, name: str, kind: str) -> bool:
-        """Whether there is a call without a message-id at that time, which no move has taken yet; takes it."""
-        for each in (name, ""):  # DSPAM's SQL drivers name no user
-            calls = self.by_user.get(each, [])
-            place = bisect.bisect_left(calls, (at - BEFORE, ""))
-            for index in range(place, len(calls)):
-                when, known = calls[index]
-                if when > at + AFTER:
-                    break
-                if not known or known == kind:
-                    del calls[index]
-                    return True
+    def _of_mail(self, at: float, ident: str, kind: str) -> bool:
+        for each in (kind, ""):
+            calls = self.by_mail.get((ident, each), [])
+            place = bisect.bisect_left(calls, at - BEFORE)
+            if place < len(calls) and calls[place] <= at + AFTER:
+                return True
         return False
+
+    def _of_user(self, at: float, name: str, kind: str) -> bool:
+        """Whether there is a call that names no mail at that time, which no move has taken yet; takes it."""
+        for key in itertools.product((name, ""), (kind, "")):  # DSPAM's SQL drivers name no user
+            calls = self.by_user.get(key, deque())
+            while calls and calls[0] < at - BEFORE:
+                calls.popleft()
+            if calls and calls[0] <= at + AFTER:
+                calls.popleft()
+                return True
+        return False
+
+
+Call = tuple[float, str, str, str]
+"""When (seconds), message-id without brackets, user, class; what isn't told is empty."""
+
+
+def _told(scan: Scan) -> Iterable[Call]:
+    """Return the calls that filters tell of; a mail's message-id also by way of its signature."""
+    calls = scan.trainings
+    calls = calls[(calls["outcome"] != "autolearned") & calls["time"].notna()]
+    verdicts = scan.verdicts
+    told = verdicts[verdicts["signature"].notna() & verdicts["message_id"].notna()]
+    ident_of = dict(zip(told["signature"].tolist(), _bare(told["message_id"]).tolist(), strict=True))
+    columns = [_bare(calls["message_id"]).tolist(), calls["signature"].tolist(), calls["user"].fillna("").tolist()]
+    classes = calls["class"].astype("object").fillna("").tolist()
+    for at, ident, signature, user, kind in zip(_seconds(calls), *columns, classes, strict=True):
+        yield at, ident or ident_of.get(signature, ""), user, "innocent" if kind == "ham" else str(kind)
+
+
+def _of_pipes(piped: pd.DataFrame) -> Iterable[Call]:
+    columns = [_bare(piped["message_id"]).tolist(), piped["user"].fillna("").tolist(), piped["text"].tolist()]
+    for at, ident, user, text in zip(_seconds(piped), *columns, strict=True):
+        yield at, ident, user, "innocent" if INNOCENT.search(text) else "spam"
 
 
 def _seconds(frame: pd.DataFrame) -> list[float]:

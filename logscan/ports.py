@@ -158,5 +158,6 @@ def _service(
 def _processes(entries: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Return a number for each entry's smtpd process: host, service, process ID and day."""
     day = entries["first"].dt.as_unit("s").astype("int64").to_numpy() // 86_400
+    day = np.unique(day, return_inverse=True)[1].astype(np.int64)  # a garbled stamp may lie before 1970
     names = [entries[name].cat.codes.to_numpy().astype(np.int64) for name in ("host", "service")]
     return combine(*names, entries["pid"].fillna(-1).to_numpy(dtype=np.int64), day)

@@ -86,10 +86,14 @@ _NOT_CALLED = {
 def failed(scan: Scan, found: Moves) -> list[Finding]:
     """Return one finding a user for training programs that failed; what was learned before already is no failure."""
     calls = scan.trainings
-    again = calls[(calls["outcome"] == "failed") & calls["text"].str.contains("already", na=False)]["time"]
+    again = calls[(calls["outcome"] == "failed") & calls["text"].str.contains("already", na=False)][
+        "time"
+    ].sort_values()
     rows = found.failed
-    for time in again:
-        rows = rows[(rows["time"] - time).abs() > pd.Timedelta(seconds=5)]
+    if len(again):
+        near = pd.Timedelta(seconds=5)
+        place = again.searchsorted(rows["time"] - near), again.searchsorted(rows["time"] + near, "right")
+        rows = rows[place[0] == place[1]]
     out = []
     for user, some in ev.groups(rows, "user"):
         n = len(some)

@@ -84,3 +84,11 @@ def write(folder: Path, **texts: list[str] | str) -> Path:
     for name, text in texts.items():
         (folder / name.replace("_", ".", 1)).write_text(text if isinstance(text, str) else "\n".join(text) + "\n")
     return folder
+
+
+def amavis(second: float, queue_id: str, ident: str, to: str) -> str:
+    """Return amavis's line of a clean mail that it hands back as B000001."""
+    return (
+        f"{at(second)} amavis[4570]: (04570-01) Passed CLEAN {{RelayedInbound}}, [192.0.2.25] <ann@example.net> -> <{to}>, "
+        f"Queue-ID: {queue_id}, Message-ID: <{ident}>, mail_id: x, Hits: 1, size: 5, queued_as: B000001, 9 ms"
+    )

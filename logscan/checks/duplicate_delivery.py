@@ -76,8 +76,9 @@ def run(scan: Scan, settings: Settings) -> Result:
         names, subject = causes(ways, copies)
         case = _case(ways, copies, names)
         found.setdefault((names[0], subject or copies[0].mailbox), []).append((case, copies))
+    mender = _Mender(scan, pd.concat([each for each in (frame, beyond) if len(each)]))
     for (cause, subject), items in found.items():
-        result.findings.append(_finding(scan, settings, cause, subject, items, frame))
+        result.findings.append(_finding(scan, settings, cause, subject, items, mender))
     result.findings.sort(key=lambda f: (CAUSES.index(f.cause), -f.count, f.subject))
     return result
 
@@ -98,11 +99,11 @@ def _case(ways: Ways, copies: list[Copy], names: list[str]) -> dict[str, Any]:
     }
 
 
-def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: Items, frame: pd.DataFrame) -> Finding:
+def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: Items, mender: _Mender) -> Finding:
     cases = [case for case, _ in items]
     copies = [copy for _, some in items for copy in some]
     summary = _summary(cause, subject, items)
-    mended = _mended(scan, subject, copies, frame) if cause == "double-alias-expansion" else None
+    mended = mender.mended(subject, copies) if cause == "double-alias-expansion" else None
     behind = sorted({copy.asked for copy in copies if copy.filtered and copy.asked != copy.recipient})
     return Finding(
         cause=cause,
@@ -155,24 +156,37 @@ def _evidence(scan: Scan, copies: list[Copy]) -> list[Any]:
     )
 
 
-def _mended(scan: Scan, subject: str, copies: list[Copy], frame: pd.DataFrame) -> Mended | None:
-    """Return since when mail to the alias is stored once, or since when the BCC is.
+class _Mender:
+    """Tells since when mail to an alias is stored once, or since when the BCC is; what findings share is made once."""
 
-    An alias goes right where it reaches other mailboxes, or itself, with one copy each; a BCC where its mailbox got one
-    copy of a mail that went to others too, by way of the filter.
-    """
-    bad = {copy.root for copy in copies}
-    last = _times(copies).max()
-    good = frame[~frame["root"].isin(bad) & (frame["time"] > last) & frame["filtered"]]
-    alias = good[good["asked_first"] == subject]
-    right = alias[(alias["mailbox"] != subject) | (alias["asked"] != alias["recipient"].str.lower())]
-    if right.empty and subject in {copy.mailbox for copy in copies}:
-        box = good[good["mailbox"] == subject].drop_duplicates(["root", "store"])
-        box = box[~box["root"].duplicated(keep=False)]
-        others = scan.deliveries.loc[scan.deliveries["final"] & (scan.deliveries["mailbox"] != subject), "entry"]
-        of_others = set(scan.entries["root"].to_numpy()[others[others >= 0].to_numpy()].tolist())
-        right = box[box["root"].isin(of_others)]
-    return mended_since(scan, last, right["time"])
+    def __init__(self, scan: Scan, frame: pd.DataFrame) -> None:
+        self.scan = scan
+        good = frame[frame["filtered"]]
+        onward = (good["mailbox"] != good["asked_first"]) | (good["asked"] != good["recipient"].str.lower())
+        self.of_alias = dict(iter(good[onward].groupby("asked_first")[["time", "root"]]))
+        final = scan.deliveries[scan.deliveries["final"] & (scan.deliveries["entry"] >= 0)]
+        roots = scan.entries["root"].to_numpy()[final["entry"].to_numpy()]
+        boxes = final["mailbox"].groupby(roots).nunique()
+        single = good.drop_duplicates(["root", "mailbox", "store"])
+        single = single[~single.duplicated(["root", "mailbox"], keep=False)]
+        self.of_box = dict(
+            iter(single[single["root"].isin(boxes.index[boxes > 1])].groupby("mailbox")[["time", "root"]])
+        )
+
+    def mended(self, subject: str, copies: list[Copy]) -> Mended | None:
+        """Return since when it goes right.
+
+        An alias goes right where it reaches other mailboxes, or itself, with one copy each; a BCC where its mailbox got
+        one copy of a mail that went to others too, by way of the filter.
+        """
+        bad = {copy.root for copy in copies}
+        is_box = subject in {copy.mailbox for copy in copies}
+        for some in (self.of_alias.get(subject), self.of_box.get(subject) if is_box else None):
+            if some is not None:
+                times = some.loc[~some["root"].isin(bad), "time"]
+                if (found := mended_since(self.scan, _times(copies).max(), times)) is not None:
+                    return found
+        return None
 
 
 WHY = {

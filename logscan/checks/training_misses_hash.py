@@ -39,8 +39,8 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan import remedies
-from logscan.aliases import Owned, owning
-from logscan.moves import Moves, Uncalled, moves, trigger, uncalled
+from logscan.aliases import Mended, Owned, mended_since, owning
+from logscan.moves import Moves, Uncalled, local_part, moves, trigger, uncalled
 from logscan.settings import predictions
 from logscan.untrained import failed, not_called
 from logscan.verdict import Check, Finding, Prediction, Remedy, Result
@@ -88,12 +88,12 @@ def run(scan: Scan, settings: Settings) -> Result:
         _blind(result, scan, settings, found, open_moves)
         return result
     owned = owning(scan)
-    known = _Known(scan)
+    known, right = _Known(scan), _Right(scan)
     causes = [_causes(row, owned, known) for row in misses.itertuples()]
     misses = misses.assign(causes=causes, cause=[each[0] for each in causes])
     misses["subject"] = misses["user"].fillna("(user not logged)")
     for (subject, cause), rows in ev.groups(misses, ["subject", "cause"]):
-        result.findings.append(_finding(scan, settings, str(subject), str(cause), rows, owned, known))
+        result.findings.append(_finding(scan, settings, str(subject), str(cause), rows, owned, known, right))
     return result
 
 
@@ -232,7 +232,14 @@ def _state(row: Any, owned: Owned) -> Literal["active", "mended", "residual"]:
 
 
 def _finding(
-    scan: Scan, settings: Settings, user: str, cause: str, rows: pd.DataFrame, owned: Owned, known: _Known
+    scan: Scan,
+    settings: Settings,
+    user: str,
+    cause: str,
+    rows: pd.DataFrame,
+    owned: Owned,
+    known: _Known,
+    right: _Right,
 ) -> Finding:
     cases = [
         {
@@ -248,13 +255,16 @@ def _finding(
     ]
     states = {case["state"] for case in cases}
     state: Any = "active" if "active" in states else "residual" if "residual" in states else "mended"
+    since = right.since(user, rows["time"].max()) if state == "active" else None
+    if since is not None:
+        state = "mended"
     owners = sorted({str(case["belongs_to"]) for case in cases if case["belongs_to"]})
     summary = f"{user} trained {len(cases)} time{'s' * (len(cases) != 1)} in vain"
     if owners:
         summary += f": the mail was learned under {', '.join(owners[:3])}{' …' if len(owners) > 3 else ''}"
     if state != "active":
         ends = [owned[str(owner).lower()][0] for owner in owners if str(owner).lower() in owned]
-        words = sorted({each.words for each in ends if each is not None})
+        words = sorted({each.words for each in (*ends, since) if each is not None})
         left = ", and what was learned before can't be trained any more" if state == "residual" else ""
         summary += f"; {words[-1]}{left}" if words else ""
     return Finding(
@@ -277,6 +287,33 @@ def _finding(
         why=_untold(scan, rows, known) if cause == "unknown" else WHY[cause],
         mails=int(rows["signature"].nunique()),
     )
+
+
+MENDED_CALLS, MENDED_AFTER = 3, pd.Timedelta(days=1)
+"""A user trains right where this many later calls, over so long, reached the dictionary that learned the mail."""
+
+
+class _Right:
+    """Calls that hit, by the local part of whom they name, and the last login under each name."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        calls = scan.trainings
+        hit = calls[(calls["filter"] == "dspam") & (calls["outcome"] == "learned") & calls["user"].notna()]
+        hit = hit[hit["belongs_to"].isna() | (hit["belongs_to"] == hit["user"])]
+        self.hits = dict(iter(hit.groupby(hit["user"].map(local_part))["time"]))
+        logins = scan.events("logins")
+        self.last_login = logins[logins["event"] == "login"].groupby("user", observed=True)["time"].max().to_dict()
+
+    def since(self, user: str, last: pd.Timestamp) -> Mended | None:
+        """Return since when a user's calls hit, whatever name they use now; None while the old one still logs in."""
+        hits = self.hits.get(local_part(user))
+        later = hits[hits > last] if hits is not None else None
+        if later is None or len(later) < MENDED_CALLS or later.max() - last < MENDED_AFTER:
+            return None
+        if "@" not in user and self.last_login.get(user, last) > last:
+            return None
+        return mended_since(self.scan, last, later, reloaded=False)
 
 
 def _untold(scan: Scan, rows: pd.DataFrame, known: _Known) -> str:
