@@ -36,6 +36,9 @@ SAME_SIZE = 512
 AT_ONCE = pd.Timedelta(minutes=1)
 """Within which one pass of the queue delivers to the recipients of one life; beyond, a copy was delivered anew."""
 
+LONGEST = 30 * 86_400
+"""Seconds: no queue keeps a mail longer."""
+
 BROKEN = r"^(?:lost connection|conversation) with .* while (?:sending|receiving) (?:end of data|.* -- message may be)"
 """Postfix lost the reply after the data: the copy may have been taken (smtp_proto.c)."""
 
@@ -306,7 +309,7 @@ def unanswered(scan: Scan, frame: pd.DataFrame) -> pd.DataFrame:
         later = frame_of.get((row.entry, row.recipient))
         if later is None:
             continue
-        around = pd.Timedelta(seconds=float(row.delay or 0) + 600)
+        around = pd.Timedelta(seconds=(0 if pd.isna(row.delay) else min(float(row.delay), LONGEST)) + 600)
         for user in dict.fromkeys((row.mailbox, str(row.mailbox).partition("@")[0])):
             near = stored_of.get((str(later["message_id"].iloc[0]), user))
             if near is None:

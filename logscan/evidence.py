@@ -136,6 +136,13 @@ def filter_kinds(scan: Scan, settings: Settings) -> set[str]:
     return kinds
 
 
+def unnamed_filter(scan: Scan, settings: Settings) -> str:
+    """Return where a filter stands whose kind nothing tells: its destination, else the relay that hands mail back."""
+    told = [setup.destination for setup in settings.filters if setup.kind == "other"]
+    relays = scan.deliveries["relay"][filter_hops(scan)].dropna().astype("str")
+    return ", ".join([*dict.fromkeys([*told, *([] if told else relays)])][:2])
+
+
 def no_filter(scan: Scan, settings: Settings) -> bool:
     """Whether it is known that mail passes no spam filter: the configuration is at hand and names none."""
     known = settings.known("postfix") and settings.known("master")

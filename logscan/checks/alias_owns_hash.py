@@ -144,6 +144,10 @@ def _without(result: Result, scan: Scan, settings: Settings) -> None:
             )
         elif not kinds and ev.no_filter(scan, settings):
             result.not_applicable = "No filter is set up here, so none can learn under an alias."
+        elif kinds:
+            result.blind_because.append(
+                f"whether the filter at {ev.unnamed_filter(scan, settings)} learns per recipient isn't known: nothing names it"
+            )
         else:
             result.blind_because.append(
                 "no mail went through a filter that learns per recipient (DSPAM) in these logs; which filter this server "

@@ -134,6 +134,10 @@ def _blind(result: Result, scan: Scan, settings: Settings, found: Moves, open_mo
         result.not_applicable = (
             f"The filter here is {names}, not DSPAM with its dictionary per user, and nobody trained it in these logs."
         )
+    elif kinds:
+        result.blind_because.append(
+            f"what the filter at {ev.unnamed_filter(scan, settings)} learns isn't known, and nobody trained one in these logs"
+        )
     elif ev.no_filter(scan, settings):
         result.not_applicable = "No filter is set up here that users could train."
     else:
