@@ -14,8 +14,10 @@ from logscan.grammar import rx
 
 __all__ = [
     "address",
+    "before_last",
     "client",
     "client_or_name",
+    "context",
     "dovecot",
     "dovecot_old",
     "either",
@@ -82,6 +84,19 @@ def last(*markers: str) -> pp.ParserElement:
     return rx("|".join([*sure, tries[-1]]))
 
 
+def before_last(phrases: str) -> str:
+    """Return the pattern of a text before the last ``: PHRASE``, with Sieve's ``fileinto action: `` between them or not.
+
+    For a stranger's text that is followed by what the program did; ``phrases`` is a pattern. It looks from the line's end,
+    once: linear in the line's length.
+    """
+    action = r": [a-z]+ action: "
+    return (
+        rf"(?>(?s:.*)(?={action}(?:{phrases})))(?!{action}(?:{phrases})(?s:.*): (?:{phrases}))"
+        rf"|(?s:.*)(?=: (?:{phrases}))"
+    )
+
+
 def address(*markers: str) -> pp.ParserElement:
     """Return an element for an address after ``<``, up to a ``>`` that one of the ``markers`` (patterns) follows.
 
@@ -89,6 +104,39 @@ def address(*markers: str) -> pp.ParserElement:
     """
     follow = "|".join(markers)
     return rx(rf'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"(?=[@>]))?+[^>]*+(?:>(?!{follow})[^>]*+)*+')
+
+
+_CONTEXT = "; (?:from=<|to=<|proto=)"
+_STRICT = r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"(?=[@>]))?+[^<>"]*+'
+
+
+def context(before: pp.ParserElement) -> tuple[pp.ParserElement, pp.ParserElement]:
+    """Return what smtpd and cleanup say of a command behind ``before``: a text, then ``; from=<…> to=<…> proto=… helo=<…>``.
+
+    Sender, recipient, HELO name and parts of the text are a stranger's, and each may look like the others. The first of the
+    two takes lines in which nothing does, the second, to be tried later, any: where a line can be read in two ways, all
+    behind ``before`` is text.
+    """
+    tail = (
+        pp.Opt(" from=<" + rx(_STRICT)("sender") + ">")
+        + pp.Opt(" to=<" + rx(_STRICT)("recipient") + ">")
+        + pp.Opt(" proto=" + rx("[^ :<>;]+")("proto"))
+        + pp.Opt(
+            " helo=<"
+            + rx(r"[^<>]*(?=>(?: sasl_|\Z))|(?:(?! (?:to=<|proto=|helo=<|sasl_))(?s:.))*(?=>\Z)")("helo")
+            + ">"
+        )
+        # Not within a HELO name: that ends in a bracket.
+        + pp.Opt(rx(r" sasl_method=(?!(?s:.*)>\Z)[^ ]+"))
+        + pp.Opt(rx(r" sasl_username=(?!(?s:.*)>\Z)") + upto(" sasl_sender=")("sasl_username"))
+        + pp.Opt(" sasl_sender=" + rx("(?s:.*)"))
+    )
+    once = before + rx(rf"(?!(?s:.*){_CONTEXT}(?s:.*){_CONTEXT})") + last(_CONTEXT, r";\Z")("text") + pp.Opt(";") + tail
+    # Addresses in the text are complete, so what is within them is no context.
+    first = before + rx(rf'(?:[^<>;"]|<{_STRICT}>|;(?! (?:from=<|to=<|proto=)))*+(?=;)')("text") + ";" + tail
+    # The text has no HELO name and no quoted address that could hold the context found last.
+    latest = before + rx(rf'(?!(?s:.*)"(?s:.*){_CONTEXT})(?:(?! helo=<)(?s:.))*(?={_CONTEXT})')("text") + ";" + tail
+    return once, first | latest | (before + rx("(?s:.*)")("text"))
 
 
 def client(name: str = "client", ip: str = "client_address", port: str = "") -> pp.ParserElement:

@@ -9,7 +9,28 @@ from logscan.grammar import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("amavis", "amavisd")
 _ID = rx(r"\([A-Za-z0-9-]+\) ")
-_NEXT = ", (?:quarantine:? |(?:Queue-ID|Message-ID|Resent-Message-ID|mail_id|b|Hits|size): )"
+_NEXT = r", (?:quarantine:? |(?:Queue-ID|Message-ID|Resent-Message-ID|mail_id|b|Hits|size|tls): |\()"
+_RESULT = (
+    rx("(?:Passed|Blocked)(?: [A-Z][A-Z0-9-]*)?")("result")
+    + pp.Opt(" (" + upto(r"\) \{", r"\), ")("text") + ")")
+    + pp.Opt(" {" + rx("[^}]*")("status") + "}")
+    + ","
+)
+_RECIPIENTS = rx(rf'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^">]|>(?!{_NEXT}))*+>')("recipients")
+
+# A Message-ID is a stranger's and stands left of what amavis tells: with a blank or comma in it, the last that can be
+# amavis's counts. A subject behind that is a stranger's too: then the line must be readable in one way only.
+_JUDGED = ", mail_id: [^ ,]+(?:, b: [^ ,]+)?, Hits: "
+_RESENT = ", Resent-Message-ID: "
+_ONE_HITS = "(?!(?s:.*), Hits: (?s:.*), Hits: )"
+_SUBJECT = "(?s:.*), Subject: "
+_FREE = (
+    rf"[^ ,]*(?=, (?:Resent-Message-ID|mail_id|b|Hits|size): ){_ONE_HITS}"
+    rf"|[^ ,]*(?=, (?:Resent-Message-ID|mail_id|b): )(?={_SUBJECT})(?!(?s:.*){_JUDGED}(?s:.*){_JUDGED})"
+    rf"|(?:(?!{_RESENT})(?s:.))*+(?={_RESENT})(?!(?s:.*){_RESENT}(?s:.*){_RESENT}){_ONE_HITS}"
+    rf"|(?!{_SUBJECT})(?>(?s:.*)(?={_JUDGED}))(?!{_JUDGED}(?s:.*), Hits: )"
+    rf"|{_ONE_HITS}(?s:.*)(?={_JUDGED})|(?:{_ONE_HITS}|(?!{_SUBJECT}))(?s:.*)(?=, Hits: )"
+)
 
 VERDICT = LogFormat(
     name="amavis-verdict",
@@ -19,28 +40,28 @@ VERDICT = LogFormat(
     table="verdicts",
     constants={"filter": "amavis"},
     line=_ID
-    + rx("(?:Passed|Blocked)(?: [A-Z][A-Z0-9-]*)?")("result")
-    + pp.Opt(" (" + upto(r"\) \{", r"\), ")("text") + ")")
-    + pp.Opt(" {" + rx("[^}]*")("status") + "}")
-    + ","
-    + rx(r"(?: (?![\[<])[^ ,<>]+)*")
+    + _RESULT
+    + rx(r"(?: (?![\[<])[^ ,<>/]+(?:/[^ ,<>/]*[a-z.][^ ,<>/]*)*(?= [\[<A-Z/]))*")
     + pp.Opt(" [" + rx("(?:IPv6:)?") + rx(r"[^\]]*")("client") + "]" + rx(r"(?::\d+)?"))
     + rx(r"(?: \[[^\]]*\])*")
+    + pp.Opt(rx(" [A-Z0-9]*/[A-Z0-9]*(?= <)"))
     + " <"
     + address(" -> <")("sender")
     + "> -> "
-    + rx(rf'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^">]|>(?!{_NEXT}))*+>')("recipients")
+    + _RECIPIENTS
+    + pp.Opt(rx(r", \([^()]*\)"))
+    + pp.Opt(", tls: " + upto(_NEXT))
     + pp.Opt(rx(", quarantine:? ") + upto(_NEXT))
     + pp.Opt(", Queue-ID: " + rx("[^ ,]+")("queue_id"))
-    + pp.Opt(", Message-ID: " + upto(", (?:Resent-Message-ID|mail_id|b|Hits|size): ")("message_id"))
-    + pp.Opt(", Resent-Message-ID: " + upto(", (?:mail_id|b|Hits|size): "))
+    + pp.Opt(", Message-ID: " + rx(_FREE)("message_id"))
+    + pp.Opt(_RESENT + rx(_FREE))
     + pp.Opt(", mail_id: " + rx("[^ ,]+")("signature"))
     + pp.Opt(", b: " + rx("[^ ,]+"))
     + ", Hits: "
     + pp.Opt(rx(r"-?\d+(?:\.\d+)?")("score"))
     + rx("[^,]*")
     + rx(r"(?:, (?:(?:size|pt): |(?:tag2?|tag3|kill)=)[^,]*)*")
-    + pp.Opt(", queued_as: " + rx("[^, ]+")("child_queue_id"))
+    + pp.Opt(", queued_as: " + rx("[0-9A-Za-z/]{6,}(?=,|\\Z)")("child_queue_id"))
     + rest(),
     samples=(
         Sample(
@@ -124,8 +145,130 @@ VERDICT = LogFormat(
                 "child_queue_id": "C27A85484F5/C3BCF5484FD",
             },
         ),
+        Sample(
+            "(234687-13) Passed CLEAN {RelayedInbound}, ORIGINATING LOCAL [203.0.113.209]:48736 [203.0.113.209] ESMTP/ESMTP"
+            " <ann@example.org> -> <bob@example.com>, (ESMTPS://[203.0.113.209]:48736 < ESMTPS://203.0.113.122), tls: TLSv1.3"
+            " with cipher X, Queue-ID: 4PbHgT3NYTz3tBr, Message-ID: <a1@example.org>, mail_id: FA9oR2gGK5AT, b: cUic,"
+            ' Hits: -0.1, size: 2109, queued_as: 4PbHgV0abcz3tG3, Subject: "Hello, Hits: 3", From: <ann@example.org>,'
+            " helo=mail.example.org, Tests: [A=0.1,B=-0.1], autolearn=no autolearn_force=no, 812 ms",
+            {
+                "result": "Passed CLEAN",
+                "status": "RelayedInbound",
+                "client": "203.0.113.209",
+                "sender": "ann@example.org",
+                "recipients": "<bob@example.com>",
+                "queue_id": "4PbHgT3NYTz3tBr",
+                "message_id": "<a1@example.org>",
+                "signature": "FA9oR2gGK5AT",
+                "score": "-0.1",
+                "child_queue_id": "4PbHgV0abcz3tG3",
+            },
+        ),
+        Sample(
+            "(234687-13) Passed CLEAN {RelayedInbound}, /ESMTP <ann@example.org> -> <bob@example.com>, (), Message-ID:"
+            " <x>, mail_id: bad, Hits: 99, size: 1, queued_as: FACADE0001>, mail_id: good, Hits: 1.5, size: 20, queued_as:"
+            " C27A85484F5, 7 ms",
+            {
+                "result": "Passed CLEAN",
+                "status": "RelayedInbound",
+                "sender": "ann@example.org",
+                "recipients": "<bob@example.com>",
+                "message_id": "<x>, mail_id: bad, Hits: 99, size: 1, queued_as: FACADE0001>",
+                "signature": "good",
+                "score": "1.5",
+                "child_queue_id": "C27A85484F5",
+            },
+        ),
     ),
     weight=50,
+)
+
+# Quoted text is passed over, so that what a subject says isn't taken for a field.
+_PAST = r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|(?!{name})(?s:.))*+{name}'
+
+
+def _named(field: str, names: str, value: str) -> pp.ParserElement:
+    """Return an element that looks ahead for a field by its names; told twice, neither is believed."""
+    name = rf"(?<![A-Za-z0-9_-])(?:{names})(?:=|: ?)"
+    return pp.Opt(pp.FollowedBy(rx(_PAST.format(name=name) + rf"(?!(?s:.*){name})") + rx(value)(field)))
+
+
+_ADDRESS = r'<(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|[^"<>])*+>'
+_TO = rf"(?:(?!{_ADDRESS} -> <)(?s:.))*+<"
+_BRACKET = r"(?<=[, =])\[(?:IPv6:)?(?=[0-9A-Fa-f.:]+\])"
+OTHERWISE = LogFormat(
+    name="amavis-verdict-otherwise",
+    title="amavis passes or blocks a mail, by a $log_templ of its own",
+    reference="amavisd-new README.customize; fields by their names, wherever they stand",
+    programs=_PROGRAMS,
+    table="verdicts",
+    constants={"filter": "amavis"},
+    line=_ID
+    + rx("(?:Passed|Blocked)(?: [A-Z][A-Z0-9-]*)?(?=[ ,])")("result")
+    + pp.Opt(" (" + upto(r"\) \{", r"\), ")("text") + ")")
+    + pp.Opt(" {" + rx("[^}]*")("status") + "}")
+    + _named("queue_id", "Queue-ID|queue-id|queue_id|[Qq]id|QID", "[0-9A-Za-z]{6,}")
+    + _named("message_id", "(?<!Resent-)Message-ID|(?<!Resent-)[Mm]essage-[Ii]d|message_id|[Mm]sg-?id|mid", "<[^<> ]*>|[^ ,<>]+")
+    + _named("signature", "mail_id", "[^ ,]+")
+    + _named("score", "Hits|hits|[Ss]core", r"-?\d+(?:\.\d+)?")
+    + _named("child_queue_id", "queued_as|queued as", "[0-9A-Za-z/]{6,}")
+    + pp.Opt(pp.FollowedBy(rx(_PAST.format(name=_BRACKET)) + rx("[0-9A-Fa-f.:]+")("client")))
+    + pp.Opt(rx(_TO) + address(" -> <")("sender") + "> -> "
+             + rx(rf"{_ADDRESS}(?:,{_ADDRESS})*")("recipients"))
+    + rest(),
+    samples=(
+        Sample(
+            '(234687-13) Passed SPAM {RelayedInbound}, Subject: "x, queued_as: FACADE0001", Hits: 8.1, Tests: [A=1],'
+            " queued_as: C27A85484F5, [203.0.113.9]:25 <ann@example.org> -> <bob@example.com>,<c@example.com>, mail_id: q-1,"
+            " Message-ID: <a@example.org>, Queue-ID: 4PbHgT3NYTz3tBr, 7 ms",
+            {
+                "result": "Passed SPAM",
+                "status": "RelayedInbound",
+                "queue_id": "4PbHgT3NYTz3tBr",
+                "message_id": "<a@example.org>",
+                "signature": "q-1",
+                "score": "8.1",
+                "child_queue_id": "C27A85484F5",
+                "client": "203.0.113.9",
+                "sender": "ann@example.org",
+                "recipients": "<bob@example.com>,<c@example.com>",
+            },
+        ),
+        Sample(
+            "(234687-13) Blocked SPAM {DiscardedInbound}, score=12.5 msgid=<a@example.org>",
+            {
+                "result": "Blocked SPAM",
+                "status": "DiscardedInbound",
+                "message_id": "<a@example.org>",
+                "score": "12.5",
+            },
+        ),
+    ),
+    weight=-1,
+)  # fmt: skip
+
+HANDED_BACK = LogFormat(
+    name="amavis-handed-back",
+    title="amavis hands a mail back or on (log level 1)",
+    reference="amavisd-new Amavis/Out/SMTP.pm, mail_via_smtp()",
+    programs=_PROGRAMS,
+    table="service_events",
+    constants={"event": "handed on"},
+    line=_ID
+    + rx("(?:FWD|SEND) ")
+    + pp.FollowedBy(rx("(?s:.*)queued as ") + rx(r"[0-9A-Za-z]{6,}")("queue_id"))
+    + rest()("text"),
+    samples=(
+        Sample(
+            "(04570-11) FWD from <a@example.org> -> <b@example.com>, 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0"
+            " Ok: queued as C27A85484F5",
+            {
+                "queue_id": "C27A85484F5",
+                "text": "from <a@example.org> -> <b@example.com>, 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0"
+                " Ok: queued as C27A85484F5",
+            },
+        ),
+    ),
 )
 
 TROUBLE = LogFormat(
@@ -184,7 +327,12 @@ NOISE = LogFormat(
     reference="amavisd-new Amavis.pm",
     programs=_PROGRAMS,
     table=None,
-    line=rx(r"(?!\([A-Za-z0-9-]+\) (?:Passed|Blocked)[ ,])") + rest(),
+    line=rx(
+        # What goes on was read with its first piece.
+        r"\([A-Za-z0-9-]+\) \.\.\.|(?!\([A-Za-z0-9-]+\) (?:Passed|Blocked)[ ,])"
+        "(?!(?s:.*)(?:(?:Queue-ID|Message-ID|queued_as)[:=]|(?:Passed|Blocked) (?:CLEAN|SPAM|BANNED|INFECTED)|queued as ))"
+    )
+    + rest(),
     samples=(
         Sample("(04570-11) Checking: AIwOBoTr914a [203.0.113.26] <tina@example.org> -> <alice@example.com>"),
         Sample("Module Amavis::Conf        2.412"),
@@ -192,4 +340,4 @@ NOISE = LogFormat(
     weight=-10,
 )
 
-FORMAT = (VERDICT, TROUBLE, START, STOP, NOISE)
+FORMAT = (VERDICT, OTHERWISE, HANDED_BACK, TROUBLE, START, STOP, NOISE)

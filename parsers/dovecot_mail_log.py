@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import dovecot, level, message_id, quoted, upto
+from logscan.atoms import before_last, dovecot, level, quoted, upto
 from logscan.grammar import LogFormat, Sample, rest, rx
 
 _USER = dovecot("imap|pop3|lmtp|lda|doveadm|submission|indexer-worker|imap-hibernate")
 _NEXT = ", (?:uid|msgid|size|vsize|psize|from|subject|flags)="
-_HEADER = upto(", (?:size|vsize|psize|from|subject|flags)=")("message_id")
+# A stranger's Message-ID: where only what Dovecot counts stands behind it, that is read from the line's end.
+_COUNTED = r", size=(?:\d+|error)(?:, vsize=(?:\d+|error))?(?:, flags=\([^()]*\))?\Z"
+_HEADER = rx(
+    rf"[^,]*(?={_COUNTED})|(?!(?s:.*), (?:from|subject)=)(?s:.*)(?={_COUNTED})"
+    r"|[^,]*+(?:(?!, (?:size|vsize|psize|from|subject|flags)=),[^,]*+)*+"
+)("message_id")
 _FIELDS = (
     pp.Opt("box=" + upto(_NEXT)("mailbox") + pp.Opt(", "))
     + pp.Opt("uid=" + rx(r"\d+|error|")("uid") + pp.Opt(", "))
@@ -177,13 +182,18 @@ MAILBOX = LogFormat(
 )
 
 _IMAP = dovecot("imap|doveadm")
+_PHRASES = (
+    "piped message to program |left message in mailbox '|failed to pipe message|failed to execute "
+    "|program [`'][^`']*' not found"
+)
 _SIEVE = (
     _IMAP
     + pp.Opt("imapsieve: ")
     + "sieve: "
     + level()
     + pp.Opt("uid=" + rx(r"\d+")("uid") + ": ")
-    + pp.Opt("msgid=" + message_id() + ": ")
+    # The last of what was done counts: a Message-ID may tell another.
+    + pp.Opt("msgid=" + rx(before_last(_PHRASES))("message_id") + ": ")
     + pp.Opt(rx("[a-z]+ action: "))
 )
 
@@ -233,13 +243,7 @@ PIPE_FAILED = LogFormat(
     programs=("dovecot",),
     table="moves",
     constants={"event": "pipe failed"},
-    line=_IMAP
-    + pp.Opt("imapsieve: ")
-    + "sieve: "
-    + pp.Opt("uid=" + rx(r"\d+")("uid") + ": ")
-    + pp.Opt("msgid=" + message_id() + ": ")
-    + pp.Opt(rx("[a-z]+ action: "))
-    + rx("(?:failed to pipe message|program [`'])(?s:.*)")("text"),
+    line=_SIEVE + rx("(?:failed to pipe message|failed to execute |program [`'])(?s:.*)")("text"),
     samples=(
         Sample(
             "imap(bob@example.com)<51452><fffff>: Error: sieve: uid=4: pipe action: failed to pipe message to"
@@ -249,6 +253,16 @@ PIPE_FAILED = LogFormat(
                 "session": "fffff",
                 "uid": "4",
                 "text": "failed to pipe message to program 'x.sh'",
+            },
+        ),
+        Sample(
+            "imap(bob@example.com)<51452><fffff>: sieve: msgid=<a>: left message in mailbox 'x': pipe action: failed to execute"
+            " to program 'x.sh'",
+            {
+                "user": "bob@example.com",
+                "session": "fffff",
+                "message_id": "<a>: left message in mailbox 'x'",
+                "text": "failed to execute to program 'x.sh'",
             },
         ),
         Sample(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from logscan.parsers.dovecot_deliver import PHRASES
+
 from logscan.grammar import LogFormat, Sample, rest, rx
 
 _PREFIX = r"(?:[A-Za-z0-9-]+(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )?"
@@ -83,8 +85,7 @@ INFO = LogFormat(
     # What any service, plug-in or script says at level Info, but for what other formats are to understand.
     line=rx(
         rf"{_PREFIX}Debug: "
-        r"|(?!(?:lmtp|lda|dovecot-lda|deliver)\([^()]*\)(?:<[^<>]*>)*: (?:[A-Za-z0-9+/]{22}(?::\w+)?: )?(?:Info: )?"
-        r"(?:sieve: )?msgid=|[a-z0-9-]+-login: (?:Info: )?(?:Login: |Logged in: ))"
+        rf"|(?!(?s:.*)(?:msgid=|(?<= )(?:{PHRASES}))|[a-z0-9-]+-login: (?:Info: )?(?:Login: |Logged in: ))"
         r"(?:[A-Za-z][A-Za-z0-9_-]*(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )(?:[a-z0-9-]+(?:\([^()]*\))?: )*+"
         r"(?!(?:Error|Warning|Fatal|Panic): )"
         r"|(?:Generating|SSL parameters|Dovecot |dovecot |Shutting down|If you have trouble with|Authentication|\[\d)"

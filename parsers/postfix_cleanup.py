@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import address, client, last, queue_id
-from logscan.grammar import LogFormat, Sample, rest, rx, word
+from logscan.atoms import address, client, context, queue_id
+from logscan.grammar import LogFormat, Sample, rest, rx
 
 MESSAGE_ID = LogFormat(
     name="postfix-message-id",
@@ -28,6 +28,7 @@ MESSAGE_ID = LogFormat(
     weight=100,
 )
 
+_FROM = r" from (?:[^ \[;]+\[[^\]]+\](?::\d+)?|local); (?:from=<|to=<|proto=)"
 CHECK = LogFormat(
     name="postfix-header-check",
     title="a header or body check acts on a mail",
@@ -40,8 +41,11 @@ CHECK = LogFormat(
     + ": "
     + rx("mime-error|header|body|content")("stage")
     + " "
-    # The line quoted is a stranger's: Postfix's own context is the last that can be one.
-    + rx(r"(?s:.*)(?= from [^ ]+; (?:from=<|to=<|proto=))|(?s:.*)(?= from [^ ]+;\Z)|(?s:.*)")("text")
+    # The line quoted is a stranger's, and so are the addresses behind it: only one place can be Postfix's own context.
+    + rx(
+        rf"(?!(?s:.*){_FROM}(?s:.*){_FROM})(?s:.*)(?={_FROM})|(?!(?s:.*){_FROM})(?s:.*)(?= from [^ ]+;\Z)"
+        rf"|(?s:.*)"
+    )("text")
     + pp.Opt(
         " from "
         + rx(r"[^ \[;]+")("client")
@@ -107,13 +111,8 @@ CHECK = LogFormat(
     weight=40,
 )
 
-MILTER = LogFormat(
-    name="postfix-cleanup-milter",
-    title="a milter refuses, holds or discards a mail at its end",
-    reference="Postfix cleanup/cleanup_milter.c, cleanup_milter_apply()",
-    programs=("/cleanup",),
-    table="rejects",
-    line=queue_id("queue_id")
+_MILTER_PLAIN, _MILTER_ODD = context(
+    queue_id("queue_id")
     + ": "
     + rx("milter-(?:reject|hold|discard)")("action")
     + ": "
@@ -122,12 +121,14 @@ MILTER = LogFormat(
     + client()
     + ": "
     + pp.Opt(rx(r"[245]\.\d{1,3}\.\d{1,3}(?= )")("dsn") + " ")
-    + last("; (?:from=<|to=<|proto=)", r";\Z")("text")
-    + pp.Opt(";")
-    + pp.Opt(" from=<" + address(" (?:to=<|proto=|helo=<|sasl_)", r"\Z")("sender") + ">")
-    + pp.Opt(" to=<" + address(" (?:proto=|helo=<|sasl_)", r"\Z")("recipient") + ">")
-    + pp.Opt(" proto=" + word()("proto"))
-    + pp.Opt(" helo=<" + address(r"\Z")("helo") + ">"),
+)
+MILTER = LogFormat(
+    name="postfix-cleanup-milter",
+    title="a milter refuses, holds or discards a mail at its end",
+    reference="Postfix cleanup/cleanup_milter.c, cleanup_milter_apply()",
+    programs=("/cleanup",),
+    table="rejects",
+    line=_MILTER_PLAIN,
     samples=(
         Sample(
             "B441A5445E6: milter-reject: END-OF-MESSAGE from mail.example.org[203.0.113.26]: 5.7.1 Spam message"
@@ -163,6 +164,64 @@ MILTER = LogFormat(
     weight=50,
 )
 
+MILTER_ODD = LogFormat(
+    name="postfix-cleanup-milter-odd",
+    title="by a stranger's words: a milter refuses, holds or discards a mail at its end",
+    reference="Postfix cleanup/cleanup_milter.c, cleanup_milter_apply()",
+    programs=("/cleanup",),
+    table="rejects",
+    line=_MILTER_ODD,
+    samples=(
+        *(
+            Sample(
+                f"B441A5445E6: milter-reject: END-OF-MESSAGE from unknown[203.0.113.9]: {text}; from=<{sender}>"
+                f" to=<b@example.com> proto=ESMTP helo=<{helo}>",
+                {
+                    "queue_id": "B441A5445E6",
+                    "action": "milter-reject",
+                    "stage": "END-OF-MESSAGE",
+                    "client": "unknown",
+                    "client_address": "203.0.113.9",
+                    **fields,
+                },
+            )
+            for text, sender, helo, fields in (
+                (
+                    "no",
+                    '"; from=<x> to=<y>"@example.org',
+                    "h",
+                    {
+                        "text": "no",
+                        "sender": '"; from=<x> to=<y>"@example.org',
+                        "recipient": "b@example.com",
+                        "proto": "ESMTP",
+                        "helo": "h",
+                    },
+                ),
+                (
+                    "no; from=<x> to=<y>",
+                    "a@b",
+                    "h",
+                    {
+                        "text": "no; from=<x> to=<y>",
+                        "sender": "a@b",
+                        "recipient": "b@example.com",
+                        "proto": "ESMTP",
+                        "helo": "h",
+                    },
+                ),
+                (
+                    "no",
+                    "a@b",
+                    "x; from=<y> to=<z>",
+                    {"text": "no; from=<a@b> to=<b@example.com> proto=ESMTP helo=<x; from=<y> to=<z>>"},
+                ),
+            )
+        ),
+    ),
+    weight=-1,
+)
+
 REMOVED = LogFormat(
     name="postfix-cleanup-removed",
     title="cleanup throws a mail away (since Postfix 3.10)",
@@ -177,4 +236,4 @@ REMOVED = LogFormat(
     weight=60,
 )
 
-FORMAT = (MESSAGE_ID, CHECK, MILTER, REMOVED)
+FORMAT = (MESSAGE_ID, CHECK, MILTER, MILTER_ODD, REMOVED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import address, client, last, queue_id_or_none, upto
+from logscan.atoms import client, context, queue_id_or_none, upto
 from logscan.grammar import LogFormat, Sample, rest, rx, word
 
 _SASL = upto(", sasl_", ", orig_")
@@ -159,14 +159,8 @@ LOST = LogFormat(
     weight=60,
 )
 
-REJECT = LogFormat(
-    name="postfix-reject",
-    title="smtpd or a milter refuses, holds, discards or redirects",
-    reference="Postfix smtpd/smtpd_check.c, log_whatsup(); smtpd/smtpd.c, check_milter_reply()",
-    programs=("/smtpd",),
-    table="rejects",
-    # Before Postfix 2.0 without a queue ID.
-    line=pp.Opt(queue_id_or_none("queue_id") + ": ")
+_REJECT_PLAIN, _REJECT_ODD = context(
+    pp.Opt(queue_id_or_none("queue_id") + ": ")
     + rx("(?:milter-)?(?:reject_warning|reject|hold|discard)|permit|hangup|info|warn|filter|redirect|bcc|delay|defer")(
         "action"
     )
@@ -177,16 +171,15 @@ REJECT = LogFormat(
     + ": "
     + pp.Opt(rx(r"[245]\d\d(?= )")("code") + " ")
     + pp.Opt(rx(r"[245]\.\d{1,3}\.\d{1,3}(?= )")("dsn") + " ")
-    # The text may hold semicolons and what a stranger put there; Postfix adds its own context at the end.
-    + last("; (?:from=<|to=<|proto=)", r";\Z")("text")
-    + pp.Opt(";")
-    + pp.Opt(" from=<" + address(" (?:to=<|proto=|helo=<|sasl_)", r"\Z")("sender") + ">")
-    + pp.Opt(" to=<" + address(" (?:proto=|helo=<|sasl_)", r"\Z")("recipient") + ">")
-    + pp.Opt(" proto=" + word()("proto"))
-    + pp.Opt(" helo=<" + address(" sasl_(?:method|username|sender)=", r"\Z")("helo") + ">")
-    + pp.Opt(" sasl_method=" + word())
-    + pp.Opt(" sasl_username=" + upto(" sasl_sender=")("sasl_username"))
-    + pp.Opt(" sasl_sender=" + rest()),
+)
+REJECT = LogFormat(
+    name="postfix-reject",
+    title="smtpd or a milter refuses, holds, discards or redirects",
+    reference="Postfix smtpd/smtpd_check.c, log_whatsup(); smtpd/smtpd.c, check_milter_reply()",
+    programs=("/smtpd",),
+    table="rejects",
+    # Before Postfix 2.0 without a queue ID.
+    line=_REJECT_PLAIN,
     samples=(
         Sample(
             "NOQUEUE: reject: RCPT from mail.example.net[203.0.113.25]: 550 5.1.1 <nobody@example.com>: Recipient"
@@ -276,28 +269,86 @@ REJECT = LogFormat(
     weight=80,
 )
 
-PROXY = LogFormat(
-    name="postfix-proxy",
-    title="a before-queue filter accepts or refuses",
-    reference="Postfix smtpd/smtpd.c, end of data with smtpd_proxy_filter",
+REJECT_ODD = LogFormat(
+    name="postfix-reject-odd",
+    title="by a stranger's words: smtpd or a milter refuses, holds, discards or redirects",
+    reference="Postfix smtpd/smtpd_check.c, log_whatsup(); smtpd/smtpd.c, check_milter_reply()",
     programs=("/smtpd",),
     table="rejects",
-    line=pp.Opt(queue_id_or_none("queue_id") + ": ")
+    # Before Postfix 2.0 without a queue ID.
+    line=_REJECT_ODD,
+    samples=(
+        # Addresses of a stranger: what they say is no context; a HELO name that could be one leaves it open.
+        Sample(
+            "NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 554 5.7.1 <h>: Helo command rejected: no;"
+            ' from=<"; from=<x> to=<y> proto=SMTP helo=<z>"@example.org> to=<b@example.com> proto=ESMTP helo=<h>',
+            {
+                "queue_id": "NOQUEUE",
+                "action": "reject",
+                "stage": "RCPT",
+                "client": "unknown",
+                "client_address": "203.0.113.9",
+                "code": "554",
+                "dsn": "5.7.1",
+                "text": "<h>: Helo command rejected: no",
+                "sender": '"; from=<x> to=<y> proto=SMTP helo=<z>"@example.org',
+                "recipient": "b@example.com",
+                "proto": "ESMTP",
+                "helo": "h",
+            },
+        ),
+        Sample(
+            "NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 450 4.7.1 see; from=<x> to=<y>; from=<a@example.org>"
+            " to=<b@example.com> proto=ESMTP helo=<h>",
+            {
+                "queue_id": "NOQUEUE",
+                "action": "reject",
+                "stage": "RCPT",
+                "client": "unknown",
+                "client_address": "203.0.113.9",
+                "code": "450",
+                "dsn": "4.7.1",
+                "text": "see; from=<x> to=<y>",
+                "sender": "a@example.org",
+                "recipient": "b@example.com",
+                "proto": "ESMTP",
+                "helo": "h",
+            },
+        ),
+        Sample(
+            "NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 450 4.7.1 no; from=<a@b> to=<b@c> proto=SMTP"
+            " helo=<x; from=<y> to=<z> proto=SMTP helo=<q>",
+            {
+                "queue_id": "NOQUEUE",
+                "action": "reject",
+                "stage": "RCPT",
+                "client": "unknown",
+                "client_address": "203.0.113.9",
+                "code": "450",
+                "dsn": "4.7.1",
+                "text": "no; from=<a@b> to=<b@c> proto=SMTP helo=<x; from=<y> to=<z> proto=SMTP helo=<q>",
+            },
+        ),
+    ),
+    weight=-1,
+)
+
+_PROXY_PLAIN, _PROXY_ODD = context(
+    pp.Opt(queue_id_or_none("queue_id") + ": ")
     + rx("proxy-accept|proxy-reject")("action")
     + ": "
     + word(":")("stage")
     + ": "
     + pp.Opt(rx(r"[245]\d\d(?= )")("code") + " ")
     + pp.Opt(rx(r"[245]\.\d{1,3}\.\d{1,3}(?= )")("dsn") + " ")
-    + last("; (?:from=<|to=<|proto=)", r";\Z")("text")
-    + pp.Opt(";")
-    + pp.Opt(" from=<" + address(" (?:to=<|proto=|helo=<|sasl_)", r"\Z")("sender") + ">")
-    + pp.Opt(" to=<" + address(" (?:proto=|helo=<|sasl_)", r"\Z")("recipient") + ">")
-    + pp.Opt(" proto=" + word()("proto"))
-    + pp.Opt(" helo=<" + address(" sasl_(?:method|username|sender)=", r"\Z")("helo") + ">")
-    + pp.Opt(" sasl_method=" + word())
-    + pp.Opt(" sasl_username=" + upto(" sasl_sender=")("sasl_username"))
-    + pp.Opt(" sasl_sender=" + rest()),
+)
+PROXY = LogFormat(
+    name="postfix-proxy",
+    title="a before-queue filter accepts or refuses",
+    reference="Postfix smtpd/smtpd.c, end of data with smtpd_proxy_filter",
+    programs=("/smtpd",),
+    table="rejects",
+    line=_PROXY_PLAIN,
     samples=(
         Sample(
             "proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as 7949396087; from=<jdoe@example.org>"
@@ -347,6 +398,53 @@ PROXY = LogFormat(
         ),
     ),
     weight=30,
+)
+
+PROXY_ODD = LogFormat(
+    name="postfix-proxy-odd",
+    title="by a stranger's words: a before-queue filter accepts or refuses",
+    reference="Postfix smtpd/smtpd.c, end of data with smtpd_proxy_filter",
+    programs=("/smtpd",),
+    table="rejects",
+    line=_PROXY_ODD,
+    samples=(
+        Sample(
+            'proxy-reject: RCPT TO: 554 no; from=<"; to=<x"@example.org> to=<b@example.com> proto=ESMTP helo=<h>',
+            {
+                "action": "proxy-reject",
+                "stage": "RCPT TO",
+                "code": "554",
+                "text": "no",
+                "sender": '"; to=<x"@example.org',
+                "recipient": "b@example.com",
+                "proto": "ESMTP",
+                "helo": "h",
+            },
+        ),
+        Sample(
+            "proxy-reject: RCPT TO: 554 see; from=<x> to=<y>; from=<a@example.org> to=<b@example.com> proto=ESMTP helo=<h>",
+            {
+                "action": "proxy-reject",
+                "stage": "RCPT TO",
+                "code": "554",
+                "text": "see; from=<x> to=<y>",
+                "sender": "a@example.org",
+                "recipient": "b@example.com",
+                "proto": "ESMTP",
+                "helo": "h",
+            },
+        ),
+        Sample(
+            "proxy-reject: RCPT TO: 554 no; from=<a@b> to=<b@c> proto=SMTP helo=<x; from=<y> to=<z> proto=SMTP helo=<q>",
+            {
+                "action": "proxy-reject",
+                "stage": "RCPT TO",
+                "code": "554",
+                "text": "no; from=<a@b> to=<b@c> proto=SMTP helo=<x; from=<y> to=<z> proto=SMTP helo=<q>",
+            },
+        ),
+    ),
+    weight=-1,
 )
 
 SASL_FAILED = LogFormat(
@@ -445,4 +543,4 @@ LIMIT = LogFormat(
     weight=10,
 )
 
-FORMAT = (CLIENT, CONNECT, DISCONNECT, LOST, REJECT, PROXY, SASL_FAILED, PIPELINING, LIMIT)
+FORMAT = (CLIENT, CONNECT, DISCONNECT, LOST, REJECT, REJECT_ODD, PROXY, PROXY_ODD, SASL_FAILED, PIPELINING, LIMIT)

@@ -11,6 +11,54 @@ _PROGRAMS = ("rspamd",)
 _PREFIX = rx(r"(?:\([^()]*\) )?(?:<[^<>]*>; )?")
 _NEXT = r" (?:qid: <|ip: [0-9a-f.:]+,|user: |from: <|\()"
 
+_JUDGED = r" \([a-z0-9_-]+: [TFS] \([^()]*\): \["
+_COUNTED = r"\]\), len: \d+, time: [^,]+, dns req: \d+, digest: <[0-9a-f]*>"
+_WRITES = "[a-z_]+; rspamd_task_write_log: id: "
+_VERDICT = (
+    rx(r" \([^ ]+: [TFS] \(")
+    + upto(r"\): \[")("result")
+    + "): ["
+    + rx(r"-?[\d.]+|-?nan|-?inf")("score")
+    + "/"
+    + rx(r"-?[\d.]+|-?nan|-?inf")("required")
+    + "] ["
+)
+# Addresses, Message-ID and options are a stranger's: with two verdicts in it a line stays unknown.
+_ONCE = rf"(?!(?s:.*){_JUDGED}(?s:.*){_JUDGED})"
+_PLAIN = (
+    _PREFIX
+    + rx(_WRITES + _ONCE)
+    + rx("<[^<>, ]*>(?=,)|[^<>, ]+(?=,)")("message_id")
+    + ","
+    + pp.Opt(" qid: <" + rx("[0-9A-Za-z]+")("queue_id") + ">,")
+    + pp.Opt(" ip: " + rx("[0-9a-f.:]+")("client") + ",")
+    + pp.Opt(" user: " + rx("[^<>, ]*")("user") + ",")
+    + pp.Opt(" from: <" + rx('[^<>", ]*')("sender") + ">,")
+    + _VERDICT
+)
+_TWICE = "|".join(f"(?s:.*), {name}(?s:.*), {name}" for name in ("qid: <", "ip: ", "user: ", "from: <"))
+_ODD = (
+    _PREFIX
+    + rx(rf"{_WRITES}{_ONCE}(?!{_TWICE})")
+    + rx(rf"<[^>]*+(?:>(?!,{_NEXT})[^>]*+)*+>|[^,]*+(?:,(?!{_NEXT})[^,]*+)*+")("message_id")
+    + ","
+    + pp.Opt(" qid: <" + rx("[^>]*")("queue_id") + ">,")
+    + pp.Opt(" ip: " + rx("[^,]*")("client") + ",")
+    + pp.Opt(" user: " + upto(r", (?:from: <|\()")("user") + ",")
+    + pp.Opt(" from: <" + upto(r">, \([a-z0-9_-]+: [TFS] \(")("sender") + ">,")
+    + _VERDICT
+)
+_JUDGEMENT = (
+    # A symbol's options may hold anything that stood in the mail.
+    rx(rf"(?!(?s:.*){_COUNTED}(?s:.*){_COUNTED})")
+    + last(r"\]\), len: ")("status")
+    # The line may be cut before that.
+    + rx(r"(?:\]\), len: \d+(?:, (?:time|dns|dns req): [^,]+(?:, [\d.]+ms virtual)?)*)?")
+    + pp.Opt(", digest: <" + rx("[0-9a-f]*")("signature") + ">")
+    + pp.Opt(", rcpts: <" + upto(">, (?:mime_rcpts|file|forced|settings_id): ", r">\Z")("recipients") + ">")
+    + pp.Opt(rx(", (?:mime_rcpts|file|forced|settings_id): ") + rest())
+)
+
 VERDICT = LogFormat(
     name="rspamd-verdict",
     title="rspamd judges a mail",
@@ -18,28 +66,9 @@ VERDICT = LogFormat(
     programs=_PROGRAMS,
     table="verdicts",
     constants={"filter": "rspamd"},
-    line=_PREFIX
-    + rx(r"[a-z_]+; rspamd_task_write_log: id: ")
-    + rx(rf"<[^>]*+(?:>(?!,{_NEXT})[^>]*+)*+>|[^,]*+(?:,(?!{_NEXT})[^,]*+)*+")("message_id")
-    + ","
-    + pp.Opt(" qid: <" + rx("[^>]*")("queue_id") + ">,")
-    + pp.Opt(" ip: " + rx("[^,]*")("client") + ",")
-    + pp.Opt(" user: " + upto(r", (?:from: <|\()")("user") + ",")
-    + pp.Opt(" from: <" + upto(r">, \([a-z0-9_-]+: [TFS] \(")("sender") + ">,")
-    + rx(r" \([^ ]+: [TFS] \(")
-    + upto(r"\): \[")("result")
-    + "): ["
-    + rx(r"-?[\d.]+|-?nan|-?inf")("score")
-    + "/"
-    + rx(r"-?[\d.]+|-?nan|-?inf")("required")
-    + "] ["
-    # A symbol's options may hold anything that stood in the mail.
-    + last(r"\]\), len: ")("status")
-    # The line may be cut before that.
-    + rx(r"(?:\]\), len: \d+(?:, (?:time|dns|dns req): [^,]+(?:, [\d.]+ms virtual)?)*)?")
-    + pp.Opt(", digest: <" + rx("[0-9a-f]*")("signature") + ">")
-    + pp.Opt(", rcpts: <" + upto(">, (?:mime_rcpts|file|forced|settings_id): ", r">\Z")("recipients") + ">")
-    + pp.Opt(rx(", (?:mime_rcpts|file|forced|settings_id): ") + rest()),
+    line=(_PLAIN + _JUDGEMENT)
+    | (_ODD + _JUDGEMENT)
+    | (_ODD + rx(rf"(?=(?s:.*){_COUNTED}(?s:.*){_COUNTED})") + rest()("status")),
     samples=(
         Sample(
             "(normal) <a36e0f>; task; rspamd_task_write_log: id: <00002.a9817f1ca8@example.org>, qid: <00BF5544337>,"
@@ -87,6 +116,17 @@ VERDICT = LogFormat(
                 "score": "0.00",
                 "required": "15.00",
                 "status": "",
+            },
+        ),
+        Sample(
+            "<a36e0f>; proxy; rspamd_task_write_log: id: <a>, (default: F (no action): [1/2] [A(1){]), len: 5, time: 1ms, dns"
+            " req: 0, digest: <6>}]), len: 10, time: 2ms, dns req: 0, digest: <62>",
+            {
+                "message_id": "<a>",
+                "result": "no action",
+                "score": "1",
+                "required": "2",
+                "status": "A(1){]), len: 5, time: 1ms, dns req: 0, digest: <6>}]), len: 10, time: 2ms, dns req: 0, digest: <62>",
             },
         ),
         Sample(
