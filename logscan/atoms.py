@@ -13,6 +13,7 @@ import pyparsing as pp
 from logscan.grammar import rx
 
 __all__ = [
+    "DONE",
     "address",
     "before_last",
     "client",
@@ -40,6 +41,37 @@ QUEUE_ID = (
 """Short: five hexadecimal digits of microseconds (below 1000000, so at most F423F), then the inode. Long: base 52
 without vowels, six or more digits of seconds and four of microseconds, ``z``, the inode in base 51 (which has no ``z``,
 so the last one divides). Postfix global/mail_queue.h."""
+
+
+_FAILED = (
+    "save failed to |(?<!anently )failed to (?:store into|redirect message|send |pipe message|check for duplicate)"
+    "|failed to (?:read input|execute )"
+    r"|store into mailbox '[^']*'(?: \([^()]*\))? aborted|Permanently failed|no means to send mail"
+    r"|[a-z]+ action has no means to send mail|[a-z]+ action aborted: |program [`'][^']*' not found"
+)
+_SCRIPT = r"Execution of script|Failed to (?:re-)?(?:compile|open|execute|access) |Aborted |[^ :]{1,200}: line \d+: "
+
+DONE = {
+    "stored": "stored mail into mailbox '|left message in mailbox '|saved mail to ",
+    "failed": _FAILED,
+    "skipped": r"store into mailbox '[^']*'(?: \([^()]*\))? skipped",
+    "forwarded": "forwarded to <",
+    "duplicate": "discarded duplicate forward to <",
+    "loop": "not forwarding message to <",
+    "discarded": "[Mm]arked message to be discarded if |discarded message",
+    "vacation": "sent vacation response to <",
+    "vacation withheld": "discard(?:ed|ing) (?:duplicate )?vacation re|not sending vacation re",
+    # Also as a subject: only where it is what the line says.
+    "rejected": "rejected message from <|(?<=[:,] )rejected: |Auto-submitted message discarded|Return-Path missing",
+    "rejected silently": "not sending reject message to <>|discarded reject to <>",
+    "reject withheld": r"not sending reject message \(",
+    "report": "sent '[^']*' report to <",
+    "notification": "sent mail notification to ",
+    "notification withheld": "discarded mail notification to ",
+    "piped": "piped message to program ",
+    "script": _SCRIPT,
+}
+"""Patterns of what an action of Dovecot's delivery begins with, behind a blank, by the action (``stores``)."""
 
 
 def queue_id(name: str = "") -> pp.ParserElement:

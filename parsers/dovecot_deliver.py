@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
+from logscan.atoms import DONE
 from logscan.grammar import LogFormat, Sample, rx
 
 _ENDINGS = r" \((?:permanent|temporary) (?:failure|error)\)\Z"
@@ -17,39 +18,11 @@ _ENDINGS = r" \((?:permanent|temporary) (?:failure|error)\)\Z"
 _FIELD = r"[,:;]? [(\[]?[A-Za-z_-]+="
 """A field behind the action, as in ``saved mail to INBOX (subject=x size=1)``."""
 
-_FAILED = (
-    "save failed to |(?<!anently )failed to (?:store into|redirect message|send |pipe message|check for duplicate)"
-    "|failed to (?:read input|execute )"
-    r"|store into mailbox '[^']*'(?: \([^()]*\))? aborted|Permanently failed|no means to send mail"
-    r"|[a-z]+ action has no means to send mail|[a-z]+ action aborted: |program [`'][^']*' not found"
-)
-_SCRIPT = r"Execution of script|Failed to (?:re-)?(?:compile|open|execute|access) |Aborted |[^ :]{1,200}: line \d+: "
+_PHRASES = "|".join(DONE.values())
+_FAILED, _SCRIPT = DONE["failed"], DONE["script"]
 
-_PHRASES = {
-    "stored": "stored mail into mailbox '|left message in mailbox '|saved mail to ",
-    "failed": _FAILED,
-    "skipped": r"store into mailbox '[^']*'(?: \([^()]*\))? skipped",
-    "forwarded": "forwarded to <",
-    "duplicate": "discarded duplicate forward to <",
-    "loop": "not forwarding message to <",
-    "discarded": "[Mm]arked message to be discarded if |discarded message",
-    "vacation": "sent vacation response to <",
-    "vacation withheld": "discard(?:ed|ing) (?:duplicate )?vacation re|not sending vacation re",
-    # Also as a subject: only where it is what the line says.
-    "rejected": "rejected message from <|(?<=[:,] )rejected: |Auto-submitted message discarded|Return-Path missing",
-    "rejected silently": "not sending reject message to <>|discarded reject to <>",
-    "reject withheld": r"not sending reject message \(",
-    "report": "sent '[^']*' report to <",
-    "notification": "sent mail notification to ",
-    "notification withheld": "discarded mail notification to ",
-    "piped": "piped message to program ",
-    "script": _SCRIPT,
-}
-PHRASES = "|".join(_PHRASES.values())
-"""What an action begins with, behind a blank."""
-
-_DONE = rf"(?<= )(?:{PHRASES})"
-_AFTER = rf"[:,]? (?:{PHRASES})"
+_DONE = rf"(?<= )(?:{_PHRASES})"
+_AFTER = rf"[:,]? (?:{_PHRASES})"
 _NAME = r"(?<![A-Za-z_-])(?:msgid|[Mm]essage-?[Ii][Dd]|MSGID)(?:=|: ?)"
 _FIRST = rf"(?:(?!{_DONE})(?s:.))*+"
 
@@ -59,7 +32,7 @@ _ID = (
     r"<[^<>]*>(?=[:,;)]?(?: |\Z))"
     rf"(?:(?=[:,;)]?(?: [(\[]?[A-Za-z_-]+=|\Z))|(?!(?s:.*){_DONE}(?s:.*){_DONE}))"
     r"|[^<>:, ()]*(?=[:,;)]?(?: |\Z))"
-    rf"|(?>(?s:.*)(?<![:,])(?=[:,]? [a-z]+ action: (?:{PHRASES})))(?!(?:[:,]? [a-z]+ action: )(?:{PHRASES})(?s:.*){_AFTER})"
+    rf"|(?>(?s:.*)(?<![:,])(?=[:,]? [a-z]+ action: (?:{_PHRASES})))(?!(?:[:,]? [a-z]+ action: )(?:{_PHRASES})(?s:.*){_AFTER})"
     rf"|(?s:.*)(?<![:,])(?={_AFTER})"
 )
 
@@ -133,7 +106,7 @@ def _format(action: str, title: str, line: pp.ParserElement, *told: Told) -> Log
 
 def _text(action: str, title: str, *texts: str) -> LogFormat:
     """Return the format of an action of which the whole text is told."""
-    line = rx(rf"(?:{_PHRASES[action]})(?s:.*)")("text")
+    line = rx(rf"(?:{DONE[action]})(?s:.*)")("text")
     return _format(
         action, title, line, *((text.split(" action: ")[-1], {"text": text.split(" action: ")[-1]}) for text in texts)
     )

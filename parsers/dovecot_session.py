@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from logscan.parsers.dovecot_deliver import PHRASES
-
+from logscan.atoms import DONE
 from logscan.grammar import LogFormat, Sample, rest, rx
 
+_DONE = "|".join(DONE.values())
 _PREFIX = r"(?:[A-Za-z0-9-]+(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )?"
 
 ENDED = LogFormat(
@@ -85,7 +85,7 @@ INFO = LogFormat(
     # What any service, plug-in or script says at level Info, but for what other formats are to understand.
     line=rx(
         rf"{_PREFIX}Debug: "
-        rf"|(?!(?s:.*)(?:msgid=|(?<= )(?:{PHRASES}))|[a-z0-9-]+-login: (?:Info: )?(?:Login: |Logged in: ))"
+        rf"|(?!(?s:.*)(?:msgid=|(?<= )(?:{_DONE}))|[a-z0-9-]+-login: (?:Info: )?(?:Login: |Logged in: ))"
         r"(?:[A-Za-z][A-Za-z0-9_-]*(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )(?:[a-z0-9-]+(?:\([^()]*\))?: )*+"
         r"(?!(?:Error|Warning|Fatal|Panic): )"
         r"|(?:Generating|SSL parameters|Dovecot |dovecot |Shutting down|If you have trouble with|Authentication|\[\d)"
