@@ -242,7 +242,7 @@ _event(
     "verdicts",
     "a filter judged a mail for a recipient",
     """
-filter          cat    dspam, amavis, rspamd, spamd, spampd
+filter          cat    dspam, amavis, rspamd, spamd, spampd, mailscanner
 result          cat    as the filter names it: S, I, W ... (DSPAM), Passed CLEAN (amavis), action (rspamd), Y or . (spamd)
 spam            bool   whether the filter took it for spam: it left tagged, or was kept back
 user            str    dictionary or recipient

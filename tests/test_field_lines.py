@@ -174,3 +174,33 @@ def test_outgoing_mail_that_amavis_tags_is_found_by_its_verbose_template() -> No
     (found,) = [each for each in report.checks if each.name == "outgoing-tagged-spam"]
     assert found.verdict == "found"
     assert "john@example.com" in found.findings[0].summary
+
+
+# -- spampd ------------------------------------------------------------------------------------------------------------
+
+
+def test_spampds_verdict_is_read() -> None:
+    scan = read_case("01-lmtp-proxy-lost-connection", "mail.log")
+    told = rows(
+        scan,
+        "verdicts",
+        "filter",
+        "result",
+        "spam",
+        "message_id",
+        "sender",
+        "recipients",
+        "score",
+        "required",
+        "seconds",
+    )
+    users = ",".join(f"<user{number}@example.com>" for number in range(1, 5))
+    assert told == [
+        ("spampd", "clean message", False, "<CAK1@mail.example.org>", "ann@example.org", users, -0.1, 5.0, 1.9)
+    ]
+    assert unknown(scan) == 0
+
+
+def test_spam_is_spam_to_spampd(read: Read) -> None:
+    scan = read("12:00:00 spampd[7]: identified spam <a@b> (9.00/5.00) from <c@d> for <e@f> in 1.90s, 4987 bytes.")
+    assert rows(scan, "verdicts", "spam", "score") == [(True, 9.0)]
