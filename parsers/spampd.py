@@ -148,7 +148,7 @@ NOISE = LogFormat(
     programs=("spampd",),
     table=None,
     line=rx(
-        r"(?:\d{4}/\d\d/\d\d-|Process Backgrounded|Binding to |Setting (?:g|u)id |Group Not Defined|User Not Defined|Loading config"
+        r"(?:\d{4}/\d\d/\d\d-|Process Backgrounded|Binding to |Setting [gu]id |(?:Group|User) Not Defined|Loading config"
         r"|SpamPD |spampd |Net::Server|Child |Starting |Server closing|HUP|Beginning |Running|Received a SIG|Resolved )"
     )
     + rest(),
