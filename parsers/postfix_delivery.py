@@ -151,48 +151,92 @@ PASSING = LogFormat(
     title="local passes a recipient to another transport",
     reference="Postfix global/deliver_pass.c, since 3.6",
     programs=("/local", "/virtual", "/error", "/retry"),
-    table=None,
-    line=queue_id() + ": passing <" + address(" to transport=") + "> to transport=" + rest(),
+    table="service_events",
+    constants={"event": "passing"},
+    line=queue_id("queue_id") + ": " + rx("passing <(?s:.*)")("text"),
     samples=(
         Sample(
             "8828C54A70D: passing <alice@example.com> to transport=lmtp",
+            {"queue_id": "8828C54A70D", "text": "passing <alice@example.com> to transport=lmtp"},
         ),
     ),
 )
 
-TROUBLE = LogFormat(
-    name="postfix-smtp-trouble",
-    title="a next hop refuses or fails, another one will be tried",
-    reference="Postfix smtp/smtp_trouble.c",
-    programs=("/smtp", "/lmtp"),
-    table=None,
-    line=queue_id()
-    + ": "
-    + rx(
-        "host [^ ]+ (?:said|refused to talk to me): |lost connection with |conversation with |enabling PIX "
-        "|breaking line > |Cannot start TLS: "
+_HOST = rx(r"[^ \[\]]*")("client") + pp.Opt("[" + rx(r"[^\]]+")("client_address") + "]") + rx(r"(?::\d+)?")
+
+
+def _trouble(event: str, title: str, line: pp.ParserElement, *told: tuple[str, dict[str, str]]) -> LogFormat:
+    """Return the format of what went wrong with one next hop where another will be tried: there is no status."""
+    return LogFormat(
+        name=f"postfix-{event.replace(' ', '-')}",
+        title=title,
+        reference="Postfix smtp/smtp_trouble.c, smtp_proto.c: msg_info() where the server isn't the final one",
+        programs=("/smtp", "/lmtp"),
+        table="sessions",
+        constants={"event": event},
+        line=queue_id("queue_id") + ": " + line,
+        samples=tuple(Sample(f"8828C54A70D: {text}", {"queue_id": "8828C54A70D"} | fields) for text, fields in told),
+        weight=5,
     )
-    + rest(),
-    samples=(
-        Sample(
-            "8828C54A70D: host mx.example.net[203.0.113.200]:25 said: 450 4.2.0 Greylisted (in reply to RCPT TO"
-            " command)",
+
+
+_MX = {"client": "mx.example.net", "client_address": "203.0.113.200"}
+TROUBLE = (
+    _trouble(
+        "next hop refused",
+        "a next hop refuses a mail for now, another one will be tried",
+        "host " + _HOST + rx(" (?=said: |refused to talk to me: )") + rest()("text"),
+        (
+            "host mx.example.net[203.0.113.200]:25 said: 450 4.2.0 Greylisted (in reply to RCPT TO command)",
+            _MX | {"text": "said: 450 4.2.0 Greylisted (in reply to RCPT TO command)"},
         ),
-        Sample("8828C54A70D: Cannot start TLS: handshake failure"),
-        Sample("8828C54A70D: host mx.example.net[203.0.113.200] refused to talk to me: 421 busy"),
-        Sample(
-            "8828C54A70D: lost connection with mx.example.net[203.0.113.200] while sending RCPT TO",
+        (
+            "host mx.example.net[203.0.113.200] refused to talk to me: 421 busy",
+            _MX | {"text": "refused to talk to me: 421 busy"},
         ),
-        Sample(
-            "8828C54A70D: conversation with mx.example.net[203.0.113.200] timed out while receiving the initial"
-            " greeting",
-        ),
-        Sample(
-            "8828C54A70D: enabling PIX workarounds: disable_esmtp delay_dotcrlf for mx.example.net[203.0.113.200]:25",
-        ),
-        Sample("8828C54A70D: breaking line > 998 bytes with <CR><LF>SPACE to prevent protocol error"),
     ),
-    weight=5,
+    _trouble(
+        "next hop lost",
+        "the connection to a next hop is lost, another one will be tried",
+        "lost connection with " + _HOST + " " + rest()("text"),
+        (
+            "lost connection with mx.example.net[203.0.113.200] while sending RCPT TO",
+            _MX | {"text": "while sending RCPT TO"},
+        ),
+    ),
+    _trouble(
+        "next hop timed out",
+        "a next hop doesn't answer in time, another one will be tried",
+        "conversation with " + _HOST + " " + rest()("text"),
+        (
+            "conversation with mx.example.net[203.0.113.200] timed out while receiving the initial greeting",
+            _MX | {"text": "timed out while receiving the initial greeting"},
+        ),
+    ),
+    _trouble(
+        "next hop without tls",
+        "TLS fails with a next hop, or isn't what was asked for",
+        rx("(?:Cannot start TLS: |TLS is required, |Server certificate |Protocol error: )(?s:.*)")("text"),
+        ("Cannot start TLS: handshake failure", {"text": "Cannot start TLS: handshake failure"}),
+        (
+            "TLS is required, but was not offered by host mx.example.net[203.0.113.200]",
+            {"text": "TLS is required, but was not offered by host mx.example.net[203.0.113.200]"},
+        ),
+        ("Server certificate not trusted", {"text": "Server certificate not trusted"}),
+    ),
+    _trouble(
+        "next hop treated",
+        "a next hop is treated in a special way",
+        rx("(?:enabling PIX |breaking line > )(?s:.*)")("text"),
+        (
+            "enabling PIX workarounds: disable_esmtp delay_dotcrlf for mx.example.net[203.0.113.200]:25",
+            {"text": "enabling PIX workarounds: disable_esmtp delay_dotcrlf for mx.example.net[203.0.113.200]:25"},
+        ),
+        (
+            "breaking line > 998 bytes with <CR><LF>SPACE to prevent protocol error",
+            {"text": "breaking line > 998 bytes with <CR><LF>SPACE to prevent protocol error"},
+        ),
+    ),
 )
 
 SASL_FAILED = LogFormat(
@@ -254,4 +298,4 @@ UNREACHABLE = LogFormat(
     weight=8,
 )
 
-FORMAT = (DELIVERY, BARE, FAILED_DAEMON, PASSING, TROUBLE, SASL_FAILED, UNREACHABLE)
+FORMAT = (DELIVERY, BARE, FAILED_DAEMON, PASSING, *TROUBLE, SASL_FAILED, UNREACHABLE)

@@ -87,9 +87,15 @@ STILL_DELIVERED = LogFormat(
     title="qmgr passes over a mail that is still being delivered",
     reference="Postfix qmgr/qmgr_message.c",
     programs=("/qmgr", "/oqmgr", "/nqmgr"),
-    table=None,
-    line=queue_id() + ": skipped, still being delivered",
-    samples=(Sample("8828C54A70D: skipped, still being delivered"),),
+    table="service_events",
+    constants={"event": "skipped"},
+    line=queue_id("queue_id") + ": " + rx("skipped, still being delivered")("text"),
+    samples=(
+        Sample(
+            "8828C54A70D: skipped, still being delivered",
+            {"queue_id": "8828C54A70D", "text": "skipped, still being delivered"},
+        ),
+    ),
 )
 
 FORMAT = (QUEUED, REMOVED, EXPIRED, STILL_DELIVERED)

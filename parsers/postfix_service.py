@@ -135,12 +135,16 @@ POSTSUPER = LogFormat(
 
 POSTSUPER_TOTAL = LogFormat(
     name="postfix-postsuper-total",
-    title="postsuper counts",
+    title="postsuper counts what it did",
     reference="Postfix postsuper/postsuper.c",
     programs=("/postsuper",),
-    table=None,
-    line=rx(r"[A-Z][A-Za-z -]+: \d+ messages?\Z"),
-    samples=(Sample("Deleted: 1 message"), Sample("Placed on hold: 3 messages"), Sample("Force-expired: 3 messages")),
+    table="service_events",
+    constants={"event": "postsuper"},
+    line=rx(r"[A-Z][A-Za-z -]+: \d+ messages?\Z")("text"),
+    samples=tuple(
+        Sample(each, {"text": each})
+        for each in ("Deleted: 1 message", "Placed on hold: 3 messages", "Force-expired: 3 messages")
+    ),
 )
 
 HOSTNAME = LogFormat(
@@ -306,20 +310,28 @@ CYRUS = LogFormat(
     weight=-2,
 )
 
-QUEUE_NOISE = LogFormat(
-    name="postfix-queue-noise",
-    title="a Postfix daemon says of a mail what carries nothing for the analysis",
+QUEUE_OTHER = LogFormat(
+    name="postfix-queue-other",
+    title="a Postfix daemon says something else of a mail",
     reference="Postfix bounce/bounce_trace_service.c, smtp/smtp_chat.c, qmgr/qmgr_message.c",
     programs=("/*",),
-    table=None,
-    line=queue_id()
+    table="service_events",
+    constants={"event": "queue"},
+    line=queue_id("queue_id")
     + ": "
     + rx(
-        "not sending (?:trace|success)|no trace file|enabling VERP|recipient limit|replacing server reply|uncoded initial"
-        "|using DSN |DSN "
-    )
-    + rest(),
-    samples=(Sample("8828C54A70D: not sending trace/success notification for double-bounce message"),),
+        "(?:not sending (?:trace|success)|no trace file|enabling VERP|recipient limit|replacing server reply|uncoded initial"
+        "|using DSN |DSN )(?s:.*)"
+    )("text"),
+    samples=(
+        Sample(
+            "8828C54A70D: not sending trace/success notification for double-bounce message",
+            {
+                "queue_id": "8828C54A70D",
+                "text": "not sending trace/success notification for double-bounce message",
+            },
+        ),
+    ),
     weight=-2,
 )
 
@@ -379,7 +391,7 @@ FORMAT = (
     NOISE,
     VERBOSE,
     CYRUS,
-    QUEUE_NOISE,
+    QUEUE_OTHER,
     MAP_PROBLEM,
     SEVERITY,
 )

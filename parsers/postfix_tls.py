@@ -78,6 +78,71 @@ FAILED = LogFormat(
     weight=5,
 )
 
+_HOST = rx(r"[^ \[\]]*")("client") + pp.Opt("[" + rx(r"[^\]]+")("client_address") + "]") + rx(r"(?::(?:\d+|unknown))?")
+_CERTIFICATE = (
+    r"(?:[A-Za-z]+ )*[Cc]ertificate (?:peer name )?verif(?:ication|y) |verify error:num=|[Cc]ert(?:ificate)? has expired"
+    r"|(?:Peer|Server) (?:certificate|verification)"
+)
+CERTIFICATE = LogFormat(
+    name="postfix-certificate-failed",
+    title="a certificate can't be verified",
+    reference="Postfix tls/tls_verify.c, tls_client.c, tls_server.c",
+    programs=(*_PROGRAMS, "/tlsmgr"),
+    table="sessions",
+    constants={"event": "certificate failed"},
+    line=(
+        rx(r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?(?:[A-Za-z]+ )*[Cc]ertificate (?:peer name )?verification failed for ")
+        + _HOST
+        + rx("[: ]*")
+        + rest()("text")
+    )
+    | (rx(r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?") + rx(rf"(?:{_CERTIFICATE})(?s:.*)")("text")),
+    samples=(
+        Sample(
+            "certificate verification failed for mx.example.net[203.0.113.200]:25: untrusted issuer /CN=x",
+            {"client": "mx.example.net", "client_address": "203.0.113.200", "text": "untrusted issuer /CN=x"},
+        ),
+        Sample(
+            "CA certificate verification failed for mx.example.net[203.0.113.200]:25: num=19:self signed",
+            {"client": "mx.example.net", "client_address": "203.0.113.200", "text": "num=19:self signed"},
+        ),
+        Sample(
+            "mx.example.net[203.0.113.200]:25: verify error:num=18:self signed certificate",
+            {"text": "verify error:num=18:self signed certificate"},
+        ),
+    ),
+    weight=4,
+)
+
+LIBRARY = LogFormat(
+    name="postfix-tls-problem",
+    title="TLS fails with a client or a next hop",
+    reference="Postfix tls/tls_misc.c, tls_print_errors(); tlsproxy/tlsproxy.c",
+    programs=(*_PROGRAMS, "/tlsmgr"),
+    table="sessions",
+    constants={"event": "tls failed"},
+    line=(rx(r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?warning: TLS library problem: ") + rest()("text"))
+    | (
+        "TLS handshake failed for service="
+        + rx("[^ ]*")("text")
+        + " peer=["
+        + rx(r"[^\]]*")("client_address")
+        + "]"
+        + rest()
+    ),
+    samples=(
+        Sample(
+            "warning: TLS library problem: error:0A00010B:SSL routines::wrong version number:ssl3_record.c:350:",
+            {"text": "error:0A00010B:SSL routines::wrong version number:ssl3_record.c:350:"},
+        ),
+        Sample(
+            "TLS handshake failed for service=smtpd peer=[203.0.113.9]:4711",
+            {"text": "smtpd", "client_address": "203.0.113.9"},
+        ),
+    ),
+    weight=3,
+)
+
 NOISE = LogFormat(
     name="postfix-tls-noise",
     title="other lines about TLS",
@@ -86,35 +151,29 @@ NOISE = LogFormat(
     table=None,
     line=rx(
         r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?"
-        r"(?:warning: TLS library problem: |setting up TLS connection |initializing the (?:server|client)-side TLS engine"
+        r"(?:setting up TLS connection |initializing the (?:server|client)-side TLS engine"
         r"|starting TLS engine|Host offered STARTTLS: |TLS SNI |TLSRPT: |TLS cipher list |TLS support is not compiled in"
-        r"|(?:[A-Za-z]+ )?certificate (?:peer name )?verification |verify error:num=|cert has expired|depth=\d"
-        r"|(?:Peer|Server) (?:certificate|verification)|(?:Unv|V|Unt|T)(?:erified|rusted): ?subject_CN="
+        r"|depth=\d|(?:Unv|V|Unt|T)(?:erified|rusted): ?subject_CN="
         r"|(?:subject|issuer)[^ ]*=|fingerprint=|SNI hostname: |[Mm]atched (?:peername|trust anchor|fingerprint|DANE)"
         r"|(?:looking (?:up|for)|reloaded|remove|save) session |Reusing old session|re-using session "
         r"|(?:Issuing|Decrypting) session ticket|SSL[23]? alert |SSL_[a-z_]+:|SSL_set_fd error "
         r"|cannot (?:load|set|read|write|seek) "
-        r"|CONNECT (?:from|to) [^ ]+\Z|DISCONNECT [^ ]+\Z|TLS handshake failed for service="
+        r"|CONNECT (?:from|to) [^ ]+\Z|DISCONNECT [^ ]+\Z"
         r"|(?:read from|write to) [0-9A-F]+ \[|(?:Read|Write) \d+ chars: |[0-9a-f]{4,} (?:[0-9a-f]{2}[ -]|- <)"
         r"|(?:EGD server|lost connection to EGD|exiting to reopen) )"
     )
     + rest(),
     samples=(
-        Sample("warning: TLS library problem: error:0A00010B:SSL routines::wrong version number:ssl3_record.c:350:"),
         Sample("setting up TLS connection from unknown[203.0.113.92]"),
         Sample("initializing the server-side TLS engine"),
         Sample("Host offered STARTTLS: [mx.example.net]"),
-        Sample("certificate verification failed for mx.example.net[203.0.113.200]:25: untrusted issuer"),
-        Sample("TLS handshake failed for service=smtpd peer=[203.0.113.9]:4711"),
         Sample("CONNECT from [203.0.113.9]:4711"),
         Sample("DISCONNECT [203.0.113.9]:4711"),
         Sample("unknown[203.0.113.9]: Issuing session ticket, key expiration: 1767322445"),
         Sample("mx.example.net[203.0.113.200]:25: depth=0 verify=1 subject=/CN=mx.example.net"),
-        Sample("verify error:num=18:self signed certificate"),
-        Sample("CA certificate verification failed for mx.example.net[203.0.113.200]:25: num=19:self signed"),
         Sample("0000 16 03 01 00 75 01 00 00|71 03 01 .."),
         Sample("TLSRPT: status=success, domain=example.net, receiving_mx=mx.example.net[203.0.113.200]"),
     ),
 )
 
-FORMAT = (ESTABLISHED, FAILED, NOISE)
+FORMAT = (ESTABLISHED, FAILED, CERTIFICATE, LIBRARY, NOISE)
