@@ -14,6 +14,7 @@ from logscan.grammar import rx
 
 __all__ = [
     "DONE",
+    "TELLS",
     "address",
     "before_last",
     "client",
@@ -29,6 +30,7 @@ __all__ = [
     "queue_id_or_none",
     "quoted",
     "reply",
+    "telling",
     "upto",
 ]
 
@@ -71,7 +73,12 @@ DONE = {
     "piped": "piped message to program ",
     "script": _SCRIPT,
 }
-"""Patterns of what an action of Dovecot's delivery begins with, behind a blank, by the action (``stores``)."""
+"""Patterns of what an action of Dovecot's delivery begins with, behind a blank, by the action (see ``stores``)."""
+
+
+_TOLD = (r"[Mm]essage-?[Ii][Dd]|msgid|queue[-_]?id|[Rr]eject|REJECT|[Rr]efuse|DEFER|[Bb]locked", r"\b[45]\d\d [45]\.\d")
+TELLS = f"(?:{'|'.join(_TOLD)}|action=(?!DUNNO|dunno))"
+"""What a line says that no format of noise may take: of which mail it speaks, or that something was refused."""
 
 
 def queue_id(name: str = "") -> pp.ParserElement:
@@ -87,6 +94,11 @@ def queue_id_or_none(name: str) -> pp.ParserElement:
 def either(*words: str) -> str:
     """Return the pattern of one of several literal texts, the longest first."""
     return "|".join(re.escape(each) for each in sorted(words, key=len, reverse=True))
+
+
+def telling() -> pp.ParserElement:
+    """Return an element for a whole text that holds what no format of noise may take."""
+    return rx(rf"(?=(?s:.*){TELLS})(?s:.*)")
 
 
 def upto(*markers: str, least: int = 0) -> pp.ParserElement:

@@ -103,21 +103,40 @@ SESSION = LogFormat(
     reference="Dovecot lmtp/lmtp-client.c",
     programs=("dovecot",),
     table=None,
-    line=rx(
-        r"lmtp(?:\([^()]*\))?(?:<[^<>]*>)*: (?:Info: )?(?:<[^<>]*>: )?(?:Connect from |Disconnect from |Sent message"
-        r" to )"
-    )
-    + rest(),
+    line=rx(r"lmtp(?:\([^()]*\))?(?:<[^<>]*>)*: (?:Info: )?(?:<[^<>]*>: )?(?:Connect from |Disconnect from )") + rest(),
     samples=(
         Sample("lmtp(5583): Connect from local"),
         Sample("lmtp(5583): Disconnect from local: Logged out (state=READY)"),
         Sample("lmtp(5583): Info: Disconnect from 192.0.2.7: Successful quit"),
-        Sample(
-            "lmtp(5583): <CHZxAe48A2vPFQAAMzN6MA>: Sent message to <bob@example.com> at 192.0.2.7:24: 250 2.0.0 Saved"
-            " (1/1 at 12 ms)"
-        ),
     ),
     weight=95,
 )
 
-FORMAT = (STORED, FORWARDED, DISCARDED, PIPED, SESSION)
+PROXIED = LogFormat(
+    name="dovecot-lmtp-proxied",
+    title="an LMTP proxy hands a mail on to the server that holds the mailbox",
+    reference="Dovecot lmtp/lmtp-proxy.c",
+    programs=("dovecot",),
+    table="stores",
+    constants={"action": "handed on"},
+    line=rx(r"lmtp(?:\([^()]*\))?: (?:Info: )?<")
+    + rx("[^<>]*")("session")
+    + ">: Sent message to <"
+    + rx("[^<>]*")("address")
+    + "> at "
+    + rest()("text"),
+    samples=(
+        Sample(
+            "lmtp(5583): <CHZxAe48A2vPFQAAMzN6MA>: Sent message to <bob@example.com> at 192.0.2.7:24: 250 2.0.0 Saved"
+            " (1/1 at 12 ms)",
+            {
+                "session": "CHZxAe48A2vPFQAAMzN6MA",
+                "address": "bob@example.com",
+                "text": "192.0.2.7:24: 250 2.0.0 Saved (1/1 at 12 ms)",
+            },
+        ),
+    ),
+    weight=80,
+)
+
+FORMAT = (STORED, FORWARDED, DISCARDED, PIPED, PROXIED, SESSION)

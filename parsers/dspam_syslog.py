@@ -338,24 +338,41 @@ EVENTS = (
     ),
 )
 
+SOURCE = LogFormat(
+    name="dspam-source",
+    title="what came from an address (TrackSources)",
+    reference="DSPAM src/dspam.c, tracksource()",
+    programs=("dspam", "dspam.file"),
+    table="milters",
+    constants={"filter": "dspam"},
+    line=rx("(?:virus warning: )?")
+    + rx("infected message|innocent message|spam detected")("result")
+    + " from "
+    + rx("[^ ]*")("client_address")
+    + rest()("text"),
+    samples=(
+        Sample(
+            "innocent message from 192.0.2.9", {"result": "innocent message", "client_address": "192.0.2.9", "text": ""}
+        ),
+        Sample(
+            "virus warning: infected message from 192.0.2.9",
+            {"result": "infected message", "client_address": "192.0.2.9", "text": ""},
+        ),
+        Sample("spam detected from 192.0.2.9", {"result": "spam detected", "client_address": "192.0.2.9", "text": ""}),
+    ),
+)
+
 NOISE = LogFormat(
     name="dspam-noise",
     title="lines of DSPAM that carry nothing for the analysis",
     reference="DSPAM src/daemon.c; src/dspam.c, TrackSources",
     programs=("dspam", "dspam.file"),
     table=None,
-    line=rx(
-        "(?:Daemon process exiting|Received signal|Processing threads terminated|(?:virus warning:"
-        " )?(?:infected|innocent) "
-        "message from |spam detected from )(?s:.*)"
-    ),
+    line=rx("(?:Daemon process exiting|Received signal|Processing threads terminated)(?s:.*)"),
     samples=(
         Sample("Daemon process exiting"),
         Sample("Received signal. Waiting for processing threads to exit."),
         Sample("Processing threads terminated."),
-        Sample("innocent message from 192.0.2.9"),
-        Sample("virus warning: infected message from 192.0.2.9"),
-        Sample("spam detected from 192.0.2.9"),
     ),
 )
 
@@ -373,4 +390,4 @@ FILE = LogFormat(
     weight=-10,
 )
 
-FORMAT = (MISSED, UNRESOLVED, *ERRORS, *EVENTS, NOISE, FILE)
+FORMAT = (MISSED, UNRESOLVED, *ERRORS, *EVENTS, SOURCE, NOISE, FILE)

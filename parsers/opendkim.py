@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import queue_id
+from logscan.atoms import TELLS, queue_id, telling
 from logscan.grammar import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("opendkim",)
@@ -62,18 +62,33 @@ OTHER = LogFormat(
     weight=-5,
 )
 
+MENTION = LogFormat(
+    name="opendkim-mention",
+    title="OpenDKIM speaks of a mail, or refuses one",
+    reference="OpenDKIM opendkim/opendkim.c",
+    programs=_PROGRAMS,
+    table="milters",
+    constants={"filter": "opendkim"},
+    line=telling()("text"),
+    samples=tuple(
+        Sample(each, {"text": each}) for each in ("can't parse From: header value `x'; message-id=<a@example.org>",)
+    ),
+    weight=-9,
+)
+
 NOISE = LogFormat(
     name="opendkim-other",
     title="other lines of OpenDKIM",
     reference="OpenDKIM opendkim/opendkim.c",
     programs=_PROGRAMS,
     table=None,
-    line=rest(),
+    line=rx(rf"(?!(?s:.*){TELLS})") + rest(),
     samples=(Sample("unknown-jobid: x"), Sample("configuration reloaded from /etc/opendkim.conf")),
     weight=-10,
 )
 
 FORMAT = (
+    MENTION,
     _result(
         "signed",
         "signed",

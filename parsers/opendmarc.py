@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logscan.atoms import queue_id
+from logscan.atoms import TELLS, queue_id, telling
 from logscan.grammar import LogFormat, Sample, rest, rx, word
 
 RESULT = LogFormat(
@@ -22,18 +22,44 @@ RESULT = LogFormat(
     weight=20,
 )
 
+OTHER = LogFormat(
+    name="opendmarc-mail-other",
+    title="OpenDMARC says something else of a mail",
+    reference="OpenDMARC opendmarc/opendmarc.c",
+    programs=("opendmarc",),
+    table="milters",
+    constants={"filter": "opendmarc"},
+    line=queue_id("queue_id") + ": " + rest()("text"),
+    samples=(
+        Sample(
+            "B441A5445E6: SPF(mailfrom): example.org pass",
+            {"queue_id": "B441A5445E6", "text": "SPF(mailfrom): example.org pass"},
+        ),
+    ),
+    weight=-5,
+)
+
+MENTION = LogFormat(
+    name="opendmarc-mention",
+    title="OpenDMARC speaks of a mail, or refuses one",
+    reference="OpenDMARC opendmarc/opendmarc.c",
+    programs=("opendmarc",),
+    table="milters",
+    constants={"filter": "opendmarc"},
+    line=telling()("text"),
+    samples=tuple(Sample(each, {"text": each}) for each in ("rejected by DMARC policy for example.org",)),
+    weight=-9,
+)
+
 NOISE = LogFormat(
     name="opendmarc-other",
     title="other lines of OpenDMARC",
     reference="OpenDMARC opendmarc/opendmarc.c",
     programs=("opendmarc",),
     table=None,
-    line=rest(),
-    samples=(
-        Sample("B441A5445E6: SPF(mailfrom): example.org pass"),
-        Sample("ignoring Authentication-Results at 1 from x"),
-    ),
+    line=rx(rf"(?!(?s:.*){TELLS})") + rest(),
+    samples=(Sample("ignoring Authentication-Results at 1 from x"),),
     weight=-10,
 )
 
-FORMAT = (RESULT, NOISE)
+FORMAT = (RESULT, OTHER, MENTION, NOISE)

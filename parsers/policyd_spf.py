@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import upto
+from logscan.atoms import TELLS, telling, upto
 from logscan.grammar import LogFormat, Sample, rest, rx, word
 
 _PROGRAMS = ("policyd-spf", "policy-spf", "pypolicyd-spf", "/policy-spf", "/policyd-spf", "pyspf-milter", "spf-milter")
@@ -152,39 +152,64 @@ REFUSED = LogFormat(
     weight=10,
 )
 
+MENTION = LogFormat(
+    name="policyd-spf-mention",
+    title="the SPF policy service speaks of a mail, or refuses one",
+    reference="spf-engine policyd-spf",
+    programs=_PROGRAMS,
+    table="milters",
+    constants={"filter": "policyd-spf"},
+    line=telling()("text"),
+    samples=tuple(Sample(each, {"text": each}) for each in ("Action: REJECT for a@example.org",)),
+    weight=-9,
+)
+
 NOISE = LogFormat(
     name="policyd-spf-other",
     title="other lines of the SPF policy service",
     reference="spf-engine policyd-spf",
     programs=_PROGRAMS,
     table=None,
-    line=rest(),
+    line=rx(rf"(?!(?s:.*){TELLS})") + rest(),
     samples=(Sample("Starting"),),
     weight=-10,
+)
+
+_OTHERS = (
+    "/policyd-weight",
+    "policyd-weight",
+    "postfwd",
+    "postfwd2",
+    "postfwd3",
+    "/policy",
+    "sqlgrey",
+    "gld",
+    "milter-greylist",
+    "cbpolicyd",
+    "policyd",
+    "tumgreyspf",
+)
+OTHERS_MENTION = LogFormat(
+    name="policy-service-mention",
+    title="another policy service decides, or speaks of a mail",
+    reference="policyd-weight, postfwd, sqlgrey, gld, milter-greylist, cbpolicyd, policyd",
+    programs=_OTHERS,
+    table="milters",
+    constants={"filter": "policy service"},
+    line=telling()("text"),
+    samples=tuple(Sample(each, {"text": each}) for each in ("decided action=PREPEND X-policyd-weight: rate: -7.6",)),
+    weight=-9,
 )
 
 OTHERS = LogFormat(
     name="policy-service-other",
     title="other policy services: policyd-weight, postfwd, SQLgrey, milter-greylist and their like",
     reference="policyd-weight, postfwd, sqlgrey, gld, milter-greylist, cbpolicyd, policyd",
-    programs=(
-        "/policyd-weight",
-        "policyd-weight",
-        "postfwd",
-        "postfwd2",
-        "postfwd3",
-        "/policy",
-        "sqlgrey",
-        "gld",
-        "milter-greylist",
-        "cbpolicyd",
-        "policyd",
-        "tumgreyspf",
-    ),
+    programs=_OTHERS,
     table=None,
-    line=rest(),
+    line=rx(rf"(?!(?s:.*){TELLS})") + rest(),
     samples=(
-        Sample("decided action=PREPEND X-policyd-weight: using cached result; rate: -7.6"),
+        Sample("cache child: starting up"),
         Sample("[RULES] rule=0, id=OK, client=mx.example.org[203.0.113.9], action=DUNNO"),
     ),
     weight=-10,
@@ -222,4 +247,4 @@ CLUEBRINGER = LogFormat(
     ),
 )
 
-FORMAT = (RECEIVED, AUTHENTICATION, PERL, REFUSED, NOISE, OTHERS, CLUEBRINGER)
+FORMAT = (RECEIVED, AUTHENTICATION, PERL, REFUSED, MENTION, NOISE, OTHERS_MENTION, OTHERS, CLUEBRINGER)

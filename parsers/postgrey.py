@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import queue_id, upto
+from logscan.atoms import TELLS, queue_id, telling, upto
 from logscan.grammar import LogFormat, Sample, rest, rx
 
 RESULT = LogFormat(
@@ -54,15 +54,27 @@ RESULT = LogFormat(
     weight=20,
 )
 
+MENTION = LogFormat(
+    name="postgrey-mention",
+    title="postgrey speaks of a mail, or refuses one",
+    reference="postgrey",
+    programs=("postgrey",),
+    table="milters",
+    constants={"filter": "postgrey"},
+    line=telling()("text"),
+    samples=tuple(Sample(each, {"text": each}) for each in ("whitelisted: rejected before, queue_id=B441A5445E6",)),
+    weight=-9,
+)
+
 NOISE = LogFormat(
     name="postgrey-other",
     title="other lines of postgrey",
     reference="postgrey",
     programs=("postgrey",),
     table=None,
-    line=rest(),
+    line=rx(rf"(?!(?s:.*){TELLS})") + rest(),
     samples=(Sample("cleaning up old logs..."),),
     weight=-10,
 )
 
-FORMAT = (RESULT, NOISE)
+FORMAT = (RESULT, MENTION, NOISE)

@@ -260,13 +260,42 @@ STOP = LogFormat(
     ),
 )
 
+_SPEAKS = "queue-id: <|[Mm]essage-[Ii][Dd]|; id: <|rejected|refused"
+_QUEUE = "; queue-id: <"
+LOADED = LogFormat(
+    name="rspamd-message",
+    title="rspamd takes a mail up, or speaks of one",
+    reference="rspamd libmime/message.c, rspamd_message_parse(); libserver/milter.c",
+    programs=_PROGRAMS,
+    table="milters",
+    constants={"filter": "rspamd"},
+    line=_PREFIX
+    + rx(r"(?=(?s:.*)(?:" + _SPEAKS + r"))(?![a-z_]+; rspamd_task_write_log: )")
+    + pp.Opt(
+        pp.FollowedBy(rx(rf"(?:(?!{_QUEUE})(?s:.))*+{_QUEUE}(?!(?s:.*){_QUEUE})") + rx("[0-9A-Za-z]+")("queue_id"))
+    )
+    + rest()("text"),
+    samples=(
+        Sample(
+            "(rspamd_proxy) <a36e0f>; proxy; rspamd_message_parse: loaded message; id: <a@example.org>; queue-id:"
+            " <00BF5544337>; size: 1165; checksum: <6229d585e9c571aafff2513590326903>",
+            {
+                "queue_id": "00BF5544337",
+                "text": "proxy; rspamd_message_parse: loaded message; id: <a@example.org>; queue-id: <00BF5544337>;"
+                " size: 1165; checksum: <6229d585e9c571aafff2513590326903>",
+            },
+        ),
+    ),
+    weight=-5,
+)
+
 NOISE = LogFormat(
     name="rspamd-other",
     title="other lines of rspamd",
     reference="rspamd libserver/logger",
     programs=_PROGRAMS,
     table=None,
-    line=rx(r"(?!(?s:.*); rspamd_task_write_log: )") + rest(),
+    line=rx(r"(?!(?s:.*)(?:; rspamd_task_write_log: |" + _SPEAKS + "))") + rest(),
     samples=(
         Sample("(rspamd_proxy) <a36e0f>; proxy; proxy_milter_finish_handler: finished milter connection"),
         Sample("(main) rspamd_url_init: start compiling of 7 TLD suffixes; it might take a long time"),
@@ -282,5 +311,6 @@ FORMAT = (
     AUTOLEARNED,
     START,
     STOP,
+    LOADED,
     NOISE,
 )

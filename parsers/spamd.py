@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
+from logscan.atoms import TELLS
 from logscan.grammar import LogFormat, Sample, rest, rx, word
 
 _PREFIX = rx("(?:spamd: )?")
@@ -80,18 +81,42 @@ LEARNED = LogFormat(
     weight=20,
 )
 
+SPOKEN = LogFormat(
+    name="spamd-message",
+    title="spamd takes a mail up, and is done with it",
+    reference="SpamAssassin spamd/spamd.raw, check()",
+    programs=("spamd",),
+    table="milters",
+    constants={"filter": "spamd"},
+    line=_PREFIX
+    + rx("processing message|checking message|clean message|identified spam|skipped message")("result")
+    + rx("[ ,]")
+    + rest()("text"),
+    samples=(
+        Sample(
+            "spamd: clean message (-1.9/5.0) for bob:1000 in 0.5 seconds, 1234 bytes.",
+            {"result": "clean message", "text": "(-1.9/5.0) for bob:1000 in 0.5 seconds, 1234 bytes."},
+        ),
+        Sample(
+            "spamd: processing message <a@example.org> for bob:1000",
+            {"result": "processing message", "text": "<a@example.org> for bob:1000"},
+        ),
+    ),
+    weight=30,
+)
+
 NOISE = LogFormat(
     name="spamd-other",
     title="other lines of spamd",
     reference="SpamAssassin spamd/spamd.raw",
     programs=("spamd",),
     table=None,
-    line=rx("(?!(?:spamd: )?result: )") + rest(),
+    line=rx(rf"(?!(?:spamd: )?result: |(?s:.*){TELLS})") + rest(),
     samples=(
-        Sample("spamd: clean message (-1.9/5.0) for bob:1000 in 0.5 seconds, 1234 bytes."),
-        Sample("spamd: processing message <a@example.org> for bob:1000"),
+        Sample("spamd: connection from localhost [127.0.0.1]:4711 to port 783, fd 5"),
+        Sample("prefork: child states: II"),
     ),
     weight=-10,
 )
 
-FORMAT = (VERDICT, LEARNED, NOISE)
+FORMAT = (VERDICT, LEARNED, SPOKEN, NOISE)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logscan import parse
+from logscan.atoms import LONG_DIGITS
 from logscan.grammar import LogFormat, Pattern, Sample, compile_program, formats_for, parse_slowly
 from logscan.plugins import log_formats
 from logscan.schema import COMMON, EVENTS
@@ -198,6 +202,65 @@ def test_words_are_no_queue_ids(word: str) -> None:
 )
 def test_queue_ids(queue_id: str) -> None:
     assert quickly(pattern("/qmgr"), f"{queue_id}: removed") == ("postfix-removed", {"queue_id": queue_id})
+
+
+HOLDS = re.compile(
+    r"[Mm]essage-?[Ii][Dd][:=]|msgid=|[;,] id: <|stored mail|saved mail|\bsaid: [45]|refused|rejected|reject: |timed out"
+    r"|lost connection|queued as|Logged in: |Login: |certificate verification failed|verify error"
+    rf"|\b(?:[0-9A-F]{{9,14}}|[{LONG_DIGITS}z]{{10}}z[{LONG_DIGITS}y]{{3,5}}): "
+)
+"""A Message-ID, a store, a refusal, a login, a queue ID."""
+
+DEBUG = {"postfix-verbose", "dspam-file-other"}
+"""What a program tells for its developers holds everything, and nothing that isn't told elsewhere."""
+
+
+def test_noise_holds_nothing() -> None:
+    for fmt, sample in SAMPLES:
+        if fmt.table is None and fmt.name not in DEBUG and "Debug: " not in sample.text:
+            assert not HOLDS.search(sample.text), (fmt.name, sample.text)
+
+
+def test_no_line_of_the_sample_logs_that_says_something_is_noise() -> None:
+    seen = 0
+    for path in sorted(Path(__file__).parent.parent.glob("sample_logs/*/*.log")):
+        for line in path.read_bytes().splitlines():
+            whole, _, text = line[16:].partition(b": ")
+            head, _, name = whole.partition(b"[")[0].partition(b" ")
+            compiled = parse.pattern_for(parse.resolve(head, name.rstrip(b":"))[1])
+            found = compiled.match(text)
+            if found is not None and found.lastindex:
+                fmt = compiled.shapes[found.lastindex].format
+                seen += fmt.table is None
+                assert (
+                    fmt.table or fmt.name in DEBUG or b"Debug: " in text or not HOLDS.search(text.decode("latin-1"))
+                ), text
+    assert seen or not (Path(__file__).parent.parent / "sample_logs").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "table"),
+    [
+        ("/smtp", "8828C54A70D: host mx[203.0.113.2] said: 450 4.2.0 Greylisted (in reply to RCPT TO command)", "sessions"),
+        ("/smtp", "8828C54A70D: host mx[203.0.113.2]:25 refused to talk to me: 554 no", "sessions"),
+        ("/smtp", "8828C54A70D: lost connection with mx[203.0.113.2] while receiving the initial server greeting", "sessions"),
+        ("/lmtp", "8828C54A70D: conversation with mx[private/x] timed out while sending end of data", "sessions"),
+        ("/smtp", "certificate verification failed for mx[203.0.113.2]:25: untrusted issuer /CN=x", "sessions"),
+        ("/smtp", "server certificate verification failed for mx[203.0.113.2]:25: num=20:unable to get", "sessions"),
+        ("/smtpd", "warning: TLS library problem: error:14094418:SSL routines:tlsv1 alert unknown ca:", "sessions"),
+        ("/postsuper", "8828C54A70D: removed", "removals"),
+        ("/postsuper", "8828C54A70D: placed on hold", "requeues"),
+        ("/postsuper", "Deleted: 4 messages", "service_events"),
+        ("/cleanup", "8828C54A70D: hold: header Subject: x from mx[203.0.113.2]; from=<a@b> to=<b@c> proto=SMTP", "rejects"),
+        ("opendmarc", "B441A5445E6: SPF(mailfrom): example.org pass", "milters"),
+        ("spamd", "spamd: identified spam (9.0/5.0) for bob:1000 in 0.5 seconds, 1234 bytes.", "milters"),
+        ("postfwd", "[RULES] rule=3, id=X, client=x[192.0.2.1], action=REJECT no", "milters"),
+    ],
+)  # fmt: skip
+def test_what_was_refused_lost_or_held_is_an_event(program: str, text: str, table: str) -> None:
+    found = quickly(pattern(program), text)
+    assert found is not None
+    assert BY_NAME[found[0]].table == table
 
 
 def mutations(text: str, cuts: list[tuple[int, int, str]]) -> str:
