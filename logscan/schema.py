@@ -174,10 +174,11 @@ child_queue_id  str  the notification's own queue ID
 )
 _event(
     "requeues",
-    "postsuper acted on a mail",
+    "postsuper acted on a mail, or MailScanner put it into the queue again",
     """
-queue_id  str  queue ID
-action    cat  requeued, placed on hold, released from hold, expired
+queue_id        str  queue ID
+action          cat  requeued, placed on hold, released from hold, expired
+child_queue_id  str  queue ID afterwards (MailScanner)
 """,
 )
 _event(
