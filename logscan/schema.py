@@ -420,7 +420,7 @@ host             str  host of both
 parent_queue_id  str  queue ID before
 child_queue_id   str  queue ID after
 kind             cat  filter, bounce, forward, requeue, proxy, redirect, relay
-known_by         cat  what tells it: queued as, orig_queue_id, amavis, forwarded as, orig_id, notification, inferred, sieve
+known_by         cat  told by: queued as, orig_queue_id, amavis, forwarded as, orig_id, notification, inferred, sieve, requeue
 confidence       cat  high (the log names both), medium or low (inferred; low is ambiguous)
 parent           int  row of the entry before
 child            int  row of the entry after

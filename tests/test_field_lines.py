@@ -204,3 +204,35 @@ def test_spampds_verdict_is_read() -> None:
 def test_spam_is_spam_to_spampd(read: Read) -> None:
     scan = read("12:00:00 spampd[7]: identified spam <a@b> (9.00/5.00) from <c@d> for <e@f> in 1.90s, 4987 bytes.")
     assert rows(scan, "verdicts", "spam", "score") == [(True, 9.0)]
+
+
+# -- MailScanner -------------------------------------------------------------------------------------------------------
+
+MAILSCANNER = """\
+12:00:00 postfix/smtpd[1]: 4A97F54A7D9: client=mail.example.org[203.0.113.9]
+12:00:00 postfix/cleanup[2]: 4A97F54A7D9: hold: header Received: from mail.example.org by mx1 from mail.example.org[203.0.113.9]; from=<ann@example.org> to=<bob@example.com> proto=ESMTP helo=<mail.example.org>
+12:00:00 postfix/cleanup[2]: 4A97F54A7D9: message-id=<a@example.org>
+12:00:03 MailScanner[3]: New Batch: Scanning 1 messages, 2109 bytes
+12:00:05 MailScanner[3]: Message 4A97F54A7D9.A1B2C from 203.0.113.9 (ann@example.org) to example.com is spam, SpamAssassin (not cached, score=12.3, required 5, BAYES_99 3.50)
+12:00:05 MailScanner[3]: Spam Actions: message 4A97F54A7D9.A1B2C actions are deliver
+12:00:06 MailScanner[3]: Requeue: 4A97F54A7D9.A1B2C to 5B17F54A7D1
+12:00:06 MailScanner[3]: Uninfected: Delivered 1 messages
+12:00:08 postfix/qmgr[4]: 5B17F54A7D1: from=<ann@example.org>, size=2109, nrcpt=1 (queue active)
+12:00:09 postfix/virtual[5]: 5B17F54A7D1: to=<bob@example.com>, relay=virtual, delay=9, delays=8/0/0/0, dsn=2.0.0, status=sent (delivered to maildir)
+12:00:09 postfix/qmgr[4]: 5B17F54A7D1: removed
+"""  # noqa: E501
+
+
+def test_mailscanner_holds_judges_and_requeues_one_mail(read: Read) -> None:
+    scan = read(MAILSCANNER)
+    assert unknown(scan) == 0
+    assert rows(scan, "verdicts", "filter", "queue_id", "client", "sender", "result", "spam", "score", "required") == [
+        ("mailscanner", "4A97F54A7D9", "203.0.113.9", "ann@example.org", "spam", True, 12.3, 5.0)
+    ]
+    assert rows(scan, "requeues", "queue_id", "action", "child_queue_id") == [
+        ("4A97F54A7D9", "requeued", "5B17F54A7D1")
+    ]
+    (leg,) = scan.legs[["parent_queue_id", "child_queue_id", "kind"]].to_numpy().tolist()
+    assert leg == ["4A97F54A7D9", "5B17F54A7D1", "requeue"]
+    (mail,) = scan.mails[["message_id", "delivered", "lives"]].to_numpy().tolist()
+    assert mail == ["<a@example.org>", 1, 2]

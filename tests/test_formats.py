@@ -16,6 +16,7 @@ from logscan import parse
 from logscan.atoms import LONG_DIGITS
 from logscan.grammar import LogFormat, Pattern, Sample, compile_program, formats_for, parse_slowly
 from logscan.plugins import log_formats
+from logscan.programs import pattern_for
 from logscan.schema import COMMON, EVENTS
 
 FORMATS: tuple[LogFormat, ...] = log_formats()
@@ -227,7 +228,7 @@ def test_no_line_of_the_sample_logs_that_says_something_is_noise() -> None:
         for line in path.read_bytes().splitlines():
             whole, _, text = line[16:].partition(b": ")
             head, _, name = whole.partition(b"[")[0].partition(b" ")
-            compiled = parse.pattern_for(parse.resolve(head, name.rstrip(b":"))[1])
+            compiled = pattern_for(parse.resolve(head, name.rstrip(b":"))[1])
             found = compiled.match(text)
             if found is not None and found.lastindex:
                 fmt = compiled.shapes[found.lastindex].format

@@ -22,6 +22,7 @@ def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str]) -> tup
     known = Legs.joined(
         [
             told.requeued(tables, f),
+            told.put_back(tables, f),
             told.queued_as(tables, f),
             told.orig_queue_id(tables, f),
             told.amavis(tables, f),

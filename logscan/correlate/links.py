@@ -9,7 +9,17 @@ import numpy as np
 from logscan.correlate.codes import Bools, Floats, Ints
 
 KINDS = ("filter", "bounce", "forward", "requeue", "proxy", "redirect", "relay")
-KNOWN_BY = ("queued as", "orig_queue_id", "amavis", "forwarded as", "orig_id", "notification", "inferred", "sieve")
+KNOWN_BY = (
+    "queued as",
+    "orig_queue_id",
+    "amavis",
+    "forwarded as",
+    "orig_id",
+    "notification",
+    "inferred",
+    "sieve",
+    "requeue",
+)
 
 FIELDS = ("parent", "child", "kind", "known_by", "confidence", "row")
 

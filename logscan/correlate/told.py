@@ -15,6 +15,8 @@ CHANGED = 60
 """Seconds before amavis's line within which a child with another Message-ID may have been opened."""
 
 BOUNCE_WINDOW = 600 * SECOND
+MAILSCANNER_WINDOW = 600
+"""Seconds after which qmgr has looked into the incoming queue (queue_run_delay is 300)."""
 
 
 def _by_id(f: Facts, host: Ints, names: pa.Array) -> tuple[Ints, Ints]:
@@ -126,12 +128,21 @@ def queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
 
 def amavis(tables: dict[str, pa.Table], f: Facts) -> Legs:
     """amavis's own line gives both IDs, even where Postfix's lines are cut."""
-    verdicts = tables.get("verdicts")
-    if verdicts is None:
-        return Legs.of(np.empty(0, np.int64), np.empty(0, np.int64), "filter", "amavis", 2, -1)
+    return _both_named(tables.get("verdicts"), f, "filter", "amavis", 0)
+
+
+def put_back(tables: dict[str, pa.Table], f: Facts) -> Legs:
+    """MailScanner takes a held mail out of the queue and puts it in again under another ID, which qmgr sees within minutes."""
+    return _both_named(tables.get("requeues"), f, "requeue", "requeue", MAILSCANNER_WINDOW)
+
+
+def _both_named(table: pa.Table | None, f: Facts, kind: str, known_by: str, window: int) -> Legs:
+    """Return the legs that lines with both IDs tell; the child's life begins ``window`` seconds behind the line at most."""
+    if table is None:
+        return Legs.of(np.empty(0, np.int64), np.empty(0, np.int64), kind, known_by, 2, -1)
     host, before, after, second = [], [], [], []
     hosts = {value: code for code, value in enumerate(f.lives.hosts.to_pylist())}
-    wanted = verdicts.filter(pc.is_valid(verdicts.column("child_queue_id")))
+    wanted = table.filter(pc.is_valid(table.column("child_queue_id")))
     for name, queue_id, children, time in zip(
         plain(wanted.column("host")).to_pylist(),
         plain(wanted.column("queue_id")).to_pylist(),
@@ -148,9 +159,9 @@ def amavis(tables: dict[str, pa.Table], f: Facts) -> Legs:
     hosts_of = np.asarray(host, np.int64)
     at = np.asarray(second, np.int64)
     found = []
-    for names in (pa.array(before, pa.string()), pa.array(after, pa.string())):
+    for names, late in ((pa.array(before, pa.string()), SLACK), (pa.array(after, pa.string()), SLACK + window)):
         position, entry = _by_id(f, hosts_of, names)
-        ok = f.opened[entry] <= at[position] + SLACK
+        ok = f.opened[entry] <= at[position] + late
         found.append((position[ok], entry[ok]))
     (left, parent), (right, child_entry) = found
     a, b = pairs(left, right)
@@ -158,14 +169,15 @@ def amavis(tables: dict[str, pa.Table], f: Facts) -> Legs:
     ok = parent != child_entry
     # What amavis logs of a mail's header is its sender's: both lives must be at that point of their way.
     ok &= _lasts(f, parent, at[left]) & (f.opened[parent] <= f.opened[child_entry] + SLACK)
-    ok &= _from_filter(f, child_entry)
+    if kind == "filter":
+        ok &= _from_filter(f, child_entry)
     alike = (f.parent_id[parent] == f.child_id[child_entry]) | (f.parent_id[parent] < 0) | (f.child_id[child_entry] < 0)
     ok &= alike | (f.opened[child_entry] >= at[left] - CHANGED)
     left, parent, child_entry, alike = left[ok], parent[ok], child_entry[ok], alike[ok]
     # Where an ID is several lives', those of one message-id, then those of least age.
-    away = 2 * at[left] - f.opened[parent] - f.opened[child_entry]
+    away = np.abs(at[left] - f.opened[parent]) + np.abs(at[left] - f.opened[child_entry])
     left, chosen = _nearest(left, np.arange(len(left)), away + _other_id(f, parent, child_entry))
-    return Legs.of(parent[chosen], child_entry[chosen], "filter", "amavis", np.where(alike[chosen], 2, 1), -1)
+    return Legs.of(parent[chosen], child_entry[chosen], kind, known_by, np.where(alike[chosen], 2, 1), -1)
 
 
 def _other_id(f: Facts, parent: Ints, child: Ints) -> Ints:
