@@ -111,7 +111,7 @@ CERTIFICATE = LogFormat(
             {"text": "verify error:num=18:self signed certificate"},
         ),
     ),
-    weight=4,
+    weight=-4,
 )
 
 LIBRARY = LogFormat(
@@ -140,7 +140,7 @@ LIBRARY = LogFormat(
             {"text": "smtpd", "client_address": "203.0.113.9"},
         ),
     ),
-    weight=3,
+    weight=-4,
 )
 
 NOISE = LogFormat(

@@ -103,8 +103,14 @@ def test_what_fills_logs_is_claimed(name: str) -> None:
 
 
 def test_most_of_what_is_known_is_claimed() -> None:
-    claimed = sum(len(at_once(pattern(program), samples(program))) for program in PROGRAMS)
-    assert claimed > 0.8 * sum(len(samples(program)) for program in PROGRAMS)
+    """Formats that catch what is left over (their weight is below zero) are of lines that are rare or odd."""
+    claimed = total = 0
+    for program in PROGRAMS:
+        formats = [fmt for fmt in formats_for(program, FORMATS) if fmt.weight >= 0]
+        texts = [sample.text.encode() for fmt in formats for sample in fmt.samples]
+        claimed += len(at_once(pattern(program), texts))
+        total += len(texts)
+    assert claimed > 0.93 * total
 
 
 # -- what strangers write ------------------------------------------------------------------------------------------------
