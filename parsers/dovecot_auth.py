@@ -16,9 +16,14 @@ _REASON = (
     + upto(_GIVEN)("reason")
     + pp.Opt(rx(_GIVEN) + rest())
 )
+# The user is what somebody typed, and so is the password: where what is to follow the user stands twice, the line is left.
+_BEFORE = rf"(?:(?!{_GIVEN})(?s:.))*"
+_ENDS = r"(?:,[0-9a-fA-F.:]+\): |,<[^<>]*>\): |\)<\d*><[^<>]*>: )"
+_ADDRESS = r",[0-9a-fA-F.:]+(?:,[^<>,()]*)*(?:,<[^<>]*>)?\)"
 _USER = (
     "("
-    + upto(r",(?:[0-9a-fA-F.:]+|)[,)]", r"\)")("user")
+    + rx(rf"(?!{_BEFORE}{_ENDS}{_BEFORE}{_ENDS})")
+    + rx(rf"[^,()]*(?=,[0-9a-fA-F.:]*[,)]|\))|{_BEFORE}(?={_ADDRESS})|(?:(?!,[,)]|\))(?s:.))*")("user")
     + pp.Opt("," + rx("[0-9a-fA-F.:]+")("remote_address"))
     + rx(r"(?:,(?!<)[^,()]*)*")
 )
@@ -70,6 +75,10 @@ FORMAT = LogFormat(
             " password:"
             " 5baa61)",
             {"user": "bob", "remote_address": "192.0.2.9", "session": "abc", "reason": "Password mismatch"},
+        ),
+        Sample(
+            "auth: passwd-file(bob (x), y,192.0.2.9,<abc>): unknown user",
+            {"user": "bob (x), y", "remote_address": "192.0.2.9", "session": "abc", "reason": "unknown user"},
         ),
         Sample("auth: Info: ldap(bob): unknown user", {"user": "bob", "reason": "unknown user"}),
         Sample(

@@ -85,7 +85,8 @@ INFO = LogFormat(
     # What any service, plug-in or script says at level Info, but for what other formats are to understand.
     line=rx(
         rf"{_PREFIX}Debug: "
-        rf"|(?!(?s:.*)(?:msgid=|(?<= )(?:{_DONE}))|[a-z0-9-]+-login: (?:Info: )?(?:Login: |Logged in: ))"
+        rf"|(?!(?s:.*)(?:msgid=|(?<= )(?:{_DONE}))|[a-z0-9-]+-login: (?:Info: )?(?:Login: |Logged in: )"
+        r"|auth(?:-worker)?[:(](?s:.*)(?:unknown user|[Pp]assword mismatch))"
         r"(?:[A-Za-z][A-Za-z0-9_-]*(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )(?:[a-z0-9-]+(?:\([^()]*\))?: )*+"
         r"(?!(?:Error|Warning|Fatal|Panic): )"
         r"|(?:Generating|SSL parameters|Dovecot |dovecot |Shutting down|If you have trouble with|Authentication|\[\d)"

@@ -141,6 +141,58 @@ LINES: dict[str, tuple[str, str, str, set[str]]] = {
     "postgrey": (
         "postgrey", 'action=greylist, reason=new, client_name=x, client_address=203.0.113.9/32, sender="{}"@b, recipient=b@c',
         '"\\\\', {"sender"}),
+    "postscreen helo": (
+        "/postscreen", "NOQUEUE: reject: RCPT from [203.0.113.9]:4711: 550 5.7.1 Service unavailable; from=<a@b>, to=<b@c>,"
+        " proto=ESMTP, helo=<{}>",
+        "", {"helo"}),
+    "postscreen sender": (
+        "/postscreen", 'NOQUEUE: reject: RCPT from [203.0.113.9]:4711: 550 5.7.1 Service unavailable; from=<"{}"@b>,'
+        ' to=<b@c>, proto=ESMTP, helo=<h>',
+        '"\\\\', {"sender"}),
+    "dovecot login": (
+        "dovecot", "imap-login: Login: user=<{}>, method=PLAIN, rip=203.0.113.9, lip=192.0.2.1, mpid=7, TLS,"
+        " session=<abc>",
+        "", {"user"}),
+    "login failed": (
+        "dovecot", "imap-login: Disconnected (auth failed, 1 attempts in 2 secs): user=<{}>, method=PLAIN,"
+        " rip=203.0.113.9, lip=192.0.2.1, TLS, session=<abc>",
+        "", {"user"}),
+    "login failed new": (
+        "dovecot", "imap-login: Disconnected: Connection closed (auth failed, 1 attempts in 2 secs): user=<{}>,"
+        " method=PLAIN, rip=203.0.113.9, lip=192.0.2.1, TLS, session=<abc>",
+        "", {"user"}),
+    "login aborted 2.4": (
+        "dovecot", "imap-login: Login aborted: Connection closed (auth failed, 1 attempts in 2 secs) (auth_failed):"
+        " user=<{}>, method=PLAIN, rip=203.0.113.9, lip=192.0.2.1, TLS, session=<abc>",
+        "", {"user"}),
+    "auth": ("dovecot","auth: passwd-file({},203.0.113.9,<abc>): unknown user","",{"user"}),
+    "auth2": (
+        "dovecot", "auth-worker(7): conn unix:auth-worker (pid=8,uid=9): auth-worker<3>: sql({},203.0.113.9,<abc>):"
+        " Password mismatch",
+        "", {"user"}),
+    "pipelining": ("/smtpd","improper command pipelining after DATA from x[203.0.113.9]: {}","",{"text"}),
+    "expired": ("/qmgr",'4A97F54A7D9: from=<"{}"@example.org>, status=expired, returned to sender','"\\\\',{"sender"}),
+    "pickup": ("/pickup",'4A97F54A7D9: uid=33 from=<"{}"@b>','"\\\\',{"sender"}),
+    "proxy accept": (
+        "/smtpd", "proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as 7949396087; from=<a@b> to=<b@c> proto=ESMTP"
+        " helo=<{}>",
+        "", {"helo"}),
+    "proxy text": ("/smtpd","proxy-reject: END-OF-MESSAGE: 554 5.7.1 {}; from=<a@b> to=<b@c> proto=ESMTP helo=<h>","",{"text"}),
+    "milter text": (
+        "/cleanup", "4A97F54A7D9: milter-reject: END-OF-MESSAGE from x[203.0.113.9]: 5.7.1 {}; from=<a@b> to=<b@c>"
+        " proto=ESMTP helo=<h>",
+        "", {"text"}),
+    "mailscanner": (
+        "MailScanner", 'Message B441A5445E6.A1B2C from 203.0.113.9 ("{}"@b) to example.com is spam, SpamAssassin'
+        ' (score=12.3, required 5)',
+        '"\\\\', {"sender"}),
+    "spampd": ("spampd",'clean message <a@b> (-0.10/5.00) from <"{}"@b> for <c@d> in 1.90s, 4987 bytes.','"\\\\',{"sender"}),
+    "postsrsd": ("postsrsd",'srs_forward: <"{}"@b> rewritten as <c@d>','"\\\\',{"sender"}),
+    "orig_to": (
+        "/local", '4A97F54A7D9: to=<a@b>, orig_to=<"{}"@b>, relay=local, delay=1, delays=0/0/0/1, dsn=2.0.0,'
+        ' status=sent (delivered to mailbox)',
+        '"\\\\', {"original_recipient"}),
+    "next hop": ("/smtp","8828C54A70D: host mx[203.0.113.2] said: 450 {} (in reply to RCPT TO command)","",{"text"}),
     "spf helo": ("policyd-spf", SPF.format("{}", "a@b"), " ;", set()),
     "spf sender": ("policyd-spf", SPF.format("h", '"{}"@b'), '"\\\\', {"sender"}),
 }  # fmt: skip
@@ -158,7 +210,9 @@ PIECES = [
     ",mid=<evil>,autolearn=ham", ">, size=99, nrcpt=9 (queue active)", ">, relay=evil[1.2.3.4]:25, delay=0, status=sent (",
     "> to=<evil@x> proto=SMTP helo=<evil>", "; from=<evil@x> to=<evil@x> proto=SMTP helo=<evil>", ">, orig_to=<evil>",
     " from evil[1.2.3.4]; from=<evil> to=<evil> proto=SMTP helo=<evil>", ", sasl_sender=evil", ", orig_queue_id=FACADE0001",
-    "; client-ip=192.0.2.1; helo=evil; envelope-from=evil; receiver=evil",
+    ">, method=EVIL, rip=9.9.9.9, lip=9.9.9.8, session=<evil>", ",9.9.9.9,<evil>): Password mismatch",
+    ") to evil is not spam, (score=1, required 2", ">, to=<evil>, proto=SMTP, helo=<evil>", "> rewritten as <evil>",
+    "> for <evil@x> in 1s, 5 bytes", "; client-ip=192.0.2.1; helo=evil; envelope-from=evil; receiver=evil",
 ]  # fmt: skip
 
 
