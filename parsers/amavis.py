@@ -255,12 +255,12 @@ HANDED_BACK = LogFormat(
     table="service_events",
     constants={"event": "handed on"},
     line=_ID
-    + rx("(?:FWD|SEND) ")
+    + rx("(?:[A-Za-z0-9_+-]+ )?(?:FWD|SEND) ")
     + pp.FollowedBy(rx("(?s:.*)queued as ") + rx(r"[0-9A-Za-z]{6,}")("queue_id"))
     + rest()("text"),
     samples=(
         Sample(
-            "(04570-11) FWD from <a@example.org> -> <b@example.com>, 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0"
+            "(04570-11) AIwOBoTr914a FWD from <a@example.org> -> <b@example.com>, 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0"
             " Ok: queued as C27A85484F5",
             {
                 "queue_id": "C27A85484F5",
