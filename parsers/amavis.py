@@ -260,11 +260,11 @@ HANDED_BACK = LogFormat(
     + rest()("text"),
     samples=(
         Sample(
-            "(04570-11) AIwOBoTr914a FWD from <a@example.org> -> <b@example.com>, 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0"
+            "(04570-11) AIwOBoTr914a FWD from <a@example.org> -> <b@example.com>, 250 2.0.0 from MTA(smtp:[127.0.0.1]:25): 250"
             " Ok: queued as C27A85484F5",
             {
                 "queue_id": "C27A85484F5",
-                "text": "from <a@example.org> -> <b@example.com>, 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0"
+                "text": "from <a@example.org> -> <b@example.com>, 250 2.0.0 from MTA(smtp:[127.0.0.1]:25): 250"
                 " Ok: queued as C27A85484F5",
             },
         ),
