@@ -8,7 +8,8 @@ from logscan.settings import ConfigFormat, Document, Entry
 
 _NAMES = (
     "forward_method|notify_method|inet_socket_port|myhostname|mydomain|sa_tag_level_deflt|sa_tag2_level_deflt|"
-    "sa_kill_level_deflt|final_spam_destiny|spam_quarantine_method|unix_socketname|log_level|protocol"
+    "sa_kill_level_deflt|final_spam_destiny|spam_quarantine_method|unix_socketname|log_level|protocol|"
+    "enable_dkim_signing"
 )
 _SCALAR = re.compile(rf"\$({_NAMES})\s*=\s*(?:'([^'\n]*)'|\"([^\"\n]*)\"|([^;\n]*?))\s*;")
 _PROOF = re.compile(

@@ -17,7 +17,7 @@ from logscan.report import ByHand, Patch, Plan
 from logscan.settings import Settings
 from logscan.verdict import Finding, Need, Remedy
 
-_ORDER = (
+ORDER = (
     mappings.BEFORE,
     mappings.AFTER,
     global_filter.KEY,
@@ -29,7 +29,8 @@ _ORDER = (
     f"{local.KEY}-sendmail",
     training.KEY,
 )
-"""Lines are split by address last, so that the copies hold what was changed before."""
+"""The keys of all remedies that can be diffs, in the order in which they are made: lines are split by address last, so
+that the copies hold what was changed before."""
 
 
 def combined(settings: Settings, findings: Iterable[Finding]) -> Plan | None:
@@ -40,7 +41,7 @@ def combined(settings: Settings, findings: Iterable[Finding]) -> Plan | None:
             key = finding.remedy.key or finding.remedy.text
             groups.setdefault(key, (finding.remedy, []))[1].append(finding)
     makers = [key for key, (remedy, _) in groups.items() if remedy.again and remedy.diff]
-    makers.sort(key=lambda key: _ORDER.index(key) if key in _ORDER else len(_ORDER))
+    makers.sort(key=ORDER.index)
     now = settings
     needs: dict[Need, None] = {}
     made: list[str] = []
@@ -82,7 +83,7 @@ def _one_more(first: Settings, now: Settings, remedy: Remedy) -> tuple[Settings,
     if texts is None or _clash(first, texts):
         return None
     after = reread(now, texts)
-    return None if _harms(first, after) else (after, again.needs)
+    return None if _harms(first, after, set(texts)) else (after, again.needs)
 
 
 def _clash(settings: Settings, texts: dict[str, str]) -> bool:
@@ -91,9 +92,10 @@ def _clash(settings: Settings, texts: dict[str, str]) -> bool:
     return any(names.count(file_name(settings, file)) > 1 for file in texts)
 
 
-def _harms(before: Settings, after: Settings) -> bool:
-    """Whether a change leaves services without alias expansion that had it, or brings new problems of reading."""
-    return bool(unexpanded(after) - unexpanded(before)) or len(after.problems) > len(before.problems)
+def _harms(before: Settings, after: Settings, files: set[str]) -> bool:
+    """Whether a change leaves services without alias expansion that had it, or its files can't be read as well."""
+    old, new = (sum(each.file in files for each in settings.problems) for settings in (before, after))
+    return new > old or bool(unexpanded(after) - unexpanded(before))
 
 
 def unexpanded(settings: Settings) -> set[str]:

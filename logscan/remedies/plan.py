@@ -111,9 +111,15 @@ def diff_of(settings: Settings, edits: Iterable[Edit]) -> str | None:
 
 
 def file_name(settings: Settings, file: str) -> str:
-    """Return the name that a diff gives a file: what it is called in its own folder."""
-    kind = settings.kinds.get(file, "")
-    return kind if kind in {"main.cf", "master.cf"} else base_name(file)
+    """Return the name that a diff gives a file: what it is called in its own folder.
+
+    A copy under another name (``etc-postfix-main.cf.txt``) is main.cf, unless there is another file of that kind.
+    """
+    name, kind = base_name(file), settings.kinds.get(file, "")
+    if kind not in {"main.cf", "master.cf"} or name == kind:
+        return name
+    real = [each for each, its in settings.kinds.items() if its == kind and settings.postfix.origin.get(each) == "file"]
+    return kind if real in ([], [file]) else name
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str | None:

@@ -32,12 +32,14 @@ def training_arguments(settings: Settings, cause: str = "login-without-domain") 
         text = "Let the command that calls dspam name the user with the domain: --user NAME@DOMAIN, not the bare login."
         return Remedy(f"{text} Or complete the logins themselves. {realm}", key=KEY)
     user = dovecot.training_user
-    if user is None or "@" in user:
-        said = f"names its user as {user}" if user else "names no user"
+    if user is None:
         text = (
-            f"The training call {said} ({fact.file}:{fact.line}): compare that with the user the mail was filtered for."
+            f"The training call names no user ({fact.file}:{fact.line}): let it name the one the mail was filtered for."
         )
         return Remedy(text, fact.file, fact.line, key=KEY)
+    if "@" in user:
+        said = f"the training call names its user as {user} ({fact.file}:{fact.line}), with a domain"
+        return not_shown(settings, said, KEY, dovecot=True)
     if dovecot.default_domain:
         said = f"logins without a domain are completed ({dovecot.default_domain.file}:{dovecot.default_domain.line})"
         return not_shown(settings, said, KEY, dovecot=True)

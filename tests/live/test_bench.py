@@ -17,6 +17,7 @@ from live import setups
 from live.world import Mail, World, missing
 
 import logscan
+from logscan.remedies.combined import ORDER as DIFFS
 from logscan.report import Plan, Report
 
 MISSING = missing()
@@ -114,6 +115,12 @@ CASES = (
         frozenset({"no-auth-on-25", "submission-unfiltered", "local-unfiltered-loopback"}),
     ),
 )
+
+
+def test_every_remedy_that_can_be_a_diff_is_on_the_bench() -> None:
+    """The keys of all remedies that make a diff for any of these servers, and all that the one change knows."""
+    assert {key for case in CASES for key in case.keys} >= set(DIFFS) - {"local-unfiltered-both"}
+    assert "local-unfiltered-both" in DIFFS, "the other two in one, which are on the bench together"
 
 
 def expected(mails: tuple[Mail, ...]) -> Counter[tuple[str, str]]:
