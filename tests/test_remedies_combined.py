@@ -239,7 +239,7 @@ def test_the_templates_show_every_step_and_line_escaped(name: str) -> None:
     page = (
         templates(Path(importlib.import_module("logscan.reports.json").__file__ or "").parent / "templates")
         .from_string(place)
-        .render(plan=plan, space=" ")
+        .render(plan=plan, space=" ", ids=set(plan.findings), numbers={})
     )
     assert "<script" not in page
     assert "\x1b" not in page

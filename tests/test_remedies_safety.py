@@ -293,13 +293,13 @@ def test_a_milters_remedy_says_nothing_of_content_filter(origin: str, pickup: bo
     remedy = remedies.spare_by_milter(settings("smtp inet n - n - - smtpd\n" + TAIL, main), origin, kind, pickup=pickup)
     assert remedy.diff is None
     assert "content_filter" not in remedy.text
-    assert ("authenticated = yes" in remedy.text) is (kind == "rspamd")
     if "smtpd_milter_maps" in remedy.text:
         assert "client's address" in remedy.text
         assert "DKIM" in remedy.text
     if origin == "submission-filtered":
-        assert "-o smtpd_milters= with the signing milter only" in remedy.text
+        assert "-o smtpd_milters=" in remedy.text
         assert "smtpd_milter_maps" not in remedy.text
+        assert ("authenticated = yes" in remedy.text) is (kind == "rspamd")
     if pickup and origin == "local-script":
         assert "non_smtpd_milters" in remedy.text
 

@@ -41,7 +41,7 @@ def combined(settings: Settings, findings: Iterable[Finding]) -> Plan | None:
             key = finding.remedy.key or finding.remedy.text
             groups.setdefault(key, (finding.remedy, []))[1].append(finding)
     makers = [key for key, (remedy, _) in groups.items() if remedy.again and remedy.diff]
-    makers.sort(key=ORDER.index)
+    makers.sort(key=_rank)
     now = settings
     needs: dict[Need, None] = {}
     made: list[str] = []
@@ -69,6 +69,12 @@ def combined(settings: Settings, findings: Iterable[Finding]) -> Plan | None:
         undo=undo_of(patches, tuple(needs)),
         by_hand=tuple(by_hand),
     )
+
+
+def _rank(key: str) -> int:
+    """Return a remedy's place: that of the longest key it begins with (more words may go with the same change)."""
+    fitting = [known for known in ORDER if key.startswith(known)]
+    return ORDER.index(max(fitting, key=len)) if fitting else len(ORDER)
 
 
 def _one_more(first: Settings, now: Settings, remedy: Remedy) -> tuple[Settings, Sequence[Need]] | None:
