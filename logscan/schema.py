@@ -301,7 +301,7 @@ _event(
     "losses",
     "the logging system itself lost or repeated lines",
     """
-event  cat  lost, repeated
+event  cat  lost, losing, repeated, unprintable
 count  int  how many
 text   str  the text
 """,

@@ -52,6 +52,23 @@ LOST = LogFormat(
     ),
 )
 
+DROPPING = LogFormat(
+    name="lines-being-lost",
+    title="the logging system begins to throw lines away; how many, it tells later, or never",
+    reference="rsyslog runtime/ratelimit.c, withinRatelimit()",
+    programs=_LOGGERS,
+    table="losses",
+    constants={"event": "losing"},
+    line=rx(r"(?:(?! begins? to drop messages )(?s:.))*+ begins? to drop messages (?s:.*)")("text"),
+    samples=tuple(
+        Sample(each, {"text": each})
+        for each in (
+            "imuxsock[pid: 7, name: qmgr] from <mx:postfix>: begin to drop messages due to rate-limiting",
+            "imuxsock begins to drop messages from pid 4711 due to rate-limiting",
+        )
+    ),
+)
+
 LAST_REPEATED = LogFormat(
     name="last-line-repeated",
     title="the host's last line was written several times",
@@ -108,8 +125,7 @@ NOISE = LogFormat(
     programs=_LOGGERS,
     table=None,
     line=rx(
-        r"(?:\[origin |rsyslogd was HUPed|rsyslogd's |exiting on signal|imuxsock: |imuxsock begins to"
-        r" drop|imjournal|action"
+        r"(?:\[origin |rsyslogd was HUPed|rsyslogd's |exiting on signal|imuxsock: |imjournal|action"
         r" '|environment "
         "variable TZ|Journal (?:started|stopped)|Runtime Journal|System Journal|Received (?:SIG|client request)|Time"
         " spent on "
@@ -137,4 +153,4 @@ MARK = LogFormat(
     weight=-5,
 )
 
-FORMAT = (LOST, LAST_REPEATED, REPEATED, BLOB, NOISE, MARK)
+FORMAT = (LOST, DROPPING, LAST_REPEATED, REPEATED, BLOB, NOISE, MARK)

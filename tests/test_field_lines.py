@@ -143,6 +143,20 @@ def test_pigeonholes_outcomes_are_told_apart() -> None:
     assert scan.events("stores")["message_id"].eq(ID).all()
 
 
+def test_what_sieve_refuses_without_an_answer_is_thrown_away(read: Read) -> None:
+    scan = read(
+        f"12:00:00 postfix/smtpd[1]: 4A97F54A7D9: client=mail.example.org[203.0.113.9]\n"
+        f"12:00:00 postfix/cleanup[2]: 4A97F54A7D9: message-id={ID}\n"
+        f"12:00:00 postfix/qmgr[3]: 4A97F54A7D9: from=<>, size=13, nrcpt=1 (queue active)\n"
+        f"{LMTP}sieve: msgid={ID}: reject action: not sending reject message to <>\n"
+        f"12:00:00 postfix/lmtp[4]: 4A97F54A7D9: to=<{BOB}>, relay=mx1[private/dovecot-lmtp], delay=1, delays=0/0/0/1,"
+        f" dsn=2.0.0, status=sent (250 2.0.0 <{BOB}> {SESSION} Saved)\n"
+        f"12:00:00 postfix/qmgr[3]: 4A97F54A7D9: removed"
+    )
+    assert scan.deliveries["outcome"].tolist() == ["discarded"]
+    assert scan.mails[["delivered", "discarded"]].to_numpy().tolist() == [[0, 1]]
+
+
 # -- amavis ------------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import Facts, ceil
 from logscan.correlate.matching import match
 
-ENDS = ("stored", "discarded", "forwarded", "rejected", "failed")
+ENDS = ("stored", "discarded", "forwarded", "rejected", "rejected silently", "failed")
 """What an agent does with a mail in the end."""
 
 

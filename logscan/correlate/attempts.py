@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.agents import agents
+from logscan.correlate.agents import ENDS, agents
 from logscan.correlate.codes import Bools, Ints, category, combine, extracted, factorise, matched, plain, take
 from logscan.correlate.delays import PARTS, Delays
 from logscan.correlate.facts import Facts
@@ -128,7 +128,7 @@ def settle(
         tables["deliveries"].column("status"),
         frame["hop"].to_numpy() | redirected,
         told.discarded,
-        nothing & (action == "discarded").to_numpy(),
+        nothing & action.isin(("discarded", "rejected silently")).to_numpy(),
         nothing & (action == "rejected").to_numpy(),
         repeated,
     )
@@ -188,7 +188,7 @@ def _stores(stores: pa.Table, saved: pa.Array) -> tuple[np.ndarray, pd.Series, p
     size = int(max(session.max(initial=-1), told.max(initial=-1))) + 1
     action = plain(stores.column("action"))
     is_stored = pc.fill_null(pc.equal(action, "stored"), False).to_numpy(zero_copy_only=False)
-    ends = pc.is_in(action, pa.array(["stored", "discarded", "forwarded", "rejected", "failed"]))
+    ends = pc.is_in(action, pa.array(ENDS))
     ends_store = ends.to_numpy(zero_copy_only=False) & (session >= 0)
     copies = np.bincount(session[is_stored & (session >= 0)], minlength=size)
     spoken = np.bincount(session[ends_store], minlength=size)
