@@ -49,6 +49,7 @@ USER_ALIAS = Mail(
 SCRIPT = Mail("script", "loopback", "cron@example.com", (FRIEND,), (FRIEND,), "cheap pills")
 CRON = Mail("cron", "sendmail", "root@example.com", (FRIEND,), (FRIEND,), "cheap pills")
 CRON_ALIAS = Mail("cronalias", "sendmail", "root@example.com", ("sales@example.com",), ("bob", "carol"))
+LIST = Mail("list", "outside", "ann@example.org", ("list@example.com",), ("list", "me@example.net"))
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,17 @@ CASES = (
     ),
     Case(
         setups.GATEWAY,
-        (ALIAS, TEAM, SPAM, LOGIN, USER, USER_ALIAS, SCRIPT, CRON, CRON_ALIAS),
+        (ALIAS, TEAM, SPAM, LOGIN, USER, USER_ALIAS, SCRIPT, CRON, CRON_ALIAS, LIST),
         frozenset(
             {
+                ("duplicate-delivery", "double-alias-expansion"),
                 ("authenticated-port-25", "authenticated-port-25"),
                 ("outgoing-tagged-spam", "submission-filtered"),
                 ("outgoing-tagged-spam", "local-script"),
             }
         ),
-        frozenset({"no-auth-on-25", "submission-unfiltered", "local-unfiltered-loopback"}),
+        frozenset({"aliases-once", "no-auth-on-25", "submission-unfiltered", "local-unfiltered-loopback"}),
+        doubled=frozenset({("alias", "alice"), ("list", "me@example.net")}),
     ),
 )
 
