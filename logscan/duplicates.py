@@ -191,14 +191,28 @@ class Ways:
         """
         tops = {copy.top for group in groups for copy in group if copy.filtered and copy.top != copy.row}
         siblings = self._siblings(tops)
+        alone = [copy for group in groups for copy in group if copy.filtered and copy.top == copy.row]
+        named = self._named({copy.root for copy in alone if copy.entry != copy.root})
         out = []
         for group in groups:
             moved = []
             for copy in group:
                 row = siblings.get((copy.top, copy.asked)) if copy.filtered else None
+                if copy.filtered and copy.top == copy.row:
+                    row = named.get((copy.root, copy.asked))
                 moved.append(self._moved(copy, row) if row is not None and row != copy.top else copy)
             out.append(moved)
         return out
+
+    def _named(self, roots: set[int]) -> dict[tuple[int, str], int]:
+        """Return, by entry and recipient, the hand-over to the filter: for what came out of it with only its log to tell so.
+
+        A filter that hands one transaction back in several names one of them in its reply.
+        """
+        deliveries = self._deliveries
+        rows = deliveries[(deliveries["hop"] & deliveries["entry"].isin(roots)).to_numpy()]
+        keys = zip(rows["entry"].tolist(), texts.lower(rows["recipient"]).tolist(), strict=True)
+        return dict(zip(keys, rows.index.tolist(), strict=True))
 
     def _moved(self, copy: Copy, row: int) -> Copy:
         first = self._deliveries.iloc[[row]]

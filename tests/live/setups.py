@@ -282,7 +282,7 @@ GATEWAY = Setup(
     + BACK.format(port=10025, options=CHECKS)
     + PICKUP
     + "amavis unix - - n - 4 smtp\n  -o smtp_send_xforward_command=yes\n",
-    main="postscreen_greet_wait = 1s\namavis_destination_recipient_limit = 1\n",
+    main="postscreen_greet_wait = 1s\n",
     filter="amavis",
 )
 """A filter that hands back once, behind postscreen; users' and local programs' mail goes through it."""
