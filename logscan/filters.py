@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan import evidence as ev
+from logscan.aliases import through_filter
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-NAMES = {"dspam": "DSPAM", "spamassassin": "SpamAssassin", "proxmox": "Proxmox Mail Gateway"}
-"""How filters are called in a sentence; the others are called as they are."""
 
 KIND_OF = {"spamd": "spamassassin", "spampd": "spamassassin"}
 """The filter behind a verdict's program, where they differ."""
@@ -47,7 +45,7 @@ FAR = 24 * 3600 * 10**9
 
 def name_of(kind: str) -> str:
     """Return how a filter is called in a sentence."""
-    return NAMES.get(kind, kind if kind not in ("", "other") else "the filter")
+    return ev.NAMES.get(kind, kind if kind not in ("", "other") else "the filter")
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def _at_door(scan: Scan) -> Bools:
     entry = verdicts["entry"].to_numpy()
     handed = np.zeros(len(scan.entries) + 1, np.bool_)
     handed[deliveries["entry"].to_numpy()[ev.filter_hops(scan)]] = True
-    handed |= np.append(from_filter(scan), False)
+    handed |= np.append(through_filter(scan), False)
     handed[-1] = False
     kept = deliveries["verdict_row"].to_numpy()[_kept_in_queue(deliveries)]
     found: Bools = np.asarray((entry >= 0) & ~handed[entry] & (verdicts["filter"] != "dspam").to_numpy(), np.bool_)
@@ -139,21 +137,6 @@ def _kept_in_queue(deliveries: pd.DataFrame) -> Bools:
     found = deliveries["reply"].str.contains(KEPT, regex=True, na=False).to_numpy(dtype=np.bool_)
     out: Bools = found & (deliveries["program"] != "discard").to_numpy(dtype=np.bool_)
     return out
-
-
-def from_filter(scan: Scan) -> Bools:
-    """Return, per entry, whether it, or one that it came out of, came back from a filter."""
-    came_back = np.append((scan.entries["leg"] == "filter").to_numpy(), False)
-    parent = np.append(scan.entries["parent"].to_numpy(), -1)
-    at = np.arange(len(came_back))
-    at[-1] = -1
-    out = np.zeros(len(came_back), np.bool_)
-    for _ in range(16):
-        out |= (at >= 0) & came_back[at]
-        at = np.where(at >= 0, parent[at], -1)
-        if (at < 0).all():
-            break
-    return out[:-1]
 
 
 def covered(scan: Scan, settings: Settings, entry: Ints) -> Bools:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan import texts
-from logscan.filters import covered, filters, from_filter, spared
+from logscan.aliases import through_filter
+from logscan.filters import covered, filters, spared
 from logscan.kept import kept_at_the_door, kept_in_queue
 from logscan.ports import entry_ports
 
@@ -68,7 +69,7 @@ def _own(scan: Scan, settings: Settings) -> Own:
     frame["reject"] = -1
     for name in ("kept", "reason", "away"):
         frame[name] = kept[name].reindex(frame.index)
-    frame["passed"] = from_filter(scan)[frame["entry"].to_numpy()] | frame["kept"].notna()
+    frame["passed"] = through_filter(scan)[frame["entry"].to_numpy()] | frame["kept"].notna()
     stopped = kept_at_the_door(scan, settings, INSIDE)
     frame = pd.concat([frame, stopped]) if len(stopped) else frame
     frame = _described(scan, settings, frame)

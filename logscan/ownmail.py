@@ -13,6 +13,7 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan import remedies, texts
+from logscan.aliases import mended_since, reloads
 from logscan.filters import KIND_OF, Filters, behind_the_queue, filters, kinds_of, logs_to_give, name_of
 from logscan.outgoing import Own, mail_of
 from logscan.verdict import Evidence, Finding, Remedy, Result, Severity
@@ -304,15 +305,10 @@ def _mended(scan: Scan, everything: Own, origin: str) -> str:
         return ""
     last = mine["time"][filtered].max()
     good = mine["time"][~filtered & mine["looked"].to_numpy(dtype=np.bool_)]
-    events = scan.events("service_events")
-    turns = events[(events["program"] == "master") & events["event"].isin(["start", "reload"])]
-    turns = turns[(turns["time"] > last) & (turns["time"] <= good[good > last].min())].sort_values("time")
-    if turns.empty:
-        return ""
-    what = "restart" if (turns["event"] == "start").all() else "reload"
-    at, before = (each.tz_convert(scan.zone or "UTC") for each in (turns["time"].iloc[0], last))
-    day = "" if at.date() == before.date() else f" on {at.day} {at:%B %Y}"
-    return f"mended by the {what} at {at:%H:%M}{day}"
+    ended = mended_since(scan, last, good)
+    turned = reloads(scan)["time"]
+    by_reload = ended is not None and ((turned > last) & (turned <= good[good > last].min())).any()
+    return ended.words if ended is not None and by_reload else ""
 
 
 def cases(rows: pd.DataFrame) -> list[dict[str, Any]]:

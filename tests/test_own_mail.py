@@ -212,7 +212,7 @@ def test_mail_to_an_address_that_swallows_on_purpose_is_no_finding(looked: Looke
         HERE
         + opened("09:00:00", "BBBBBB1", "user", USER)
         + f"""
-        09:00:01 postfix/discard[13]: BBBBBB1: to=<noreply@example.com>, relay=none, {SENT} (noreply)
+        09:00:01 postfix/discard[13]: BBBBBB1: to=<noreply@example.com>, relay=none, {SENT} (250 2.7.0 Ok, discarded)
         09:00:01 postfix/qmgr[12]: BBBBBB1: removed"""
     )
     assert [each.findings for each in looked(log).values()] == [[], [], []]
