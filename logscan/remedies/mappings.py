@@ -52,10 +52,13 @@ def no_address_mappings_after(settings: Settings) -> Remedy:
     if not on and not off:
         return not_shown(settings, "no_address_mappings stands after the filter already", AFTER)
     if off and len(off) == len(both.front):
-        said = f"no_address_mappings stands before the filter already ({_names(off)}); don't add it behind it too: {_NEVER}"
+        said = f"no_address_mappings stands before the filter already ({_names(off)})"
+        more = f"Don't add it behind the filter too: {_NEVER}."
         if not on:
-            said = f"no_address_mappings stands on both sides of the filter ({_names([*off, *both.back])}): {_NEVER}"
-        return not_shown(settings, said, AFTER)
+            said = f"no_address_mappings stands on both sides of the filter ({_names([*off, *both.back])})"
+            more = f"If it is in force, take it away before the filter: {_NEVER}."
+        told = not_shown(settings, said, AFTER)
+        return replace(told, text=f"{told.text} {more}")
     if off:
         text = (
             f"Some services pass mail to the filter with no_address_mappings ({_names(off)}), others without. Take it "
