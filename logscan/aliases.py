@@ -65,10 +65,13 @@ class Mended:
 
 
 def reloads(scan: Scan) -> pd.DataFrame:
-    """Return ``time`` and ``event`` (start, reload) of Postfix's master, in the order of time."""
-    events = scan.events("service_events")
-    wanted = events[(events["program"] == "master") & events["event"].isin(["start", "reload"])]
-    return wanted[["time", "event"]].sort_values("time")
+    """Return ``time`` and ``event`` (start, reload) of Postfix's master, in the order of time; made once."""
+    cache: pd.DataFrame | None = scan.__dict__.get("_reloads")
+    if cache is None:
+        events = scan.events("service_events")
+        wanted = events[(events["program"] == "master") & events["event"].isin(["start", "reload"])]
+        cache = scan.__dict__["_reloads"] = wanted[["time", "event"]].sort_values("time")
+    return cache
 
 
 def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series, reloaded: bool = True) -> Mended | None:
@@ -77,8 +80,8 @@ def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series, reloaded: 
     ``good`` are the times at which the same situation came up and went right. None when it never did after ``last_bad``.
     ``reloaded`` is whether Postfix's reload may be what mended it.
     """
-    later = good[good > last_bad]
-    if later.empty:
+    later = good[good > last_bad] if len(good) else good
+    if not len(later):
         return None
     first = later.min()
     between = reloads(scan)
@@ -170,8 +173,11 @@ def alias_states(scan: Scan) -> dict[tuple[str, str], Mended | None]:
     bad = frame[frame["expanded"]].groupby([user, "host"], sort=False)["time"].max()
     right = frame[(frame["asked"] != user).to_numpy() & frame["asked"].isin(bad.index.get_level_values(0)).to_numpy()]
     good = dict(iter(right.groupby(["asked", "host"])["time"]))
-    none = frame["time"].iloc[:0]
-    return {(str(a), str(h)): mended_since(scan, last, good.get((a, h), none)) for (a, h), last in bad.items()}
+    out: dict[tuple[str, str], Mended | None] = {}
+    for (alias, host), last in bad.items():
+        times = good.get((alias, host))
+        out[str(alias), str(host)] = mended_since(scan, last, times) if times is not None else None
+    return out
 
 
 Owned = dict[str, tuple[Mended | None, frozenset[str]]]

@@ -7,15 +7,43 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from logscan import evidence as ev
-from logscan.moves import Moves, Uncalled, trigger
+from logscan.aliases import Mended, mended_since
+from logscan.moves import Moves, Uncalled, local_part, trigger
 from logscan.verdict import Finding, Remedy
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
     from logscan.settings import Settings
 
+
 MENDED_CALLS = 3
-"""A user's moves count as mended when this many later ones made their calls."""
+"""A user trains right again where this many later moves made their calls, or this many later calls hit."""
+
+MENDED_AFTER = pd.Timedelta(days=1)
+"""Over at least so long, where it is a matter of the name that a call uses."""
+
+
+class Right:
+    """Calls that hit, by the local part of whom they name, and the last login under each name."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        calls = scan.trainings
+        hit = calls[(calls["filter"] == "dspam") & (calls["outcome"] == "learned") & calls["user"].notna()]
+        hit = hit[hit["belongs_to"].isna() | (hit["belongs_to"] == hit["user"])]
+        self.hits = dict(iter(hit.groupby(hit["user"].map(local_part))["time"]))
+        logins = scan.events("logins")
+        self.last_login = logins[logins["event"] == "login"].groupby("user", observed=True)["time"].max().to_dict()
+
+    def since(self, user: str, last: pd.Timestamp) -> Mended | None:
+        """Return since when a user's calls hit, whatever name they use now; None while the old one still logs in."""
+        hits = self.hits.get(local_part(user))
+        later = hits[hits > last] if hits is not None else None
+        if later is None or len(later) < MENDED_CALLS or later.max() - last < MENDED_AFTER:
+            return None
+        if "@" not in user and self.last_login.get(user, last) > last:
+            return None
+        return mended_since(self.scan, last, later, reloaded=False)
 
 
 def not_called(scan: Scan, settings: Settings, found: Moves, open_moves: Uncalled) -> list[Finding]:

@@ -43,8 +43,10 @@ def test_a_proxy_that_loses_replies_is_named_beside_the_mailbox_server() -> None
     assert "1 mail " in found.summary
 
 
-def test_two_copies_in_one_queue_life_behind_the_filter_are_found_with_their_cause() -> None:
-    _, (found,) = said(FIELD / "02-one-life-two-copies" / "lmtp.log")
+@pytest.mark.parametrize("name", ["lmtp.log", "pipe-only.log"])
+def test_two_copies_in_one_queue_life_behind_the_filter_are_found_with_their_cause(name: str) -> None:
+    result, (found,) = said(FIELD / "02-one-life-two-copies" / name)
+    assert (result.verdict, result.checked) == ("found", 3)
     assert (found.cause, found.subject, found.severity) == ("double-alias-expansion", "archive@example.com", "problem")
     assert (found.count, found.cases[0]["copies"], found.cases[0]["mailbox"]) == (1, 2, "archive@example.com")
     assert "to=<archive@example.com>" in found.evidence[0].text

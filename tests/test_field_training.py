@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -109,6 +110,13 @@ def test_a_miss_whose_mail_came_before_the_log_has_a_cause_that_cant_be_told() -
     assert (result.verdict, found.cause, found.subject, found.count) == ("found", "unknown", "alice@example.com", 1)
     assert found.why == "The cause can't be told: these logs hold no mail that DSPAM judged."
     assert "never saw" not in found.why + found.summary
+
+
+def test_a_learning_script_that_fails_is_a_training_in_vain() -> None:
+    result, (found,) = said(FIELD / "debian-rspamd-imapsieve")
+    assert (result.verdict, found.cause, found.subject, found.count) == (
+        "found", "training-call-failed", "alice@firma.example", 1
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -391,3 +399,41 @@ def test_where_dovecot_trains_and_nobody_moved_a_mail_it_is_blind(tmp_path: Path
     assert result.verdict == "blind"
     assert "imapsieve" in result.blind_because[0]
     assert "mail_log" in result.blind_because[0]
+
+
+# -- mended, and many --------------------------------------------------------------------------------------------------
+
+
+def days_of(user: str, first_wrong: int) -> tuple[list[str], list[str]]:
+    """A bare login's calls miss ``first_wrong`` times; three calls on the next two days hit."""
+    log = [
+        *MAILS,
+        *(line for n in range(first_wrong) for line in missed(600 + n, user, 0, "/var/spool/dspam/data/local")),
+    ]
+    rows = [row(DAY * day + 900, "M", f"{user}@example.org", 120) for day in (1, 2, 2)]
+    return log, [*VERDICTS, *rows]
+
+
+def test_a_login_that_was_completed_later_leaves_nothing_to_do(tmp_path: Path) -> None:
+    _, found = server(tmp_path, *days_of("alice", 2))
+    (miss,) = (each for each in found if each.cause == "login-without-domain")
+    assert (miss.state, miss.remedy, miss.count) == ("mended", None, 2)
+    assert "; mended since " in miss.summary
+
+
+def test_a_user_who_still_logs_in_without_the_domain_isnt_mended(tmp_path: Path) -> None:
+    log, system = days_of("alice", 2)
+    login = (
+        f"{at(DAY)} dovecot: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=7, TLS"
+    )
+    _, found = server(tmp_path, [*log, login], system)
+    states = {each.state for each in found if each.cause == "login-without-domain"}
+    assert states == {"active"}
+
+
+def test_thousands_who_train_in_vain_are_told_in_seconds(tmp_path: Path) -> None:
+    log = [line for n in range(3000) for line in missed(600 + n, f"user{n}", 0, "/var/spool/dspam/data/local")]
+    start = time.process_time()
+    _, found = server(tmp_path, [*MAILS, *log], VERDICTS)
+    assert len(found) == 3000
+    assert time.process_time() - start < 8

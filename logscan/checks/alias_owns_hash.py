@@ -27,7 +27,7 @@ When no mail went through a filter that learns per recipient, or what came out o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from logscan import evidence as ev
 from logscan import remedies
 from logscan.aliases import Mended, alias_states, owned_aliases, owned_rows
 from logscan.settings import predictions
-from logscan.verdict import Check, Finding, Remedy, Result
+from logscan.verdict import Check, Evidence, Finding, Remedy, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +66,15 @@ def run(scan: Scan, settings: Settings) -> Result:
         learned |= {user.lower() for user in scan.inventory.users}
     states = alias_states(scan)
     hosts = bad.groupby("alias")["host"].nunique()
-    for (alias, host), rows in ev.groups(bad, ["alias", "host"]):
+    several = set(hosts.index[hosts > 1])
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for row in bad.itertuples():
+        groups.setdefault((row.alias, row.host), []).append(row)
+    finder = _Finder(scan, settings, bad)
+    for (alias, host), rows in groups.items():
         # One name on two hosts is two aliases.
-        subject = f"{alias} on {host}" if hosts[alias] > 1 else str(alias)
-        found = _finding(scan, settings, subject, rows, states[str(alias), str(host)], str(alias) in learned)
-        result.findings.append(found)
+        subject = f"{alias} on {host}" if alias in several else alias
+        result.findings.append(finder.finding(subject, rows, states[alias, host], alias in learned))
     return result
 
 
@@ -89,47 +93,64 @@ LOCAL = (
 )
 
 
-def _finding(
-    scan: Scan, settings: Settings, subject: str, rows: pd.DataFrame, mended: Mended | None, learned: bool
-) -> Finding:
-    ids = scan.entries["message_id"].to_numpy()
-    queue_ids = scan.entries["queue_id"].to_numpy()
-    cases = [
-        {
-            "message_id": ev.text(ids[row.entry]),
-            "mailboxes": list(row.people),
-            "queue_id": queue_ids[row.entry],
-            "time": ev.iso(row.time),
-        }
-        for row in rows.itertuples()
-    ]
-    people = sorted({name for names in rows["people"] for name in names})
-    mails = int(rows["mail"].nunique())
-    summary = (
-        f"The filter learns mail to {subject} under that alias, not under {', '.join(people[:4])}"
-        f"{' …' if len(people) > 4 else ''}: {ev.mails(mails)}"
-    )
-    local = bool(rows["by_local"].all())
-    behind = scan.deliveries.index[scan.deliveries["entry"].isin(rows["child"].head(2))]
-    return Finding(
-        cause="local-alias" if local else "alias-not-expanded",
-        subject=subject,
-        summary=f"{summary}; {mended.words}" if mended else summary,
-        severity="note" if local else "problem",
-        confidence="high" if learned or not scan.verdicts.empty else "medium",
-        count=len(cases),
-        cases=cases,
-        first=ev.moment(rows["time"].min()),
-        last=ev.moment(rows["time"].max()),
-        state="mended" if mended else "active",
-        remedy=None if mended else Remedy(LOCAL) if local else remedies.alias_owns_hash(settings),
-        evidence=ev.merged(ev.rows_at(scan, "deliveries", rows["row"].head(4)), ev.rows_at(scan, "deliveries", behind)),
-        why="aliases(5) are expanded by local(8) at delivery, always behind the filter."
-        if local
-        else "Aliases are expanded behind the filter only: no_address_mappings stands before it.",
-        mails=mails,
-        recipients=len(rows),
-    )
+class _Finder:
+    """Makes one finding an alias; what all share is looked up once, since they may be many."""
+
+    def __init__(self, scan: Scan, settings: Settings, bad: pd.DataFrame) -> None:
+        self.scan = scan
+        self.judged = not scan.verdicts.empty
+        entry = bad["entry"].to_numpy()
+        texts_of = [scan.entries[name].iloc[entry].tolist() for name in ("message_id", "queue_id")]
+        self.names = dict(zip(entry.tolist(), zip(*texts_of, strict=True), strict=True))
+        ends = scan.deliveries["entry"][scan.deliveries["entry"].isin(bad["child"])]
+        self.behind = {int(child): rows for child, rows in ends.groupby(ends).indices.items()}
+        self.rows = ends.index.to_numpy()
+        self.remedy = remedies.alias_owns_hash(settings) if not bad["by_local"].all() else Remedy(LOCAL)
+
+    def _evidence(self, rows: list[Any]) -> list[Evidence]:
+        behind = [int(self.rows[at]) for row in rows[:2] for at in self.behind.get(row.child, ())]
+        return ev.merged(
+            ev.rows_at(self.scan, "deliveries", [row.row for row in rows[:4]]),
+            ev.rows_at(self.scan, "deliveries", behind),
+        )
+
+    def finding(self, subject: str, rows: list[Any], mended: Mended | None, learned: bool) -> Finding:
+        cases = [
+            {
+                "message_id": ev.text(self.names[row.entry][0]),
+                "mailboxes": list(row.people),
+                "queue_id": self.names[row.entry][1],
+                "time": ev.iso(row.time),
+            }
+            for row in rows
+        ]
+        people = sorted({name for row in rows for name in row.people})
+        mails = len({row.mail for row in rows})
+        summary = (
+            f"The filter learns mail to {subject} under that alias, not under {', '.join(people[:4])}"
+            f"{' …' if len(people) > 4 else ''}: {ev.mails(mails)}"
+        )
+        local = all(row.by_local for row in rows)
+        times = [row.time for row in rows]
+        return Finding(
+            cause="local-alias" if local else "alias-not-expanded",
+            subject=subject,
+            summary=f"{summary}; {mended.words}" if mended else summary,
+            severity="note" if local else "problem",
+            confidence="high" if learned or self.judged else "medium",
+            count=len(cases),
+            cases=cases,
+            first=ev.moment(min(times)),
+            last=ev.moment(max(times)),
+            state="mended" if mended else "active",
+            remedy=None if mended else Remedy(LOCAL) if local else self.remedy,
+            evidence=self._evidence(rows),
+            why="aliases(5) are expanded by local(8) at delivery, always behind the filter."
+            if local
+            else "Aliases are expanded behind the filter only: no_address_mappings stands before it.",
+            mails=mails,
+            recipients=len(rows),
+        )
 
 
 def _without(result: Result, scan: Scan, settings: Settings) -> None:

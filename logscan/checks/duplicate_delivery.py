@@ -116,7 +116,7 @@ def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: It
         first=ev.moment(_times(copies).min()),
         last=ev.moment(_times(copies).max()),
         state="mended" if mended else "active",
-        remedy=None if mended else _remedy(scan, settings, cause, subject, copies),
+        remedy=None if mended else mender.remedy(settings, cause, subject, copies),
         evidence=_evidence(scan, copies[:6]),
         why=_expanded_twice(settings, behind) if cause == "double-alias-expansion" else WHY[cause],
         mails=len({copy.root for copy in copies}),
@@ -163,15 +163,22 @@ class _Mender:
         self.scan = scan
         good = frame[frame["filtered"]]
         onward = (good["mailbox"] != good["asked_first"]) | (good["asked"] != good["recipient"].str.lower())
-        self.of_alias = dict(iter(good[onward].groupby("asked_first")[["time", "root"]]))
+        self.of_alias = _Times(good[onward], "asked_first")
         final = scan.deliveries[scan.deliveries["final"] & (scan.deliveries["entry"] >= 0)]
         roots = scan.entries["root"].to_numpy()[final["entry"].to_numpy()]
         boxes = final["mailbox"].groupby(roots).nunique()
         single = good.drop_duplicates(["root", "mailbox", "store"])
         single = single[~single.duplicated(["root", "mailbox"], keep=False)]
-        self.of_box = dict(
-            iter(single[single["root"].isin(boxes.index[boxes > 1])].groupby("mailbox")[["time", "root"]])
-        )
+        self.of_box = _Times(single[single["root"].isin(boxes.index[boxes > 1])], "mailbox")
+
+        self._remedies: dict[str, Remedy | None] = {}
+
+    def remedy(self, settings: Settings, cause: str, subject: str, copies: list[Copy]) -> Remedy | None:
+        """Return what mends a finding: aliases that double share one cure."""
+        key = subject if cause == "retry-after-lost-reply" else cause
+        if key not in self._remedies:
+            self._remedies[key] = _remedy(self.scan, settings, cause, subject, copies)
+        return self._remedies[key]
 
     def mended(self, subject: str, copies: list[Copy]) -> Mended | None:
         """Return since when it goes right.
@@ -181,12 +188,27 @@ class _Mender:
         """
         bad = {copy.root for copy in copies}
         is_box = subject in {copy.mailbox for copy in copies}
-        for some in (self.of_alias.get(subject), self.of_box.get(subject) if is_box else None):
-            if some is not None:
-                times = some.loc[~some["root"].isin(bad), "time"]
-                if (found := mended_since(self.scan, _times(copies).max(), times)) is not None:
-                    return found
+        last = _times(copies).max()
+        for times in (self.of_alias.without(subject, bad), self.of_box.without(subject, bad) if is_box else None):
+            if times is not None and (found := mended_since(self.scan, last, times)) is not None:
+                return found
         return None
+
+
+class _Times:
+    """When copies were stored, and of which mail, by an address of theirs."""
+
+    def __init__(self, frame: pd.DataFrame, by: str) -> None:
+        self.time, self.root = frame["time"].reset_index(drop=True), frame["root"].to_numpy()
+        self.at = frame.reset_index(drop=True).groupby(by).indices
+
+    def without(self, name: str, roots: set[int]) -> pd.Series | None:
+        """Return the times of one address, but for these mails; None where there is none."""
+        rows = self.at.get(name)
+        if rows is None:
+            return None
+        keep = [row for row in rows.tolist() if int(self.root[row]) not in roots]
+        return self.time.iloc[keep] if keep else None
 
 
 WHY = {

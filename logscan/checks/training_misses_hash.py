@@ -39,11 +39,11 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan import remedies
-from logscan.aliases import Mended, Owned, mended_since, owning
-from logscan.moves import Moves, Uncalled, local_part, moves, trigger, uncalled
+from logscan.aliases import Owned, owning
+from logscan.moves import Moves, Uncalled, moves, trigger, uncalled
 from logscan.settings import predictions
-from logscan.untrained import failed, not_called
-from logscan.verdict import Check, Finding, Prediction, Remedy, Result
+from logscan.untrained import Right, failed, not_called
+from logscan.verdict import Check, Evidence, Finding, Prediction, Remedy, Result
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -88,12 +88,16 @@ def run(scan: Scan, settings: Settings) -> Result:
         _blind(result, scan, settings, found, open_moves)
         return result
     owned = owning(scan)
-    known, right = _Known(scan), _Right(scan)
+    known, right = _Known(scan), Right(scan)
     causes = [_causes(row, owned, known) for row in misses.itertuples()]
     misses = misses.assign(causes=causes, cause=[each[0] for each in causes])
     misses["subject"] = misses["user"].fillna("(user not logged)")
-    for (subject, cause), rows in ev.groups(misses, ["subject", "cause"]):
-        result.findings.append(_finding(scan, settings, str(subject), str(cause), rows, owned, known, right))
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for row in misses.rename(columns={"class": "kind"}).itertuples():
+        groups.setdefault((str(row.subject), str(row.cause)), []).append(row)
+    lines = _Lines(scan, misses)
+    for (subject, cause), rows in groups.items():
+        result.findings.append(_finding(lines, settings, subject, cause, rows, owned, known, right))
     return result
 
 
@@ -236,30 +240,31 @@ def _state(row: Any, owned: Owned) -> Literal["active", "mended", "residual"]:
 
 
 def _finding(
-    scan: Scan,
+    lines: _Lines,
     settings: Settings,
     user: str,
     cause: str,
-    rows: pd.DataFrame,
+    rows: list[Any],
     owned: Owned,
     known: _Known,
-    right: _Right,
+    right: Right,
 ) -> Finding:
     cases = [
         {
             "time": ev.iso(row.time),
             "signature": ev.text(row.signature),
             "path": ev.text(row.path),
-            "class": ev.text(getattr(row, "_class", None)) or ev.text(rows.loc[row.Index, "class"]),
+            "class": ev.text(row.kind),
             "belongs_to": ev.text(row.belongs_to),
             "causes": row.causes,
             "state": _state(row, owned),
         }
-        for row in rows.itertuples()
+        for row in rows
     ]
+    times = [row.time for row in rows]
     states = {case["state"] for case in cases}
     state: Any = "active" if "active" in states else "residual" if "residual" in states else "mended"
-    since = right.since(user, rows["time"].max()) if state == "active" else None
+    since = right.since(user, max(times)) if state == "active" else None
     if since is not None:
         state = "mended"
     owners = sorted({str(case["belongs_to"]) for case in cases if case["belongs_to"]})
@@ -277,74 +282,68 @@ def _finding(
         summary=summary,
         severity="problem",
         confidence="high"
-        if owners and not rows["inferred"].any()
+        if owners and not any(row.inferred for row in rows)
         else "medium"
         if owners or cause == CAUSES[0]
         else "low",
         count=len(cases),
         cases=cases,
-        first=ev.moment(rows["time"].min()),
-        last=ev.moment(rows["time"].max()),
+        first=ev.moment(min(times)),
+        last=ev.moment(max(times)),
         state=state,
-        remedy=_remedy(settings, cause, user, owners) if state == "active" else None,
-        evidence=ev.merged(ev.rows_at_frame(scan, rows.head(4)), _owners(scan, rows), _logins(scan, user)),
-        why=_untold(scan, rows, known) if cause == "unknown" else WHY[cause],
-        mails=int(rows["signature"].nunique()),
+        remedy=lines.remedy(settings, cause, user, owners) if state == "active" else None,
+        evidence=lines.of(user, rows),
+        why=_untold(lines.scan, rows, known) if cause == "unknown" else WHY[cause],
+        mails=len({row.signature for row in rows}),
     )
 
 
-MENDED_CALLS, MENDED_AFTER = 3, pd.Timedelta(days=1)
-"""A user trains right where this many later calls, over so long, reached the dictionary that learned the mail."""
+class _Lines:
+    """The lines that prove misses, and the remedies, each looked up once: users may be many."""
 
-
-class _Right:
-    """Calls that hit, by the local part of whom they name, and the last login under each name."""
-
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, misses: pd.DataFrame) -> None:
         self.scan = scan
-        calls = scan.trainings
-        hit = calls[(calls["filter"] == "dspam") & (calls["outcome"] == "learned") & calls["user"].notna()]
-        hit = hit[hit["belongs_to"].isna() | (hit["belongs_to"] == hit["user"])]
-        self.hits = dict(iter(hit.groupby(hit["user"].map(local_part))["time"]))
+        self.labels = [source.label for source in scan.sources]
+        verdicts = scan.verdicts
+        mine = verdicts[(verdicts["filter"] == "dspam") & verdicts["signature"].isin(misses["signature"].dropna())]
+        self.learned: dict[str, list[tuple[int, int]]] = {}
+        for signature, *place in zip(mine["signature"], mine["source"], mine["line"], strict=True):
+            self.learned.setdefault(str(signature), []).append((int(place[0]), int(place[1])))
         logins = scan.events("logins")
-        self.last_login = logins[logins["event"] == "login"].groupby("user", observed=True)["time"].max().to_dict()
+        first = logins[(logins["event"] == "login") & logins["user"].isin(misses["user"].dropna())]
+        first = first[first.groupby("user", observed=True).cumcount() < 2]
+        self.logins: dict[str, list[tuple[int, int]]] = {}
+        for name, *place in zip(first["user"], first["source"], first["line"], strict=True):
+            self.logins.setdefault(str(name), []).append((int(place[0]), int(place[1])))
+        self._remedies: dict[tuple[str, str], Remedy | None] = {}
 
-    def since(self, user: str, last: pd.Timestamp) -> Mended | None:
-        """Return since when a user's calls hit, whatever name they use now; None while the old one still logs in."""
-        hits = self.hits.get(local_part(user))
-        later = hits[hits > last] if hits is not None else None
-        if later is None or len(later) < MENDED_CALLS or later.max() - last < MENDED_AFTER:
-            return None
-        if "@" not in user and self.last_login.get(user, last) > last:
-            return None
-        return mended_since(self.scan, last, later, reloaded=False)
+    def of(self, user: str, rows: list[Any]) -> list[Evidence]:
+        """Return the calls that missed, the lines under which the filter learned these mails, the user's logins."""
+        calls = [(int(row.source), int(row.line)) for row in rows[:4]]
+        learned = [place for row in rows[:4] for place in self.learned.get(str(row.signature), ())]
+        places = dict.fromkeys([*calls, *learned, *self.logins.get(user, ())])
+        return [Evidence(self.labels[source], line, "") for source, line in places][: ev.MOST_EVIDENCE]
+
+    def remedy(self, settings: Settings, cause: str, user: str, owners: list[str]) -> Remedy | None:
+        """Return what mends a cause; users with the same cure share one."""
+        key = (cause, ", ".join(owners) if cause == "case-or-extension" else "")
+        if key not in self._remedies:
+            self._remedies[key] = _remedy(settings, cause, user, owners)
+        return self._remedies[key]
 
 
-def _untold(scan: Scan, rows: pd.DataFrame, known: _Known) -> str:
+def _untold(scan: Scan, rows: list[Any], known: _Known) -> str:
     """Return why the cause of a miss can't be told."""
     if pd.isna(known.first):
         return "The cause can't be told: these logs hold no mail that DSPAM judged."
-    made = rows["made"].min()
-    if not pd.isna(made) and made < known.first:
+    made = min((row.made for row in rows if not pd.isna(row.made)), default=None)
+    if made is not None and made < known.first:
         when = made.tz_convert(scan.zone or "UTC")
         return (
             f"The cause can't be told: the mail was judged at {when:%H:%M} on {when.day} {when:%B %Y}, before these logs "
             "begin."
         )
     return "The cause can't be told: no log at hand says for whom that mail was learned."
-
-
-def _owners(scan: Scan, rows: pd.DataFrame) -> list[Any]:
-    """Return the lines under which the filter learned the first of these mails."""
-    verdicts = scan.verdicts
-    mine = verdicts[(verdicts["filter"] == "dspam") & verdicts["signature"].isin(rows["signature"].head(4))]
-    return ev.rows_at_frame(scan, mine)
-
-
-def _logins(scan: Scan, user: str) -> list[Any]:
-    logins = scan.events("logins")
-    mine = logins[(logins["event"] == "login") & (logins["user"] == user)]
-    return ev.rows_at(scan, "logins", mine.index[:2])
 
 
 WHY = {
