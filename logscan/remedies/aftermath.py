@@ -70,10 +70,17 @@ def dovecot_folder(patches: tuple[Patch, ...]) -> str:
 
 def _save(patches: tuple[Patch, ...]) -> Step:
     files = [f"/root/{FILES[each]}" for each in dict.fromkeys(patch.program for patch in patches)]
+    programs = {patch.program for patch in patches}
+    commands = ["mkdir -p /root/logscan-before"]
+    if "postfix" in programs:
+        commands.append('cp -p "$(postconf -h config_directory)"/*.cf /root/logscan-before/')
+    if "dovecot" in programs:
+        commands.append(f"cp -p {dovecot_folder(patches)}/*.conf /root/logscan-before/")
     return Step(
         "save",
         f"Save the patch of each program as it is printed: {' and '.join(files)}. It was made for the configuration given; "
-        "on a server whose files differ by now patch says so, and nothing is changed (--dry-run).",
+        "on a server whose files differ by now patch says so, and nothing is changed (--dry-run). Keep a copy of the files:",
+        tuple(commands),
     )
 
 
@@ -86,7 +93,7 @@ def _tell(settings: Settings, after: Settings) -> Step:
         "tell",
         "Tell the users who log in on port 25 (their letters stand with their findings), and wait until the finding "
         "authenticated-port-25 is gone: from the change on they can't send there. If the rest shall not wait, allow it "
-        "again for the time being, right after the patch, with:",
+        "again for the time being, right after the patch, with (this rewrites the line: patch -R no longer fits, the copy does):",
         allow,
     )
 
