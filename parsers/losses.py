@@ -104,6 +104,27 @@ REPEATED = LogFormat(
     ),
 )
 
+SUPPRESSED = LogFormat(
+    name="line-suppressed",
+    title="a program's line was written several times",
+    reference="syslog-ng lib/logwriter.c, suppress()",
+    programs=_ANY,
+    table="losses",
+    constants={"event": "repeated"},
+    line=rx(r"Last message '(?=(?s:.*)' repeated \d+ times, suppressed)")
+    + rx(r"(?s:.*)(?=' repeated )")("text")
+    + "' repeated "
+    + rx(r"\d+")("count")
+    + " times, suppressed by syslog-ng on "
+    + rest(),
+    samples=(
+        Sample(
+            "Last message 'warning: unknown[192' repeated 2 times, suppressed by syslog-ng on mx1",
+            {"count": "2", "text": "warning: unknown[192"},
+        ),
+    ),
+)
+
 BLOB = LogFormat(
     name="line-unprintable",
     title="journalctl left out a line with bytes it doesn't print",
@@ -144,13 +165,13 @@ NOISE = LogFormat(
 
 MARK = LogFormat(
     name="logger-mark",
-    title="the logging system shows that it is alive",
+    title="the logging system shows that it is alive, or starts",
     reference="sysklogd syslogd.c; the line has no tag",
     programs=("", *_LOGGERS),
     table=None,
-    line=pp.Literal("-- MARK --"),
-    samples=(Sample("-- MARK --"),),
+    line=rx(r"-- MARK --|syslogd [^:]*: restart\b(?s:.*)"),
+    samples=(Sample("-- MARK --"), Sample("syslogd 1.4.1: restart."), Sample("syslogd (GNU inetutils 1.9): restart")),
     weight=-5,
 )
 
-FORMAT = (LOST, DROPPING, LAST_REPEATED, REPEATED, BLOB, NOISE, MARK)
+FORMAT = (LOST, DROPPING, LAST_REPEATED, REPEATED, SUPPRESSED, BLOB, NOISE, MARK)
