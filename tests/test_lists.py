@@ -317,3 +317,24 @@ def test_the_way_of_tagged_own_mail_is_marked_where_a_milter_judges_it() -> None
     (check,) = [each for each in report.checks if each.name == "outgoing-tagged-spam"]
     marked = {finding: edge for edge in report.flow.edges for finding in edge.problem if edge.target == "outside"}
     assert set(marked) == {finding.id for finding in check.findings if finding.counts} != set()
+
+
+def test_times_are_shown_in_the_offset_of_the_stamps(tmp_path: Path) -> None:
+    reject = (
+        "NOQUEUE: reject: RCPT from unknown[203.0.113.5]: 550 5.1.1 <x@example.com>: User unknown; from=<a@example.org>"
+    )
+    stamps = ("2026-07-01T00:30:00.5+02:00", "2026-07-01T01:10:00.0+02:00")
+    (tmp_path / "mail.log").write_text(
+        "".join(f"{at} mx1 postfix/smtpd[7]: {reject} to=<x@example.com> proto=ESMTP helo=<h>\n" for at in stamps)
+    )
+    report = logscan.analyse(logscan.read(tmp_path, jobs=1))
+    (row,) = rows(report, "rejects")
+    assert [row[key].isoformat() for key in ("first", "last")] == [
+        "2026-07-01T00:30:00+02:00", "2026-07-01T01:10:00+02:00",
+    ]  # fmt: skip
+    assert report.traffic.hours[0].isoformat() == "2026-07-01T00:30:00+02:00"
+    page, text = str(logscan.render(report, "html")), str(logscan.render(report, "text", width=200))
+    assert "2026-07-01 00:30:00" in page
+    assert "2026-07-01 00:30:00" in text
+    assert "2026-06-30" not in page
+    assert "2026-06-30" not in text
