@@ -148,6 +148,16 @@ def test_mails_by_who_handed_them_in(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
+def test_what_aliases_forward_belongs_to_the_mail_it_came_from(name: str) -> None:
+    report = report_of(name)
+    made = matches(name, r"status=sent \(forwarded as \w+\)$")
+    assert report.mails["opened_before"] == 0, "these logs begin with the server's start"
+    edges = [edge for edge in report.flow.edges if edge.target == "forward:local"]
+    assert sum(edge.mails for edge in edges) == len(made)
+    assert report.concerns == [each for each in report.concerns if "came out nowhere" not in each]
+
+
+@pytest.mark.parametrize("name", STORIES)
 def test_inbound_mail_by_bucket(name: str) -> None:
     report = report_of(name)
     traffic = report.traffic

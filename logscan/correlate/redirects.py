@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Ints, combine, extracted, factorise, matched, pairs, plain
 from logscan.correlate.facts import AGENT, COMMAND, STORED, Facts, ceil
-from logscan.correlate.links import Legs
+from logscan.correlate.links import Legs, roots
 from logscan.correlate.matching import match
 
 AT_ONCE = 5
@@ -96,4 +96,6 @@ def handed_in(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Int
     fits = (at > 0) & (dense[: len(rows)][order][np.maximum(at - 1, 0)] == dense[len(rows) :])
     fits &= f.opened[children] <= end[order][np.maximum(at - 1, 0)]
     fits &= (f.row_entry[row] != children) & (f.opened[f.row_entry[row]] <= f.opened[children])
+    # What an alias made of a mail within the same second is not what that mail came out of.
+    fits &= roots(f.lives.size, legs)[f.row_entry[row]] != children
     return Legs.of(f.row_entry[row[fits]], children[fits], "redirect", "inferred", 1, row[fits])
