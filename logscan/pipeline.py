@@ -12,7 +12,7 @@ from logscan.envelopes_stamps import FIRST_YEAR, LAST_YEAR
 from logscan.options import Options
 from logscan.report import Report
 from logscan.texts import literal
-from logscan.verdict import SEVERITIES, Counted, Finding
+from logscan.verdict import SEVERITIES, Check, Counted, Finding, Result
 
 if TYPE_CHECKING:
     from logscan.reading import Progress
@@ -267,13 +267,22 @@ def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]
     for check in wanted:
         result = check.run(scan, scan.settings)
         result.name, result.title = check.name, check.title
-        result.clear_title = check.clear.format(checked=Counted(result.checked), eligible=Counted(result.eligible))
+        result.clear_title = _clear_title(check, result)
         for finding in result.findings:
             finding.check = check.name
             finding.cases.sort(key=_case_rank)
         result.findings.sort(key=_rank)
         results.append(result)
     return results
+
+
+def _clear_title(check: Check, result: Result) -> str:
+    """Return the sentence that is true of the check if it is clear: what was mended did happen, only not since."""
+    sentence = check.clear.format(checked=Counted(result.checked), eligible=Counted(result.eligible))
+    if all(finding.severity == "note" or finding.state == "active" for finding in result.findings):
+        return sentence
+    _, bracket, looked_at = sentence.rpartition(" (")
+    return f"{check.title}: mended, and no case since{bracket}{looked_at if bracket else ''}"
 
 
 def _rank(finding: Finding) -> tuple[bool, int, int, str, str]:

@@ -284,6 +284,26 @@ def test_a_redirect_that_keeps_a_copy_delivers_twice(read: Read) -> None:
     assert (list(scan.legs["kind"]), ends(scan)) == (["redirect"], {"delivered": 2})
 
 
+@pytest.mark.parametrize("second", [0, 1])
+def test_what_local_forwarded_within_one_second_is_no_redirect_of_its_own_beginning(read: Read, second: int) -> None:
+    """cron's mail to root: picked up, forwarded by aliases(5) and stored by Dovecot, all with one message-id."""
+    scan = read(f"""
+        10:00:00 postfix/pickup[9]: 1E24012D687: uid=0 from=<root@example.com>
+        10:00:00 postfix/cleanup[11]: 1E24012D687: message-id=<one@example.org>
+        10:00:00 postfix/qmgr[12]: 1E24012D687: from=<root@example.com>, size=1000, nrcpt=1 (queue active)
+        10:00:00 postfix/cleanup[11]: 1A00000C11: message-id=<one@example.org>
+        10:00:00 postfix/qmgr[12]: 1A00000C11: from=<root@example.com>, size=1100, nrcpt=2 (queue active)
+        10:00:00 postfix/local[14]: 1E24012D687: {to("root@mx1.example.com", "local", "forwarded as 1A00000C11")}
+        10:00:00 postfix/qmgr[12]: 1E24012D687: removed
+        10:00:0{second} postfix/lmtp[15]: 1A00000C11: {saved("al@example.com", "SessionA", orig="root@mx1.example.com")}
+        10:00:0{second} postfix/lmtp[15]: 1A00000C11: {saved("bo@example.com", "SessionB", orig="root@mx1.example.com")}
+        10:00:0{second} postfix/qmgr[12]: 1A00000C11: removed
+    """)
+    assert list(scan.legs["kind"]) == ["forward"]
+    assert directions(scan) == {"internal": 1}
+    assert ends(scan) == {"delivered": 2}
+
+
 def test_a_second_instance_of_postfix_is_no_filter(read: Read) -> None:
     reply, loop = "250 2.0.0 Ok: queued as 1A00000C11", "127.0.0.1[127.0.0.1]:8025"
     scan = read(f"""

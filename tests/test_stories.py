@@ -395,3 +395,13 @@ def shuffled(log: bytes, seed: str) -> bytes:
 def test_the_order_of_lines_within_a_second_means_nothing(name: str, tmp_path: Path) -> None:
     folder = as_folder(name, tmp_path / "shuffled", {"mail.log": shuffled(log_of(name), name)})
     same(name, read(folder)[1])
+
+
+def test_the_sentence_of_a_clear_check_doesn_t_deny_what_was_mended() -> None:
+    said = {
+        name: {check.name: check.clear_title for check in told(name)[1].checks} for name in ("mixed-day", "healthy")
+    }
+    assert said["mixed-day"]["duplicate-delivery"].startswith(
+        "Mail is stored more than once: mended, and no case since ("
+    )
+    assert said["healthy"]["duplicate-delivery"].startswith("No mail was stored twice (")
