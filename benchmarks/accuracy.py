@@ -196,7 +196,7 @@ def legs(truth: dict[str, Any], scan: Scan) -> tuple[int, int, int]:
 
 def copies(truth: dict[str, Any], scan: Scan) -> tuple[int, list[str]]:
     """Return how many (message-id, mailbox) there are, and those whose number of copies differs."""
-    from logscan.checks.duplicate_delivery import stores
+    from logscan.duplicates import stores
 
     frame = stores(scan)
     unique = frame.drop_duplicates(["message_id", "mailbox", "store"])
@@ -236,7 +236,9 @@ def counted(scan: Scan) -> dict[str, Counter[str]]:
     out: dict[str, Counter[str]] = {}
     mails, deliveries = scan.mails, scan.deliveries
     ident = mails["message_id"].fillna("").replace({"": NONE, "<>": NONE})
-    for name, direction, waiting in zip(ident, mails["direction"], mails["deferred"] + mails["held"], strict=True):
+    # What a filter keeps in quarantine is held too, but not in Postfix's queue.
+    waits = (mails["deferred"] + mails["held"]).where(mails["open"], 0)
+    for name, direction, waiting in zip(ident, mails["direction"], waits, strict=True):
         one = out.setdefault(name, Counter())
         one["mails"] += direction != "generated"
         one["queued"] += int(waiting)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan import texts
+from logscan.correlate.links import nearest
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -44,16 +45,11 @@ def asked(frame: pd.DataFrame) -> pd.Series:
 
 def through_filter(scan: Scan) -> npt.NDArray[np.bool_]:
     """Return, per entry, whether it, or one that it came out of, came back from a filter."""
-    found: npt.NDArray[np.bool_] = np.append((scan.entries["leg"] == "filter").to_numpy(), False)
-    parent = np.append(scan.entries["parent"].to_numpy(), -1)
-    at = np.arange(len(found))
-    out = np.zeros(len(found), np.bool_)
-    for _ in range(16):
-        out |= (at >= 0) & found[at]
-        at = np.where(at >= 0, parent[at], -1)
-        if (at < 0).all():
-            break
-    return out[:-1]
+    came_back = (scan.entries["leg"] == "filter").to_numpy()
+    place = np.arange(len(came_back))
+    parent = scan.entries["parent"].to_numpy()
+    out: npt.NDArray[np.bool_] = nearest(np.where(parent >= 0, parent, place), np.where(came_back, place, -1)) >= 0
+    return out
 
 
 @dataclass(frozen=True, slots=True)

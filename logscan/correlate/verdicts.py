@@ -18,7 +18,7 @@ from logscan.correlate.by_message_id import by_message_id
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
 from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import SLACK, Facts
-from logscan.correlate.links import Legs
+from logscan.correlate.links import Legs, nearest
 from logscan.correlate.matching import match
 
 DSPAM_SPAM = frozenset("SVAO")
@@ -55,17 +55,20 @@ class Judged:
         if not self.entry_rows:
             return out
         names = self.addresses.to_pylist()
-        judged = np.zeros(len(parent), np.bool_)
-        judged[list(self.entry_rows)] = True
-        at = entry.copy()
-        for _ in range(8):
-            rows = np.flatnonzero((out < 0) & (at >= 0) & judged[at])
+        # From each entry at once to the nearest one above it that a verdict names.
+        place = np.arange(len(parent))
+        judged = np.full(len(parent), -1, np.int64)
+        judged[list(self.entry_rows)] = list(self.entry_rows)
+        above = nearest(np.where(parent >= 0, parent, place), judged)
+        at = np.where(entry >= 0, above[entry], -1)
+        while len(rows := np.flatnonzero((out < 0) & (at >= 0))):
             for row in rows.tolist():
                 name = names[int(recipient[row])] if recipient[row] >= 0 else ""
                 choices = self.entry_rows[int(at[row])]
                 exact = self.by_queue.get((int(at[row]), name))
                 out[row] = exact if exact is not None else choices[0] if len(choices) == 1 else -1
             at = np.where(at >= 0, parent[at], -1)
+            at = np.where(at >= 0, above[at], -1)
         return out
 
 
