@@ -1,16 +1,31 @@
-"""The command line: a group whose commands are the modules of :mod:`logscan.commands`."""
+"""The command line: a group whose commands are the modules of :mod:`logscan.commands`, and what happens when one fails."""
 
 from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any, NoReturn
 
 import click
 
-from logscan import __version__
+from logscan import __version__, console
 from logscan.plugins import modules
+
+NAGIOS = "logscan.nagios"
+"""Set in a context's ``meta`` where the result goes to Nagios, which reads the status: 3 means that it isn't known."""
+
+UNKNOWN = 3
+"""Nagios' status for that."""
+
+TRACEBACK = "LOGSCAN_TRACEBACK"
+"""The variable that asks for the whole traceback of a fault."""
+
+SOURCE_FAILED, WRONG_USAGE, INTERRUPTED = 3, 2, 130
 
 
 class Commands(click.Group):
@@ -23,15 +38,6 @@ class Commands(click.Group):
                 if isinstance(command, click.Command) and command.name:
                     self.commands[command.name] = command
         return dict(self.commands)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader that went away ends it quietly (click itself would end with status 1)."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # Nothing must be flushed to the closed pipe when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names, the main job first."""
@@ -53,25 +59,125 @@ def cli() -> None:
     """
 
 
+class Stopped(BaseException):
+    """A signal asks the program to end; the message is its number."""
+
+
 def main() -> None:
-    """Run the command line; an interrupt ends with status 130."""
+    """Run the command line. However it ends: one line that says why, and a status that says no more than is known."""
     # A command makes its tables and ends: looking for garbage among millions of objects takes time and finds none.
     collecting = gc.isenabled()
     gc.disable()
+    meta: dict[str, Any] = {NAGIOS: asks_for_nagios(sys.argv[1:])}
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
-    except click.ClickException as error:
-        error.show()
-        # 1 says that there are findings (--fail-on): what goes wrong otherwise is 2 at least.
-        sys.exit(max(error.exit_code, 2))
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        sys.exit(130)
+        console.prepared()
+        _heed_signals()
+        sys.exit(_run(sys.argv[1:], meta))
+    except SystemExit:
+        raise
+    except BaseException as error:
+        sys.exit(failed(error, meta[NAGIOS]))
     finally:
         if collecting:
             gc.enable()
+
+
+def _run(args: Sequence[str], meta: dict[str, Any]) -> int:
+    """Run a command; what it leaves in the context's ``meta`` stays readable when it fails."""
+    try:
+        with cli.make_context("logscan", list(args)) as context:
+            context.meta.update(meta)
+            try:
+                done = cli.invoke(context)
+            finally:
+                meta.update(context.meta)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    return done if isinstance(done, int) else 0
+
+
+def asks_for_nagios(args: Sequence[str]) -> bool:
+    """Whether these arguments ask for Nagios' format, also where they can't be parsed as a whole."""
+    joined = {"--format=nagios", "-f=nagios", "-fnagios"}
+    return bool(joined & set(args)) or any(
+        (flag, value) in (("-f", "nagios"), ("--format", "nagios")) for flag, value in pairwise(args)
+    )
+
+
+def _heed_signals() -> None:
+    """Let SIGTERM and SIGHUP end the program in order: temporary files go, workers end. Ignored ones stay so (nohup)."""
+
+    def stop(number: int, _frame: Any) -> NoReturn:
+        raise Stopped(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        try:
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, stop)
+        except ValueError:  # not in the main thread: whoever calls from there heeds them himself
+            return
+
+
+def failed(error: BaseException, nagios: bool) -> int:
+    """Say in one line what went wrong; return the status: 2 wrong usage, 3 the rest, 128 and the number for a signal.
+
+    1 would say that there are findings (--fail-on), and Nagios would take it for a warning: it gets 3, and the line on
+    stdout, where it looks.
+    """
+    status, text = explained(error)
+    if nagios:
+        with suppress(OSError):
+            console.out(f"LOGSCAN UNKNOWN - {text.splitlines()[-1] if text else 'stopped'}".replace("|", "¦"))
+        status = UNKNOWN
+    if text:
+        console.told(text)
+    if os.environ.get(TRACEBACK):
+        import traceback
+
+        console.told("".join(traceback.format_exception(error)))
+    return status
+
+
+def explained(error: BaseException) -> tuple[int, str]:
+    """Return the status and the words for what ended a command; no words where nobody is there to read them."""
+    from concurrent.futures.process import BrokenProcessPool
+
+    match error:
+        case click.UsageError() if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and later
+            return WRONG_USAGE, error.format_message()
+        case click.UsageError():
+            usage = f"{error.ctx.get_usage()}\n" if error.ctx else ""
+            return max(error.exit_code, WRONG_USAGE), f"{usage}Error: {console.safe(error.format_message())}"
+        case click.ClickException():
+            return max(error.exit_code, WRONG_USAGE), f"Error: {console.safe(error.format_message())}"
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED, "stopped"
+        case Stopped():
+            return 128 + int(error.args[0]), "stopped"
+        case BrokenPipeError():
+            return 0, ""
+        case MemoryError():
+            return SOURCE_FAILED, "Error: there is not enough memory; read fewer logs at once, or try --jobs 1"
+        case BrokenProcessPool():
+            return (
+                SOURCE_FAILED,
+                "Error: a worker process was ended from outside, perhaps for want of memory: try --jobs 1",
+            )
+        case OSError(strerror=str(why), filename=name) if why:
+            return SOURCE_FAILED, f"Error: {console.safe(f'{name}: {why}' if name else why)}"
+    return SOURCE_FAILED, f"Error: this is a fault in logscan: {console.safe(_place(error))}"
+
+
+def _place(error: BaseException) -> str:
+    """Return what was raised and where, for a report of the fault; LOGSCAN_TRACEBACK=1 shows the whole way."""
+    import traceback
+
+    every = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in every if "logscan" in frame.filename] or every
+    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119 - text
+    said = str(error).partition("\n")[0][:300]
+    return f"{type(error).__name__}: {said}{where} ({TRACEBACK}=1 shows more)"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal
 
+from logscan.smtp_talk import Conversation, OverrunError
+
 SENDMAIL = ("/usr/sbin/sendmail", "/usr/lib/sendmail")
 PORTS = {"none": 25, "starttls": 587, "ssl": 465}
 PASSWORD = "LOGSCAN_SMTP_PASSWORD"  # noqa: S105 - the variable's name
@@ -37,6 +39,9 @@ class Server:
     """A file that holds the password in its first line; else the variable LOGSCAN_SMTP_PASSWORD."""
     sendmail: str = ""
     timeout: float = 30.0
+    """Seconds that one answer may take; sendmail has them for all."""
+    limit: float = 300.0
+    """Seconds that the whole conversation with a server may take."""
     ca_file: Path | None = None
     """Certificates to trust beside the system's."""
 
@@ -54,8 +59,9 @@ class Server:
             if self.password_file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
                 raise MailError(f"{self.password_file} can be read by everyone: chmod 600 {self.password_file}")
             lines = self.password_file.read_text("utf-8").splitlines()
-        except OSError as error:
-            raise MailError(f"the password file {self.password_file} can't be read: {error.strerror}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise MailError(f"the password file {self.password_file} can't be read: {why}") from error
         if not lines or not lines[0]:
             raise MailError(f"the password file {self.password_file} is empty")
         return user, lines[0]
@@ -98,12 +104,8 @@ def _smtp(mail: EmailMessage, to: list[str], server: Server) -> None:
         context = ssl.create_default_context()
         if server.ca_file:
             context.load_verify_locations(server.ca_file)
-        connection = (
-            smtplib.SMTP_SSL(server.host, port, timeout=server.timeout, context=context)
-            if server.tls == "ssl"
-            else smtplib.SMTP(server.host, port, timeout=server.timeout)
-        )
-        with connection as smtp:
+        tls = context if server.tls == "ssl" else None
+        with Conversation(server.host, port, timeout=server.timeout, limit=server.limit, tls=tls) as smtp:
             smtp.ehlo_or_helo_if_needed()
             if server.tls == "starttls":
                 if not smtp.has_extn("starttls"):
@@ -119,6 +121,8 @@ def _smtp(mail: EmailMessage, to: list[str], server: Server) -> None:
             raise MailError(f"{place} refused " + "; ".join(f"{who}: {_reply(*why)}" for who, why in refused.items()))
     except MailError:
         raise
+    except OverrunError as error:
+        raise MailError(f"{place} {error}") from error
     except smtplib.SMTPAuthenticationError as error:
         raise MailError(f"{place} refused user and password: {_reply(error.smtp_code, error.smtp_error)}") from error
     except smtplib.SMTPRecipientsRefused as error:
@@ -128,6 +132,8 @@ def _smtp(mail: EmailMessage, to: list[str], server: Server) -> None:
         raise MailError(f"{place} refused the mail: {_reply(error.smtp_code, error.smtp_error)}") from error
     except ssl.SSLCertVerificationError as error:
         raise MailError(f"the certificate of {place} can't be trusted: {error.verify_message}") from error
+    except UnicodeError as error:
+        raise MailError(f"{place}: user, password and addresses must be ASCII there") from error
     except (ssl.SSLError, smtplib.SMTPException) as error:
         raise MailError(f"{place}: {error}") from error
     except socket.gaierror as error:

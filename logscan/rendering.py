@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,6 +28,7 @@ from logscan.counting import (
 )
 from logscan.report import Report
 from logscan.verdict import Evidence, Finding
+from logscan.writing import save as save  # noqa: PLC0414 - part of this interface
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -158,36 +157,6 @@ def for_stdout(content: Rendered, name: str) -> str | bytes:
     return content[renderer(name).stdout] if isinstance(content, dict) else content
 
 
-def save(content: Rendered, path: Path) -> None:
-    """Write ``content`` to ``path`` (a folder for several files), each file whole or not at all.
-
-    The file appears by a rename, as readers such as Prometheus' textfile collector need it. Raises OSError.
-    """
-    if isinstance(content, dict):
-        path.mkdir(parents=True, exist_ok=True)
-        for name, text in sorted(content.items()):
-            save(text, path / name)
-        return
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    if path.exists() and not path.is_file():  # /dev/stdout, a FIFO: nothing to rename over
-        path.write_bytes(data)
-        return
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 # -- times -----------------------------------------------------------------------------------------------------------

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from logscan import console
+
 if TYPE_CHECKING:
+    from logscan.mailer import Server
     from logscan.report import Report
     from logscan.scan import Scan
 
@@ -17,6 +21,9 @@ SUFFIXES = {".html": "html", ".htm": "html", ".json": "json", ".txt": "text", ".
 
 Plan = list[tuple[str, str]]
 """(format, path) pairs; ``-`` is stdout."""
+
+NOT_WRITTEN, NOT_SENT = 2, 4
+"""Exit statuses: an output can't be written where it was asked for; a mail could not be sent."""
 
 
 def wanted(formats: tuple[str, ...], outputs: tuple[str, ...], *, mailed: bool = False) -> Plan:
@@ -59,40 +66,82 @@ def check_names(names: tuple[str, ...]) -> None:
             raise click.BadParameter(f"there is no check {name!r}; there are {', '.join(known)}")
 
 
+def server_of(options: dict[str, Any]) -> Server:
+    """Return the server that ``--smtp`` names: host, host:port, [address]:port; raises :class:`click.BadParameter`."""
+    from logscan.commands.common import whole
+    from logscan.mailer import Server
+
+    text = options.get("smtp") or ""
+    host, _, port = text.rpartition(":")
+    if text.endswith("]") or (text.count(":") != 1 and not host.endswith("]")):  # an address without a port, or a name
+        host, port = text, "0"
+    number = whole(port, 65535)
+    if number is None or (port != "0" and not number) or "@" in text or "/" in text:
+        raise click.BadParameter(
+            "write HOST or HOST:PORT, a port from 1 to 65535; user and password have options of their own",
+            param_hint="--smtp",
+        )
+    return Server(
+        host=host.strip("[]"),
+        port=number,
+        tls=options.get("smtp_tls") or "starttls",
+        user=options.get("smtp_user") or "",
+        password_file=options.get("smtp_password_file"),
+    )
+
+
 def colours(choice: str) -> bool:
     """Decide on colours: ``always``, or on a terminal unless NO_COLOR is set (https://no-color.org)."""
     if choice == "auto":
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return choice == "always"
 
 
 def finish(scan: Scan, plan: Plan, options: dict[str, Any], reading: dict[str, Any], status: int) -> int:
-    """Analyse and write everything; returns the exit status of the contract."""
+    """Analyse and write everything; returns the exit status of the contract.
+
+    An output that fails, or whose reader went away, keeps none of the others from being written, nor the mail from
+    being sent.
+    """
     from logscan.pipeline import analyse
 
-    check_names((*options["checks"], *options["skip"]))
     report = analyse(scan, checks=options["checks"], skip=options["skip"])
+    names = None
     if options.get("anonymise"):
         from logscan.anonymise import anonymise
 
         report = anonymise(report)
-    for name, path in plan:
-        write(report, name, path, options, reading["quiet"])
-    if options.get("tables"):
-        try:
-            scan.write_tables(options["tables"])
-        except OSError as error:
-            raise click.ClickException(f"{options['tables']}: the tables can't be written: {error.strerror}") from None
-    if options.get("mail_to"):
-        mail(report, options)
-    return status or by_format(report, plan) or failing(report, options["fail_on"])
+    left = [
+        *(_attempt(write, report, name, path, options, reading["quiet"], scan.readers) for name, path in plan),
+        _attempt(tables, scan, options["tables"], names) if options.get("tables") else 0,
+        _attempt(mail, report, options, otherwise=NOT_SENT) if options.get("mail_to") else 0,
+    ]
+    failed = max(status, *left)
+    nagios = by_format(report, plan)
+    if nagios is not None:
+        return 3 if failed else nagios
+    return failed or failing(report, options["fail_on"])
 
 
-def write(report: Report, name: str, path: str, options: dict[str, Any], quiet: bool) -> None:
-    """Write one output; a file is replaced only once it is whole."""
+def _attempt(step: Callable[..., None], *args: Any, otherwise: int = NOT_WRITTEN) -> int:
+    """Take a step; returns 0, or its exit status where it fails, said on stderr. A reader that went away is no failure."""
+    try:
+        step(*args)
+    except click.ClickException as error:
+        console.say(error.format_message(), "Error: ")
+        return otherwise
+    except BrokenPipeError:
+        pass
+    return 0
+
+
+def write(report: Report, name: str, path: str, options: dict[str, Any], quiet: bool, readers: int = 0o666) -> None:
+    """Write one output; a file is replaced only once it is whole. ``readers``: the mode a new file has at most."""
     import shutil
 
-    from logscan.rendering import RenderError, for_stdout, render, save
+    from logscan.rendering import RenderError, for_stdout, render
+    from logscan.writing import save
 
     try:
         content = render(
@@ -104,20 +153,26 @@ def write(report: Report, name: str, path: str, options: dict[str, Any], quiet: 
         )
         if path == "-":
             shown = for_stdout(content, name)
-            if isinstance(shown, bytes):
-                sys.stdout.buffer.write(shown)
-            else:
-                click.echo(shown, nl=not shown.endswith("\n"), color=True)
-            sys.stdout.flush()
+            end = "" if isinstance(shown, bytes) or shown.endswith("\n") else "\n"
+            console.result(shown if isinstance(shown, bytes) else shown + end)
         else:
-            save(content, Path(path))
+            save(content, Path(path), readers)
             if not quiet:
-                click.echo(f"logscan: wrote {path}", err=True)
+                console.say(f"wrote {path}")
     except (RenderError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError) and path == "-":
             raise
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror or str(error) if isinstance(error, OSError) else error
         raise click.ClickException(f"{path}: {reason}") from None
+
+
+def tables(scan: Scan, folder: Path, names: Any = None) -> None:
+    """Write the correlated tables; raises :class:`click.ClickException`."""
+    try:
+        scan.write_tables(folder, names)
+    except OSError as error:
+        why = error.strerror or error
+        raise click.ClickException(f"{folder}: the tables can't be written: {why}") from None
 
 
 def mail(report: Report, options: dict[str, Any]) -> None:
@@ -125,12 +180,9 @@ def mail(report: Report, options: dict[str, Any]) -> None:
     from email import message_from_bytes, policy
     from email.message import EmailMessage
 
-    from logscan.mailer import MailError, Server, send
+    from logscan.mailer import MailError, send
     from logscan.rendering import RenderError, render
 
-    host, _, port = (options.get("smtp") or "").rpartition(":")
-    if not port.isdigit() or not host:
-        host, port = options.get("smtp") or "", "0"
     try:
         content = render(
             report,
@@ -141,14 +193,7 @@ def mail(report: Report, options: dict[str, Any]) -> None:
         )
         as_made = policy.default.clone(refold_source="none")
         mail = message_from_bytes(content if isinstance(content, bytes) else b"", EmailMessage, policy=as_made)
-        server = Server(
-            host=host.strip("[]"),
-            port=int(port),
-            tls=options.get("smtp_tls") or "starttls",
-            user=options.get("smtp_user") or "",
-            password_file=options.get("smtp_password_file"),
-        )
-        send(mail, server)
+        send(mail, server_of(options))
     except (MailError, RenderError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -163,15 +208,15 @@ def _sender(recipients: tuple[str, ...]) -> str:
     return f"logscan@{name}"
 
 
-def by_format(report: Report, plan: Plan) -> int:
-    """Return the exit status that an output's readers expect (Nagios), else 0."""
+def by_format(report: Report, plan: Plan) -> int | None:
+    """Return the exit status that the readers of what goes to stdout expect (Nagios), None where they expect none."""
     from logscan.rendering import exit_status
 
     for name, path in plan:
         status = exit_status(report, name) if path == "-" else None
         if status is not None:
             return status
-    return 0
+    return None
 
 
 def failing(report: Report, level: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,7 +17,6 @@ __all__ = ["Options", "Scan"]
 
 if TYPE_CHECKING:
     from pathlib import Path
-
     from logscan.inventory import Inventory
     from logscan.reading import Read, SourceRead
     from logscan.settings import Settings
@@ -43,6 +42,8 @@ class Scan:
     """Whether sources were named, rather than this host's own log looked for."""
     spool: Any = None
     """The temporary file that standard input was kept in."""
+    modes: list[tuple[int, int]] = field(default_factory=list)
+    """Mode and group of each file that was read."""
     zone: Any = None
     """The server's time zone (tzinfo), in which reports show times."""
 
@@ -107,17 +108,27 @@ class Scan:
         """Return the name of a source as reports show it."""
         return self.read.sources[source].label
 
-    def write_tables(self, folder: Path) -> list[Path]:
-        """Write every table as Parquet, one file each; returns the paths."""
-        folder.mkdir(parents=True, exist_ok=True)
+    @property
+    def readers(self) -> int:
+        """The mode of a new file that nobody may read who can't read every file that was read."""
+        from logscan.writing import readers
+
+        return readers(self.modes)
+
+    def write_tables(self, folder: Path, names: Any = None) -> list[Path]:
+        """Write every table as Parquet, one file each, people replaced by ``names``; returns the paths. Raises OSError."""
+        from logscan.writing import made, save
+
+        made(folder, self.readers)
         written = []
         frames = {name: self.events(name) for name in EVENTS if name not in ("deliveries", "verdicts", "trainings")}
         frames |= {
             name: getattr(self, name) for name in ("entries", "legs", "mails", "deliveries", "verdicts", "trainings")
         }
         for name, frame in frames.items():
-            path = folder / f"{name}.parquet"
             internal = [c for c in ("client_row", "store_row", "verdict_row", "session_row") if c in frame.columns]
-            frame.drop(columns=internal).to_parquet(path, index=False)
-            written.append(path)
+            shown = frame.drop(columns=internal)
+            shown = names.table(shown) if names else shown
+            save(partial(shown.to_parquet, index=False), folder / f"{name}.parquet", self.readers)
+            written.append(folder / f"{name}.parquet")
         return written

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from logscan import console
+
 
 @click.command("checks")
 def command() -> None:
@@ -11,4 +13,4 @@ def command() -> None:
     from logscan.checks import all_checks
 
     for check in all_checks():
-        click.echo(f"{check.name:24} {check.title}")
+        console.out(f"{check.name:24} {check.title}")

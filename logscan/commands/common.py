@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,47 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logscan import console
+from logscan.commands.settings_file import load_settings
+
 if TYPE_CHECKING:
     from logscan.scan import Scan
 
-SETTINGS = ("logscan.toml", "~/.config/logscan/logscan.toml", "/etc/logscan/logscan.toml")
-"""Where settings are looked for, the first one counts."""
-
-
-def load_settings(ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
-    """Make a settings file the options' defaults: the same names, ``local-domain = ["example.com"]``.
-
-    Names may stand at the top or in a table of the command's name. Raises :class:`click.UsageError` with the file's name
-    for what can't be read and for names that are no options.
-    """
-    import tomllib
-
-    places = [value] if value else [Path(place).expanduser() for place in SETTINGS]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        if value:
-            raise click.UsageError(f"{value}: there is no such settings file")
-        return None
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.UsageError(f"{path}: {error}") from None
-    names = {option.lstrip("-"): param.name for param in ctx.command.params for option in param.opts}
-    own = content.get(ctx.info_name or "", {})
-    flat = {key: item for key, item in content.items() if not isinstance(item, dict)} | (
-        own if isinstance(own, dict) else {}
-    )
-    defaults = {}
-    for key, item in flat.items():
-        if key not in names:
-            if key in own:
-                raise click.UsageError(
-                    f"{path}: {key!r} is no option of {ctx.info_name}; see logscan {ctx.info_name} --help"
-                )
-            continue
-        defaults[str(names[key])] = item
-    ctx.default_map = {**(ctx.default_map or {}), **defaults}
-    return path
+OLDEST, NEWEST = 1970, 2200
+"""Years that a time can be in; tables hold nanoseconds in 64 bits."""
 
 
 READING = (
@@ -61,7 +27,7 @@ READING = (
     click.option("--since", metavar="TIME", help="From this time on: 2026-11-22, '2026-11-22 07:00', yesterday, -2h."),
     click.option("--until", metavar="TIME", help="Up to, but without, this time."),
     click.option("--timezone", metavar="ZONE", help="Zone of stamps without one: Europe/Berlin, +02:00."),
-    click.option("--year", type=click.IntRange(1970, 9999), help="Year of the last line, for stamps without one."),
+    click.option("--year", type=click.IntRange(OLDEST, NEWEST), help="Year of the last line, for stamps without one."),
     click.option("--config", "config", multiple=True, type=click.Path(path_type=Path), metavar="PATH",
                  help="Configuration beside the logs: a file or a folder; repeatable."),
     click.option("--dspam-home", type=click.Path(path_type=Path, file_okay=False), metavar="PATH",
@@ -111,15 +77,24 @@ def moment(text: str, zone: Any, now: datetime | None = None) -> datetime:
     if low in words:
         return words[low]
     units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-    if low[:1] == "-" and low[1:-1].isdigit() and low[-1] in units and len(low) < 10:
-        return now - timedelta(**{units[low[-1]]: int(low[1:-1])})
     try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
+        count = whole(low[1:-1]) if low[:1] == "-" and low[-1] in units else None
+        found = (
+            now - timedelta(**{units[low[-1]]: count}) if count is not None else datetime.fromisoformat(text.strip())
+        )
+        found = found if found.tzinfo else found.replace(tzinfo=zone)
+    except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{text!r} is no time; write 2026-11-22, '2026-11-22 07:00', today, yesterday, -30m, -2h or -3d"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=zone)
+    if not OLDEST <= found.year <= NEWEST:
+        raise click.BadParameter(f"{text!r}: a year from {OLDEST} to {NEWEST} is meant")
+    return found
+
+
+def whole(text: str, most: int = 10**9) -> int | None:
+    """Return a whole number written in the digits 0 to 9 (``str.isdigit`` takes others too), or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most else None
 
 
 def pairs(texts: tuple[str, ...], what: str) -> dict[str, str]:
@@ -148,7 +123,7 @@ def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
         )
     ports = pairs(reading["services"], "NAME=PORT, e.g. postfix/smtpd=25")
     for name, port in ports.items():
-        if not port.isdigit() or not 0 < int(port) < 65536:
+        if not whole(port, 65535):
             raise click.BadParameter(f"{name}={port}: a port is a number from 1 to 65535", param_hint="--service")
     times = {key: moment(reading[key], zone) if reading[key] else None for key in ("since", "until")}
     options = Options(
@@ -158,7 +133,8 @@ def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
         services={name: int(port) for name, port in ports.items()},
         host_aliases=pairs(reading["host_aliases"], "A=B"),
     )
-    progress = None if reading["quiet"] or reading["no_progress"] or not sys.stderr.isatty() else Progress()
+    shown = not reading["quiet"] and not reading["no_progress"] and console.on_terminal()
+    progress = Progress() if shown else None
     try:
         return read(
             *sources,
@@ -169,7 +145,7 @@ def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
             jobs=reading["jobs"],
             options=options,
             progress=progress,
-            stdin=sys.stdin.buffer if "-" in sources else None,
+            stdin=console.standard_input() if "-" in sources else None,
         )
     finally:
         if progress:
@@ -191,34 +167,32 @@ class Progress:
             rate = lines / (now - self.start)
             left = f", {(total - done) * (now - self.start) / done:.0f} s left" if total > done > 0 else ""
             shown = f"{done / 1e6:,.0f} MB, {lines:,} lines, {rate:,.0f} lines/s{left}"
-            click.echo(f"\r{shown:<70}", err=True, nl=False)
+            console.progress(shown)
 
     def done(self) -> None:
         """Clear the line."""
         if self.shown:
-            click.echo("\r" + " " * 70 + "\r", err=True, nl=False)
+            console.cleared()
 
 
 def complain(scan: Scan, quiet: bool) -> int:
     """Say on stderr what couldn't be read; returns the exit status (0 or 3)."""
     for path, message in scan.errors:
-        click.echo(f"logscan: {path}: {message}", err=True)
+        console.say(f"{path}: {message}")
     lines = sum(read.lines for read in scan.sources)
     if not lines and not scan.named:
-        click.echo(
-            "logscan: no mail log on this host (/var/log/mail.log*, /var/log/maillog*, the journal): name a file or a folder",
-            err=True,
+        console.say(
+            "no mail log on this host (/var/log/mail.log*, /var/log/maillog*, the journal): name a file or a folder"
         )
         return 3
     known = sum(read.understood + read.noise for read in scan.sources)
     if lines and not known:
-        click.echo(
-            f"logscan: not one of {lines} lines was recognised: is this a mail log? `logscan formats` lists what is known, "
-            "`logscan formats --check FILE` shows how each line is read",
-            err=True,
+        console.say(
+            f"not one of {lines} lines was recognised: is this a mail log? `logscan formats` lists what is known, "
+            "`logscan formats --check FILE` shows how each line is read"
         )
         return 3
     if not quiet:
         for note in scan.notes:
-            click.echo(f"logscan: note: {note}", err=True)
+            console.note(note)
     return 3 if scan.errors else 0

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from logscan import console
+
 
 @click.command("demo")
 @click.argument("names", nargs=-1, metavar="[STORY]...")
@@ -32,16 +34,18 @@ def command(names: tuple[str, ...], output: Path | None, show: bool, only_list: 
         known = stories()
         width = max(map(len, known))
         if only_list:
-            click.echo("\n".join(f"{name:{width}}  {what}" for name, what in known.items()))
+            for name, what in known.items():
+                console.out(f"{name:{width}}  {what}")
             return
         chosen = [(name, story(name)) for name in names or known]
     except NoSamples as error:
         raise click.UsageError(str(error)) from None
     pages = output or Path(tempfile.mkdtemp(prefix="logscan-demo-"))
     for name, folder in chosen:
-        click.echo(f"{name:{width}}  {_page(folder, pages / f'{name}.html')}")
+        console.out(f"{name:{width}}  {_page(folder, pages / f'{name}.html')}")
     first = (pages / f"{chosen[0][0]}.html").absolute()
-    click.echo(f"\nThe pages are in {pages.absolute()}; open {first.as_uri()}")
+    console.out("")
+    console.out(f"The pages are in {pages.absolute()}; open {first.as_uri()}")
     if show:
         webbrowser.open(first.as_uri())
 
@@ -50,10 +54,11 @@ def _page(folder: Path, path: Path) -> str:
     """Analyse one story, write its page, and return its verdict in a few words."""
     from logscan.pipeline import analyse, read
     from logscan.rendering import render, save, summarise
+    from logscan.writing import made
 
     report = analyse(read(folder, jobs=1))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made(path.parent)
         save(render(report, "html"), path)
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from logscan import console
+
 
 @click.command("explain")
 @click.argument("name", metavar="NAME")
@@ -14,4 +16,4 @@ def command(name: str) -> None:
 
     check_names((name,))
     check = next(check for check in all_checks() if check.name == name)
-    click.echo(f"# {check.name}\n\n{page(check)}")
+    console.result(console.safe(f"# {check.name}\n\n{page(check)}\n", lines=True))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from logscan import console
+
 
 @click.command("formats")
 @click.option(
@@ -17,4 +19,4 @@ def command(file: Path | None) -> None:
 
     lines = explain_file(file) if file else overview()
     for line in lines:
-        click.echo(line)
+        console.out(line)

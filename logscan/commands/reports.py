@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from logscan import console
+
 
 @click.command("reports")
 def command() -> None:
@@ -11,4 +13,4 @@ def command() -> None:
     from logscan.rendering import renderers
 
     for name, each in sorted(renderers().items()):
-        click.echo(f"{name:12} {each.title}")
+        console.out(f"{name:12} {each.title}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from logscan import console
 from logscan.commands.common import complain, reading_options, scan_of
 
 
@@ -39,9 +40,9 @@ def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: 
         raise click.ClickException(f"no mail with the queue ID, message-id or address {what!r} in these logs")
     chosen = list(dict.fromkeys(mails))
     shown = traces(scan, chosen[:most], lines=verbose or form == "json")
-    click.echo(as_json(shown) if form == "json" else as_text(shown, verbose))
+    console.result((as_json(shown) if form == "json" else as_text(shown, verbose)) + "\n")
     if len(chosen) > most:
-        click.echo(f"logscan: {len(chosen) - most} more mails; --most shows them", err=True)
+        console.say(f"{len(chosen) - most} more mails; --most shows them")
     sys.exit(status)
 
 
