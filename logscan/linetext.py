@@ -15,16 +15,20 @@ CHUNK = 4 << 20
 LONGEST = 4096
 """Bytes of a line that are kept."""
 
+GONE = "(this line can't be shown: what it was read from isn't there any more, or can be read only once)"
+
 
 def fetch(reads: Iterable[SourceRead], wanted: dict[str, set[int]]) -> dict[tuple[str, int], str]:
-    """Return the lines by (label, number from 1); lines that can't be found any more are left out.
+    """Return the lines by (label, number from 1); in the place of one that isn't there any more stands :data:`GONE`.
 
-    An uncompressed file is entered where the wanted line's chunk begins; others are read from the start.
+    An uncompressed file is entered where the wanted line's chunk begins; others are read from the start. A chunk that
+    isn't what it was when it was parsed proves nothing: its lines are gone.
     """
     out: dict[tuple[str, int], str] = {}
     for read in reads:
         numbers = sorted(wanted.get(read.label, ()))
         if numbers:
+            out.update(((read.label, number), GONE) for number in numbers)
             for number, line in _lines(read, numbers):
                 out[read.label, number] = line.rstrip(b"\r\n")[:LONGEST].decode("utf-8", "backslashreplace")
     return out
@@ -39,10 +43,14 @@ def _lines(read: SourceRead, numbers: list[int]) -> Iterable[tuple[int, bytes]]:
         for chunk, some in by_chunk.items():
             if chunk >= 0:
                 before, offset, length = read.index[chunk]
-                yield from _cut(read.source.read_span(offset, length), before, some)
+                data = read.source.read_span(offset, length)
+                if read.is_chunk(chunk, data):
+                    yield from _cut(data, before, some)
         return
     before, left = 0, list(numbers)
-    for data in read.source.chunks(CHUNK):
+    for chunk, data in enumerate(read.source.chunks(read.chunk or CHUNK)):
+        if not read.is_chunk(chunk, data):
+            return
         lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
         some = [number for number in left if number <= before + lines]
         if some:

@@ -77,6 +77,7 @@ def read(
     if spool:
         scan.spool = spool
         weakref.finalize(scan, spool.close)
+    scan.modes = found.modes
     scan.named = bool(sources)
     scan.zone = _zone(got.solution.zone)
     scan.errors = [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]
@@ -110,13 +111,19 @@ def _foreign(sources: Sequence[str | Path], found: Discovery, settings: Settings
     for source in map(str, sources):
         label = configs.get(source)
         left = [each for each in found.passed_over if each.startswith((f"{source}:", f"{Path(source).name}:"))]
-        if source in logs or not Path(source).is_file() or any(each.endswith(": empty") for each in left):
+        if source in logs or not _one_file(source) or any(each.endswith(": empty") for each in left):
             continue
         if left or label in settings.unrecognised:
-            why = left[0].partition(": ")[2] if left else "a text"
+            why = left[0].rpartition(": ")[2] if left else "a text"
             known = "no log and no configuration that is known; `logscan formats` lists the formats"
             out.append((source, f"{why}: {known}"))
     return out
+
+
+def _one_file(source: str) -> bool:
+    """Whether a source is one thing to be read: a file, a device, a FIFO; no folder and no pattern."""
+    path = Path(source).expanduser()
+    return path.exists() and not path.is_dir()
 
 
 def _spooled(stream: BinaryIO) -> Any:

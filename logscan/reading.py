@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 import warnings
+import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from multiprocessing.connection import Connection
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -59,12 +63,20 @@ class SourceRead:
     error: str = ""
     index: list[tuple[int, int, int]] = field(default_factory=list)
     """(number of the line before, byte offset, length) of each chunk of an uncompressed file."""
+    digests: list[int] = field(default_factory=list)
+    """What each chunk is known again by."""
+    chunk: int = 0
+    """Bytes of a chunk, where there is no index."""
     clock: clock.SourceClock | None = None
     utc: tuple[int, int] | None = None
     offsets: list[envelope.Offsets] = field(default_factory=list)
     """The offsets from UTC that its stamps carry, in the order of its lines."""
     bounds: tuple[int, int] | None = None
     """First and last time of its rows, UTC ns, once clocks are solved."""
+
+    def is_chunk(self, number: int, data: bytes) -> bool:
+        """Whether this is what was parsed as that chunk."""
+        return number < len(self.digests) and zlib.crc32(data) == self.digests[number]
 
 
 @dataclass
@@ -88,9 +100,19 @@ def _jobs(source_bytes: int, jobs: int | None) -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def _work(source: Source, span: tuple[int, int] | None, chunk: bytes | None) -> Parsed:
+@dataclass
+class Worked:
+    """A chunk's rows, what it can be known again by, and why it could not be read to its end."""
+
+    parsed: Parsed
+    digest: int
+    error: str = ""
+
+
+def _work(source: Source, span: tuple[int, int] | None, chunk: bytes | None) -> Worked:
+    source.error = ""
     data = source.read_span(*span) if span is not None else chunk or b""
-    return parse(data, source.kind, source.context)
+    return Worked(parse(data, source.kind, source.context), zlib.crc32(data), source.error)
 
 
 Task = tuple[int, tuple[int, int] | None, bytes | None]
@@ -109,7 +131,7 @@ def _tasks(sources: Sequence[Source]) -> Iterator[Task]:
 
 def _parsed(
     sources: Sequence[Source], jobs: int, meanwhile: Callable[[], None] | None = None
-) -> Iterator[tuple[Task, Parsed]]:
+) -> Generator[tuple[Task, Worked], None, None]:
     """Yield the chunks' results in order; at most twice as many chunks as workers are under way at once."""
     if jobs == 1:
         for task in _tasks(sources):
@@ -117,23 +139,53 @@ def _parsed(
         return
     # Forking is quick while this process is small and has one thread; elsewhere a fresh interpreter is the safe way.
     method = "fork" if threading.active_count() == 1 and hasattr(os, "fork") else "spawn"
-    with warnings.catch_warnings():
+    context = multiprocessing.get_context(method)
+    held, leash = context.Pipe(duplex=False)
+    with warnings.catch_warnings(), held, leash:
         warnings.simplefilter("ignore", DeprecationWarning)
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(method)) as pool:
-            waiting: deque[tuple[Task, Future[Parsed]]] = deque()
-            for task in _tasks(sources):
-                waiting.append((task, pool.submit(_work, sources[task[0]], task[1], task[2])))
-                if len(waiting) >= 2 * jobs:
-                    if meanwhile:
-                        meanwhile()
-                        meanwhile = None
-                    done, future = waiting.popleft()
-                    yield (done[0], done[1], None), future.result()
-            if meanwhile:
-                meanwhile()
-            while waiting:
-                done, future = waiting.popleft()
-                yield (done[0], done[1], None), future.result()
+        forked = leash if method == "fork" else None
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leashed, initargs=(held, forked)) as pool:
+            try:
+                waiting: deque[tuple[Task, Future[Worked]]] = deque()
+                for task in _tasks(sources):
+                    waiting.append((task, pool.submit(_work, sources[task[0]], task[1], task[2])))
+                    if len(waiting) >= 2 * jobs:
+                        if meanwhile:
+                            meanwhile()
+                            meanwhile = None
+                        yield _result(sources, *waiting.popleft())
+                if meanwhile:
+                    meanwhile()
+                while waiting:
+                    yield _result(sources, *waiting.popleft())
+            except BaseException:
+                leash.close()  # nobody waits for what they are doing
+                raise
+
+
+def _result(sources: Sequence[Source], task: Task, future: Future[Worked]) -> tuple[Task, Worked]:
+    done = future.result()
+    if done.error and task[1] is not None:
+        # Where a worker can't reach the file any more, this process may: it has held it open from the beginning.
+        done = _work(sources[task[0]], task[1], None)
+    return (task[0], task[1], None), done
+
+
+def _leashed(held: Connection, leash: Connection | None) -> None:
+    """Let a worker end when the process that started it does, however that ends: then the pipe between them closes."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is in charge decides
+    if leash is not None:
+        leash.close()
+
+    def watch() -> None:
+        with contextlib.suppress(OSError, EOFError):
+            held.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Merger:
@@ -148,8 +200,11 @@ class _Merger:
         self.formats: dict[str, int] = {}
         self.last: dict[int, tuple[int, int]] = {}
 
-    def add(self, number: int, span: tuple[int, int] | None, parsed: Parsed) -> None:
-        read = self.reads[number]
+    def add(self, number: int, span: tuple[int, int] | None, worked: Worked) -> None:
+        read, parsed = self.reads[number], worked.parsed
+        read.digests.append(worked.digest)
+        read.chunk = CHUNK
+        read.error = read.error or worked.error
         before = read.lines
         if span is not None:
             read.index.append((before, *span))
@@ -240,13 +295,16 @@ def read_sources(
     done = 0
     plain = all(source.size is not None and not source.compression for source in sources)
     total = sum(source.size or 0 for source in sources) if plain else 0
-    for (number, span, chunk), parsed in _parsed(sources, workers, meanwhile):
-        merger.add(number, span, parsed)
-        done += span[1] if span else len(chunk or b"")
-        if progress:
-            progress(done, sum(read.lines for read in merger.reads), total)
+    with contextlib.closing(_parsed(sources, workers, meanwhile)) as chunks:
+        for (number, span, chunk), worked in chunks:
+            merger.add(number, span, worked)
+            done += span[1] if span else len(chunk or b"")
+            if progress:
+                progress(done, sum(read.lines for read in merger.reads), total)
     for read in merger.reads:
-        read.error = read.source.error or ""
+        read.source.error = read.error or read.source.error
+        read.source.settled()
+        read.error = read.source.error
     return _finish(merger, year=year, timezone=timezone)
 
 

@@ -17,6 +17,7 @@ __all__ = ["Options", "Scan"]
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from logscan.inventory import Inventory
     from logscan.reading import Read, SourceRead
     from logscan.settings import Settings

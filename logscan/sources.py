@@ -15,8 +15,10 @@ from typing import Any, BinaryIO
 from logscan import rotation
 from logscan.envelopes_records import BOUNDARIES
 from logscan.envelopes_sniff import sniff
-from logscan.sources_open import NAMES, Opener, OpenError, compression, journal, local, remote, streamed, tar_member
-from logscan.sources_open import unpack as unpacked
+from logscan.pinned import OVERWRITTEN, cut
+from logscan.sources_open import Opener, OpenError, journal, local, remote, shown, streamed
+from logscan.unpacking import NAMES, compression
+from logscan.unpacking import unpack as unpacked
 
 HEAD = 65_536
 """Bytes by which a file is recognised."""
@@ -103,38 +105,46 @@ class Source:
     def spans(self, size: int = 4 << 20) -> list[tuple[int, int]] | None:
         """Return (offset, length) of pieces of whole lines, or None where the content must be read in sequence.
 
-        Only plain local files have spans. The file is taken to end where it ends now.
+        Only plain local files have spans. The file is taken to end where it ended when it was found.
         """
         if self.compression or self.opener.kind != "local" or self.kind in BOUNDARIES:
             return None
         out: list[tuple[int, int]] = []
+        held = self.opener.pinned
+        if held is None:
+            return None
         try:
-            with Path(self.opener.path).open("rb") as file:
-                total = os.fstat(file.fileno()).st_size
-                start = 0
-                while start < total:
-                    end = min(start + size, total)
-                    if end < total:
-                        file.seek(end - 1)
-                        window = file.read(LONGEST)
-                        if (at := window.find(b"\n")) < 0 and end - 1 + len(window) < total:
-                            return None
-                        end = end + at if at >= 0 else total
-                    out.append((start, end - start))
-                    start = end
+            start, total = 0, held.size
+            while start < total:
+                end = min(start + size, total)
+                if end < total:
+                    window = held.pread(LONGEST, end - 1)
+                    if (at := window.find(b"\n")) < 0 and end - 1 + len(window) < total:
+                        return None
+                    end = end + at if at >= 0 else total
+                out.append((start, end - start))
+                start = end
         except OSError as error:
             self.error = _why(error)
         return out
 
     def read_span(self, offset: int, length: int) -> bytes:
-        """Return the piece that :meth:`spans` named; empty, with ``error`` set, where it can't be read."""
+        """Return the piece that :meth:`spans` named; what there is of it, with ``error`` set, where it can't be read."""
+        held = self.opener.pinned
         try:
-            with Path(self.opener.path).open("rb") as file:
-                file.seek(offset)
-                return file.read(length)
+            found = held.pread(length, offset) if held is not None else b""
         except OSError as error:
             self.error = _why(error)
             return b""
+        if len(found) < length and held is not None:
+            self.error = cut(offset + len(found), held.size)
+        return found
+
+    def settled(self) -> None:
+        """Look, once all is read, whether the file stayed what it was; else say so in ``error``."""
+        held = self.opener.pinned
+        if held is not None and not self.error and not held.unchanged():
+            self.error = OVERWRITTEN
 
 
 @dataclass
@@ -145,6 +155,8 @@ class Discovery:
     configs: list[ConfigFile] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
+    modes: list[tuple[int, int]] = field(default_factory=list)
+    """Mode and group of each local file that was opened."""
 
 
 def discover(args: Sequence[str], *, stdin: BinaryIO | None = None) -> Discovery:
@@ -215,7 +227,7 @@ class _Finder:
             for opener, label in remote(arg):
                 self._add(opener, opener.path, label, explicit=True)
         except OpenError as error:
-            self.found.errors.append((arg, str(error)))
+            self.found.errors.append((shown(arg), str(error)))
 
     def _local(self, arg: str) -> None:
         path = Path(arg).expanduser()
@@ -266,16 +278,28 @@ class _Finder:
         if not stat.S_ISREG(status.st_mode):
             if explicit and (stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)):
                 try:
-                    self._add(streamed(path.open("rb"), HEAD, str(path)), str(path), label, explicit=True)
+                    stream = streamed(path.open("rb"), HEAD, str(path), owned=True)
+                    self._add(stream, str(path), label, explicit=True)
                 except OSError as error:
                     self.found.errors.append((str(path), _why(error)))
+                    return
+                kept: list[Source | ConfigFile] = [*self.found.sources, *self.found.configs]
+                if all(each.opener is not stream for each in kept):
+                    stream.close()
+                if not stream.start:
+                    self.found.errors.append((str(path), "it is empty"))
             else:
                 self.found.passed_over.append(f"{label}: not a regular file")
             return
         if (status.st_dev, status.st_ino) in self.seen:
             return
         self.seen.add((status.st_dev, status.st_ino))
-        self._add(local(path, status), str(path), label, explicit=explicit)
+        try:
+            opener = local(path)
+        except OSError as error:
+            self.found.errors.append((str(path), _why(error)))
+            return
+        self._add(opener, str(path), label, explicit=explicit)
 
     def _add(self, opener: Opener, path: str, label: str, *, explicit: bool, kind: str = "") -> None:
         errors: list[str] = []
@@ -292,6 +316,8 @@ class _Finder:
             self._tar(opener, path, label)
             return
         kind = kind or sniff(head, whole=whole)
+        if opener.pinned is not None:
+            self.found.modes.append((opener.pinned.status.st_mode, opener.pinned.status.st_gid))
         if kind == "empty" and errors:
             self.found.errors.append((path, errors[0]))
         elif kind == "text":
@@ -305,10 +331,11 @@ class _Finder:
             self.found.sources.append(source)
 
     def _tar(self, opener: Opener, path: str, label: str) -> None:
+        from logscan.archives import MOST_NAME, members
+
         try:
-            for member in tar_member(opener):
-                name = member.path.rpartition("!")[2]
-                self._add(member, f"{path}/{name}", f"{label}/{name}", explicit=False)
+            for member, name in members(opener):
+                self._add(member, member.path, f"{label}/{name[:MOST_NAME]}", explicit=False)
         except OpenError as error:
             self.found.errors.append((path, str(error)))
 

@@ -1,53 +1,30 @@
-"""Opens what a source lies in (file, archive, stream, URL, journal) and unpacks it, told by its first bytes."""
+"""Opens what a source lies in: a file, an archive's member, a stream, a URL, the journal."""
 
 from __future__ import annotations
 
-import bz2
-import lzma
-import os
+import re
 import shutil
 import subprocess
-import tarfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote
 
-MAGIC = (
-    (b"\x1f\x8b", "gzip"),
-    (b"BZh", "bzip2"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"]\x00\x00", "xz"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\x04\x22\x4d\x18", "lz4"),
-    (b"\x1f\x9d", "compress"),
-    (b"PK\x03\x04", "zip"),
-    (b"7z\xbc\xaf\x27\x1c", "7z"),
-)
-NAMES = {"lz4": "lz4", "compress": "compress", "zip": "zip", "7z": "7-Zip"}
-"""Packers that are recognised only to be named."""
-
-MOST = 4 << 20
-"""Bytes unpacked at once, so that a bomb fills no memory."""
-
-
-DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
-"""What tarfile and the packers below it raise for a damaged archive."""
+from logscan.pinned import Pinned
 
 
 class OpenError(Exception):
     """Something named can't be opened; the message says what is wrong and what to do."""
 
 
-def compression(head: bytes) -> str:
-    """Return how a file starting with ``head`` is packed, or an empty string."""
-    return next((name for magic, name in MAGIC if head.startswith(magic)), "")
-
-
 @dataclass
 class Opener:
-    """How to get at bytes. ``kind``: local, tar, stream, remote or journal. Only streams can't be opened twice."""
+    """How to get at bytes. ``kind``: local, tar, stream, remote or journal. Only streams can't be opened twice.
+
+    ``path`` is what is shown of the place; a URL's secrets stand in ``extra`` alone. ``part`` is (offset, size) of a tar
+    archive's member within the pinned file.
+    """
 
     kind: str
     path: str
@@ -56,6 +33,10 @@ class Opener:
     start: bytes = b""
     stream: BinaryIO | None = field(default=None, repr=False)
     extra: Any = field(default=None, repr=False)
+    pinned: Pinned | None = field(default=None, repr=False)
+    part: tuple[int, int] | None = None
+    owned: bool = False
+    """Whether the stream was opened for this, rather than given."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "stream": None, "start": b"", "extra": None}
@@ -84,51 +65,36 @@ class Opener:
         stream = self.stream
         if stream is None:
             return
-        while piece := stream.read(size):
-            if self.stream is not None:
-                # From here on the stream is used up: a second reading must not pretend to start at the head.
-                self.stream, self.start = None, b""
-            yield piece
+        try:
+            while piece := stream.read(size):
+                if self.stream is not None:
+                    # From here on the stream is used up: a second reading must not pretend to start at the head.
+                    self.stream, self.start = None, b""
+                yield piece
+            if self.owned:
+                self.stream = None
+        finally:
+            if self.owned and self.stream is None:
+                stream.close()
+
+    def close(self) -> None:
+        """Let go of a stream that nobody will read, where it was opened for this."""
+        if self.stream is not None and self.owned:
+            self.stream.close()
+            self.stream = None
 
     def _open(self) -> Any:
-        if self.kind == "local":
-            return Path(self.path).open("rb")
-        if self.kind == "tar":
-            return _Member(*self.path.rsplit("!", 1))
+        if self.pinned is not None:
+            offset, size = self.part or (0, self.pinned.size)
+            return self.pinned.file(offset, size)
         if self.kind == "remote":
             import fsspec
 
             try:
-                return fsspec.open(self.path, "rb").open()
+                return fsspec.open(self.extra, "rb").open()
             except Exception as error:  # fsspec's back ends raise errors of their own, unrelated types
-                raise OpenError(f"it could not be opened: {error}") from error
+                raise OpenError(f"it could not be opened: {_words(error, self.extra)}") from error
         return _Journal()
-
-
-class _Member:
-    """A member of a tar archive as a file."""
-
-    def __init__(self, archive: str, name: str) -> None:
-        try:
-            self._tar = tarfile.open(archive)  # noqa: SIM115 -- closed with the member
-            file = self._tar.extractfile(name)
-        except (*DAMAGED, KeyError) as error:
-            raise OpenError(f"the archive is damaged: {error}") from error
-        if file is None:
-            raise OpenError(f"{name} is no file")
-        self._file = file
-
-    def read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except DAMAGED as error:
-            raise OpenError(f"the archive is damaged: {error}") from error
-
-    def __enter__(self) -> _Member:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._tar.close()
 
 
 class _Journal:
@@ -141,7 +107,10 @@ class _Journal:
 
     def read(self, size: int) -> bytes:
         assert self._process.stdout is not None
-        return self._process.stdout.read(size)
+        found = self._process.stdout.read(size)
+        if not found and (status := self._process.wait()):
+            raise OpenError(f"journalctl ended with status {status}; what it said before was read")
+        return found
 
     def __exit__(self, *_: object) -> None:
         if self._process.stdout is not None:
@@ -150,17 +119,18 @@ class _Journal:
         self._process.wait()
 
 
-def local(path: Path, status: os.stat_result) -> Opener:
-    """Return the opener of a local file."""
-    return Opener("local", str(path), status.st_size, status.st_mtime)
+def local(path: Path) -> Opener:
+    """Return the opener of a local file, which is held open from here on; raises OSError."""
+    held = Pinned(str(path))
+    return Opener("local", str(path), held.size, held.status.st_mtime, pinned=held)
 
 
-def streamed(stream: BinaryIO, size: int, path: str = "-") -> Opener:
+def streamed(stream: BinaryIO, size: int, path: str = "-", *, owned: bool = False) -> Opener:
     """Return the opener of a stream; its first ``size`` bytes are read at once, to recognise it by."""
     start = b""
     while len(start) < size and (piece := stream.read(size - len(start))):
         start += piece
-    return Opener("stream", path, start=start, stream=stream)
+    return Opener("stream", path, start=start, stream=stream, owned=owned)
 
 
 def journal() -> Opener:
@@ -168,6 +138,33 @@ def journal() -> Opener:
     if shutil.which("journalctl") is None:
         raise OpenError("there is no journalctl on this host; name a log file instead")
     return Opener("journal", "journal:")
+
+
+def shown(url: str) -> str:
+    """Return what may be shown of a URL: neither user and password nor what stands behind a question mark."""
+    return "::".join(
+        re.sub(r"(?<=://)([^?#]*)([?#].*)?", lambda found: _without_user(found[1]), part, flags=re.DOTALL)
+        for part in url.split("::")
+    )
+
+
+def _without_user(rest: str) -> str:
+    place = rest.partition("/")[0]
+    # A password may hold a slash, though it should be %2F there: what looks like one takes all up to the last @ along.
+    secret = "@" in place or (":" in place and not re.fullmatch(r"[^:]*:\d*|\[.*", place))
+    return rest.rpartition("@")[2] if secret else rest
+
+
+def _words(error: Exception, url: str) -> str:
+    """Return what a back end said, without the secrets of the URL it may have said it of."""
+    said = str(error)
+    for part in {url, *url.split("::")}:
+        said = said.replace(part, shown(part))
+        place = part.partition("://")[2].rpartition("@")[0]
+        for secret in (place, place.partition(":")[2], part.partition("?")[2]):
+            for form in {secret, unquote(secret)}:
+                said = said.replace(form, "…") if len(form) > 2 else said
+    return shown(said)
 
 
 def remote(url: str) -> Iterator[tuple[Opener, str]]:
@@ -190,110 +187,11 @@ def remote(url: str) -> Iterator[tuple[Opener, str]]:
             seconds = mtime.timestamp() if hasattr(mtime, "timestamp") else mtime
             full = url if name == path else fs.unstrip_protocol(name)
             known = float(seconds) if isinstance(seconds, int | float) else None
-            yield Opener("remote", full, info.get("size"), known), name.rsplit("/", 1)[-1]
+            label = shown(full).rstrip("/").rpartition("/")[2] or shown(full)
+            yield Opener("remote", shown(full), info.get("size"), known, extra=full), label
     except OpenError:
         raise
     except FileNotFoundError as error:
         raise OpenError("there is no such file; check the address") from error
     except Exception as error:  # fsspec's back ends raise errors of their own, unrelated types
-        raise OpenError(f"it could not be opened: {error}") from error
-
-
-def tar_member(archive: Opener) -> Iterator[Opener]:
-    """Yield an opener for each file in a tar archive, packed or not; raises :class:`OpenError` for a damaged one."""
-    try:
-        with tarfile.open(archive.path) as tar:
-            for member in tar:
-                if member.isfile() and not any(part.startswith(".") for part in Path(member.name).parts if part != "."):
-                    yield Opener("tar", f"{archive.path}!{member.name}", member.size, float(member.mtime))
-    except (*DAMAGED, OSError) as error:
-        raise OpenError(f"the archive is damaged: {error}") from error
-
-
-# --- unpacking -----------------------------------------------------------------------------------------------------
-
-
-def unpack(pieces: Iterator[bytes], errors: list[str]) -> Iterator[bytes]:
-    """Yield ``pieces`` unpacked as their first bytes say. A damaged or cut archive gives what it can, and an error."""
-    first = b""
-    for piece in pieces:
-        first += piece
-        if len(first) >= 8:
-            break
-    packed = compression(first)
-    rest = _chain(first, pieces)
-    makers: dict[str, Callable[[], Any]] = {"gzip": _gzip, "bzip2": bz2.BZ2Decompressor, "xz": _xz, "zstd": _zstd}
-    if packed in makers:
-        yield from _inflate(rest, makers[packed], packed, errors)
-    else:
-        yield from rest
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from rest
-
-
-def _gzip() -> Any:
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        return zlib.decompressobj(wbits=31)
-    return isal_zlib.decompressobj(wbits=31)
-
-
-def _xz() -> Any:
-    return lzma.LZMADecompressor(lzma.FORMAT_AUTO)
-
-
-def _zstd() -> Any:
-    import zstandard
-
-    return zstandard.ZstdDecompressor().decompressobj()
-
-
-def _inflate(pieces: Iterator[bytes], make: Callable[[], Any], packed: str, errors: list[str]) -> Iterator[bytes]:
-    """Unpack members that follow each other, as ``cat a.gz b.gz`` leaves them."""
-    inflater: Any = None
-    for piece in pieces:
-        # zstandard can't bound its output: small input does.
-        for at in range(0, len(piece), 1 << 15):
-            data = piece[at : at + (1 << 15)]
-            while data:
-                if inflater is None:
-                    data = data.lstrip(b"\0")
-                    if not data:
-                        break
-                    inflater = make()
-                try:
-                    yield from _step(inflater, data, packed)
-                except Exception as error:  # each packer raises an error type of its own
-                    errors.append(f"the {packed} archive is damaged ({error}); what stands before was read")
-                    return
-                data = inflater.unused_data if inflater.eof else b""
-                if inflater.eof:
-                    inflater = None
-    if inflater is not None:
-        errors.append(f"the {packed} archive is cut off; what there is was read")
-
-
-def _step(inflater: Any, data: bytes, packed: str) -> Iterator[bytes]:
-    if packed == "gzip":
-        while True:
-            out = inflater.decompress(data, MOST)
-            data = inflater.unconsumed_tail
-            if out:
-                yield out
-            if inflater.eof or not data:
-                return
-    if packed == "zstd":
-        if out := inflater.decompress(data):
-            yield out
-        return
-    out = inflater.decompress(data, MOST)
-    while out or not (inflater.needs_input or inflater.eof):
-        yield out
-        if inflater.needs_input or inflater.eof:
-            return
-        out = inflater.decompress(b"", MOST)
+        raise OpenError(f"it could not be opened: {_words(error, url)}") from error

@@ -17,6 +17,9 @@ from logscan.commands.settings_file import load_settings
 if TYPE_CHECKING:
     from logscan.scan import Scan
 
+MOST_TOLD = 5
+"""Things there are that a sentence names."""
+
 OLDEST, NEWEST = 1970, 2200
 """Years that a time can be in; tables hold nanoseconds in 64 bits."""
 
@@ -179,20 +182,48 @@ def complain(scan: Scan, quiet: bool) -> int:
     """Say on stderr what couldn't be read; returns the exit status (0 or 3)."""
     for path, message in scan.errors:
         console.say(f"{path}: {message}")
-    lines = sum(read.lines for read in scan.sources)
-    if not lines and not scan.named:
-        console.say(
-            "no mail log on this host (/var/log/mail.log*, /var/log/maillog*, the journal): name a file or a folder"
-        )
-        return 3
-    known = sum(read.understood + read.noise for read in scan.sources)
-    if lines and not known:
-        console.say(
-            f"not one of {lines} lines was recognised: is this a mail log? `logscan formats` lists what is known, "
-            "`logscan formats --check FILE` shows how each line is read"
-        )
+    why = nothing(scan)
+    if why:
+        console.say(why)
         return 3
     if not quiet:
         for note in scan.notes:
             console.note(note)
     return 3 if scan.errors else 0
+
+
+def nothing(scan: Scan) -> str:
+    """Return why there is nothing to say anything about, or an empty string; a log that is empty is no reason."""
+    lines = sum(read.lines for read in scan.sources)
+    if not lines and not scan.named:
+        return "no mail log on this host (/var/log/mail.log*, /var/log/maillog*, the journal): name a file or a folder"
+    if not lines and not scan.errors:
+        if any(read.source.path == "-" for read in scan.sources):
+            return "standard input is empty"
+        if not scan.sources and not scan.settings.kinds and scan.inventory is None:
+            there = "; ".join(scan.notes[:MOST_TOLD])
+            return f"no mail log among what was named{': ' + there if there else ', which is empty'}"
+    if lines and not sum(read.understood + read.noise for read in scan.sources):
+        return (
+            f"not one of {lines} lines was recognised: is this a mail log? `logscan formats` lists what is known, "
+            "`logscan formats --check FILE` shows how each line is read"
+        )
+    if lines and (scan.options.since or scan.options.until) and not any(len(table) for table in scan.tables.values()):
+        since, until = ((f"{time:%Y-%m-%d %H:%M}" if time else "") for time in (scan.options.since, scan.options.until))
+        asked = (
+            f"between {since} and {until}" if since and until else f"from {since} on" if since else f"before {until}"
+        )
+        return f"no line {asked}; {_reach(scan)}"
+    return ""
+
+
+def _reach(scan: Scan) -> str:
+    """Return from when to when the logs reach."""
+    from datetime import UTC
+
+    bounds = [read.bounds for read in scan.sources if read.bounds]
+    if not bounds:
+        return "no line has a time"
+    ends = (min(low for low, _ in bounds), max(high for _, high in bounds))
+    first, last = (datetime.fromtimestamp(ns // 10**9, UTC).astimezone(scan.zone) for ns in ends)
+    return f"the logs reach from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
