@@ -109,9 +109,11 @@ def finish(scan: Scan, plan: Plan, options: dict[str, Any], reading: dict[str, A
     report = analyse(scan, checks=options["checks"], skip=options["skip"])
     names = None
     if options.get("anonymise"):
-        from logscan.anonymise import anonymise
+        from logscan.anonymise import Anonymiser
 
-        report = anonymise(report)
+        names = Anonymiser(scan)
+        report = names.report(report)
+        options = options | {"show_subjects": False}
     left = [
         *(_attempt(write, report, name, path, options, reading["quiet"], scan.readers) for name, path in plan),
         _attempt(tables, scan, options["tables"], names) if options.get("tables") else 0,
