@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan.linetext import fetch
+from logscan.refusals import ENDED, NOQUEUE, Refusal
 from logscan.verdict import Evidence
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
 MOST_LINES = 60
 """Lines of one mail's way in a report; a mail to a list of thousands is cut."""
+
+AROUND = pd.Timedelta(seconds=30)
+"""Before and after a life, for a filter's own log: its clock and its buffers aren't Postfix'."""
 
 LINES_OF = ("clients", "message_ids", "queued", "rejects", "expirations", "notifications", "requeues", "removals")
 """Event tables whose lines belong to a life by its queue ID, beside deliveries."""
@@ -44,6 +46,19 @@ class Attempt:
     signature: str | None
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """A filter's verdict. ``detail`` holds its symbols, tests or actions, where it tells them."""
+
+    time: str | None
+    filter: str
+    result: str
+    spam: bool | None
+    score: float | None
+    required: float | None
+    detail: str | None
+
+
 @dataclass
 class Life:
     """One life of a queue ID within a mail; ``depth`` counts the legs before it."""
@@ -61,46 +76,24 @@ class Life:
     message_id: str | None
     size: int | None
     removed: bool
+    ending: str = ""
+    """How it ended (see the column of the same name in ``entries``)."""
+    events: list[str] = field(default_factory=list)
+    """What was done to it beside deliveries: held, discarded, refused at its end, expired, requeued."""
+    verdicts: list[Judgement] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     lines: list[Evidence] = field(default_factory=list)
 
 
 @dataclass
 class Trace:
-    """A mail: what it is in one line, and its lives in the order of the legs."""
+    """A mail: what it is in one line, and its lives in the order of the legs; or, without lives, what was only refused."""
 
     direction: str
     origin: str
     labels: list[str]
     lives: list[Life]
-
-
-# --- finding -------------------------------------------------------------------------------------------------------
-
-
-def find(scan: Scan, what: str) -> list[int]:
-    """Return the first entries (roots) of the mails with that queue ID, message-id or address, oldest first."""
-    entries, deliveries = scan.entries, scan.deliveries
-    bare = what.strip().strip("<>")
-    hit = np.zeros(len(entries) + 1, np.bool_)
-    hit[:-1] |= (entries["queue_id"] == what.strip()).to_numpy(dtype=bool, na_value=False)
-    hit[:-1] |= (entries["message_id"].str.strip(" <>") == bare).to_numpy(dtype=bool, na_value=False)
-    if "@" in bare or not hit.any():
-        low = bare.lower()
-        hit[:-1] |= (entries["sender"].str.lower() == low).to_numpy(dtype=bool, na_value=False)
-        named = (deliveries["recipient"].str.lower() == low) | (deliveries["original_recipient"].str.lower() == low)
-        named |= deliveries["mailbox"] == low
-        hit[deliveries["entry"].to_numpy()[named.to_numpy(dtype=bool, na_value=False)]] = True
-    roots = entries["root"].to_numpy()[hit[:-1]]
-    first = entries["first"].astype("int64").to_numpy()
-    unique = np.unique(roots)
-    found: list[int] = unique[np.argsort(first[unique], kind="stable")].tolist()
-    return found
-
-
-def find_finding(what: str) -> bool:
-    """Whether ``what`` can be a finding's id: eight hex digits."""
-    return bool(re.fullmatch(r"[0-9a-f]{8}", what.strip().lower()))
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 def members(scan: Scan, entry: int) -> list[int]:
@@ -157,8 +150,8 @@ def _rows_of(scan: Scan, entry: int) -> np.ndarray:
 # --- describing ----------------------------------------------------------------------------------------------------
 
 
-def traces(scan: Scan, roots: Sequence[int], *, lines: bool = False) -> list[Trace]:
-    """Return the mails that begin with these entries; with ``lines``, their log lines too."""
+def traces(scan: Scan, roots: Sequence[int], *, lines: bool = False, verdicts: bool = False) -> list[Trace]:
+    """Return the mails that begin with these entries; with ``lines``, their log lines too; likewise ``verdicts``."""
     legs = scan.legs.set_index("child")
     out = []
     for root in roots:
@@ -167,20 +160,24 @@ def traces(scan: Scan, roots: Sequence[int], *, lines: bool = False) -> list[Tra
         for one in members(scan, root):
             parent = int(scan.entries["parent"].iat[one])
             depth[one] = depth.get(parent, -1) + 1 if one != root else 0
-            lives.append(_life(scan, one, depth[one], legs, lines))
+            lives.append(_life(scan, one, depth[one], legs, lines, verdicts))
         number = int(scan.entries["mail"].iat[root])
         direction = str(scan.mails["direction"].iat[number]) if number >= 0 else "no mail"
         out.append(Trace(direction, str(scan.entries["origin"].iat[root]), _labels(scan, root, number), lives))
     if lines:
-        wanted: dict[str, set[int]] = {}
-        every = [life for trace in out for life in trace.lives]
-        for life in every:
-            for item in life.lines:
-                wanted.setdefault(item.source, set()).add(item.line)
-        texts = fetch(scan.sources, wanted)
-        for life in every:
-            life.lines = [Evidence(i.source, i.line, texts.get((i.source, i.line), "")) for i in life.lines]
+        fetched(scan, [life.lines for trace in out for life in trace.lives])
     return out
+
+
+def fetched(scan: Scan, lists: Sequence[list[Evidence]]) -> None:
+    """Fill in the texts of the lines in all of the lists."""
+    wanted: dict[str, set[int]] = {}
+    for each in lists:
+        for item in each:
+            wanted.setdefault(item.source, set()).add(item.line)
+    texts = fetch(scan.sources, wanted)
+    for each in lists:
+        each[:] = [Evidence(i.source, i.line, texts.get((i.source, i.line), "")) for i in each]
 
 
 def _labels(scan: Scan, root: int, number: int) -> list[str]:
@@ -194,7 +191,7 @@ def _labels(scan: Scan, root: int, number: int) -> list[str]:
     return labels
 
 
-def _life(scan: Scan, entry: int, depth: int, legs: pd.DataFrame, lines: bool) -> Life:
+def _life(scan: Scan, entry: int, depth: int, legs: pd.DataFrame, lines: bool, verdicts: bool) -> Life:
     row = scan.entries.iloc[entry]
     leg = legs.loc[entry] if entry in legs.index else None
     size = row["size"]
@@ -212,6 +209,9 @@ def _life(scan: Scan, entry: int, depth: int, legs: pd.DataFrame, lines: bool) -
         message_id=ev.text(row["message_id"]),
         size=None if pd.isna(size) else int(size),
         removed=bool(row["removed"]),
+        ending=str(row["ending"]),
+        events=_events(scan, row),
+        verdicts=_verdicts(scan, entry, row) if verdicts else [],
         attempts=[_attempt(scan, int(i)) for i in _rows_of(scan, entry)],
         lines=_lines(scan, entry) if lines else [],
     )
@@ -227,17 +227,92 @@ def _client(row: pd.Series) -> str:
     return "made here" if row["opened"] else "opened before these logs"
 
 
+def _events(scan: Scan, life: pd.Series) -> list[str]:
+    """Return, in order, what rules, milters, postsuper and qmgr did to a life, in sentences."""
+    found: list[tuple[pd.Timestamp, str]] = []
+    for name, row in _acted(scan).get((str(life["host"]), str(life["queue_id"])), ()):
+        event = scan.events(name).iloc[row]
+        if life["first"] <= event["time"] <= life["last"]:
+            found.append((event["time"], _event(name, event)))
+    return [
+        f"{(_iso(scan, time) or '')[:19].replace('T', ' ')} {text}" for time, text in sorted(found, key=lambda e: e[0])
+    ]
+
+
+def _event(name: str, event: pd.Series) -> str:
+    if name == "rejects":
+        action = str(event["action"])
+        to = f" for <{event['recipient']}>" if ev.text(event["recipient"]) else ""
+        reply = " ".join(part for part in (ev.text(event[key]) for key in ("code", "dsn", "text")) if part)
+        return f"{ENDED.get(action, action)} at {event['stage']}{to}" + (f": {reply}" if reply else "")
+    if name == "expirations":
+        return f"{event['status']}: too long in the queue, returned to the sender"
+    if name == "removals":
+        return f"removed: {event['reason']}"
+    return str(event["action"])
+
+
+def _acted(scan: Scan) -> dict[tuple[str, str], list[tuple[str, int]]]:
+    """Return, by host and queue ID, the rows of what was done to mails beside delivering them: few mails have any."""
+    cache: dict[tuple[str, str], list[tuple[str, int]]] | None = scan.__dict__.get("_acted")
+    if cache is None:
+        cache = scan.__dict__["_acted"] = {}
+        for name in ("rejects", "expirations", "requeues", "removals"):
+            frame = scan.events(name)
+            some = frame["queue_id"].notna() & (frame["queue_id"] != NOQUEUE)
+            if name == "removals":
+                some &= frame["reason"].notna() & (frame["reason"].astype("str") != "")
+            chosen = np.flatnonzero(some.to_numpy(dtype=bool, na_value=False))
+            hosts, ids = frame["host"].astype("str").to_numpy()[chosen], frame["queue_id"].to_numpy()[chosen]
+            for host, queue_id, row in zip(hosts, ids, chosen.tolist(), strict=True):
+                cache.setdefault((str(host), str(queue_id)), []).append((name, row))
+    return cache
+
+
+def _verdicts(scan: Scan, entry: int, life: pd.Series) -> list[Judgement]:
+    """Return the verdicts on a life: those that its recipients have, and those that name its queue ID."""
+    frame = scan.verdicts
+    found = {int(scan.deliveries["verdict_row"].iat[row]) for row in _rows_of(scan, entry).tolist()}
+    named = (frame["queue_id"] == life["queue_id"]) | (frame["child_queue_id"] == life["queue_id"])
+    near = (frame["time"] >= life["first"] - AROUND) & (frame["time"] <= life["last"] + AROUND)
+    found |= set(np.flatnonzero((named & near).to_numpy(dtype=bool, na_value=False)).tolist())
+    out: dict[Judgement, None] = {}
+    for row in sorted(found - {-1}):
+        verdict = frame.iloc[row]
+        judgement = Judgement(
+            time=_iso(scan, verdict["time"]),
+            filter=str(verdict["filter"]),
+            result=str(verdict["result"]),
+            spam=None if pd.isna(verdict["spam"]) else bool(verdict["spam"]),
+            score=None if pd.isna(verdict["score"]) else float(verdict["score"]),
+            required=None if pd.isna(verdict["required"]) else float(verdict["required"]),
+            detail=ev.text(verdict["status"]),
+        )
+        out[judgement] = None
+    return list(out)[:MOST_LINES]
+
+
+OUTCOMES = {
+    "handed-on": "handed on",
+    "expired": "given up after too long in the queue",
+    "held": "on hold",
+    "repeated": "tried again later",
+    "probe": "probe of an address",
+    "stray": "told without a mail",
+}
+
+
 def _attempt(scan: Scan, index: int) -> Attempt:
     row = scan.deliveries.iloc[index]
-    folder = ev.text(row["folder"])
+    folder, outcome = ev.text(row["folder"]), str(row["outcome"])
     if row["hop"]:
         outcome = "handed to the filter"
-    elif folder:
+    elif folder and outcome == "delivered":
         outcome = f"stored in {row['mailbox']}/{folder}"
-    elif row["final"]:
-        outcome = "delivered"
-    else:
+    elif outcome == "repeated":
         outcome = str(row["status"])
+    else:
+        outcome = OUTCOMES.get(outcome, outcome)
     delay = row["delay"]
     return Attempt(
         time=_iso(scan, row["time"]),
@@ -282,66 +357,10 @@ def _iso(scan: Scan, value: Any) -> str | None:
 
 # --- showing -------------------------------------------------------------------------------------------------------
 
-LEG_WORDS = {
-    "filter": "back from the filter",
-    "bounce": "notification",
-    "forward": "forwarded",
-    "requeue": "requeued",
-    "redirect": "redirected by Sieve",
-    "relay": "on the next host",
-    "proxy": "through the proxy",
-}
-
 
 def way(scan: Scan, entry: int) -> list[str]:
     """Return the mail's way in lines of plain text, times in the server's zone."""
-    lines = _text(traces(scan, [int(scan.entries["root"].iat[entry])])[0], verbose=False)[1:]
+    from logscan.tracing_text import text_of
+
+    lines = text_of(traces(scan, [int(scan.entries["root"].iat[entry])])[0], verbose=False)[1:]
     return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], f"… and {len(lines) - MOST_LINES} more lines"]
-
-
-def _text(trace: Trace, verbose: bool) -> list[str]:
-    label = f" ({', '.join(trace.labels)})" if trace.labels else ""
-    out = [f"{trace.direction} mail, origin: {trace.origin}{label}"]
-    for life in trace.lives:
-        indent = "  " * life.depth
-        how = LEG_WORDS.get(life.leg, "")
-        if how:
-            how += f" (known by {life.known_by}, {life.confidence} confidence)"
-        by = f" by {life.opened_by}" if life.opened_by else ""
-        parts = [
-            f"{_clock(life.opened)} {life.host} {life.queue_id}",
-            how,
-            f"from {life.client}{by}",
-            f"sender <{life.sender or ''}>",
-            life.message_id or "",
-        ]
-        out.append(indent + ", ".join(part for part in parts if part))
-        out += [f"{indent}  {_attempt_text(each)}" for each in life.attempts]
-        if verbose:
-            out += [f"{indent}    {item.source}:{item.line}: {item.text}" for item in life.lines]
-    return out
-
-
-def _clock(text: str | None) -> str:
-    return text[:19].replace("T", " ") if text else "(no time)"
-
-
-def _attempt_text(each: Attempt) -> str:
-    to = f"to <{each.recipient}>" + (f" (for <{each.original_recipient}>)" if each.original_recipient else "")
-    spam = "" if each.spam is None else "tagged as spam" if each.spam else "not tagged"
-    reply = (
-        f"({each.reply})" if each.reply and each.outcome not in ("handed to the filter",) and not each.folder else ""
-    )
-    return ", ".join(p for p in (f"{_clock(each.time)} {to}", f"{each.outcome} by {each.relay}", spam, reply) if p)
-
-
-def as_text(found: Sequence[Trace], verbose: bool) -> str:
-    """Return traces as text for people, control characters shown as escapes."""
-    from logscan.rendering import visible
-
-    return "\n\n".join("\n".join(visible(line) for line in _text(trace, verbose)) for trace in found)
-
-
-def as_json(found: Sequence[Trace]) -> str:
-    """Return traces as JSON: a list of mails."""
-    return json.dumps([asdict(trace) for trace in found], indent=2)

@@ -16,33 +16,49 @@ from logscan.commands.common import complain, reading_options, scan_of
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--format", "-f", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--verbose", "-v", is_flag=True, help="Show the raw lines too.")
-@click.option("--most", type=click.IntRange(1), default=20, show_default=True, help="Mails shown at most.")
+@click.option(
+    "--most", type=click.IntRange(1), default=20, show_default=True, help="Mails, and refusals, shown at most."
+)
 @reading_options
 def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: str, verbose: bool, most: int) -> None:
-    """Show a mail's whole way, leg by leg.
+    """Show a mail's whole way, leg by leg, and what was refused.
 
-    WHAT is a queue ID, a message-id, an address, or a finding's id.
+    WHAT is a queue ID, a message-id, an address, the address or name of a client, or a finding's id. What smtpd or a
+    milter refused never became a mail: it is found by sender, recipient, client, HELO name, login or domain.
     """
     from logscan.pipeline import analyse
-    from logscan.tracing import as_json, as_text, find, find_finding, traces
+    from logscan.tracing import traces
+    from logscan.tracing_find import find, find_finding, find_refused
+    from logscan.tracing_text import as_json, as_text
 
     what = what.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # as tables show such bytes
     scan = scan_of(sources, reading)
     status = complain(scan, True)
+    lines = verbose or form == "json"
     mails = find(scan, what)
-    if not mails and find_finding(what):
+    refusals, count = find_refused(scan, what, most, lines=lines)
+    if not mails and not refusals and find_finding(what):
         report = analyse(scan)
         ids = [
             case_id for f in report.found if f.id == what.lower() for case in f.cases for case_id in _queue_ids(case)
         ]
         mails = [mail for each in dict.fromkeys(ids) for mail in find(scan, each)]
-    if not mails:
-        raise click.ClickException(f"no mail with the queue ID, message-id or address {what!r} in these logs")
     chosen = list(dict.fromkeys(mails))
-    shown = traces(scan, chosen[:most], lines=verbose or form == "json")
-    console.result((as_json(shown) if form == "json" else as_text(shown, verbose)) + "\n")
+    shown = [*traces(scan, chosen[:most], lines=lines, verdicts=True), *([refusals] if refusals else [])]
+    if form == "json":
+        console.result(as_json(shown) + "\n")
+    elif shown:
+        console.result(as_text(shown, verbose) + "\n")
+    if not shown:
+        said = f"no mail and no refusal with the queue ID, message-id, address, client or host {what!r} in these logs"
+        (console.say if form == "json" else console.out)(said)
+    elif refusals and not chosen and form != "json":
+        only = "Only refusals are known of" if all(each.refused for each in refusals.refusals) else "Of"
+        console.out(f"{only} {what!r}: no mail of it has a queue ID in these logs.")
     if len(chosen) > most:
         console.say(f"{len(chosen) - most} more mails; --most shows them")
+    if count > most:
+        console.say(f"{count - most} earlier refusals; --most shows them")
     sys.exit(status)
 
 
