@@ -27,7 +27,9 @@ def entries(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir())
 
 
-@pytest.mark.parametrize("content", ["text", b"bytes", lambda file: file.write(b"written")], ids=str)
+@pytest.mark.parametrize(
+    "content", ["text", b"bytes", lambda file: file.write(b"written")], ids=["str", "bytes", "writer"]
+)
 def test_a_file_is_written_whole(tmp_path: Path, content: str) -> None:
     save(content, tmp_path / "x")
     assert (tmp_path / "x").read_text() in ("text", "bytes", "written")
