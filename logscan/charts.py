@@ -13,6 +13,7 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
+from logscan import plotting
 from logscan.rendering import day, percent, visible
 from logscan.report import Series, Traffic
 
@@ -270,6 +271,7 @@ def _share(axes: Axes, chart: Chart, ink: _Ink) -> None:
 
 def figure(chart: Chart, ink: _Ink = _PRINT, legend: bool = True) -> Figure:
     """Return a chart as a matplotlib Figure of 72 dots an inch, its background transparent."""
+    plotting.ready()
     from matplotlib.figure import Figure
 
     rows = len(chart.series) if chart.kind == "strip" else len(chart.labels)
@@ -307,6 +309,7 @@ def figure(chart: Chart, ink: _Ink = _PRINT, legend: bool = True) -> Figure:
 
 
 def _settings(key: str) -> Any:
+    plotting.ready()
     from matplotlib import rc_context
 
     return rc_context(

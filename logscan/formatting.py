@@ -20,15 +20,21 @@ def overview() -> Iterator[str]:
         yield f"{fmt.name:34} {fmt.table or '(noise)':16} {fmt.title} — {fmt.reference}"
 
 
+class UnreadableError(click.ClickException):
+    """The file that was named can't be read, or not to its end."""
+
+    exit_code = 3
+
+
 def explain_file(path: Path) -> Iterator[str]:
-    """Yield, for each line, its number, what claimed it, and the fields. Raises :class:`click.ClickException`."""
+    """Yield, for each line, its number, what claimed it, and the fields. Raises :class:`UnreadableError`."""
     from logscan.sources import discover
 
     found = discover([str(path)])
     for name, message in found.errors:
-        raise click.ClickException(f"{name}: {message}")
+        raise UnreadableError(f"{name}: {message}")
     if not found.sources:
-        raise click.ClickException(f"{path}: no log that is recognised by its content")
+        raise UnreadableError(f"{path}: no log that is recognised by its content")
     for source in found.sources:
         before = 0
         for chunk in source.chunks():
@@ -38,6 +44,9 @@ def explain_file(path: Path) -> Iterator[str]:
             before += lines.lines
             if lines.undecodable:
                 yield f"(up to line {before}: {lines.undecodable} without an envelope that is known)"
+        source.settled()
+        if source.error:
+            raise UnreadableError(f"{source.label}: {source.error}")
 
 
 def _explain(body: bytes) -> str:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from logscan.envelopes_stamps import FIRST_YEAR, LAST_YEAR
 from logscan.options import Options
@@ -53,8 +53,9 @@ def read(
     """
     from logscan.reading import read_sources
     from logscan.sources import discover, order
+    from logscan.spool import spooled
 
-    spool = _spooled(stdin) if stdin is not None else None
+    spool = spooled(stdin) if stdin is not None else None
     found = discover([spool.name if spool and str(source) == "-" else str(source) for source in sources])
     if spool:
         kept: list[Source | ConfigFile] = [*found.sources, *found.configs]
@@ -126,17 +127,6 @@ def _one_file(source: str) -> bool:
     return path.exists() and not path.is_dir()
 
 
-def _spooled(stream: BinaryIO) -> Any:
-    """Keep standard input in a temporary file, which lasts as long as the scan: evidence is read a second time."""
-    import shutil
-    import tempfile
-
-    spool = tempfile.NamedTemporaryFile(prefix="logscan-")  # noqa: SIM115 - closed with the scan that holds it
-    shutil.copyfileobj(stream, spool, 1 << 20)
-    spool.flush()
-    return spool
-
-
 def _zone(zone: Any) -> tzinfo:
     return zone if isinstance(zone, tzinfo) else UTC
 
@@ -158,7 +148,7 @@ def _configuration(
         for each in inside:
             label = str(each.relative_to(path.parent)) if path.is_dir() else each.name
             try:
-                contents.append((label, str(each), each.read_bytes()[: 1 << 24]))
+                contents.append((label, str(each), _configured(each, found)))
             except OSError as error:
                 found.errors.append((str(each), f"can't be read: {error.strerror}"))
     for label, _, content in contents:
@@ -171,8 +161,24 @@ def _configuration(
         inventory = homes.read_home(Path(dspam_home))
         notes += inventory.problems
     settings = read_settings(texts, domains=options.local_domains, services=options.services)
+    named_so = {Path(each).name: str(each) for each in config if not Path(each).is_dir()}
+    found.errors += [
+        (path, "no configuration that is known") for label, path in named_so.items() if label in settings.unrecognised
+    ]
     notes += [f"{problem.file}:{problem.line}: {problem.text}" for problem in settings.problems]
     return settings, inventory, notes
+
+
+def _configured(path: Path, found: Discovery) -> bytes:
+    """Return what a configuration file holds, up to 16 MB; a pipe such as ``<(postconf -n)`` is read as it comes."""
+    from logscan.pinned import Pinned
+
+    if path.is_file():
+        held = Pinned(str(path))
+        found.modes.append((held.status.st_mode, held.status.st_gid))
+        return held.pread(1 << 24, 0)
+    with path.open("rb") as file:
+        return file.read(1 << 24)
 
 
 def _known(settings: Settings, options: Options, tables: dict[str, Any]) -> Any:

@@ -390,6 +390,16 @@ def test_nagios_in_the_settings_is_nagios(run: Run, settings: Path) -> None:
     assert (done.returncode, done.stdout[:16]) == (3, "LOGSCAN UNKNOWN ")
 
 
+@pytest.mark.parametrize("text", ["backend: module://stranger\n", "no such setting: 1\n", "figure.dpi: nonsense\n"])
+def test_matplotlib_s_settings_in_this_folder_are_not_followed(program: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "matplotlibrc").write_text(text)
+    (tmp_path / "stranger.py").write_text("raise SystemExit(7)\n")
+    done = program("analyse", LOG, "-f", "email", "-o", tmp_path / "x.eml")
+    assert done.returncode == 0
+    assert "matplotlibrc" not in done.stderr
+    assert (tmp_path / "x.eml").stat().st_size > 10_000
+
+
 # -- a server that never ends ----------------------------------------------------------------------------------------------
 
 

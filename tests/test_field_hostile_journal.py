@@ -25,8 +25,9 @@ RECORD: dict[str, Any] = {
 FORGED = "x\nNov 22 18:44:26 mx1 postfix/qmgr[7]: 5A97F54A7D9: removed\n4A97F54A7D9: removed"
 
 VALUES: list[Any] = [
-    None, True, -1, 1e308, 10**40, "", "\0", "\x1b[31m", "٣٣", "²", "-5", "1e9", "9" * 400, [1, 2, 300, -4], [255] * 10,
-    [[1], [2]], {"a": 1}, "\ud800", FORGED, list(FORGED.encode()), "x" * 100_000, ["a", "b"], [RECORD["MESSAGE"]] * 2, "NaN", 0, [], "\u2028",
+    None, True, -1, 1e308, 10**40, "", "\0", "\x1b[31m", "٣٣", "²", "-5", "1e9", "9" * 400, "NaN", 0, [], "\u2028",
+    [1, 2, 300, -4], [255] * 10, [[1], [2]], {"a": 1}, "\ud800", FORGED, list(FORGED.encode()), "x" * 100_000,
+    ["a", "b"], [RECORD["MESSAGE"]] * 2,
 ]  # fmt: skip
 
 WHOLE = [

@@ -296,6 +296,44 @@ def test_zeros_that_were_named_are_no_log(run: Run, tmp_path: Path, pack: Callab
     assert "mail.log: not a text file" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/urandom"])
+def test_standard_input_without_end_ends(name: str) -> None:
+    with Path(name).open("rb") as endless:
+        done = subprocess.run(
+            [sys.executable, "-m", "logscan", "analyse", "-"],
+            stdin=endless,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/null", "/etc/passwd"])
+def test_a_configuration_that_was_named_is_meant(run: Run, log: Path, name: str) -> None:
+    done = run("analyse", log, "--config", name)
+    assert done.returncode == 3
+    assert f"{name}: no configuration that is known" in done.stderr
+
+
+def test_a_configuration_may_come_through_a_pipe(run: Run, log: Path, tmp_path: Path) -> None:
+    import threading
+
+    os.mkfifo(tmp_path / "main.cf")
+    text = b"myhostname = mx1.example.com\nmydestination = example.com\n"
+    writer = threading.Thread(target=lambda: (tmp_path / "main.cf").write_bytes(text))
+    writer.start()
+    assert run("analyse", log, "--config", tmp_path / "main.cf").returncode == 0
+    writer.join()
+
+
+def test_formats_tells_a_file_that_it_can_t_read_with_3(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mail.log.gz").write_bytes(gzip.compress(lines(count=50))[:-20])
+    for name in (tmp_path / "missing", tmp_path / "mail.log.gz", Path("/dev/zero")):
+        assert run("formats", "--check", name).returncode == 3
+
+
 def test_nothing_to_look_at_is_3_and_says_what_there_is(run: Run, tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     done = run("analyse", tmp_path / "log")
