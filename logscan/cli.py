@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -22,8 +23,14 @@ NAGIOS = "logscan.nagios"
 UNKNOWN = 3
 """Nagios' status for that."""
 
+NO_MEMORY = b"Error: there is not enough memory\n"
+NO_MEMORY_NAGIOS = b"LOGSCAN UNKNOWN - there is not enough memory\n"
+
 TRACEBACK = "LOGSCAN_TRACEBACK"
 """The variable that asks for the whole traceback of a fault."""
+
+LEAST_MEMORY = 512 << 20
+"""Bytes of address space below which the libraries can't even be loaded; some of them end the process then, with status 1."""
 
 SOURCE_FAILED, WRONG_USAGE, INTERRUPTED = 3, 2, 130
 
@@ -57,6 +64,19 @@ def cli() -> None:
     server quietly goes wrong: found, clear or blind. It shows the lines that prove it, the cause in the configuration
     and the change that mends it.
     """
+    limit = memory_limit()
+    if limit is not None and limit < LEAST_MEMORY:
+        raise MemoryError(f"ulimit -v allows {limit >> 20} MB")
+
+
+def memory_limit() -> int | None:
+    """Return how many bytes of address space this process may have, None for any number (or where nobody can say)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else int(soft)
 
 
 class Stopped(BaseException):
@@ -125,24 +145,26 @@ def failed(error: BaseException, nagios: bool) -> int:
     1 would say that there are findings (--fail-on), and Nagios would take it for a warning: it gets 3, and the line on
     stdout, where it looks.
     """
-    status, text = explained(error)
-    if nagios:
-        with suppress(OSError):
-            console.out(f"LOGSCAN UNKNOWN - {text.splitlines()[-1] if text else 'stopped'}".replace("|", "¦"))
-        status = UNKNOWN
-    if text:
-        console.told(text)
-    if os.environ.get(TRACEBACK):
-        import traceback
-
-        console.told("".join(traceback.format_exception(error)))
+    try:
+        status, text = explained(error)
+        if nagios:
+            status = UNKNOWN
+            with suppress(OSError):
+                console.out(f"LOGSCAN UNKNOWN - {text.splitlines()[-1] if text else 'stopped'}".replace("|", "¦"))
+        if text:
+            console.told(text)
+        if os.environ.get(TRACEBACK):
+            console.told("".join(traceback.format_exception(error)))
+    except Exception:  # not even for that there was memory: these lines need none
+        status = UNKNOWN if nagios else SOURCE_FAILED
+        for fd, line in ((1, NO_MEMORY_NAGIOS), (2, NO_MEMORY)):
+            with suppress(OSError):
+                os.write(fd, line if fd == 2 or nagios else b"")
     return status
 
 
 def explained(error: BaseException) -> tuple[int, str]:
     """Return the status and the words for what ended a command; no words where nobody is there to read them."""
-    from concurrent.futures.process import BrokenProcessPool
-
     match error:
         case click.UsageError() if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and later
             return WRONG_USAGE, error.format_message()
@@ -158,8 +180,9 @@ def explained(error: BaseException) -> tuple[int, str]:
         case BrokenPipeError():
             return 0, ""
         case MemoryError():
-            return SOURCE_FAILED, "Error: there is not enough memory; read fewer logs at once, or try --jobs 1"
-        case BrokenProcessPool():
+            why = f" ({error})" if str(error) else ""
+            return SOURCE_FAILED, f"Error: there is not enough memory{why}; read fewer logs at once, or try --jobs 1"
+        case _ if type(error).__name__ == "BrokenProcessPool":  # by its name: nothing is imported any more
             return (
                 SOURCE_FAILED,
                 "Error: a worker process was ended from outside, perhaps for want of memory: try --jobs 1",
@@ -171,8 +194,6 @@ def explained(error: BaseException) -> tuple[int, str]:
 
 def _place(error: BaseException) -> str:
     """Return what was raised and where, for a report of the fault; LOGSCAN_TRACEBACK=1 shows the whole way."""
-    import traceback
-
     every = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in every if "logscan" in frame.filename] or every
     where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119 - text

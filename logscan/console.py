@@ -10,13 +10,13 @@ import os
 import sys
 from typing import Any, BinaryIO, TextIO
 
+from logscan.visible import visible
+
 GONE = "standard output is closed"
 
 
 def safe(text: str, lines: bool = False) -> str:
     """Return ``text`` with control, bidirectional and undecodable characters as escapes; newlines kept with ``lines``."""
-    from logscan.rendering import visible
-
     return visible(text, lines=lines)
 
 
