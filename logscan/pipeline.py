@@ -157,7 +157,9 @@ def _configuration(
             inventory = homes.read_listing(text)
         else:
             texts.append((label, text))
-    if dspam_home:
+    if dspam_home and not Path(dspam_home).is_dir():
+        found.errors.append((str(dspam_home), "there is no such folder; it should be DSPAM's home"))
+    elif dspam_home:
         inventory = homes.read_home(Path(dspam_home))
         notes += inventory.problems
     settings = read_settings(texts, domains=options.local_domains, services=options.services)

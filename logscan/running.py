@@ -25,6 +25,9 @@ Plan = list[tuple[str, str]]
 NOT_WRITTEN, NOT_SENT = 2, 4
 """Exit statuses: an output can't be written where it was asked for; a mail could not be sent."""
 
+FAILED = {NOT_WRITTEN: "not all was written", 3: "not all could be read", NOT_SENT: "the mail was not sent"}
+"""What Nagios' line says of an exit status."""
+
 
 def wanted(formats: tuple[str, ...], outputs: tuple[str, ...], *, mailed: bool = False) -> Plan:
     """Pair formats with outputs; raises :class:`click.UsageError` where they don't fit.
@@ -114,16 +117,39 @@ def finish(scan: Scan, plan: Plan, options: dict[str, Any], reading: dict[str, A
         names = Anonymiser(scan)
         report = names.report(report)
         options = options | {"show_subjects": False}
-    left = [
-        *(_attempt(write, report, name, path, options, reading["quiet"], scan.readers) for name, path in plan),
+    nagios = by_format(report, plan)
+    # Nagios reads what stands on stdout together with the status: that comes when all else is known to have gone well.
+    files = [(name, path) for name, path in plan if nagios is None or path != "-"]
+    failed = max(
+        status,
+        *(_attempt(write, report, name, path, options, reading["quiet"], scan.readers) for name, path in files),
         _attempt(tables, scan, options["tables"], names) if options.get("tables") else 0,
         _attempt(mail, report, options, otherwise=NOT_SENT) if options.get("mail_to") else 0,
-    ]
-    failed = max(status, *left)
-    nagios = by_format(report, plan)
+    )
     if nagios is not None:
-        return 3 if failed else nagios
+        return _for_nagios(report, plan, nagios, failed)
     return failed or failing(report, options["fail_on"])
+
+
+def _for_nagios(report: Report, plan: Plan, status: int, failed: int) -> int:
+    """Write Nagios' line; where anything failed it doesn't say that all is well, nor how bad it is."""
+    from logscan.rendering import render
+
+    content = str(render(report, next(name for name, path in plan if path == "-")))
+    if failed:
+        content = f"LOGSCAN UNKNOWN - {FAILED[failed]}: {content.partition(' - ')[2]}"
+    done = _attempt(_result, content)
+    return 3 if failed or done else status
+
+
+def _result(content: str) -> None:
+    """Write to stdout; raises :class:`click.ClickException`, or BrokenPipeError where nobody reads."""
+    try:
+        console.result(content)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise click.ClickException(f"-: {error.strerror}") from None
 
 
 def _attempt(step: Callable[..., None], *args: Any, otherwise: int = NOT_WRITTEN) -> int:

@@ -194,6 +194,31 @@ def test_a_mail_that_is_not_sent_ends_with_4_and_the_report_is_kept(run: Run, tm
     assert (tmp_path / "x.json").stat().st_size > 1000
     nagios = run("analyse", LOG, "-f", "nagios", "--mail-to", "a@example.com", "--smtp", "127.0.0.1:1")
     assert nagios.returncode == 3
+    assert nagios.stdout.startswith("LOGSCAN UNKNOWN - the mail was not sent: mx1: ")
+
+
+def test_nagios_is_not_told_that_all_is_well_when_not_all_was_read(run: Run, tmp_path: Path) -> None:
+    done = run("analyse", GOOD, tmp_path / "missing", "-f", "nagios")
+    assert (done.returncode, done.stdout.count("\n")) == (3, 1)
+    assert done.stdout.startswith("LOGSCAN UNKNOWN - not all could be read: ")
+    assert "|problems=" in done.stdout
+
+
+def test_a_trace_that_nobody_reads_has_its_status(tmp_path: Path) -> None:
+    command = '{ logscan trace x@example.com "$1" "$2"; echo $? >&2; } | true'
+    done = shell(command, LOG, tmp_path / "missing")
+    assert done.stderr.endswith("3\n")
+
+
+def test_a_terminal_that_knows_no_such_letter_is_no_fault() -> None:
+    done = shell('logscan analyse "$1"', LOG, PYTHONIOENCODING="ascii:strict")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_of_dspam_s_that_was_named_is_meant(run: Run, tmp_path: Path) -> None:
+    done = run("analyse", LOG, "--dspam-home", tmp_path / "missing")
+    assert done.returncode == 3
+    assert "missing: there is no such folder" in done.stderr
 
 
 def test_nagios_has_its_statuses_whatever_else_is_asked(run: Run) -> None:

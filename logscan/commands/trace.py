@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -45,16 +46,19 @@ def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: 
         mails = [mail for each in dict.fromkeys(ids) for mail in find(scan, each)]
     chosen = list(dict.fromkeys(mails))
     shown = [*traces(scan, chosen[:most], lines=lines, verdicts=True), *([refusals] if refusals else [])]
-    if form == "json":
-        console.result(as_json(shown) + "\n")
-    elif shown:
-        console.result(as_text(shown, verbose) + "\n")
-    if not shown:
-        said = f"no mail and no refusal with the queue ID, message-id, address, client or host {what!r} in these logs"
-        (console.say if form == "json" else console.out)(said)
-    elif refusals and not chosen and form != "json":
-        only = "Only refusals are known of" if all(each.refused for each in refusals.refusals) else "Of"
-        console.out(f"{only} {what!r}: no mail of it has a queue ID in these logs.")
+    with suppress(BrokenPipeError):  # what is said on stderr, and the status, hold all the same
+        if form == "json":
+            console.result(as_json(shown) + "\n")
+        elif shown:
+            console.result(as_text(shown, verbose) + "\n")
+        if not shown:
+            said = (
+                f"no mail and no refusal with the queue ID, message-id, address, client or host {what!r} in these logs"
+            )
+            (console.say if form == "json" else console.out)(said)
+        elif refusals and not chosen and form != "json":
+            only = "Only refusals are known of" if all(each.refused for each in refusals.refusals) else "Of"
+            console.out(f"{only} {what!r}: no mail of it has a queue ID in these logs.")
     if len(chosen) > most:
         console.say(f"{len(chosen) - most} more mails; --most shows them")
     if count > most:
