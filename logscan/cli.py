@@ -54,6 +54,16 @@ class Commands(click.Group):
         """Return a command by name."""
         return self._found().get(cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take what is no command but something that can be read for what ``analyse`` shall read."""
+        named = args[0]
+        source = named == "-" or named.startswith("journal:") or "://" in named or os.path.exists(named)  # noqa: PTH110
+        if named not in self._found() and (source or any(sign in named for sign in "/*?")):
+            return super().resolve_command(ctx, ["analyse", *args])
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="logscan")

@@ -221,6 +221,13 @@ def test_a_folder_of_dspam_s_that_was_named_is_meant(run: Run, tmp_path: Path) -
     assert "missing: there is no such folder" in done.stderr
 
 
+def test_what_is_no_command_but_a_source_is_analysed(run: Run, tmp_path: Path) -> None:
+    assert run(GOOD, "-f", "nagios").stdout.startswith("LOGSCAN OK")
+    assert run("-", "-f", "nagios", stdin=LOG.read_bytes()).stdout.startswith("LOGSCAN CRITICAL")
+    assert run(tmp_path / "missing.log").returncode == 3
+    assert run("no-such-command").returncode == 2
+
+
 def test_nagios_has_its_statuses_whatever_else_is_asked(run: Run) -> None:
     assert run("analyse", BAD, "-f", "nagios", "--fail-on", "problem").returncode == 2
 
