@@ -158,8 +158,6 @@ def for_stdout(content: Rendered, name: str) -> str | bytes:
     return content[renderer(name).stdout] if isinstance(content, dict) else content
 
 
-
-
 # -- times -----------------------------------------------------------------------------------------------------------
 
 

@@ -107,7 +107,7 @@ def _fill(content: str | bytes | Callable[[BinaryIO], None], file: BinaryIO) -> 
     if callable(content):
         content(file)
     else:
-        file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def _owned(fd: int, before: os.stat_result | None, readers: int) -> None:
