@@ -17,6 +17,7 @@ from conftest import Run
 
 import logscan
 from logscan.anonymise import ROLES, Anonymiser
+from logscan.options import Options
 from logscan.report import Report
 from logscan.samples import stories, story
 from logscan.scan import Scan
@@ -206,7 +207,7 @@ def scanned(tmp_path: Path) -> Scan:
     (folder / "main.cf").write_text(
         "myhostname = zorro.local\nmydestination = zorro.local, zorro\nmynetworks = 203.0.113.99\n"
     )
-    return logscan.read(folder.parent, jobs=1)
+    return logscan.read(folder.parent, jobs=1, options=Options(services={"postfix/smtpd": 25}))
 
 
 def test_names_that_patterns_miss_are_in_no_format(scanned: Scan) -> None:
