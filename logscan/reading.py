@@ -159,8 +159,15 @@ def _parsed(
                 while waiting:
                     yield _result(sources, *waiting.popleft())
             except BaseException:
-                leash.close()  # nobody waits for what they are doing
+                _ended(pool)  # nobody waits for what they are doing
                 raise
+
+
+def _ended(pool: ProcessPoolExecutor) -> None:
+    """End the workers now, whatever they are at; an orderly end would wait for their pieces."""
+    for worker in list((getattr(pool, "_processes", None) or {}).values()):
+        worker.kill()
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _result(sources: Sequence[Source], task: Task, future: Future[Worked]) -> tuple[Task, Worked]:
