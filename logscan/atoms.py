@@ -179,7 +179,7 @@ def context(before: pp.ParserElement) -> tuple[pp.ParserElement, pp.ParserElemen
     # Addresses in the text are complete, so what is within them is no context.
     first = before + rx(rf'(?:[^<>;"]|<{_STRICT}>|;(?! (?:from=<|to=<|proto=)))*+(?=;)')("text") + ";" + tail
     # The text has no HELO name and no quoted address that could hold the context found last.
-    latest = before + rx(rf'(?!(?s:.*)"(?s:.*){_CONTEXT})(?:(?! helo=<)(?s:.))*(?={_CONTEXT})')("text") + ";" + tail
+    latest = before + rx(rf'(?![^"]*+"(?s:.*){_CONTEXT})(?:(?! helo=<)(?s:.))*(?={_CONTEXT})')("text") + ";" + tail
     return once, first | latest | (before + rx("(?s:.*)")("text"))
 
 

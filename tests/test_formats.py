@@ -327,7 +327,7 @@ def test_no_line_takes_long() -> None:
     worst = (0.0, "")
     for program, text in long_lines():
         match, line = pattern(program).match, text.encode("latin-1")
-        start = time.perf_counter()
+        start = time.thread_time()
         match(line)
-        worst = max(worst, (time.perf_counter() - start, text[:200]))
+        worst = max(worst, (time.thread_time() - start, text[:200]))
     assert worst[0] < 0.5, worst
