@@ -9,6 +9,7 @@ from logscan.correlate.codes import Bools, Ints
 from logscan.correlate.outcomes import ENDS, WAITING
 from logscan.correlate.outcomes import outcome as outcome_code
 from logscan.correlate.places import ORIGINS
+from logscan.correlate.relayed import relayed
 
 DIRECTIONS = ("inbound", "outbound", "internal", "forwarded", "generated")
 
@@ -55,7 +56,8 @@ def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: 
         rows = np.flatnonzero((left > 0) & ending.isin(endings).to_numpy() & (of_entry >= 0) & ~probe[:-1])
         by_outcome[name] += np.bincount(of_entry[rows], left[rows], minlength=count).astype(np.int64)
     put_off = deliveries["status"].isin(("deferred", "SOFTBOUNCE")).to_numpy() & (outcome != outcome_code("repeated"))
-    direction = _directions(base, counted(at_end & outside), counted(at_end & ~outside))
+    own = relayed(entries, deliveries, root)[mail_entries]
+    direction = _directions(base, own, counted(at_end & outside), counted(at_end & ~outside))
     spam = deliveries["spam"].fillna(False).to_numpy().astype(bool)
     judged = deliveries["spam"].notna().to_numpy()
     ends = pd.Series(entries["last"]).groupby(root).max().reindex(mail_entries)
@@ -88,12 +90,12 @@ def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: 
     )
 
 
-def _directions(base: pd.DataFrame, out_count: Ints, in_count: Ints) -> Ints:
-    """Return each mail's direction, by who handed its first life in and where its recipients are."""
+def _directions(base: pd.DataFrame, own: Bools, out_count: Ints, in_count: Ints) -> Ints:
+    """Return each mail's direction, by who handed its first life in (``own``: a host trusted to relay) and where it went."""
     origin = base["origin"].cat.codes.to_numpy()
     generated = (origin == ORIGINS.index("generated")) & (base["leg"] != "redirect").to_numpy()
     unknown = ~base["opened"].to_numpy() | (origin == ORIGINS.index("unknown"))
-    inside = np.isin(origin, [ORIGINS.index(n) for n in ("authenticated", "local", "network")])
+    inside = own | np.isin(origin, [ORIGINS.index(n) for n in ("authenticated", "local", "network")])
     names = (*DIRECTIONS, OPENED_BEFORE)
     found = np.select(
         [unknown, generated, inside & (out_count > 0), inside, (out_count > 0) & (in_count == 0)],
