@@ -15,11 +15,12 @@ from logscan.rendering import visible
 from logscan.tallies import Coded, column, groups, ns, number, of
 
 if TYPE_CHECKING:
-    from logscan.outages import Outage
+    from logscan.outage import Outage
     from logscan.scan import Scan
 
 KINDS = {
     "filter": "the filter",
+    "re-injection": "the filter's way back",
     "mailbox": "the mailbox server",
     "milter": "a milter",
     "service": "a service of this host",

@@ -11,7 +11,7 @@ from logscan.report import Listing
 from logscan.tallies import MOST_ROWS, folded, groups, of
 
 if TYPE_CHECKING:
-    from logscan.outages import Outage
+    from logscan.outage import Outage
     from logscan.scan import Scan
 
 WAITING = "waiting"
@@ -53,8 +53,9 @@ def _outages(scan: Scan, outages: Sequence[Outage]) -> Listing:
     return Listing(
         "outages",
         "Outages",
-        "Times at which a filter, a milter or a mailbox server of this host took no mail. An outage is over when the "
-        "first mail got through again, else the log ends before; returned counts recipients whose mail came back.",
+        "Times at which a filter, a milter or a mailbox server of this host took no mail, or a filter could hand none "
+        "back (re-injection). An outage is over when the first mail got through again, else the log ends before; one "
+        "or two mails within two minutes don't end it. Returned counts recipients whose mail came back.",
         ("host", "next hop", "kind", "from", "until", "state", "mails", "recipients", "attempts", "returned", "reason"),
         rows[:MOST_ROWS],
         len(rows),

@@ -7,9 +7,7 @@ first mail that got through again.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,17 +19,27 @@ from logscan import texts
 from logscan.correlate.codes import combine, matched
 from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import PRIVATE_RELAY
+from logscan.milter_outages import at_the_door
+from logscan.outage import (
+    FLICKER,
+    IN_A_ROW,
+    SUSPENDED,
+    Bools,
+    Ints,
+    Kind,
+    Outage,
+    distinct,
+    moment,
+    nanoseconds,
+    reasons,
+)
+from logscan.reinjection_outages import no_way_back, ways_back
 from logscan.settings import parse_destination
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
     from logscan.settings import Settings
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Kind = Literal["filter", "mailbox", "milter", "service"]
-
-SUSPENDED = "delivery temporarily suspended: "
 NEXT_HOP = (
     rf"^(?:{SUSPENDED})?(?:connect to|conversation with|lost connection with|host) "
     r"(?P<hop>[^ \[]*\[[^ \]]*\](?::\d{1,5})?)"
@@ -50,48 +58,10 @@ FAILED = r"^(?:[Cc]ommand died|[Ss]ervice unavailable)"
 SILENCE = 100 * 60 * SECOND
 """Failures further apart are two outages: Postfix tries again after at most 4000 s (maximal_backoff_time)."""
 
-FLICKER = 120 * SECOND
-"""Failures nearer to each other are one outage, though a mail got through between them."""
-
-REFUSED_IN_A_ROW = 3
-"""Mails and people, none getting through between them, whose refusal is an outage of the other side."""
-
-MAIL_AT_DOOR = ["host", "pid", "client_address", "sender", "time"]
-"""What lines about one refused mail have in common."""
-
-MILTER_SILENCE = 600 * SECOND
-
-
-@dataclass(frozen=True)
-class Outage:
-    """One time at which hand-overs failed. ``first`` and ``until`` are aware datetimes (UTC).
-
-    ``until`` is when the first mail got through again (``over``), else the last failure in the log.
-    """
-
-    host: str
-    relay: str
-    """As logged: ``host[address]:port``, ``host[socket]``, a pipe's service, a milter's ``inet:host:port``."""
-    kind: Kind
-    """``service``: on this host, but the log doesn't show what it does."""
-    first: datetime
-    until: datetime
-    over: bool
-    mails: int
-    """Mails that were put off or sent back for it; of a milter or proxy filter, those refused at the door."""
-    recipients: int
-    """Their recipients, as far as they were told by then."""
-    returned: int
-    """Recipients among them whom the mail never reached: sent back, or expired."""
-    reason: str
-    """What Postfix says most often, without the relay's name."""
-    attempts: int = 0
-    """Hand-overs that failed: each mail is tried again and again."""
-
 
 def outages(scan: Scan, settings: Settings) -> list[Outage]:
     """Return the outages in the order of time."""
-    found = [*_put_off(scan, settings), *_milters(scan)]
+    found = [*ways_back(scan, settings, _put_off(scan, settings)), *at_the_door(scan)]
     return sorted(found, key=lambda each: (each.first, each.host, each.relay))
 
 
@@ -111,19 +81,27 @@ def _put_off(scan: Scan, settings: Settings) -> list[Outage]:
     some, hop = some[wanted], hop[wanted]
     if not len(some):
         return []
-    frame = some.assign(hop=hop.to_numpy(), host=_hosts(scan, some), at=_ns(some["time"]), lost=_lost(scan, some))
+    frame = some.assign(
+        hop=hop.to_numpy(), host=_hosts(scan, some), at=nanoseconds(some["time"]), lost=_lost(scan, some)
+    )
+    frame["back"] = no_way_back(texts.arrow(frame["reply"])) & (frame["hop"].map(kinds) == "filter").to_numpy()
     good = deliveries[(status == "sent").to_numpy() & deliveries["relay"].isin(kinds).to_numpy()]
-    good = pd.DataFrame({"hop": good["relay"].astype("str"), "host": _hosts(scan, good), "at": _ns(good["time"])})
-    passed = {key: np.sort(part["at"].to_numpy()) for key, part in good.groupby(["host", "hop"], sort=False)}
+    hops, hosts = good["relay"].astype("str"), _hosts(scan, good)
+    good = pd.DataFrame({"hop": hops, "host": hosts, "at": nanoseconds(good["time"]), "entry": good["entry"]})
+    good = good.sort_values("at", kind="stable").drop_duplicates(["host", "hop", "entry"])
+    passed = {key: part["at"].to_numpy() for key, part in good.groupby(["host", "hop"], sort=False)}
     found: list[Outage] = []
-    for (host, name), part in frame.sort_values("at", kind="stable").groupby(["host", "hop"], sort=False):
+    for (host, name, back), part in frame.sort_values("at", kind="stable").groupby(["host", "hop", "back"], sort=False):
         through = passed.get((host, name), np.empty(0, np.int64))
-        found += _of_relay(part, str(host), str(name), kinds[str(name)], through)
+        found += _of_relay(part, str(host), str(name), "re-injection" if back else kinds[str(name)], through)
     return found
 
 
 def _of_relay(part: pd.DataFrame, host: str, relay: str, kind: Kind, through: Ints) -> list[Outage]:
-    """Return the outages among one relay's failures, which are in order of time; ``through``: when mail passed (UTC ns)."""
+    """Return the outages among one relay's failures, which are in order of time.
+
+    ``through``: when mails passed (UTC ns), each once, in order.
+    """
     people = texts.coded(texts.lower(part["recipient"]))[0]
     mails = combine(part["mail"].to_numpy(), np.where(part["mail"] >= 0, -1, part["entry"]))
     at = part["at"].to_numpy()
@@ -132,28 +110,22 @@ def _of_relay(part: pd.DataFrame, host: str, relay: str, kind: Kind, through: In
     part, mails, people, at, number = part[kept], mails[kept], people[kept], at[kept], number[kept]
     count = int(number.max(initial=-1)) + 1
     pairs = combine(mails, people)
-    by_mail = _distinct(number, mails, count)
-    by_recipient = _distinct(number, pairs, count)
+    by_mail = distinct(number, mails, count)
+    by_recipient = distinct(number, pairs, count)
     lost = part["lost"].to_numpy()
-    returned = _distinct(number[lost], pairs[lost], count)
+    returned = distinct(number[lost], pairs[lost], count)
     begins = np.searchsorted(number, np.arange(count))
     ends = np.searchsorted(number, np.arange(count), "right")
-    reasons = _reasons(part["reply"], number, relay)
+    words = reasons(part["reply"], number, relay)
     out = []
     for one in range(count):
         last = int(at[ends[one] - 1])
         after = int(np.searchsorted(through, last, "right"))
         over = after < len(through)
-        times = _moment(int(at[begins[one]])), _moment(int(through[after]) if over else last), over
+        times = moment(int(at[begins[one]])), moment(int(through[after]) if over else last), over
         counts = int(by_mail[one]), int(by_recipient[one]), int(returned[one])
-        out.append(Outage(host, relay, kind, *times, *counts, reasons[one], int(ends[one] - begins[one])))
+        out.append(Outage(host, relay, kind, *times, *counts, words[one], int(ends[one] - begins[one])))
     return out
-
-
-def _ns(time: pd.Series) -> Ints:
-    """Return the times as UTC nanoseconds."""
-    found: Ints = time.dt.as_unit("ns").astype("int64").to_numpy()
-    return found
 
 
 def _hosts(scan: Scan, rows: pd.DataFrame) -> npt.NDArray[np.object_]:
@@ -211,37 +183,27 @@ def _declared(settings: Settings) -> list[str]:
 def _runs(part: pd.DataFrame, kind: Kind, mails: Ints, people: Ints, at: Ints, through: Ints) -> Ints:
     """Number the outages among failures in order of time, from 0; -1 for what is none.
 
-    A mail that got through ends one. What the other side answered to a mail or two is those mails' trouble.
+    A mail that got through ends one, or :data:`IN_A_ROW` of them where failures follow at once. What the other side
+    answered to a mail or two is those mails' trouble, unless it says that it can't hand mail back.
     """
     before = np.searchsorted(through, at, "right")
     new = np.r_[True, (before[1:] != before[:-1]) | (np.diff(at) > SILENCE)]
     run = np.cumsum(new) - 1
     count = int(run[-1]) + 1
     answered = matched(texts.arrow(part["reply"]), ANSWERED, contains=(" said: ", "ommand output: "))
+    answered &= kind != "re-injection"
     unheard = np.bincount(run[~answered], minlength=count) > 0
-    alike = _distinct(run, mails, count)
-    if kind != "filter":
-        alike = np.minimum(alike, _distinct(run, people, count))
-    kept = np.flatnonzero((unheard | (alike >= REFUSED_IN_A_ROW))[run])
+    alike = distinct(run, mails, count)
+    if kind not in ("filter", "re-injection"):
+        alike = np.minimum(alike, distinct(run, people, count))
+    kept = np.flatnonzero((unheard | (alike >= IN_A_ROW))[run])
     if not len(kept):
         return np.full(len(run), -1, np.int64)
-    starts = np.r_[True, (run[kept][1:] != run[kept][:-1]) & (np.diff(at[kept]) > FLICKER)]
+    apart = (np.diff(at[kept]) > FLICKER) | (np.diff(before[kept]) >= IN_A_ROW)
+    starts = np.r_[True, (run[kept][1:] != run[kept][:-1]) & apart]
     out = np.full(len(run), -1, np.int64)
     out[kept] = np.cumsum(starts) - 1
     return out
-
-
-def _distinct(group: Ints, value: Ints, count: int) -> Ints:
-    """Return, by group, how many different values it holds."""
-    if not len(group):
-        return np.zeros(count, np.int64)
-    first = np.unique(combine(group, value), return_index=True)[1]
-    return np.bincount(group[first], minlength=count)
-
-
-def _moment(ns: int) -> datetime:
-    found: datetime = pd.Timestamp(ns, tz="UTC").to_pydatetime(warn=False)
-    return found
 
 
 def _lost(scan: Scan, rows: pd.DataFrame) -> Bools:
@@ -253,54 +215,4 @@ def _lost(scan: Scan, rows: pd.DataFrame) -> Bools:
     both = pd.concat([rows[["entry", "recipient"]], gone[["entry", "recipient"]]])
     key = combine(both["entry"].to_numpy(), texts.coded(texts.lower(both["recipient"]))[0])
     found: Bools = np.isin(key[: len(rows)], key[len(rows) :])
-    return found
-
-
-def _reasons(replies: pd.Series, number: Ints, relay: str) -> list[str]:
-    """Return, by outage, the most frequent reason."""
-    codes, words = texts.coded(replies)
-    counts = pd.DataFrame({"n": number, "code": codes}).value_counts(sort=False).reset_index()
-    best = counts.sort_values(["n", "count", "code"], ascending=[True, False, True]).drop_duplicates("n")
-    return [_reason(words.iloc[code] if code >= 0 else "", relay) for code in best["code"]]
-
-
-def _reason(text: str, relay: str) -> str:
-    text = text.removeprefix(SUSPENDED)
-    for prefix in (f"connect to {relay}: ", f"host {relay} "):
-        text = text.removeprefix(prefix)
-    return text[:300]
-
-
-def _milters(scan: Scan) -> list[Outage]:
-    """Return the times at which milters and proxy filters were out of reach: mail is refused at the door, or passes unseen."""
-    errors = scan.events("filter_errors")
-    some = errors[(errors["kind"] == "connect") & errors["path"].str.contains(":", regex=False, na=False)]
-    some = some[~some["text"].str.startswith("rejected", na=False)]
-    if some.empty:
-        return []
-    rejects = scan.events("rejects")
-    refused = rejects[
-        (rejects["action"] == "milter-reject")
-        & rejects["code"].astype("str").str.startswith("4").fillna(False)
-        & rejects["text"].str.contains("Service unavailable", regex=False, na=False)
-        & rejects["sender"].notna()
-    ]
-    refused = refused.assign(at=_ns(refused["time"]), mail=refused.groupby(MAIL_AT_DOOR, observed=True).ngroup())
-    newest = int(_ns(scan.events("clients")["time"]).max()) if len(scan.events("clients")) else 0
-    found = []
-    ordered = some.assign(at=_ns(some["time"])).sort_values("at", kind="stable")
-    for (host, path), part in ordered.groupby(["host", "path"], observed=True):
-        number = (part["at"].diff() > MILTER_SILENCE).cumsum()
-        for _, run in part.groupby(number):
-            first, last = int(run["at"].iloc[0]), int(run["at"].iloc[-1])
-            away = refused[(refused["host"] == host) & refused["at"].between(first, last + FLICKER)]
-            over = newest > last + MILTER_SILENCE
-            # A proxy filter's smtpd answers without a line of its own: each warning is one mail.
-            milter = str(path).split(":")[0] in ("inet", "inet6", "unix", "local")
-            mails = away["mail"].nunique() if milter else len(run)
-            to = int(away["recipient"].notna().sum()) if milter else 0
-            what: Kind = "milter" if milter else "filter"
-            times = _moment(first), _moment(last), over
-            reason = _reasons(run["text"], np.zeros(len(run), np.int64), str(path))[0]
-            found.append(Outage(str(host), str(path), what, *times, mails, to, 0, reason, len(run)))
     return found
