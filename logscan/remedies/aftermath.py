@@ -101,16 +101,23 @@ def _tell(settings: Settings, after: Settings) -> Step:
 def _empty(settings: Settings) -> Step:
     front = [each for each in settings.filtered() if settings.mapping(each).off]
     stopped = " ".join(outer_services(settings, front))
+    flush, said = "until postqueue -f; do sleep 1; done", ""
+    if any(each.startswith("pickup") for each in stopped.split()):
+        # It wakes the queue manager first, then pickup; without the second it ends with an error (Postfix postqueue.c).
+        flush = "postqueue -f || true"
+        said = " postqueue says that the mail system is down, since pickup is stopped: it has flushed the queue all the same."
     return Step(
         "empty",
         "Empty the queue: what is in it came in with its aliases unexpanded, would be handed back so, and bounce. Stop the "
         "outer services by their names, not all of inet: the filter must be able to hand mail back, or the queue never "
         "empties. Other servers wait meanwhile and try again. Go on when mailq says that the queue is empty; mail that "
-        "waits only for another server has passed the filter and does no harm.",
+        f"waits only for another server has passed the filter and does no harm.{said}",
         (
             f"postconf -e {shlex.quote(f'master_service_disable = {stopped}')}",
-            "postfix reload",
-            "until postqueue -f; do sleep 1; done",
+            # Not a reload: the queue manager that is about to end would take the flush, and its successor sleeps for minutes.
+            "postfix stop",
+            "postfix start",
+            flush,
             "mailq",
         ),
     )
