@@ -388,7 +388,7 @@ status              cat    sent, deferred, bounced, SOFTBOUNCE, deliverable, und
 reply               str    text in parentheses
 session             str    Dovecot's LMTP session, from the reply
 hop                 bool   a hand-over to a filter that hands the mail back: not the end of its way
-stored              int    copies that Dovecot stored for it, -1 when its log doesn't tell
+stored              int    copies that Dovecot stored for it, -1 when its log doesn't tell; of equal recipients, one has the copy
 folder              str    folder it was stored in
 store_action        cat    what Dovecot did: stored, discarded, forwarded, rejected, failed
 store_row           int    internal: row of the stores table
@@ -398,14 +398,14 @@ mailbox             str    mailbox it led to, in lower case: Dovecot's user, els
 arrived             time   when its mail arrived at this server: the first line of its first entry
 verdict_row         int    internal: row of the verdicts table
 total_delay         float  seconds from then to this final delivery; missing for other rows, as are its parts
-before_queue        float  of these: until the queue manager had it (taking it in, milters)
-in_filter           float  of these: from the beginning of a hand-over to a filter until it was back in the queue
+before_queue        float  of these: until the queue manager had it (taking it in, milters), behind a filter again
+in_filter           float  of these: from the beginning of a hand-over to a filter until the filter began to hand the mail back
 waiting             float  of these: in queues, deferrals included
 connecting          float  of these: to the next hop
 sending             float  of these: to the next hop, or to the mailbox
 outcome             cat    delivered, handed-on, deferred, bounced, expired, held, discarded; no attempts: repeated, probe, stray
 final               bool   the mail arrived by it: its outcome is delivered
-last                bool   no later attempt for this recipient followed; recipients are counted by these rows
+last                bool   the recipient's end: no attempt followed, no filter handed it back; recipients are counted by these
 outside             bool   the recipient is somebody elsewhere
 spam                bool?  the filter tagged the mail for this recipient; missing without a verdict
 signature           str    DSPAM signature, amavis mail_id or rspamd digest of that verdict
@@ -447,7 +447,7 @@ client_address  str   its address
 sasl_username   str   who logged in
 lives           int   entries it has
 recipients      int   recipients at the end of its way, after aliases: the sum of the six that follow
-delivered       int   recipients it arrived at
+delivered       int   recipients it arrived at, by their last status: one each, whatever copies were stored (`deliveries.stored`)
 deferred        int   recipients for whom it was still waiting when the log ends
 bounced         int   recipients it was refused for
 expired         int   recipients it was given up for after too long in the queue, and returned

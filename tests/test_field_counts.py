@@ -16,6 +16,9 @@ from logscan.report import Report
 from logscan.samples import story
 
 STORIES = ("mixed-day", "healthy", "rspamd-healthy", "amavis-healthy", "outgoing-tagged-spam", "dspam-crash")
+COPIES = {"dspam-crash": 10}
+"""Further copies for the same recipients of a mail: the filter broke off after handing mail back, and Postfix tried again."""
+
 FILTERS = ("/var/run/dspam/dspam.sock", "127.0.0.1[127.0.0.1]:10024")
 
 
@@ -71,10 +74,11 @@ def sent(name: str) -> list[re.Match[str]]:
 def test_deliveries_by_next_hop(name: str) -> None:
     counted = Counter(each["relay"] for each in sent(name))
     assert {row["next hop"]: row["deliveries"] for row in rows(name, "relays")} == counted
-    assert report_of(name).mails["delivered"] == sum(counted.values())
+    again = COPIES.get(name, 0)
+    assert report_of(name).mails["delivered"] == sum(counted.values()) - again
     entering, _ = bands(name)
     inside = sum(count for relay, count in counted.items() if "dovecot-lmtp" in relay)
-    assert entering["store"] == inside
+    assert entering["store"] == inside - again
     assert entering["outside"] == sum(counted.values()) - inside
 
 
@@ -239,7 +243,8 @@ def test_delays_end_to_end_of_a_mail_that_waited_in_front_of_the_filter() -> Non
     (longest,) = [row["longest"] for row in rows("mixed-day", "delays") if row["part"] == "in all"]
     handed = matches("mixed-day", r"dspam.sock\], (?:conn_use=\d+, )?delay=(?P<delay>[\d.]+), .*status=sent")
     whole = max(float(each["delay"]) for each in handed)
-    assert longest > whole - 2 > 500, "it is in the mailbox while the filter still says that it took it"
+    # Its mailbox had it before the filter had answered for the other recipients.
+    assert whole > longest > 0.95 * whole > 500
     slowest = rows("mixed-day", "slowest")
     assert slowest[0]["seconds"] == longest
     assert "dspam.sock" in slowest[0]["put off for"]

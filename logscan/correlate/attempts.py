@@ -17,7 +17,7 @@ from logscan.correlate.frames import moments, words
 from logscan.correlate.inferred import explained
 from logscan.correlate.known import Known
 from logscan.correlate.links import KINDS, Legs, some
-from logscan.correlate.outcomes import OUTCOMES, Attempts, outcome, outcomes, unattempted
+from logscan.correlate.outcomes import OUTCOMES, PUT_OFF, Attempts, handed_back, once, outcome, outcomes, unattempted
 from logscan.correlate.verdicts import Judged
 from logscan.texts import literal
 
@@ -140,7 +140,10 @@ def settle(
     for name in ("total_delay", *PARTS):
         frame.loc[late, name] = np.nan
         frame[name] = frame[name].round(3)
-    return unattempted(f, tables, last, ended, entries["opened"].to_numpy())
+    left = unattempted(f, tables, last, ended, entries["opened"].to_numpy())
+    put_off = frame["status"].isin(PUT_OFF).to_numpy() & (code != outcome("repeated"))
+    frame["last"] = once(f, legs, code, last, put_off, left)
+    return handed_back(f, legs, left)
 
 
 def keep_back(frame: pd.DataFrame, verdicts: pd.DataFrame, f: Facts, legs: Legs) -> None:

@@ -1,8 +1,10 @@
 """Delays from end to end: from a mail's arrival at this server to each final delivery, and where the time went.
 
-A life's own ``delay=`` begins when that life was opened. What lies before it is known from its hand-overs: each tells, by
-``delay=`` and ``delays=``, when it began and ended, to fractions of a second; the child was opened in between. Stamps, in
-whole seconds or late, only say where in between.
+With stamps finer than a second a delay is what lies between the lines: the root's opening, each re-injection's, the final
+status line. Stamps in whole seconds leave a second open each way; within it, what ``delay=`` and ``delays=`` tell decides.
+Either way these bound the stamps, which may be late or step with a clock: a child was opened while its hand-over went on.
+
+``delay=`` begins when the mail was announced (MAIL FROM), the line that opens a life follows with its first recipient.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from logscan.correlate.codes import Bools, Floats, Ints, last_index
+from logscan.correlate.codes import Bools, Floats, Ints, combine, last_index, pairs
 from logscan.correlate.entries import SECOND, plain_float
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs, summed
@@ -30,95 +32,227 @@ class Delays:
     parts: dict[str, Floats]
 
 
+@dataclass
+class _Clock:
+    """What stamps and Postfix's own accounts say of lives and rows."""
+
+    told: Floats
+    """Per row, ``delay=`` in seconds; NaN unknown."""
+    first: Floats
+    """Per entry and one more, seconds before the queue in its first attempt; NaN unknown."""
+    start: Ints
+    """Per entry, UTC ns at which it began."""
+    fine: Bools
+    """Per entry and one more: its opening line's stamp is finer than a second."""
+    fine_row: Bools
+    """The same per delivery row."""
+    time: Ints
+    """Per row, UTC ns."""
+
+
 def delays(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, outer: Ints, opened: Bools) -> Delays:
     """Follow each delivery's mail back to its arrival.
 
     ``outer`` is, per entry, the row in ``clients`` of the session before a before-queue filter, or -1; ``opened`` whether
     the log has the line that opened it.
     """
-    told = plain_float(tables["deliveries"].column("delay"))
     size = f.lives.size
-    arrival = _arrivals(tables, f, told, opened)
-    steps, back = _steps(f, legs, told, arrival)
+    joins = legs.kind != KINDS.index("bounce")
+    is_child = np.zeros(size + 1, np.bool_)
+    is_child[legs.child[joins]] = True
+    clock = _clock(tables, f, opened, is_child)
+    steps = _steps(f, legs, clock)
     before = np.flatnonzero(outer >= 0)
-    ahead = arrival[before] - tables["clients"].column("time").to_numpy()[outer[before]]
-    steps["in_filter"][before] += np.maximum(ahead, 0) / SECOND
-    steps["total"][before] += np.maximum(ahead, 0) / SECOND
-    arrival[before] -= np.maximum(ahead, 0)
+    ahead = np.maximum(clock.start[before] - tables["clients"].column("time").to_numpy()[outer[before]], 0)
+    for name in ("total", "low", "high", "in_filter"):
+        steps[name][before] += ahead / SECOND
+    clock.start[before] -= ahead
     parent = np.arange(size)
-    follows = legs.kind != KINDS.index("bounce")
-    parent[legs.child[follows]] = legs.parent[follows]
-    whole = {name: np.append(summed(parent, values), np.nan) for name, values in steps.items()}
+    parent[legs.child[joins]] = legs.parent[joins]
     entry = f.row_entry
-    late = (tables["deliveries"].column("time").to_numpy() - np.append(arrival, 0)[entry]) / SECOND
-    own = np.where(np.isnan(told), np.maximum(late, 0), told)
+    whole = {name: np.append(summed(parent, values), np.nan)[entry] for name, values in steps.items()}
+    arrived = np.where(entry >= 0, np.append(clock.start, 0)[np.append(root, -1)[entry]], -1)
+    own, low, high = _own(clock, entry, is_child)
+    total = whole["total"] + own
+    fine = clock.fine_row & clock.fine[np.append(root, -1)[entry]]
+    since = (clock.time - arrived) / SECOND
+    near = _within(total, whole["low"] + low, whole["high"] + high, since)
+    total = np.where(fine | (arrived < 0) | np.isnan(clock.told), total, near)
+    return Delays(arrived, total, _parts(f, clock, whole, own, total))
+
+
+def _parts(f: Facts, clock: _Clock, whole: dict[str, Floats], own: Floats, total: Floats) -> dict[str, Floats]:
+    """Return the parts of each row's delay: its life's own behind those of its hand-overs, as many seconds as the total."""
     a, b, c, d = f.stages
-    first = _first_tries(f)
-    by_filter = np.append(back, False)[entry]
+    told = clock.first[f.row_entry]
+    # Announced, but not opened yet: that went to whoever handed it in.
+    first = np.minimum(a, np.maximum(told - np.maximum(clock.told - own, 0), 0))
     parts = {
-        "before_queue": whole["before_queue"][entry] + np.where(by_filter, a * 0, first),
-        "in_filter": whole["in_filter"][entry] + np.where(by_filter, first, a * 0),
-        "waiting": whole["waiting"][entry] + b + (a - first),
-        "connecting": whole["connecting"][entry] + c,
-        "sending": whole["sending"][entry] + d,
+        "before_queue": whole["before_queue"] + first,
+        "in_filter": whole["in_filter"] + a * 0,
+        "waiting": whole["waiting"] + b + np.maximum(a - told, 0),
+        "connecting": whole["connecting"] + c,
+        "sending": whole["sending"] + d,
     }
-    arrived = np.where(entry >= 0, np.append(arrival, 0)[np.append(root, -1)[entry]], -1)
-    return Delays(arrived, whole["total"][entry] + own, parts)
+    table = np.stack(list(parts.values()))
+    rest = total - table.sum(axis=0)
+    # What rounding hides belongs to the longest part; what no line accounts for was spent here, waiting.
+    known = np.flatnonzero(~np.isnan(rest))
+    longest = table[:, known].argmax(axis=0) if len(known) else known
+    longest = np.where(rest[known] > 0.2 + 0.06 * total[known], PARTS.index("waiting"), longest)
+    table[longest, known] += rest[known]
+    short = np.flatnonzero((table < 0).any(axis=0))
+    table[:, short] = np.maximum(table[:, short], 0)
+    spare = table[:, short].sum(axis=0)
+    table[:, short] *= np.where(spare > 0, total[short] / np.where(spare > 0, spare, 1), 0)
+    return dict(zip(parts, table, strict=True))
 
 
-def _first_tries(f: Facts) -> Floats:
-    """Return, per delivery row, the seconds before the queue: those of the first attempt in that life.
-
-    Postfix counts until the mail was last taken into the active queue: of a later attempt that is mostly waiting.
-    """
-    told = f.stages[0]
-    least = np.full(f.lives.size + 1, np.inf)
-    rows = np.flatnonzero(~np.isnan(told) & (f.row_entry >= 0))
-    np.minimum.at(least, f.row_entry[rows], told[rows])
-    found = np.where(f.row_entry >= 0, least[f.row_entry], told)
-    out: Floats = np.where(np.isnan(told), np.nan, found)
-    return out
-
-
-def _arrivals(tables: dict[str, pa.Table], f: Facts, told: Floats, opened: Bools) -> Ints:
-    """Return when each life began, UTC ns: its first line, or what its deliveries say where the log lacks that."""
-    arrival = f.lives.first.copy()
-    rows = np.flatnonzero((f.row_entry >= 0) & ~np.isnan(told))
-    rows = rows[~opened[f.row_entry[rows]]]
-    ago = np.maximum(told[rows], 0)
-    began = tables["deliveries"].column("time").to_numpy()[rows] - (ago * SECOND).astype(np.int64)
-    np.minimum.at(arrival, f.row_entry[rows], began)
-    return arrival
-
-
-def _steps(f: Facts, legs: Legs, told: Floats, arrival: Ints) -> tuple[dict[str, Floats], Bools]:
-    """Return, per entry, the seconds between its parent's arrival and its own, by part, and what filters handed back."""
+def _clock(tables: dict[str, pa.Table], f: Facts, opened: Bools, is_child: Bools) -> _Clock:
+    """Gather what stamps and accounts say; lives that nothing opened in the log began when their deliveries say."""
+    told = plain_float(tables["deliveries"].column("delay"))
+    time = tables["deliveries"].column("time").to_numpy()
     size = f.lives.size
-    steps = {name: np.zeros(size) for name in ("total", *PARTS)}
-    back = np.zeros(size, np.bool_)
-    some = np.flatnonzero(legs.kind != KINDS.index("bounce"))
-    if not len(some):
-        return steps, back
-    child, parent, kind = legs.child[some], legs.parent[some], legs.kind[some]
-    back[child[kind == KINDS.index("filter")]] = True
+    least = np.full(size + 1, np.inf)
+    rows = np.flatnonzero(~np.isnan(f.stages[0]) & (f.row_entry >= 0))
+    np.minimum.at(least, f.row_entry[rows], f.stages[0][rows])
+    first = np.where(np.isinf(least), np.nan, least)
+    fine, fine_row = _fine(tables, f)
+    start = f.lives.first.copy()
+    rows = np.flatnonzero((f.row_entry >= 0) & ~np.isnan(told))
+    unseen = rows[~opened[f.row_entry[rows]]]
+    began = time[unseen] - (np.maximum(told[unseen], 0) * SECOND).astype(np.int64)
+    np.minimum.at(start, f.row_entry[unseen], began)
+    # The shortest attempt of a root tells most exactly when its mail was announced, which its opening line may be behind.
+    rows = rows[~is_child[f.row_entry[rows]] & opened[f.row_entry[rows]]]
+    rows = rows[np.lexsort((time[rows], told[rows]))[::-1]]
+    row = last_index(f.row_entry[rows], size)
+    some = np.flatnonzero(row >= 0)
+    row = rows[row[some]]
+    slack = hidden(told[row]) + np.where(fine[some] & fine_row[row], 0, 1)
+    behind = (start[some] - time[row]) / SECOND + told[row]
+    behind = np.minimum(behind, np.nan_to_num(first[some]) + hidden(told[row]))
+    start[some] -= (np.where(behind > slack, behind, 0) * SECOND).astype(np.int64)
+    return _Clock(told, first, start, fine, fine_row, time)
+
+
+def _fine(tables: dict[str, pa.Table], f: Facts) -> tuple[Bools, Bools]:
+    """Return whether stamps are finer than a second, by entry (and one more, False) and by delivery row.
+
+    That is a matter of the file: one stamp in a million falls on a whole second by chance.
+    """
+    names = ("clients", "message_ids", "queued", "deliveries")
+    source = {name: tables[name].column("source").to_numpy() for name in names}
+    some = int(max((int(codes.max(initial=-1)) for codes in source.values()), default=-1)) + 2
+    fine = np.zeros(some, np.bool_)
+    for name in names:
+        fine[source[name][tables[name].column("time").to_numpy() % SECOND != 0]] = True
+    of_entry = np.zeros(f.lives.size + 1, np.bool_)
+    for name in reversed(names[:3]):
+        row = f.lives.first_row(name)
+        seen = np.flatnonzero(row >= 0)
+        of_entry[seen] = fine[source[name][row[seen]]]
+    return of_entry, fine[source["deliveries"]]
+
+
+def hidden(seconds: Floats) -> Floats:
+    """Return what the rounding of ``delay=`` hides: Postfix prints two digits, and hundredths at most."""
+    return np.select([seconds < 1, seconds < 10], [0.01, 0.06], 0.51)
+
+
+def _own(clock: _Clock, entry: Ints, is_child: Bools) -> tuple[Floats, Floats, Floats]:
+    """Return, per delivery row, the seconds since its own life began, and what bounds them."""
+    told, late = clock.told, (clock.time - np.append(clock.start, 0)[entry]) / SECOND
+    off = hidden(told)
+    # A child's opening line is behind its announcement, yet before the queue manager had it.
+    low = np.maximum(told - np.where(is_child[entry], np.nan_to_num(clock.first[entry]), 0) - off, 0)
+    own = np.where(clock.fine_row & clock.fine[entry], np.clip(late, low, told + off), told)
+    return np.where(np.isnan(told), np.maximum(late, 0), own), low, told + off
+
+
+def _within(value: Floats, low: Floats, high: Floats, stamps: Floats) -> Floats:
+    """Return the value within its bounds; where stamps in whole seconds agree with these, less than a second from the truth.
+
+    The truth lies within a second of the stamps' difference and within the bounds: no end of that may be further off.
+    """
+    tight_low, tight_high = np.maximum(low, stamps - 1), np.minimum(high, stamps + 1)
+    agree = tight_low <= tight_high
+    low, high = np.where(agree, tight_low, low), np.where(agree, tight_high, high)
+    near_low, near_high = np.maximum(low, high - 1), np.minimum(high, low + 1)
+    found: Floats = np.clip(value, np.where(agree, near_low, low), np.where(agree, near_high, high))
+    return found
+
+
+def _hand_over(f: Facts, legs: Legs, start: Ints) -> Ints:
+    """Return each leg's row of deliveries: the one it was found by, else the first that ended after its child's opening."""
+    row = legs.row.copy()
     sent = np.flatnonzero(f.sent & (f.row_entry >= 0))
-    last_sent = last_index(f.row_entry[sent], size)
-    row = np.where(legs.row[some] >= 0, legs.row[some], np.append(sent, -1)[last_sent[parent]])
+    loose = np.flatnonzero(row < 0)
+    if len(loose):
+        tried = np.flatnonzero(f.tried & (f.row_entry >= 0))
+        left, right = pairs(legs.parent[loose], f.row_entry[tried])
+        at = f.second[tried[right]]
+        good = at + 1 >= start[legs.child[loose[left]]] // SECOND
+        left, right = left[good], right[good]
+        order = np.lexsort((at[good], left))[::-1]
+        row[loose[left[order]]] = tried[right[order]]
+    found: Ints = np.where(row >= 0, row, np.append(sent, -1)[last_index(f.row_entry[sent], f.lives.size)[legs.parent]])
+    return found
+
+
+def _steps(f: Facts, legs: Legs, clock: _Clock) -> dict[str, Floats]:
+    """Return, per entry, the seconds between its parent's beginning and its own: in all, their bounds, and by part."""
+    size = f.lives.size
+    steps = {name: np.zeros(size) for name in ("total", "low", "high", *PARTS)}
+    joins = legs.kind != KINDS.index("bounce")
+    if not joins.any():
+        return steps
+    legs = Legs(*(getattr(legs, name)[joins] for name in ("parent", "child", "kind", "known_by", "confidence", "row")))
+    child, parent, kind = legs.child, legs.parent, legs.kind
     requeued = kind == KINDS.index("requeue")
-    row = np.where(requeued, -1, row)
-    gap = np.maximum((arrival[child] - arrival[parent]) / SECOND, 0)
-    end = np.append(told, np.nan)[row]
+    row = np.where(requeued, -1, _hand_over(f, legs, clock.start))
+    gap = np.maximum((clock.start[child] - clock.start[parent]) / SECOND, 0)
+    end = np.append(clock.told, np.nan)[row]
     begin = np.maximum(end - np.append(f.transmit, np.nan)[row], 0)
-    step = np.where(np.isnan(end), gap, np.clip(gap, begin, end))
+    off = hidden(end)
+    low, high = np.maximum(begin - off, 0), end + off
+    fine = clock.fine[child] & clock.fine[parent]
+    likely = _in_turn(f, parent, child, clock, (begin, end))
+    step = np.where(fine, np.clip(gap, low, high), _within(likely, low, high, gap))
+    unknown = np.isnan(end)
+    step = np.where(unknown, gap, step)
+    steps["total"][child] = step
+    steps["low"][child] = np.where(unknown, np.where(fine, gap, np.maximum(gap - 1, 0)), low)
+    steps["high"][child] = np.where(unknown, np.where(fine, gap, gap + 1), high)
     a, b, c, _ = (np.append(stage, np.nan)[row] for stage in f.stages)
-    first = np.append(_first_tries(f), np.nan)[row]
+    first = np.minimum(a, clock.first[parent])
     c = np.where(kind == KINDS.index("relay"), c, c * 0)
     rest = np.maximum(step - a - b - c, 0)
     in_filter = kind == KINDS.index("filter")
-    steps["total"][child] = step
     steps["before_queue"][child] = np.where(requeued, 0, first)
     steps["waiting"][child] = np.where(requeued, step, b + (a - first))
     steps["connecting"][child] = np.where(requeued, 0, c)
     steps["in_filter"][child] = np.where(requeued, 0, np.where(in_filter, rest, rest * 0))
     steps["sending"][child] = np.where(requeued, 0, np.where(in_filter, rest * 0, rest))
-    return steps, back
+    return steps
+
+
+def _in_turn(f: Facts, parent: Ints, child: Ints, clock: _Clock, span: tuple[Floats, Floats]) -> Floats:
+    """Return when each child was likely opened, in seconds of its hand-over: one after the other, evenly.
+
+    The last of them was in the queue when the filter answered; what has recipients of its own is handed back one by one.
+    """
+    begin, end = span
+    # Recipients of one transaction have a line each, with equal delays.
+    both = [np.nan_to_num(seconds * 100, nan=-1, posinf=-1).astype(np.int64) for seconds in span]
+    unit = combine(parent, *both)
+    end = np.maximum(end - np.nan_to_num(clock.first[child]), begin)
+    order = np.lexsort((f.lives.by_name()[child], clock.start[child], unit))
+    new = np.r_[True, unit[order][1:] != unit[order][:-1]] if len(order) else np.empty(0, np.bool_)
+    number = np.cumsum(new) - 1
+    count = np.bincount(number)[number]
+    turn = np.arange(len(order)) - np.flatnonzero(new)[number] + 1
+    share = np.empty(len(order))
+    share[order] = turn / count
+    likely: Floats = begin + (end - begin) * share
+    return likely

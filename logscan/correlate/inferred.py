@@ -53,7 +53,9 @@ def explained(f: Facts, legs: Legs) -> Bools:
     if told.any():
         unit = combine(f.row_entry, f.relay)
         out |= f.sent & np.isin(unit, unit[legs.row[told]])
-    out[_told_rows(f, legs, (legs.kind == KINDS.index("filter")) & (legs.row < 0))] = True
+    # What was inferred without a line has none yet.
+    named = legs.known_by != KNOWN_BY.index("inferred")
+    out[_told_rows(f, legs, named & (legs.kind == KINDS.index("filter")) & (legs.row < 0))] = True
     return out
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from logscan.correlate import inferred, redirects, told
 from logscan.correlate.codes import Bools
+from logscan.correlate.cut_off import cut_off
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs, acyclic, some
 
@@ -31,6 +32,7 @@ def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str]) -> tup
         ]
     )
     found = Legs.joined([known, inferred.inferred(f, known, declared)])
+    found = Legs.joined([found, cut_off(tables, f, found)])
     told_on = Legs.joined([found, redirects.redirected(tables, f, found)])
     filters = np.flatnonzero(inferred.declared_relays(f, declared))
     filters = np.union1d(filters, f.relay[found.row[(found.kind == KINDS.index("filter")) & (found.row >= 0)]])

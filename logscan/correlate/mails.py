@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from logscan.correlate.codes import Bools, Ints
-from logscan.correlate.outcomes import ENDS, WAITING
+from logscan.correlate.outcomes import ENDS, PUT_OFF, WAITING
 from logscan.correlate.outcomes import outcome as outcome_code
 from logscan.correlate.places import ORIGINS
 from logscan.correlate.relayed import relayed
@@ -55,7 +55,7 @@ def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: 
     for name, endings in (("deferred", WAITING), ("held", ["held"]), ("discarded", ["deleted", "discarded"])):
         rows = np.flatnonzero((left > 0) & ending.isin(endings).to_numpy() & (of_entry >= 0) & ~probe[:-1])
         by_outcome[name] += np.bincount(of_entry[rows], left[rows], minlength=count).astype(np.int64)
-    put_off = deliveries["status"].isin(("deferred", "SOFTBOUNCE")).to_numpy() & (outcome != outcome_code("repeated"))
+    put_off = deliveries["status"].isin(PUT_OFF).to_numpy() & (outcome != outcome_code("repeated"))
     own = relayed(entries, deliveries, root)[mail_entries]
     direction = _directions(base, own, counted(at_end & outside), counted(at_end & ~outside))
     spam = deliveries["spam"].fillna(False).to_numpy().astype(bool)

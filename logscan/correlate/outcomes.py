@@ -27,6 +27,9 @@ another ID, on hold, still in the queue, taken and never seen by qmgr; empty for
 WAITING = ("queued", "unseen")
 """Endings of mail that is in the queue as far as the log tells."""
 
+PUT_OFF = ("deferred", "SOFTBOUNCE")
+"""Statuses of attempts that Postfix makes again."""
+
 PROBES = ("deliverable", "undeliverable", "undeliverable-but-not-cached")
 
 NEVER = np.iinfo(np.int64).min
@@ -123,7 +126,7 @@ def outcomes(f: Facts, some: Attempts, ended: Ints, expired: Bools) -> tuple[Int
     """Return, per delivery row, the code of its outcome, and whether no later attempt for its recipient followed."""
     entry = f.row_entry
     bounced = _is(some.status, "bounced")
-    put_off = _is(some.status, "deferred", "SOFTBOUNCE")
+    put_off = _is(some.status, *PUT_OFF)
     code = np.select(
         [
             entry < 0,
@@ -166,6 +169,62 @@ def _last_attempts(f: Facts, final: Bools, counts: Bools) -> Bools:
     if len(key):
         last[rows[order]] = np.r_[ordered[1:] != ordered[:-1], True]
     return last | final
+
+
+def once(f: Facts, legs: Legs, code: Ints, last: Bools, put_off: Bools, left: Ints) -> Bools:
+    """Return ``last`` with one end for each recipient of a hand-over that broke off after the filter had handed mail back.
+
+    Postfix tries it again, though the recipient has a copy, or will have: that copy's end counts, and the first one only.
+    """
+    parent = np.full(f.lives.size + 1, -1, np.int64)
+    filtered = legs.kind == KINDS.index("filter")
+    parent[legs.child[filtered]] = legs.parent[filtered]
+    broken = np.flatnonzero(put_off & (f.row_entry >= 0) & np.isin(f.row_entry, legs.parent[filtered]))
+    if not len(broken):
+        return last
+    out = last.copy()
+    # Children of these, by the address that the filter was given; those without a delivery line by their leg.
+    back = np.flatnonzero(last & np.isin(parent[f.row_entry], f.row_entry[broken]) & (f.row_entry >= 0))
+    bare = np.flatnonzero(filtered & (legs.row >= 0) & (left[legs.child] > 0))
+    pieces = (
+        (f.row_entry[broken], f.recipient[broken]),
+        (parent[f.row_entry[back]], f.asked[back]),
+        (legs.parent[bare], f.recipient[legs.row[bare]]),
+    )
+    whole = combine(*(np.concatenate([piece[at] for piece in pieces]) for at in (0, 1)))
+    of_broken, of_back, of_bare = np.split(whole, np.cumsum([len(piece[0]) for piece in pieces])[:2])
+    out[broken[np.isin(of_broken, np.r_[of_back, of_bare])]] = False
+    tried = f.tried[broken]
+    again = back[(code[back] == outcome("delivered")) & np.isin(of_back, of_broken[tried])]
+    key = combine(parent[f.row_entry[again]], f.asked[again], f.recipient[again])
+    life = f.row_entry[again]
+    order = np.lexsort((f.lives.by_name()[life], f.second[again], key))
+    same = np.r_[False, np.diff(key[order]) == 0] if len(key) else np.empty(0, np.bool_)
+    # Within one life equal addresses are copies asked for.
+    same[1:] &= life[order][1:] != life[order][:-1]
+    out[again[order[same]]] = False
+    return out
+
+
+def handed_back(f: Facts, legs: Legs, left: Ints) -> Ints:
+    """Return ``left`` without recipients whose mail a filter has handed back, though their hand-over has no line yet."""
+    some = np.flatnonzero((legs.kind == KINDS.index("filter")) & (left[legs.parent] > 0))
+    if not len(some):
+        return left
+    parent = np.full(f.lives.size + 1, -1, np.int64)
+    parent[legs.child[some]] = legs.parent[some]
+    rows = np.flatnonzero((parent[f.row_entry] >= 0) & (f.row_entry >= 0))
+    own = np.flatnonzero(np.isin(f.row_entry, legs.parent[some]))
+    whole = combine(np.r_[parent[f.row_entry[rows]], f.row_entry[own]], np.r_[f.asked[rows], f.recipient[own]])
+    mine = whole[: len(rows)]
+    fresh = np.unique(mine, return_index=True)[1]
+    fresh = fresh[~np.isin(mine[fresh], whole[len(rows) :])]
+    size = f.lives.size
+    back = np.bincount(parent[f.row_entry[rows[fresh]]], minlength=size)
+    bare = some[legs.row[some] < 0]
+    back = back + np.bincount(legs.parent[bare], left[legs.child[bare]], minlength=size).astype(np.int64)
+    out: Ints = np.maximum(left - back[:size], 0)
+    return out
 
 
 def unattempted(f: Facts, tables: dict[str, pa.Table], last: Bools, ended: Ints, opened: Bools) -> Ints:

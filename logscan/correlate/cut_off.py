@@ -1,0 +1,111 @@
+"""Legs of hand-overs that the log ends before: the filter handed mail back, and hasn't answered yet.
+
+No delivery line tells of them. A life is such a child when it came in by a way that others came back by (service, client),
+with the message-id and sender of a mail that is still in the queue and was taken up lately.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Bools, Ints, combine, factorise
+from logscan.correlate.entries import SECOND
+from logscan.correlate.facts import Facts
+from logscan.correlate.links import KINDS, Legs
+from logscan.correlate.matching import BUDGET, match
+
+UNANSWERED = 3600
+"""Seconds after which a hand-over has its line: Postfix waits ten minutes for the end of a transaction."""
+
+SAME_WAY = 0
+"""Confidence of a child that came in as its parent did: only its size tells which of them the filter has seen."""
+
+
+def cut_off(tables: dict[str, pa.Table], f: Facts, known: Legs) -> Legs:
+    """Match what came in by a filter's way to mails of the same message-id and sender that wait for their hand-over."""
+    none = np.empty(0, np.int64)
+    empty = Legs.of(none, none, "filter", "inferred", 1, -1)
+    way = _ways(tables, f)
+    back = way[known.child[(known.kind == KINDS.index("filter")) & (known.confidence > 0)]]
+    parents, room, since = _unanswered(tables, f)
+    if not len(parents) or not len(back):
+        return empty
+    free = np.ones(f.lives.size, np.bool_)
+    free[known.child] = False
+    absent = pc.index(f.ids, "").as_py()
+    children = np.flatnonzero(
+        free & (way >= 0) & np.isin(way, back) & (f.child_id >= 0) & (f.child_id != absent) & (f.sender >= 0)
+    )
+    whole = combine(
+        np.r_[f.lives.host[parents], f.lives.host[children]],
+        np.r_[f.parent_id[parents], f.child_id[children]],
+        np.r_[f.sender[parents], f.sender[children]],
+    )
+    mine, theirs = whole[: len(parents)], whole[len(parents) :]
+    some = np.isin(mine, theirs)
+    parents, room, since, mine = parents[some], room[some], since[some], mine[some]
+    if not len(parents):
+        return empty
+    # One place for each recipient that no line tells of.
+    place = np.repeat(np.arange(len(parents)), np.minimum(room, max(1, BUDGET // len(parents))))
+    until = np.full(len(place), int(f.opened[children].max()))
+
+    def fits(left: Ints, right: Ints) -> Bools:
+        parent, child = parents[place[left]], children[right]
+        ok: Bools = (parent != child) & (f.opened[parent] <= f.opened[child])
+        # A program that hands in the same mail twice uses that way too; filters add headers.
+        seen = (f.size[child] > f.size[parent]) & (f.size[parent] >= 0)
+        ok &= (way[parent] != way[child]) | seen
+        return ok
+
+    def rank() -> tuple[Ints, Ints]:
+        names = f.lives.by_name()
+        return names[parents[place]], names[children]
+
+    left, right, _ = match((mine[place], theirs), (since[place], until), f.opened[children], fits, None, rank)
+    parent, child = parents[place[left]], children[right]
+    keep = _one_each(f, parent, child)
+    parent, child = parent[keep], child[keep]
+    sure = np.where(way[parent] == way[child], SAME_WAY, 1)
+    return Legs.of(parent, child, "filter", "inferred", sure, -1)
+
+
+def _ways(tables: dict[str, pa.Table], f: Facts) -> Ints:
+    """Return, per entry, a code of how it came in: host, program, service and client's address; -1 unknown."""
+    clients = tables["clients"]
+    codes = [factorise([clients.column(name)])[0][0] for name in ("host", "program", "service", "client_address")]
+    return np.append(combine(*codes), -1)[f.client_row]
+
+
+def _unanswered(tables: dict[str, pa.Table], f: Facts) -> tuple[Ints, Ints, Ints]:
+    """Return entries still in the queue and taken up lately, how many recipients no line tells of, and when that was."""
+    row = f.lives.last_row("queued")
+    times = np.append(tables["queued"].column("time").to_numpy(), 0)
+    nrcpt = pc.fill_null(tables["queued"].column("nrcpt").combine_chunks(), 0).to_numpy(zero_copy_only=False)
+    end = int(f.lives.last.max(initial=0))
+    waits = (row >= 0) & (f.lives.last_row("removals") < 0) & (times[row] >= end - UNANSWERED * SECOND)
+    known = np.flatnonzero(waits[f.row_entry] & (f.row_entry >= 0)) if f.lives.size else row
+    unit = np.unique(combine(f.row_entry[known], f.recipient[known], f.asked[known]), return_index=True)[1]
+    told = np.bincount(f.row_entry[known][unit], minlength=f.lives.size)
+    room = np.append(nrcpt, 0)[f.lives.first_row("queued")] - told
+    found = np.flatnonzero(waits & (room > 0))
+    return found, room[found].astype(np.int64), times[row[found]] // SECOND
+
+
+def _one_each(f: Facts, parent: Ints, child: Ints) -> Bools:
+    """Return which pairs stay: one child for each recipient, and none for whom the parent has a line."""
+    if not len(parent):
+        return np.zeros(0, np.bool_)
+    first = np.full(f.lives.size, -1, np.int64)
+    rows = np.flatnonzero(f.row_entry >= 0)[::-1]
+    first[f.row_entry[rows]] = rows
+    whom = np.append(f.asked, -1)[first[child]]
+    told = np.flatnonzero(np.isin(f.row_entry, parent))
+    both = combine(np.r_[parent, f.row_entry[told]], np.r_[whom, f.recipient[told]])
+    mine = both[: len(parent)]
+    order = np.lexsort((f.lives.by_name()[child], f.opened[child], mine))
+    keep = np.zeros(len(parent), np.bool_)
+    keep[order] = np.r_[True, np.diff(mine[order]) != 0]
+    return (keep & ~np.isin(mine, both[len(parent) :])) | (whom < 0)
