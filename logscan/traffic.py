@@ -41,7 +41,9 @@ def traffic(scan: Scan, report: Report, late: deferrals.PutOff) -> Traffic:
         return tuple(int(n) for n in np.bincount(bucket, minlength=size))
 
     mails, deliveries = scan.mails, scan.deliveries
-    final = deliveries.loc[deliveries["final"] & (deliveries["mail"] >= 0), ["time", "spam"]]
+    # Copies of a hand-over that was made again have a recipient that counts already.
+    once = deliveries["final"] & deliveries["last"] & (deliveries["mail"] >= 0)
+    final = deliveries.loc[once, ["time", "spam"]]
     spam = final["spam"]
     by_direction = tuple(
         Series(name.replace("-", " "), counted(mails.loc[mails["direction"] == name, "first"]))
@@ -89,9 +91,8 @@ ORIGIN_WORDS = {
 
 def _by_origin(scan: Scan) -> tuple[tuple[str, int, int], ...]:
     deliveries = scan.deliveries
-    final = deliveries.loc[
-        deliveries["final"] & (deliveries["mail"] >= 0) & deliveries["spam"].notna(), ["mail", "spam"]
-    ]
+    once = deliveries["final"] & deliveries["last"] & (deliveries["mail"] >= 0)
+    final = deliveries.loc[once & deliveries["spam"].notna(), ["mail", "spam"]]
     origin = scan.mails["origin"].iloc[final["mail"].to_numpy()]
     spam = final["spam"].to_numpy(dtype=np.bool_)
     counted = []
