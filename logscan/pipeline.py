@@ -203,6 +203,7 @@ def _known(settings: Settings, options: Options, tables: dict[str, Any]) -> Any:
         tuple(mailboxes),
         frozenset({settings.postfix.get("myhostname").strip().lower()} - {""}) if known else frozenset(),
         tuple(str(net) for net in settings.networks) if known else (),
+        known,
         settings.delimiters if known else "+",
     )
 

@@ -22,8 +22,10 @@ from logscan.correlate.known import Known
 from logscan.correlate.legs import find_legs
 from logscan.correlate.links import KINDS, KNOWN_BY, Legs, nearest, parents, roots
 from logscan.correlate.mails import DIRECTIONS, OPENED_BEFORE, mails_of
-from logscan.correlate.places import ORIGINS, local_domains, origins, place
+from logscan.correlate.meant import meant_for_outside
+from logscan.correlate.places import ORIGINS, local_domains, origins, own_domains, place, undecided
 from logscan.correlate.proxies import forwarded_clients, outer_clients
+from logscan.correlate.relayed import relayed
 from logscan.correlate.verdicts import Judged, judge
 from logscan.schema import ARROW, COMMON, EVENTS
 
@@ -78,9 +80,15 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     domains = local_domains(deliveries, known)
     place(deliveries, domains, known, f)
     entries["origin"] = pd.Categorical.from_codes(origins(entries, known), list(ORIGINS))
+    strange = np.append((entries["origin"] == "outside").to_numpy()[root], False)
+    deliveries["outside"] &= ~(undecided(deliveries, known, f) & strange[deliveries["entry"].to_numpy()])
     _judge_deliveries(deliveries, judged, legs, f)
     ways.keep_back(deliveries, judged.frame, f, legs)
-    mails = mails_of(entries, deliveries, root, left)
+    own = relayed(entries, deliveries, root, tables) if not known.configured else np.zeros(lives.size, np.bool_)
+    tried = np.zeros(lives.size, np.bool_)
+    tried[root[deliveries["entry"].to_numpy()[(deliveries["last"] & ~deliveries["hop"]).to_numpy()]]] = True
+    meant = meant_for_outside(tables, f, judged.frame, own_domains(domains, known, f), tried[root])
+    mails = mails_of(entries, deliveries, root, left, own, meant)
     mail_of = np.full(lives.size, -1, np.int64)
     mail_of[mails["entry"].to_numpy()] = np.arange(len(mails))
     entries["mail"] = mail_of[root]

@@ -20,6 +20,8 @@ class Known:
     """This host's own names beyond those that the log shows, lower case."""
     networks: tuple[str, ...] = ()
     """mynetworks beyond loopback, as CIDR."""
+    configured: bool = False
+    """Whether main.cf is at hand: then it says whose mail is relayed, and nothing is guessed."""
     delimiter: str = "+"
     """Characters, each of which begins an address extension."""
     instances: frozenset[tuple[str, str]] = frozenset()

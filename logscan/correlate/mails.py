@@ -9,7 +9,6 @@ from logscan.correlate.codes import Bools, Ints
 from logscan.correlate.outcomes import ENDS, PUT_OFF, WAITING
 from logscan.correlate.outcomes import outcome as outcome_code
 from logscan.correlate.places import ORIGINS
-from logscan.correlate.relayed import relayed
 
 DIRECTIONS = ("inbound", "outbound", "internal", "forwarded", "generated")
 
@@ -18,10 +17,13 @@ OPENED_BEFORE = "opened-before"
 """The direction of mails whose first line the log lacks: nobody knows who handed them in."""
 
 
-def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: Ints) -> pd.DataFrame:
+def mails_of(
+    entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: Ints, own: Bools, meant: Bools
+) -> pd.DataFrame:
     """Return one row per mail as its sender would count it.
 
-    ``left`` are, per entry, recipients that no delivery row tells of (see :func:`outcomes.unattempted`).
+    ``left`` are, per entry, recipients that no delivery row tells of (see :func:`outcomes.unattempted`); ``own``, per entry,
+    whether a trusted host had it relayed; ``meant``, whether another line names a recipient of it outside.
     """
     size = len(entries)
     ending = entries["ending"]
@@ -56,8 +58,9 @@ def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: 
         rows = np.flatnonzero((left > 0) & ending.isin(endings).to_numpy() & (of_entry >= 0) & ~probe[:-1])
         by_outcome[name] += np.bincount(of_entry[rows], left[rows], minlength=count).astype(np.int64)
     put_off = deliveries["status"].isin(PUT_OFF).to_numpy() & (outcome != outcome_code("repeated"))
-    own = relayed(entries, deliveries, root)[mail_entries]
-    direction = _directions(base, own, counted(at_end & outside), counted(at_end & ~outside))
+    out_count, in_count = counted(at_end & outside), counted(at_end & ~outside)
+    named = np.bincount(of_entry[meant & (of_entry >= 0)], minlength=count) > 0
+    direction = _directions(base, own[mail_entries], out_count, in_count, named)
     spam = deliveries["spam"].fillna(False).to_numpy().astype(bool)
     judged = deliveries["spam"].notna().to_numpy()
     ends = pd.Series(entries["last"]).groupby(root).max().reindex(mail_entries)
@@ -90,15 +93,19 @@ def mails_of(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, left: 
     )
 
 
-def _directions(base: pd.DataFrame, own: Bools, out_count: Ints, in_count: Ints) -> Ints:
-    """Return each mail's direction, by who handed its first life in (``own``: a host trusted to relay) and where it went."""
+def _directions(base: pd.DataFrame, own: Bools, out_count: Ints, in_count: Ints, named: Bools) -> Ints:
+    """Return each mail's direction, by who handed its first life in and where it went.
+
+    ``own``: a host trusted to relay handed it in; ``named``: where it went nowhere, a recipient elsewhere is named.
+    """
     origin = base["origin"].cat.codes.to_numpy()
     generated = (origin == ORIGINS.index("generated")) & (base["leg"] != "redirect").to_numpy()
     unknown = ~base["opened"].to_numpy() | (origin == ORIGINS.index("unknown"))
     inside = own | np.isin(origin, [ORIGINS.index(n) for n in ("authenticated", "local", "network")])
+    away = (out_count > 0) | ((in_count == 0) & named)
     names = (*DIRECTIONS, OPENED_BEFORE)
     found = np.select(
-        [unknown, generated, inside & (out_count > 0), inside, (out_count > 0) & (in_count == 0)],
+        [unknown, generated, inside & away, inside, (out_count > 0) & (in_count == 0)],
         [names.index(n) for n in (OPENED_BEFORE, "generated", "outbound", "internal", "forwarded")],
         names.index("inbound"),
     )

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from logscan import texts
-from logscan.correlate.codes import Bools, Ints, matched
+from logscan.correlate.codes import Bools, Ints, extracted, matched
 from logscan.correlate.facts import AGENT, COMMAND, PRIVATE_RELAY, Facts
 from logscan.correlate.known import Known
 
@@ -64,7 +65,7 @@ def _domains(addresses: pd.Series) -> tuple[Ints, pd.Series]:
 def place(deliveries: pd.DataFrame, domains: frozenset[str], known: Known, f: Facts) -> None:
     """Set ``outside``: whether the recipient is somebody elsewhere; and take the mailbox from what reached none."""
     codes, domain = _domains(deliveries["recipient"])
-    own = domains | known.names | OWN_NAMES | _names(f)
+    own = own_domains(domains, known, f)
     inside = np.append(domain.isin(own).to_numpy(dtype=np.bool_), False)[codes]
     inside |= ~deliveries["recipient"].str.contains("@", regex=False, na=False).to_numpy(dtype=np.bool_)
     storing = _stores(deliveries, known)
@@ -76,12 +77,41 @@ def place(deliveries: pd.DataFrame, domains: frozenset[str], known: Known, f: Fa
     pipe = (deliveries["program"] == "pipe").to_numpy()
     listed = pipe & texts.where(deliveries["relay"], lambda relay: relay.str.contains(LISTS, na=False))
     kept = (storing | listed) & deliveries["final"].to_numpy()
+    # Whatever a mailbox server made of it (Sieve's discard, a refusal): it was meant for somebody here.
+    hops = deliveries.loc[deliveries["hop"], "relay"]
+    kept |= storing & (deliveries["relay"] != "none").to_numpy() & ~deliveries["relay"].isin(hops).to_numpy()
     deliveries["outside"] = ~(inside | kept | refused.to_numpy())
     nowhere = np.flatnonzero(
         listed | (matched(f.reply, COMMAND, starts=COMMAND) & ~matched(f.reply, AGENT, starts=COMMAND))
     )
     if len(nowhere):
         deliveries.loc[nowhere, "mailbox"] = None
+
+
+TRIED = r"^(?:connect to|lost connection with|conversation with|host) (?P<t>[^\[\s]*\[[^\]\s]*\](?::\d+)?)"
+"""How smtp(8) and lmtp(8) name the next hop that they couldn't hand a mail to; `relay=` is `none` then."""
+
+
+def undecided(deliveries: pd.DataFrame, known: Known, f: Facts) -> Bools:
+    """Return which deliveries that never arrived say nothing of their recipient: it got no further than this host's own
+    filter or mailbox server."""
+    rows = np.flatnonzero(deliveries["outside"].to_numpy() & ~deliveries["final"].to_numpy())
+    out = np.zeros(len(deliveries), np.bool_)
+    if not len(rows):
+        return out
+    some = deliveries.iloc[rows]
+    tried = pd.Series(extracted(f.reply.take(pa.array(rows)), TRIED, "[").to_pandas(), dtype="str").set_axis(some.index)
+    hop = some["relay"].astype("str")
+    hop = hop.where(hop != "none", tried)
+    here = texts.where(hop.fillna(""), lambda each: each.str.contains(PRIVATE_RELAY, na=False))
+    hops = set(deliveries.loc[deliveries["hop"], "relay"].astype("str"))
+    out[rows] = here | hop.isin(hops).to_numpy() | _stores(some, known)
+    return out
+
+
+def own_domains(domains: frozenset[str], known: Known, f: Facts) -> frozenset[str]:
+    """Return the domains of addresses here, this host's names among them."""
+    return domains | known.names | OWN_NAMES | _names(f)
 
 
 def _names(f: Facts) -> frozenset[str]:

@@ -1,27 +1,33 @@
 """Mail that was taken from elsewhere without a login and sent on elsewhere, to the address as it was given.
 
 Postfix relays for clients that it trusts, and into the domains that it relays for (smtpd_relay_restrictions). So such mail is a
-trusted host's own, or this host is a gateway or a second MX on its way in. Without a configuration the log tells them apart:
-into a domain of the second kind strangers of many domains send, and all of it goes on by one next hop, often a private one.
+trusted host's own, or this host is a gateway or a second MX on its way in. Without a configuration the log tells them apart as
+far as it goes: strangers of unrelated domains reach nothing but such a domain, its next hop is often a private one, and whom
+Postfix or a policy server looked at closely, or refused, is no trusted host.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan import texts
-from logscan.correlate.codes import Bools, Ints
+from logscan.correlate.codes import Bools, Ints, plain
 from logscan.correlate.facts import PRIVATE_ADDRESS, PRIVATE_RELAY
 
 CHANGED = ("forward", "redirect")
 """Legs by which a mail goes to another address than it was sent to."""
 
+FAR = 3
+"""Unrelated next hops by which a client is known that sends to anybody: gateways have fewer."""
 
-def relayed(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> Bools:
+
+def relayed(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, tables: dict[str, pa.Table]) -> Bools:
     """Return, per entry, whether it began a mail that a trusted client had relayed.
 
-    ``entries`` has ``origin``, ``client_address``, ``sender`` and ``leg``, ``deliveries`` has ``outside``.
+    ``entries`` has ``origin``, ``client``, ``client_address``, ``sender`` and ``leg``, ``deliveries`` has ``outside``.
     """
     size = len(entries)
     out = np.zeros(size, np.bool_)
@@ -29,6 +35,7 @@ def relayed(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> Bool
     entry = deliveries["entry"].to_numpy()
     top = np.append(root, -1)[entry]
     away = deliveries["outside"].to_numpy() & deliveries["last"].to_numpy() & ~deliveries["hop"].to_numpy() & (top >= 0)
+    away &= (deliveries["program"] == "smtp").to_numpy()
     rows = np.flatnonzero(away & np.append(strange, False)[top])
     if not len(rows):
         return out
@@ -39,22 +46,55 @@ def relayed(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints) -> Bool
     if not len(rows):
         return out
     some, first = deliveries.iloc[rows], entries.iloc[top[rows]]
+    hop = some["relay"].astype("str").where(some["relay"] != "none").str.replace(r"\[.*$", "", regex=True)
     frame = pd.DataFrame(
         {
             "top": top[rows],
             "client": texts.coded(first["client_address"])[0],
+            "house": _house(first["client"], first["client_address"]),
             "domain": _domain(some["recipient"]),
             "sender": _domain(first["sender"]),
-            "hop": some["relay"].astype("str").where(some["relay"] != "none").to_numpy(),
+            "hop": _related(hop.fillna("")).to_numpy(),
             "inward": _private_hop(some["relay"]) & ~_private(first["client_address"]),
+            "stranger": first["client_address"].isin(_looked_at(tables)).to_numpy(),
         }
     )
-    domains = frame.groupby("domain")
-    many = (domains["client"].nunique() > 1) & (domains["sender"].nunique() > 1) & (domains["hop"].nunique() < 2)
-    gateway = many | domains["inward"].any()
-    direct = frame[~frame["domain"].map(gateway).to_numpy(dtype=np.bool_)]
-    out[frame.loc[frame["client"].isin(direct["client"]), "top"].to_numpy()] = True
+    far = frame[frame["hop"] != ""].groupby("client")["hop"].nunique() >= FAR
+    far = frame["client"].map(far).fillna(False).to_numpy(dtype=np.bool_)
+    domains = frame[~far].groupby("domain")
+    gateway = (domains["house"].nunique() > 1) & (domains["sender"].nunique() > 1)
+    gateway |= domains["inward"].any() | domains["stranger"].any()
+    behind = frame["domain"].map(gateway).fillna(False).to_numpy(dtype=np.bool_)
+    direct = frame[far | ~(behind | frame["stranger"].to_numpy())]
+    out[frame.loc[frame["client"].isin(direct["client"]) & ~frame["stranger"], "top"].to_numpy()] = True
     return out
+
+
+def _looked_at(tables: dict[str, pa.Table]) -> set[str]:
+    """Return the client addresses that were refused, or that a policy server (SPF, greylisting) had a look at."""
+    found: set[str] = set()
+    for name in ("rejects", "milters"):
+        table = tables[name]
+        column = plain(table.column("client_address"))
+        if name == "milters":
+            policy = pc.is_in(plain(table.column("filter")), pa.array(["policyd-spf", "postgrey"]))
+            column = column.filter(pc.fill_null(policy, False))
+        found.update(value for value in column.unique().to_pylist() if value)
+    return found
+
+
+def _related(names: pd.Series) -> pd.Series:
+    """Return of each host's name the last two labels: hosts of one house share them."""
+    return texts.each(
+        names, lambda each: each.str.lower().str.extract(r"([^.]+\.[^.]+)\.?$", expand=False).fillna(each)
+    )
+
+
+def _house(client: pd.Series, address: pd.Series) -> Ints:
+    """Return a code for whose a client is, by its name, else by its address."""
+    unnamed = client.isna() | client.isin(("unknown", ""))
+    found: Ints = texts.coded(_related(client.where(~unnamed, address).fillna("")))[0]
+    return found
 
 
 def _domain(addresses: pd.Series) -> Ints:
