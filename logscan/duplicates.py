@@ -15,7 +15,8 @@ import pandas as pd
 
 from logscan import texts
 from logscan.aliases import asked, through_filter, top_rows
-from logscan.correlate.codes import combine
+from logscan.correlate.codes import combine, matched
+from logscan.correlate.facts import AGENT, COMMAND
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -69,6 +70,13 @@ def stores(scan: Scan, outside: bool = False) -> pd.DataFrame:
     told = frame["entry"].astype("str") + "/" + _ordinal(frame).astype("str")
     frame["store"] = texts.either(frame["session"].where(frame["session"] != ""), told)
     return frame
+
+
+def to_commands(frame: pd.DataFrame) -> pd.Series:
+    """Return which copies went to a program that keeps no mailbox: a list's or a script's, told by local(8)."""
+    reply = texts.arrow(frame["reply"])
+    found = matched(reply, COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
+    return pd.Series(found & (frame["program"] == "local").to_numpy(), index=frame.index)
 
 
 def _ordinal(frame: pd.DataFrame) -> pd.Series:

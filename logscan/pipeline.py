@@ -12,7 +12,7 @@ from logscan.envelopes_stamps import FIRST_YEAR, LAST_YEAR
 from logscan.options import Options
 from logscan.report import Report
 from logscan.texts import literal
-from logscan.verdict import SEVERITIES, Check, Counted, Finding, Result
+from logscan.verdict import SEVERITIES, Check, Counted, Finding, Remedy, Result
 
 if TYPE_CHECKING:
     from logscan.reading import Progress
@@ -286,6 +286,7 @@ def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]
         result.clear_title = _clear_title(check, result)
         for finding in result.findings:
             finding.check = check.name
+            _unbidden(finding)
             finding.cases.sort(key=_case_rank)
         result.findings.sort(key=_rank)
         results.append(result)
@@ -293,12 +294,30 @@ def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]
 
 
 def _clear_title(check: Check, result: Result) -> str:
-    """Return the sentence that is true of the check if it is clear: what was mended did happen, only not since."""
+    """Return the sentence that is true of the check if it is clear.
+
+    What was mended did happen, only not since; what is a note did happen, only nothing is to be done about it.
+    """
     sentence = check.clear.format(checked=Counted(result.checked), eligible=Counted(result.eligible))
-    if all(finding.severity == "note" or finding.state == "active" for finding in result.findings):
-        return sentence
-    _, bracket, looked_at = sentence.rpartition(" (")
-    return f"{check.title}: mended, and no case since{bracket}{looked_at if bracket else ''}"
+    words, bracket, looked_at = sentence.rpartition(" (")
+    if not bracket:
+        words, looked_at = sentence, ""
+    states = {finding.state for finding in result.findings if finding.severity != "note"} - {"active"}
+    if states:
+        late = "since then only late cases of before" if "residual" in states else "no case since"
+        words = f"{check.title}: mended, and {late}"
+    noted = sum(finding.mails or finding.count for finding in result.findings if finding.severity == "note")
+    if noted:
+        words += f", {check.but.format(noted=Counted(noted))}"
+    return words + bracket + looked_at
+
+
+def _unbidden(finding: Finding) -> None:
+    """Leave words of a note's remedy: a diff, beside changes that are to be made, would be taken for one of them."""
+    cure = finding.remedy
+    if finding.severity == "note" and cure is not None and (cure.diff or cure.needs):
+        text = f"Nothing has to be done. Who wants it otherwise: {cure.text}"
+        finding.remedy = Remedy(text, cure.file, cure.line, key=f"{cure.key}-noted" if cure.key else "")
 
 
 def _rank(finding: Finding) -> tuple[bool, int, int, str, str]:

@@ -165,3 +165,5 @@ class Check:
     clear: str = ""
     """The sentence that is true when this check is clear; ``{checked}`` and ``{eligible}`` stand for the counts
     (:class:`Counted`)."""
+    but: str = "but for what is noted"
+    """What that sentence goes on with where the check has notes, its brackets last; ``{noted}`` stands for their mails."""

@@ -478,7 +478,7 @@ def test_own_mail_that_only_waits_is_not_called_none(looked: Looked) -> None:
     )
     found = looked(log)[OUT]
     assert found.verdict == "blind"
-    assert "1 recipients still wait" in found.blind_because[0]
+    assert "(mail to 1 recipient still waits)" in found.blind_because[0]
 
 
 # -- mended ------------------------------------------------------------------------------------------------------------

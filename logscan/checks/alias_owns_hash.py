@@ -190,4 +190,5 @@ CHECK = Check(
     run,
     order=20,
     clear="The filter learned under no alias ({checked:hand-over|hand-overs} to it looked at)",
+    but="but for {noted:mail|mails} to aliases(5), which are always expanded behind it",
 )

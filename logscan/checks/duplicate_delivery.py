@@ -39,7 +39,7 @@ import pandas as pd
 from logscan import evidence as ev
 from logscan import remedies
 from logscan.aliases import Mended, mended_since
-from logscan.duplicates import CAUSES, Copy, Ways, causes, several, stores, unanswered
+from logscan.duplicates import CAUSES, Copy, Ways, causes, several, stores, to_commands, unanswered
 from logscan.settings import predictions
 from logscan.verdict import Check, Finding, Remedy, Result
 
@@ -63,7 +63,7 @@ def run(scan: Scan, settings: Settings) -> Result:
     """Count the distinct stores of each (message-id, sender, mailbox)."""
     frame = stores(scan)
     beyond = stores(scan, outside=True)
-    looked_at = len(frame) or len(beyond)
+    looked_at = int((~to_commands(frame)).sum()) or len(frame) or len(beyond)
     result = Result(checked=looked_at, eligible=looked_at)
     result.predictions = predictions(settings).get("duplicate-delivery", [])
     if not looked_at:
@@ -104,6 +104,8 @@ def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: It
     copies = [copy for _, some in items for copy in some]
     summary = _summary(cause, subject, items)
     mended = mender.mended(subject, copies) if cause == "double-alias-expansion" else None
+    # What a sender sent twice is one mail: the cases are about it, not about the times it came in.
+    people = {(copy.message_id if cause == "sender-resent" else copy.root, copy.mailbox) for copy in copies}
     behind = sorted({copy.asked for copy in copies if copy.filtered and copy.asked != copy.recipient})
     return Finding(
         cause=cause,
@@ -119,8 +121,8 @@ def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: It
         remedy=None if mended else mender.remedy(settings, cause, subject, copies),
         evidence=_evidence(scan, copies[:6]),
         why=_expanded_twice(settings, behind) if cause == "double-alias-expansion" else WHY[cause],
-        mails=len({copy.root for copy in copies}),
-        recipients=len({(copy.root, copy.mailbox) for copy in copies}),
+        mails=len({each for each, _ in people}),
+        recipients=len(people),
     )
 
 
@@ -274,4 +276,5 @@ CHECK = Check(
     run,
     order=30,
     clear="No mail was stored twice ({checked:delivery|deliveries} looked at)",
+    but="but for {noted:mail|mails} by design",
 )

@@ -76,5 +76,5 @@ CHECK = Check(
     "mail",
     run,
     order=70,
-    clear="No mail between this server's own users was tagged as spam or kept back ({checked} deliveries looked at)",
+    clear="No mail between this server's own users was tagged as spam or kept back ({checked:delivery|deliveries} looked at)",
 )

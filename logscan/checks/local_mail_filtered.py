@@ -81,5 +81,6 @@ CHECK = Check(
     "mail",
     run,
     order=60,
-    clear="No mail of a local program was handed to a content filter ({checked} deliveries looked at)",
+    clear="No mail of a local program was handed to a content filter ({checked:delivery|deliveries} looked at)",
+    but="but for {noted:mail|mails} to users here, which came through",
 )

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 
 from logscan.outgoing import own
 from logscan.ownmail import by_origin, judged, kept_back
-from logscan.verdict import Check, Result
+from logscan.verdict import Check, Counted, Result
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -52,7 +52,7 @@ def run(scan: Scan, settings: Settings) -> Result:
     outgoing = away[away["inside"]]
     nothing = "no mail of a user or program of this server left it in these logs"
     if mine.waiting:
-        nothing += f" ({mine.waiting} recipients still wait for some)"
+        nothing += f" (mail to {Counted(mine.waiting):recipient|recipients} still waits)"
     result = Result()
     judged(result, outgoing, scan, settings, nothing)
     spam = outgoing["spam"].fillna(False).astype(bool) & (outgoing["kept"] == "")
@@ -79,5 +79,7 @@ CHECK = Check(
     "mail",
     run,
     order=50,
-    clear="No outgoing mail was tagged as spam or kept back by this server's own filter ({checked} deliveries looked at)",
+    clear="No outgoing mail was tagged as spam or kept back by this server's own filter "
+    "({checked:delivery|deliveries} looked at)",
+    but="but for {noted:mail|mails} forwarded from outside",
 )

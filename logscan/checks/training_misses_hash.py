@@ -121,7 +121,7 @@ def _blind(result: Result, scan: Scan, settings: Settings, found: Moves, open_mo
         if nobody:
             own_log = scan.verdicts["program"].isin(["dspam.system", "dspam.user"]).any()
             where = (
-                "DSPAM's own log among them"
+                "DSPAM's own log is among them"
                 if own_log
                 else f"one that works is told only in DSPAM's system.log ({home})"
             )

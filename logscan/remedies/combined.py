@@ -34,10 +34,10 @@ that the copies hold what was changed before."""
 
 
 def combined(settings: Settings, findings: Iterable[Finding]) -> Plan | None:
-    """Return the one change for the findings that are active; None where none of them has a diff."""
+    """Return the one change for the findings that count; None where none of them has a diff."""
     groups: dict[str, tuple[Remedy, list[Finding]]] = {}
     for finding in findings:
-        if finding.state == "active" and finding.remedy and not finding.remedy.absent:
+        if finding.counts and finding.remedy and not finding.remedy.absent:
             key = finding.remedy.key or finding.remedy.text
             groups.setdefault(key, (finding.remedy, []))[1].append(finding)
     makers = [key for key, (remedy, _) in groups.items() if remedy.again and remedy.diff]
