@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from logscan import envelopes_bodies as bodies_of
 from logscan import envelopes_records as records
-from logscan.envelopes_json import both, json_line, sent
+from logscan.envelopes_json import both, json_line, sent, shipped
 from logscan.envelopes_lines import Bodies, Lines, Offsets
 from logscan.envelopes_prefixes import JOURNALCTL, PREFIX, rare_stamp, sane
+from logscan.envelopes_rows import LAST, WHITE, white_from
 from logscan.envelopes_stamps import DAY, NEVER, NO_OFFSET, NO_TIME, STAMP, Ints, Layout, Moment, moment
 from logscan.envelopes_untagged import UNIT, Untagged
 
@@ -44,8 +45,9 @@ FEWER = 100
 ROUNDS = 4
 """White space at a line's end is taken off all lines at once so often, then line by line."""
 
-_WHITE = np.zeros(256, np.bool_)
-_WHITE[list(records.WHITE)] = True
+_WHITE, _ASCII = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
+_ASCII[list(WHITE)] = True
+_WHITE[list(LAST)] = True
 
 
 def unwrap(chunk: bytes, kind: str, context: dict[str, Any]) -> Lines:
@@ -201,12 +203,12 @@ def _trimmed(chunk: bytes, data: npt.NDArray[np.uint8], starts: Ints, ends: Ints
         return ends
     ends = ends.copy()
     for _ in range(ROUNDS):
+        left = left[_ASCII[data[ends[left] - 1]]]
         ends[left] -= 1
         left = left[ends[left] > starts[left]]
-        left = left[_WHITE[data[ends[left] - 1]]]
-    for at in left.tolist():
-        start = int(starts[at])
-        ends[at] = start + len(chunk[start : ends[at]].rstrip(records.WHITE))
+    left = np.flatnonzero(ends > starts)
+    for at in left[_WHITE[data[ends[left] - 1]]].tolist():
+        ends[at] = white_from(chunk, int(starts[at]), int(ends[at]))
     return ends
 
 
@@ -234,7 +236,7 @@ def _slowly(line: bytes, settle: bodies_of.Settler, *, inside: bool = False) -> 
         if second and own:
             rest, when = rest[second.end() :], both(when, own)
         return (bodies_of.rfc5424(rest) or rest) if found["v5424"] else settle(rest), when
-    note = records.dspam_line(line)
+    note = records.dspam_line(line) or shipped(line)
     if note:
         return note
     rare = rare_stamp(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from logscan.envelopes_bodies import RSPAMD, Settler
@@ -47,9 +48,19 @@ MESSAGES = (
 """Names in use for each field, the surest first: rsyslog's and syslog-ng's properties (lists in their manuals), fluentd's
 and fluent-bit's syslog parsers, GELF, ECS, logstash. Upper case, and dashes for underscores, make no difference."""
 
+LOOSE = frozenset(PROGRAMS[PROGRAMS.index("tag") :])
+"""Names that say what wrote the record only where its text doesn't."""
+
 DEPTH = 3
 """Objects within objects that are looked into."""
 
+COMPOUND = frozenset({dict, list, bool})
+"""What a record of plain fields doesn't have."""
+
+LONGEST = 8000
+"""Bytes of a record whose names are remembered."""
+
+BLANK = re.compile(rb"\s")
 TAG = re.compile(rb"(.+?)(?:\[(\d{1,10})\])?:?", re.DOTALL)
 
 
@@ -70,7 +81,7 @@ def one_line(text: bytes) -> bytes:
 
 
 def _word(text: bytes) -> bytes:
-    return re.sub(rb"\s", b"_", text)
+    return BLANK.sub(b"_", text)
 
 
 def journal(get: Callable[[str], bytes]) -> tuple[bytes, Moment]:
@@ -93,62 +104,114 @@ def sent(line: bytes) -> bytes:
     return line[6:] if line[:7] == b"data: {" else line[1:] if line[:2] == b"\x1e{" else line
 
 
-def json_line(line: bytes) -> tuple[bytes, Moment] | None:
-    """Read one JSON record of a line of a log; None for any other."""
+def json_line(line: bytes, outer: Moment = NEVER) -> tuple[bytes, Moment] | None:
+    """Read one JSON record of a line of a log; None for any other. ``outer`` is the moment told before the record."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
         return None
-    if any(name in record for name in RECORD_TIMES):
+    if RECORD_TIMES[0] in record or RECORD_TIMES[1] in record:
         return journal(lambda name: text_of(record.get(name)))
     if isinstance(record.get("log"), str) and "stream" in record:
-        return contained(text_of(record["log"]).rstrip(b"\n"), stamp(record.get("time")))
+        return contained(text_of(record["log"]).rstrip(b"\n"), told(record, outer))
     if "message" in record and "worker_type" in record and isinstance(record.get("ts"), int | float):
         names = (("<{}>;", "id"), ("{};", "module"), ("{}:", "function"), ("{}", "message"))
         text = " ".join(form.format(record[name]) for form, name in names if record.get(name))
         head = f"- rspamd[{record.get('pid', 0)}]: ({record['worker_type']}) "
         return one_line((head + text).encode("utf-8", "surrogatepass")), epoch(record["ts"])
-    return _named(dict(_flat(record)))
+    return _named(record, outer, known=len(line) <= LONGEST)
+
+
+FLUENT = re.compile(
+    rb"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)"
+    rb"(?P<by>[\t ,])(?:[^\s,:{\"]{1,200}(?P=by))?(?=\{)"
+    rb"|(?P<stdout>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9} [+-]\d{4}) [^\s,:{\"]{1,200}: (?=\{)"
+    rb"|(?:[^\s,:{\"]{1,200}: )?\[(?P<epoch>\d{9,10}(?:\.\d{1,9})?), (?=\{)"
+)
+"""What fluentd's out_file (time, tag, record; tabs, blanks or commas between) and stdout, and fluent-bit's out_file write
+before a record. The tag names the record's way through the shipper: it says nothing of the program."""
+
+
+def shipped(line: bytes) -> tuple[bytes, Moment] | None:
+    """Read one line of a file that fluentd or fluent-bit wrote; None for any other."""
+    found = FLUENT.match(line)
+    if found is None:
+        return None
+    text, when = line[found.end() :], found["time"] or found["stdout"] or found["epoch"]
+    return json_line(text.rstrip().removesuffix(b"]") if found["epoch"] else text, _when(when.decode()))
+
+
+def told(record: dict[str, Any], outer: Moment = NEVER) -> Moment:
+    """Return the moment of a container's record: ``time`` is the runtime's own name, a shipper may have another one."""
+    for name in ("time", *TIMES):
+        when = _when(record[name]) if name in record else NEVER
+        if when != NEVER:
+            return when
+    return outer
 
 
 def _flat(record: dict[str, Any], above: str = "", depth: int = DEPTH) -> Iterator[tuple[str, Any]]:
     """Yield the names and values in a record, those of objects in it as ``name.name``."""
     for key, value in record.items():
-        name = above + key.casefold().replace("-", "_")
         if isinstance(value, dict):
             if depth:
-                yield from _flat(value, "" if name in ("_source", "fields", "record") else f"{name}.", depth - 1)
+                name = "" if plain(above + key) in ("_source", "fields", "record") else f"{above}{key}."
+                yield from _flat(value, name, depth - 1)
         elif value is not None and not isinstance(value, list | bool):
-            yield name, value
+            yield above + key, value
 
 
-def _first(fields: dict[str, Any], names: tuple[str, ...]) -> str:
-    return next((name for name in names if fields.get(name) not in (None, "", "-")), "")
+def plain(name: str) -> str:
+    """Return a field's name as the lists here have it."""
+    return name.casefold().replace("-", "_")
 
 
-def _named(fields: dict[str, Any]) -> tuple[bytes, Moment] | None:
+def _uses(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return which of a record's names may tell times, host, program, PID and text, the surest first of each."""
+    own = {plain(name): name for name in names}
+    return tuple(tuple(own[name] for name in kind if name in own) for kind in (TIMES, HOSTS, PROGRAMS, PIDS, MESSAGES))
+
+
+_remembered = lru_cache(maxsize=64)(_uses)
+"""A template writes the same names into each line: what they are used for is found once."""
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...], but: str = "") -> str:
+    for name in names:
+        if name != but and fields[name] not in (None, "", "-"):
+            return name
+    return ""
+
+
+def _named(record: dict[str, Any], outer: Moment, *, known: bool) -> tuple[bytes, Moment] | None:
     """Return body and time of a record with its own names for host, program, PID and text."""
-    message = _first(fields, MESSAGES)
+    fields = record if COMPOUND.isdisjoint(map(type, record.values())) else dict(_flat(record))
+    times, hosts, programs, pids, messages = (_remembered if known else _uses)(tuple(fields))
+    message = _first(fields, messages)
     if not message:
         return None
-    whens = (_when(fields[name]) for name in TIMES if name in fields)
-    when = next((each for each in whens if each != NEVER), NEVER)
-    host_name = _first(fields, HOSTS)
-    program_name = _first({name: value for name, value in fields.items() if name != host_name}, PROGRAMS)
+    when = outer
+    for name in times:
+        own = _when(fields[name])
+        if own != NEVER:
+            when = own
+            break
+    host_name = _first(fields, hosts)
+    program_name = _first(fields, programs, but=host_name)
     text = text_of(fields[message]).strip()
     host = _word(text_of(fields[host_name])) if host_name else b"-"
     tag = TAG.fullmatch(text_of(fields[program_name]).strip()) if program_name else None
     # A shipper's tag is a name of its own for the way that a record takes, and the text may be the whole line.
     whole = STAMP.match(text) or (tag and text.startswith((tag[1] + b"[", tag[1] + b": ")))
-    if whole or tag is None or program_name in PROGRAMS[PROGRAMS.index("tag") :]:
-        record = contained(text, when)
-        if record is not None and record[0][:2] == b"- ":
-            return host + record[0][1:], record[1]
-        if record is not None or tag is None:
-            return record
-    pid = tag[2] or text_of(fields.get(_first(fields, PIDS)))
+    if whole or tag is None or plain(program_name) in LOOSE:
+        line = contained(text, when)
+        if line is not None and line[0][:2] == b"- ":
+            return host + line[0][1:], line[1]
+        if line is not None or tag is None:
+            return line
+    pid = tag[2] or text_of(fields[name] if (name := _first(fields, pids)) else None)
     head = host + b" " + _word(tag[1]) + (b"[" + pid + b"]: " if pid.isdigit() and len(pid) < 11 else b": ")
     return head + one_line(sane(text)), when
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from logscan.envelopes_json import contained, journal, json_line, sent, stamp, text_of
+from logscan.envelopes_containers import cri, docker_json, fluentd
+from logscan.envelopes_json import journal, json_line, sent
+from logscan.envelopes_rows import Rows, split
 from logscan.envelopes_stamps import LAST_EPOCH, NO_OFFSET, NO_TIME, SECOND, STAMP, Moment, moment, wall
 
 DSPAM_RECORD = re.compile(rb"\d{9,10}\t[A-Z]\t")
@@ -25,44 +25,6 @@ DSPAM_NOTE = re.compile(
 )
 """Head of a line of DSPAM's LOGFILE and dspam.debug (error.c), and of sql.errors, where the PID stands behind."""
 
-WHITE = b" \t\r\v\f"
-"""What says nothing at the end of a line: pages, terminals and templates leave it there."""
-
-CRI = re.compile(rb"(\S+) (stdout|stderr) ([FP]) ?")
-
-
-@dataclass
-class Rows:
-    """What a decoder found; the lists run alongside (see :class:`logscan.envelope.Lines` for their meaning)."""
-
-    bodies: list[bytes] = field(default_factory=list)
-    number: list[int] = field(default_factory=list)
-    time: list[int] = field(default_factory=list)
-    clock: list[int] = field(default_factory=list)
-    year: list[int] = field(default_factory=list)
-    offset: list[int] = field(default_factory=list)
-    lost: list[tuple[int, str]] = field(default_factory=list)
-    lines: int = 0
-    undecodable: int = 0
-    blank: int = 0
-
-    def add(self, number: int, body: bytes, when: Moment) -> None:
-        """Append one body that starts in line ``number``, without the white space at its end."""
-        self.bodies.append(body.rstrip(WHITE))
-        self.number.append(number)
-        self.time.append(when[0])
-        self.clock.append(when[1])
-        self.year.append(when[2])
-        self.offset.append(when[3])
-
-
-def _split(chunk: bytes) -> list[bytes]:
-    lines = chunk.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
-
-
 # --- DSPAM ---------------------------------------------------------------------------------------------------------
 
 
@@ -72,7 +34,7 @@ def _dspam(chunk: bytes, head: bytes, cut: int = 0) -> Rows:
     A record that fills ``cut`` bytes has lost its newline, and the next one follows at that very byte. Nowhere else in
     a line can one begin: what looks like one is a stranger's text.
     """
-    lines = _split(chunk)
+    lines = split(chunk)
     rows = Rows(lines=len(lines))
     text, first, last, room = b"", 0, -1, 0
 
@@ -136,7 +98,7 @@ def dspam_line(line: bytes) -> tuple[bytes, Moment] | None:
 
 def journal_json(chunk: bytes, context: dict[str, Any]) -> Rows:
     """Read ``journalctl -o json``, ``json-sse`` and ``json-seq``; a MESSAGE left out (null: too long) is counted as lost."""
-    lines = _split(chunk)
+    lines = split(chunk)
     rows = Rows(lines=len(lines))
     for number, line in enumerate(lines):
         if not line or line.isspace():
@@ -161,7 +123,7 @@ SAID = re.compile(rb"[ \t]+\"(?:MESSAGE|message|msg|log)\" ?:")
 
 def json_pretty(chunk: bytes, context: dict[str, Any]) -> Rows:
     """Read records of several lines, from one that is ``{`` to one that begins with ``}``: ``journalctl -o json-pretty``."""
-    lines = _split(chunk)
+    lines = split(chunk)
     rows = Rows(lines=len(lines))
     first = -1
     for number, line in enumerate(lines):
@@ -181,81 +143,6 @@ def json_pretty(chunk: bytes, context: dict[str, Any]) -> Rows:
     if first >= 0:
         rows.undecodable += 1
         rows.blank += len(lines) - first - 1
-    return rows
-
-
-def docker_json(chunk: bytes, context: dict[str, Any]) -> Rows:
-    """Read docker's json-file driver; a line cut at 16 KiB is joined: only its last piece ends in a newline."""
-    lines = _split(chunk)
-    rows = Rows(lines=len(lines))
-    pieces: dict[str, tuple[int, list[str], Moment]] = {}
-    for number, line in enumerate(lines):
-        try:
-            record = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            record = ()
-        if record is None:
-            rows.blank += 1
-        elif not isinstance(record, dict) or not isinstance(record.get("log"), str):
-            rows.undecodable += 1
-        else:
-            stream = str(record.get("stream"))
-            first, texts, when = pieces.pop(stream, (number, [], stamp(record.get("time"))))
-            if first != number:
-                rows.blank += 1
-            texts.append(record["log"])
-            if record["log"].endswith("\n"):
-                _finish(rows, first, text_of("".join(texts)), when)
-            else:
-                pieces[stream] = first, texts, when
-    for first, texts, when in pieces.values():
-        _finish(rows, first, text_of("".join(texts)), when)
-    return _sorted(rows)
-
-
-def cri(chunk: bytes, context: dict[str, Any]) -> Rows:
-    """Read Kubernetes' and podman's k8s-file: ``TIME stdout F text``; pieces marked P are joined to the next F."""
-    lines = _split(chunk)
-    rows = Rows(lines=len(lines))
-    pieces: dict[bytes, tuple[int, bytes, Moment]] = {}
-    for number, line in enumerate(lines):
-        found = CRI.match(line)
-        if not line or line.isspace():
-            rows.blank += 1
-        elif found is None:
-            rows.undecodable += 1
-        else:
-            at = stamp(found[1].decode("ascii", "replace"))
-            first, text, when = pieces.pop(found[2], (number, b"", at))
-            if first != number:
-                rows.blank += 1
-            text += line[found.end() :]
-            if found[3] == b"P":
-                pieces[found[2]] = first, text, when
-            else:
-                _finish(rows, first, text, when)
-    for first, text, when in pieces.values():
-        _finish(rows, first, text, when)
-    return _sorted(rows)
-
-
-def _finish(rows: Rows, number: int, text: bytes, when: Moment) -> None:
-    record = contained(text.rstrip(b"\n"), when)
-    if record is not None:
-        rows.add(number, *record)
-    elif not text.strip():
-        rows.blank += 1
-    else:
-        rows.undecodable += 1
-
-
-def _sorted(rows: Rows) -> Rows:
-    """Put joined lines, which end after others that began later, back where they began."""
-    order = sorted(range(len(rows.number)), key=rows.number.__getitem__)
-    rows.bodies = [rows.bodies[at] for at in order]
-    for name in ("number", "time", "clock", "year", "offset"):
-        column = getattr(rows, name)
-        setattr(rows, name, [column[at] for at in order])
     return rows
 
 
@@ -319,7 +206,7 @@ def verbose_head(line: bytes) -> Moment | None:
 
 def journal_verbose(chunk: bytes, context: dict[str, Any]) -> Rows:
     """Read ``journalctl -o verbose``: a stamp and the cursor, then ``    NAME=value``; further lines go on with a value."""
-    lines = _split(chunk)
+    lines = split(chunk)
     rows = Rows(lines=len(lines))
     fields: dict[str, bytes] = {}
     first, said, name = -1, -1, ""
@@ -361,7 +248,7 @@ def journal_verbose(chunk: bytes, context: dict[str, Any]) -> Rows:
 
 def dspam_debug(chunk: bytes, context: dict[str, Any]) -> Rows:
     """Read DSPAM's LOGFILE, dspam.debug or sql.errors; a line without the head belongs to the one before."""
-    lines = _split(chunk)
+    lines = split(chunk)
     rows = Rows(lines=len(lines))
     for number, line in enumerate(lines):
         record = dspam_line(line)
@@ -380,6 +267,7 @@ DECODERS: dict[str, Callable[[bytes, dict[str, Any]], Rows]] = {
     "dspam-debug": dspam_debug,
     "dspam-system-log": dspam_system,
     "dspam-user-log": dspam_user,
+    "fluentd": fluentd,
     "journal-export": journal_export,
     "journal-json": journal_json,
     "journal-verbose": journal_verbose,

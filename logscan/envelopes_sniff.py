@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from logscan.envelopes_bodies import HOSTED, INNER, LEVEL_FIRST, LEVELLED, RSPAMD, SPAMD, TAGGED, Settler
-from logscan.envelopes_json import json_line, sent
+from logscan.envelopes_containers import CRI
+from logscan.envelopes_json import json_line, sent, shipped
 from logscan.envelopes_prefixes import PREFIX, rare_stamp, sane
-from logscan.envelopes_records import CRI, DSPAM_NOTE, VERBOSE, verbose_head
+from logscan.envelopes_records import DSPAM_NOTE, VERBOSE, verbose_head
 from logscan.envelopes_stamps import STAMP, moment
 from logscan.envelopes_untagged import STRONG
 
@@ -67,6 +68,9 @@ def line_kind(line: bytes, *, inside: bool = False) -> str:
         if b'"worker_type"' in line:
             return "rspamd-json"
         return "syslog-json" if TAGGED.match(record[0].partition(b" ")[2]) or MAILERS.match(record[0]) else ""
+    record = shipped(line)
+    if record is not None:
+        return "fluentd" if TAGGED.match(record[0].partition(b" ")[2]) or MAILERS.match(record[0]) else ""
     found = STAMP.match(line)
     if found:
         return _stamped(line, found)
