@@ -115,7 +115,14 @@ def _dspam_hops(scan: Scan) -> npt.NDArray[np.bool_]:
     return found
 
 
-NAMES = {"dspam": "DSPAM", "spamd": "SpamAssassin", "spampd": "spampd", "spamassassin": "SpamAssassin"}
+NAMES = {
+    "dspam": "DSPAM",
+    "spamd": "SpamAssassin",
+    "spampd": "spampd",
+    "spamassassin": "SpamAssassin",
+    "mailscanner": "MailScanner",
+    "pmg": "Proxmox Mail Gateway",
+}
 """How filters are called in a sentence; the others are called as they are."""
 
 

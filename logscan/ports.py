@@ -93,6 +93,11 @@ class _Name:
     def ports(self) -> list[int]:
         return sorted({each.port for each in self.listeners if each.port is not None})
 
+    def wrapped(self) -> bool:
+        """Return whether a proxy stands before these services, and all of them speak TLS from the first byte on."""
+        wrapped = [each.service.get("smtpd_tls_wrappermode").strip().lower() == "yes" for each in self.listeners]
+        return bool(wrapped) and all(wrapped) and bool(self.proxied())
+
     def proxied(self) -> str:
         """Return what says that a proxy stands before one of these services, empty where nothing does."""
         for each in self.listeners:
@@ -124,6 +129,9 @@ def _service(
 
     if name.told is not None:
         return known(index, name.told, "high")
+    if name.wrapped():
+        # Port 25 speaks plain text first (RFC 3207), proxy or not.
+        return known(index, 465, "high")
     if proxy := name.proxied():
         found.why[index] = (
             f"a proxy stands before {name.tag} ({proxy}): which port the user spoke to stands in the proxy's log"

@@ -53,7 +53,7 @@ def _life(life: Life, verbose: bool) -> list[str]:
         f"{clock(life.opened)} {life.host} {life.queue_id}",
         how,
         f"from {life.client}{by}",
-        f"sender <{life.sender or ''}>",
+        "sender unknown" if life.sender is None else f"sender <{life.sender}>",
         life.message_id or "",
     ]
     out = [indent + ", ".join(part for part in parts if part)]

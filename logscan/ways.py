@@ -18,6 +18,7 @@ from logscan import evidence as ev
 from logscan import texts
 from logscan.accounts import ENDS, Ends, refusals
 from logscan.correlate.codes import combine
+from logscan.ports import entry_ports
 from logscan.report import Flow, FlowEdge, FlowNode, Report
 
 if TYPE_CHECKING:
@@ -188,27 +189,37 @@ def _places(scan: Scan, drawn: _Map) -> Ints:
     columns = [scan.entries[name] for name in ("service", "program", "origin", "leg")]
     codes = [column.cat.codes.to_numpy().astype(np.int64) for column in columns]
     names = [[*map(str, column.cat.categories), ""] for column in columns]
-    _, first, of_entry = np.unique(combine(*codes), return_index=True, return_inverse=True)
+    ports = entry_ports(scan, scan.settings)
+    _, first, of_entry = np.unique(combine(*codes, ports.port), return_index=True, return_inverse=True)
     by_kind = np.full(len(first), -1, np.int64)
     for kind, row in enumerate(first.tolist()):
         service, daemon, origin, leg = (names[i][codes[i][row]] for i in range(4))
         if leg in FORWARDS:
             by_kind[kind] = drawn.node(FORWARDS[leg])
         elif daemon and leg not in ("requeue", "bounce"):
-            by_kind[kind] = drawn.node(_listener(scan, service, daemon, origin, leg == "filter"))
+            known = (int(ports.port[row]), str(ports.sure[row])) if origin == "authenticated" else None
+            by_kind[kind] = drawn.node(_listener(scan, service, daemon, origin, leg == "filter", known))
     out: Ints = by_kind[of_entry] if len(first) else np.empty(0, np.int64)
     return out
 
 
-def _listener(scan: Scan, service: str, daemon: str, origin: str, back: bool) -> FlowNode:
+def _listener(
+    scan: Scan, service: str, daemon: str, origin: str, back: bool, login: tuple[int, str] | None = None
+) -> FlowNode:
+    """Return the node of a service; ``login`` is the port that a login came in by (0 unknown), and how sure that is."""
     tag = f"{service}/{daemon}"
     if back:
         return FlowNode(f"back:{tag}", "re-injection", "reinjection", tag)
     if daemon == "pickup":
         return FlowNode("listener:pickup", "sendmail, cron", "listener", tag)
-    port, sure = ev.port_of(scan, scan.settings, service)
+    usual = ev.port_of(scan, scan.settings, service)
+    port, sure = usual if login is None else login
     name = f"port {port}" if port else tag
-    detail = tag + ("" if sure == "high" else ", port inferred")
+    detail = tag + ("" if sure == "high" else ", port inferred" if port else ", port unknown")
+    if login is not None and not port:
+        return FlowNode(f"listener:{tag}:user", f"{tag}, login", "listener", detail)
+    if login is not None and port != 25 and port != usual[0]:
+        return FlowNode(f"listener:{tag}:{port}", name, "listener", detail)
     if origin == "authenticated" and port == 25:
         return FlowNode(f"listener:{tag}:login", f"{name}, login", "listener", detail)
     if origin == "local":

@@ -317,3 +317,10 @@ def test_nothing_delivered_is_blind(tmp_path: Path) -> None:
 def test_clear_says_in_a_sentence_how_much_was_looked_at(tmp_path: Path) -> None:
     result, _ = of(tmp_path, alone(*stored(1, "AA00001", ALICE, "s1", "m1@example.net")))
     assert result.clear_title == "No mail was stored twice (1 delivery looked at)"
+
+
+def test_the_mailbox_that_doubled_is_named_where_it_is_another_than_the_address() -> None:
+    _, (found,) = said(FIELD / "zimbra-archive-twice")
+    assert found.subject == "pia@acme.test"
+    assert "stored twice in 1 mailbox (archive@acme.test)" in found.summary
+    assert {case["mailbox"] for case in found.cases} == {ARCHIVE.replace("example.org", "acme.test")}

@@ -191,3 +191,15 @@ def test_whatever_is_asked_for_is_answered(run: Run, log: Path, what: str) -> No
     done = run("trace", "--", what, log)
     assert done.returncode == 0
     assert "fault in logscan" not in done.stderr
+
+
+def test_a_mail_that_qmgr_never_saw_has_the_sender_that_the_rules_line_names(run: Run, tmp_path: Path) -> None:
+    held = mail("A000000001", "held", 1, f"postfix/cleanup[9]: A000000001: hold: {RULE.format('held')}: odd")
+    seen = [line for line in held if "qmgr" not in line]
+    (tmp_path / "mail.log").write_text("\n".join(seen) + "\n")
+    assert "sender <sender@example.net>" in run("trace", "A000000001", tmp_path / "mail.log").stdout
+    (tmp_path / "mail.log").write_text("\n".join(line for line in seen if "hold" not in line) + "\n")
+    assert "sender unknown" in run("trace", "A000000001", tmp_path / "mail.log").stdout
+    bounce = [line.replace("from=<sender@example.net>", "from=<>") for line in held]
+    (tmp_path / "mail.log").write_text("\n".join(bounce) + "\n")
+    assert "sender <>" in run("trace", "A000000001", tmp_path / "mail.log").stdout

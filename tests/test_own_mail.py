@@ -677,3 +677,27 @@ def test_quiet_servers_have_nothing_found(name: str) -> None:
     verdicts = {each.verdict for each in found.values()}
     assert verdicts == {"not-applicable"} if name == "shared-submission-name" else "found" not in verdicts
     assert name != "plesk" or found[OUT].verdict == "blind"
+
+
+@pytest.mark.parametrize(
+    ("action", "said", "kept"),
+    [
+        ("discard", "milter-discard", "thrown"),
+        ("quarantine", "milter-hold", "quarantine"),
+        ("reject", "milter-reject", "refused"),
+    ],
+)
+def test_rspamds_remedy_takes_away_the_very_action_that_kept_the_mail_back(
+    looked: Looked, action: str, said: str, kept: str
+) -> None:
+    found = looked(HERE + stopped(said, "5.7.1 spam"), rspamd_log=rspamd("09:00:01", "BBBBBB1", action))
+    finding = only(found[OUT])
+    assert kept in finding.summary
+    text = remedy_of(finding)
+    nulled = re.search(r"actions \{(.*?)\}", text)
+    assert nulled
+    assert {f"{name} = null" for name in ("discard", "quarantine", '"add header"')} <= {
+        each.strip() for each in nulled[1].split(";")
+    }
+    assert ("reject = 30" in text) == (action == "reject")
+    assert ("none changes that mail is refused" in text) == (action == "reject")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import logscan
 from logscan.ports import entry_ports
 
@@ -72,3 +74,34 @@ def test_without_a_configuration_a_process_that_serves_strangers_is_port_25s(tmp
 def test_without_a_configuration_mail_that_passes_the_filter_by_isnt_called_port_25(tmp_path: Path) -> None:
     (tmp_path / "mail.log").write_text(mail(1, 100, "carol", True) + mail(2, 200, "dave", False))
     assert found(tmp_path) == {"carol": (0, "low"), "dave": (0, "low")}
+
+
+def labels(folder: Path) -> set[str]:
+    """Return the names of the places on the way that mail takes, as the page draws it."""
+    report = logscan.analyse(logscan.read(folder, jobs=1, year=2026, timezone="UTC"))
+    return {node.label for node in report.flow.nodes if node.kind == "listener"}
+
+
+def test_the_way_that_is_drawn_claims_no_port_that_isnt_known(tmp_path: Path) -> None:
+    (tmp_path / "mail.log").write_text(
+        mail(1, 100, None, True) + mail(2, 100, "carol", True) + mail(3, 200, "dave", True)
+    )
+    assert labels(tmp_path) == {"port 25", "port 25, login", "postfix/smtpd, login"}
+
+
+def test_the_way_that_is_drawn_tells_two_ports_of_one_name_apart(tmp_path: Path) -> None:
+    (tmp_path / "mail.log").write_text(mail(1, 100, "carol", True) + mail(2, 200, "dave", False))
+    (tmp_path / "master.cf").write_text(MASTER)
+    (tmp_path / "main.cf").write_text(MAIN)
+    assert labels(tmp_path) == {"port 25, login", "port 587"}
+
+
+@pytest.mark.parametrize(("wrapped", "port"), [("yes", 465), ("no", 0)])
+def test_behind_a_proxy_a_service_that_begins_with_tls_isnt_port_25(tmp_path: Path, wrapped: str, port: int) -> None:
+    (tmp_path / "mail.log").write_text(mail(1, 100, "carol", False).replace("postfix/smtpd", "postfix/behind/smtpd"))
+    (tmp_path / "master.cf").write_text(
+        "smtp inet n - n - - smtpd\n10465 inet n - n - - smtpd\n  -o smtpd_upstream_proxy_protocol=haproxy\n"
+        f"  -o smtpd_tls_wrappermode={wrapped}\n  -o smtpd_sasl_auth_enable=yes\n  -o syslog_name=postfix/behind\n"
+    )
+    (tmp_path / "main.cf").write_text("myhostname = mx.example.org\nmydestination = example.org\n")
+    assert found(tmp_path)["carol"][0] == port

@@ -141,6 +141,8 @@ def _summary(cause: str, subject: str, items: Items) -> str:
     boxes = {some[0].mailbox for _, some in items if not some[0].outside}
     beyond = {some[0].mailbox for _, some in items if some[0].outside}
     places = [f"stored {times} in {len(boxes)} mailbox{'es' * (len(boxes) != 1)}"] if boxes else []
+    if boxes and boxes != {subject}:
+        places[0] += f" ({', '.join(sorted(boxes)[:3])}{' …' if len(boxes) > 3 else ''})"
     if beyond:
         who = ", ".join(sorted(beyond)[:3]) + (" …" if len(beyond) > 3 else "")
         places.append(f"sent {times} to {who} outside")

@@ -138,7 +138,9 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, oute
     )
     _true_clients(frame, tables, client, legs)
     pickup = of(clients, client, "sender")
-    frame["sender"] = frame["sender"].where(frame["queued"], pickup)
+    # Of what qmgr never saw (held, discarded, refused at its end) the rule's line names the sender.
+    stopped = of(tables["rejects"], lives.first_row("rejects"), "sender")
+    frame["sender"] = frame["sender"].where(frame["queued"], stopped.where(stopped.notna(), pickup))
     frame["parent"] = -1
     frame["leg"] = ""
     frame.loc[legs.child, "parent"] = legs.parent

@@ -21,9 +21,14 @@ _SPAM = {"rspamd": r"rspamd|:11332\b", "amavis": r"amavis", "spamassassin": r"sp
 
 _RSPAMD = (
     "Let rspamd treat mail of {who} by settings of its own: in local.d/settings.conf {name} {{ priority = high; {test} = yes; "
-    'apply {{ actions {{ "add header" = null; "rewrite subject" = null; greylist = null; }} }} }}. Then run: rspamadm '
-    "configtest && systemctl reload rspamd. DKIM signing and rspamd's log go on as before. (reject may stay: it stops a "
-    "misused account or a hacked script, and the sender is told.)"
+    'apply {{ actions {{ "add header" = null; "rewrite subject" = null; greylist = null; quarantine = null; discard = null; }} '
+    "}} }}. Then run: rspamadm configtest && systemctl reload rspamd. DKIM signing and rspamd's log go on as before. "
+    "(reject stays: it stops a misused account or a hacked script, and the sender is told.)"
+)
+_RSPAMD_REJECT = (
+    "Of rspamd's settings above, none changes that mail is refused: for that give reject a higher threshold among the same "
+    "actions (reject = 30, above the points that this mail got), once you have looked why it got so many; reject = null takes "
+    "away what a rule forces too."
 )
 _AMAVIS = (
     "Let amavis spare mail of {who}: a policy bank in amavisd.conf with originating => 1 and bypass_spam_checks_maps => [1] "
@@ -149,5 +154,9 @@ def after_release(remedy: Remedy, rows: pd.DataFrame, *, virus: bool) -> Remedy:
             "The filter names no spam: look first whether it is right (a program that was hacked, a forbidden file)."
         )
         return Remedy(" ".join(parts), key="blocked")
-    parts.append("Let the filter tag mail rather than throw it away, or leave own mail out of it:")
-    return replace(remedy, text=f"{' '.join(parts)} {remedy.text}", key=f"{remedy.key}-after-release")
+    refused = bool((kept == "refused").any())
+    what = "refuse it" if refused and (kept == "refused").all() else "throw it away"
+    parts += [f"Let the filter tag mail rather than {what}, or leave own mail out of it:", remedy.text]
+    if refused and remedy.key.startswith("milter-rspamd"):
+        parts.append(_RSPAMD_REJECT)
+    return replace(remedy, text=" ".join(parts), key=f"{remedy.key}-after-{'refusal' if refused else 'release'}")
