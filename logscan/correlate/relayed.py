@@ -60,11 +60,11 @@ def relayed(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, tables:
         }
     )
     far = frame[frame["hop"] != ""].groupby("client")["hop"].nunique() >= FAR
-    far = frame["client"].map(far).fillna(False).to_numpy(dtype=np.bool_)
+    far = frame["client"].map(far).eq(True).to_numpy(dtype=np.bool_)
     domains = frame[~far].groupby("domain")
     gateway = (domains["house"].nunique() > 1) & (domains["sender"].nunique() > 1)
     gateway |= domains["inward"].any() | domains["stranger"].any()
-    behind = frame["domain"].map(gateway).fillna(False).to_numpy(dtype=np.bool_)
+    behind = frame["domain"].map(gateway).eq(True).to_numpy(dtype=np.bool_)
     direct = frame[far | ~(behind | frame["stranger"].to_numpy())]
     out[frame.loc[frame["client"].isin(direct["client"]) & ~frame["stranger"], "top"].to_numpy()] = True
     return out
