@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from logscan import plotting
 from logscan.rendering import day, percent, visible
 from logscan.report import Series, Traffic
+from logscan.timeaxis import ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,29 +75,6 @@ def _fold(series: Series, buckets: int, factor: int) -> Series:
     return Series(series.name, tuple(sum(values[i * factor : (i + 1) * factor]) for i in range(buckets)))
 
 
-def _ticks(hours: Sequence[datetime], most: float = 8.1) -> tuple[tuple[float, str], ...]:
-    """Return at most about ``most`` places on the axis with a time, or a day at midnight and at the start."""
-    if not hours:
-        return ()
-    span = (hours[-1] - hours[0]).total_seconds() / 3600 + 1
-    every = next((each for each in (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 720) if span / each <= most), 1440)
-    found: list[tuple[float, str]] = []
-    seen = None
-    for index, hour in enumerate(hours):
-        if every < 24:
-            if hour.hour % every:
-                continue
-            text = f"{hour:%H:%M}" if hour.date() == seen else f"{hour:%H:%M}\n{day(hour)}"
-            seen = hour.date()
-        else:
-            days = hour.date().toordinal()
-            if hour.date() == seen or days % (every // 24):
-                continue
-            seen, text = hour.date(), day(hour)
-        found.append((index + 0.5, text))
-    return tuple(found)
-
-
 def unit(traffic: Traffic) -> str:
     """Return what one bucket of the charts is: ``hour``, ``4 hours``, ``day``, ``10 minutes``."""
     minutes = traffic.step * _rebin(traffic)[1]
@@ -110,7 +88,7 @@ def charts(traffic: Traffic) -> list[Chart]:
     """Return the charts that have something to show."""
     hours, factor = _rebin(traffic)
     labels = tuple(f"{day(hour)} {hour:%H:%M}" for hour in hours)
-    ticks = _ticks(hours)
+    places = ticks(hours, WIDTH - 58.0)
     per = unit(traffic)
 
     def folded(group: tuple[Series, ...]) -> tuple[Series, ...]:
@@ -128,19 +106,19 @@ def charts(traffic: Traffic) -> list[Chart]:
             labels,
             folded(traffic.by_direction),
             tuple(index % len(COLOURS) + 1 for index in range(len(traffic.by_direction))),
-            ticks,
+            places,
         ),
         Chart(
             "tagged",
             f"Filter verdicts per {per}",
             "Verdicts of the spam filter, one for each recipient. A sudden change of the tagged share is worth a "
-            "look: spam comes in waves, but so do mistrained dictionaries. Unknown means that no verdict was in the "
-            "logs for that recipient.",
+            "look: spam comes in waves, but so do mistrained dictionaries. No verdict means that the logs have none for "
+            "that recipient.",
             "stack",
             labels,
             folded(traffic.tagged),
             tuple({"tagged": 6, "untagged": 1}.get(each.name, 5) for each in traffic.tagged),
-            ticks,
+            places,
         ),
         Chart(
             "put-off",
@@ -151,7 +129,7 @@ def charts(traffic: Traffic) -> list[Chart]:
             labels,
             folded(traffic.put_off),
             (6, 5),
-            ticks,
+            places,
         ),
         Chart(
             "origin",
@@ -175,7 +153,7 @@ def charts(traffic: Traffic) -> list[Chart]:
             labels,
             folded(traffic.findings),
             (6,) * len(traffic.findings),
-            _ticks(hours, 5.1),
+            ticks(hours, WIDTH - 174.0),
         ),
     ]
     return [each for each in found if each.total]

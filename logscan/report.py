@@ -100,7 +100,7 @@ class Traffic:
     by_direction: tuple[Series, ...] = ()
     """Mails by direction: inbound, outbound, internal, forwarded, generated."""
     tagged: tuple[Series, ...] = ()
-    """Verdicts per recipient: tagged, untagged, unknown."""
+    """Verdicts per recipient: tagged, untagged, no verdict."""
     tagged_by_origin: tuple[tuple[str, int, int], ...] = ()
     """(origin: from outside, authenticated, local script ..., tagged, untagged), per recipient."""
     findings: tuple[Series, ...] = ()

@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
-from itertools import combinations
+from datetime import UTC, datetime, timedelta
+from itertools import combinations, pairwise
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pytest
 import report_sample
@@ -176,3 +177,51 @@ def test_odd_flows_are_drawn(edges: tuple[FlowEdge, ...]) -> None:
 def test_nothing_gives_no_map() -> None:
     assert flowmap.layout(Flow()) is None
     assert flowmap.layout(Flow((FlowNode("a", "A", "source"),), ())) is None
+
+
+# -- the time axis ---------------------------------------------------------------------------------------------------
+
+ZONE = ZoneInfo("Europe/Vienna")
+
+
+@pytest.mark.parametrize("minutes", [5, 15, 60, 180, 360, 1440, 10080])
+@pytest.mark.parametrize("buckets", [1, 12, 40, 170])
+@pytest.mark.parametrize(
+    "start", [datetime(2026, 12, 4, 7, 35), datetime(2026, 10, 24, 21, 0), datetime(2026, 3, 28, 18)]
+)
+def test_no_label_of_the_time_axis_stands_upon_another(minutes: int, buckets: int, start: datetime) -> None:
+    first = start.replace(tzinfo=ZONE).astimezone(UTC)
+    hours = tuple((first + timedelta(minutes=minutes * at)).astimezone(ZONE) for at in range(buckets))
+    traffic = Traffic(
+        hours=hours,
+        step=minutes,
+        by_direction=(Series("inbound", (1,) * buckets),),
+        findings=(Series("a-check", (1,) * buckets),),
+    )
+    for chart in charts.charts(traffic):
+        drawn = charts.figure(chart)
+        drawn.draw_without_rendering()
+        boxes = [each.get_window_extent() for each in drawn.axes[0].get_xticklabels()]
+        assert boxes
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+        assert all(each.x0 >= 0 and each.x1 <= charts.WIDTH for each in boxes)
+
+
+def test_labels_are_whole_steps_and_the_day_stands_at_the_first_and_at_midnight() -> None:
+    def labels(start: datetime, buckets: int) -> list[str]:
+        hours = tuple(start + timedelta(minutes=5 * at) for at in range(buckets))
+        (chart,) = charts.charts(Traffic(hours, 5, (Series("inbound", (1,) * buckets),)))
+        return [text for _, text in chart.ticks]
+
+    noon = datetime(2026, 12, 4, 11, 50, tzinfo=UTC)
+    assert labels(noon, 15) == ["11:50\n4 Dec", *(f"12:{at}0" for at in range(6)), "13:00"]
+    late = datetime(2026, 12, 4, 20, 55, tzinfo=UTC)
+    assert labels(late, 60) == [
+        "21:00\n4 Dec",
+        *(["21:30", "22:00", "22:30", "23:00", "23:30"]),
+        "00:00\n5 Dec",
+        "00:30",
+        "01:00",
+        "01:30",
+    ]
+    assert "Unknown" not in "".join(each.help for each in ALL)
