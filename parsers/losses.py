@@ -142,11 +142,13 @@ BLOB = LogFormat(
 NOISE = LogFormat(
     name="logger-noise",
     title="the logging system starts, stops or reopens its files",
-    reference="rsyslog tools/rsyslogd.c",
+    reference="rsyslog tools/rsyslogd.c; syslog-ng lib/mainloop.c, lib/stats/stats-log.c",
     programs=_LOGGERS,
     table=None,
     line=rx(
-        r"(?:\[origin |rsyslogd was HUPed|rsyslogd's |exiting on signal|imuxsock: |imjournal|action"
+        r"(?:\[origin |syslog-ng (?:starting up|shutting down)|Configuration reload (?:request received|finished)|"
+        "New configuration initialized|Termination"
+        " requested via signal|Log statistics;|rsyslogd was HUPed|rsyslogd's |exiting on signal|imuxsock: |imjournal|action"
         r" '|environment "
         "variable TZ|Journal (?:started|stopped)|Runtime Journal|System Journal|Received (?:SIG|client request)|Time"
         " spent on "
@@ -159,6 +161,9 @@ NOISE = LogFormat(
         Sample("exiting on signal 15."),
         Sample("rsyslogd's groupid changed to 4"),
         Sample("Journal started"),
+        Sample("syslog-ng starting up; version='3.38.1'"),
+        Sample("syslog-ng shutting down; version='3.38.1'"),
+        Sample("Configuration reload request received, reloading configuration;"),
     ),
     weight=-5,
 )
