@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,12 @@ from logscan.tallies import Coded, column, groups, of
 if TYPE_CHECKING:
     from logscan.scan import Scan
 
+SENDERS_HELP = (
+    "Envelope senders by mails; bytes as the mail came in, once a mail. Those rewritten by SRS stand under the address they "
+    "had."
+)
+DOMAINS_HELP = "Domains of envelope senders by mails; those rewritten by SRS under their own."
+
 SIZES = ((10_000, "up to 10 kB"), (100_000, "up to 100 kB"), (1_000_000, "up to 1 MB"), (10_000_000, "up to 10 MB"))
 LARGER = "more than 10 MB"
 
@@ -20,6 +27,19 @@ LARGER = "more than 10 MB"
 def domain(address: str) -> str:
     """Return an address' domain in lower case; what has none is this host's."""
     return address.rpartition("@")[2].lower() if "@" in address else "(none)"
+
+
+SRS = re.compile(
+    r"SRS(?:0|1[=+-][^@=+-]+[=+-][^@=]+=)[=+-][^@=]{2,}=[0-9A-Za-z+/]{2}=(?P<domain>[^@=]+\.[^@=]+)=(?P<user>[^@]+)@[^@]*",
+    re.I,
+)
+"""A sender rewritten by a forwarder: SRS0=hash=time=domain=user, SRS1=hash=forwarder==hash=time=domain=user (libsrs2, srs2.c)."""
+
+
+def original(address: str) -> str:
+    """Return the address that a sender had before it was rewritten by SRS; any other as it is."""
+    found = SRS.fullmatch(address)
+    return f"{found['user']}@{found['domain']}" if found else address
 
 
 def listings(scan: Scan) -> Iterable[Listing]:
@@ -32,14 +52,14 @@ def listings(scan: Scan) -> Iterable[Listing]:
 
 def _senders(scan: Scan) -> Iterable[Listing]:
     mails = scan.mails
-    sender = of(mails["sender"].where(mails["sender"] != "", "<>"))
+    sender = of(mails["sender"].where(mails["sender"] != "", "<>")).changed(original)
     size = mails["size"].fillna(0).to_numpy(dtype=np.int64)
     recipients = mails["recipients"].to_numpy()
     columns = ("mails", "recipients", "bytes")
     for key, title, name, help_text, coded in (
-        ("senders", "Senders", "sender", "Envelope senders by mails; bytes as the mail came in, once a mail.", sender),
+        ("senders", "Senders", "sender", SENDERS_HELP, sender),
         (
-            "sender-domains", "Senders' domains", "domain", "Domains of envelope senders by mails.",
+            "sender-domains", "Senders' domains", "domain", DOMAINS_HELP,
             sender.changed(lambda value: "<>" if value == "<>" else domain(value)),
         ),
     ):  # fmt: skip
