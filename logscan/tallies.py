@@ -178,12 +178,23 @@ def percentiles(seconds: npt.NDArray[np.float64], *shares: float) -> tuple[float
     return tuple(round(float(value), 2) for value in np.percentile(seconds, shares))
 
 
-FOLDS = (r"\b(?=\w*\d)[0-9A-Za-z]{8,}\b", r"\d{4,}")
-"""IDs and numbers, folded out of replies so that like reasons count together; addresses before them."""
+MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
+CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?"
+ZONE = r"(?: ?(?:[+-]\d\d:?\d\d|Z|UTC|GMT)\b)?"
+FOLDS = (
+    # 2026-12-04 07:36:08, 04/12/2026, Fri, 04 Dec 2026 07:36:08 +0000, Fri Dec  4 07:36:08 2026, 4 Dec, 07:36:08
+    rf"\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? +)?(?:\d{{4}}-\d\d-\d\d|\d{{1,4}}/\d{{1,2}}/\d{{1,4}}|\d{{1,2}}[ -]{MONTHS}"
+    rf"(?:[ -]\d{{2,4}}\b)?|{MONTHS} +\d{{1,2}}\b(?:, \d{{4}})?)(?:,?[ T]+{CLOCK}{ZONE}(?: \d{{4}}\b)?)?",
+    rf"(?<![\d.:])\d{{1,3}}:\d\d:\d\d(?:[.,]\d+)?{ZONE}(?![\d:])",
+    r"(?<![\d.])\d+(?:\.\d+)?(?= ?(?:s|ms|secs?|seconds?|mins?|minutes?|hours?|days?|[kMG]?i?B|bytes|octets)\b)",
+    r"\b(?=\w*\d)[0-9A-Za-z]{8,}\b",
+    r"\d{4,}",
+)
+"""Dates, times, spans, sizes, IDs and numbers, folded out of replies so that like reasons count together."""
 
 
 def folded(replies: Coded) -> Coded:
-    """Return replies by template: addresses, numbers and IDs folded."""
+    """Return replies by template: addresses, times, numbers and IDs folded."""
     words = pc.utf8_slice_codeunits(pa.array(list(replies.values), pa.string()), 0, 300)
     words = pc.replace_substring_regex(words, "<[^<>]*>", "<…>")
     words = pc.replace_substring_regex(words, r"\[[0-9A-Fa-f.:]+\](?::\d+)?", "[…]").dictionary_encode()
