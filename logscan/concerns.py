@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from logscan.accounts import ENDS, Ends
 from logscan.counting import percent, plural
-from logscan.deferrals import PutOff
+from logscan.deferrals import PutOff, own_services
 from logscan.rendering import visible
 from logscan.tallies import Coded, column, groups, ns, number, of
 
@@ -41,6 +42,27 @@ MANY_FAILED = 50
 MANY_REFUSED = 3
 """Recipients elsewhere whose hosts refuse this server for policy: one mail may just look like spam."""
 
+REFUSED = re.compile(r"(?: said|refused to talk to me): 5\d\d[ -](?P<dsn>5\.7\.\d+)?")
+"""The other side refuses for good, in Postfix's words (smtp_trouble.c, smtp_proto.c); X.7.X is policy (RFC 3463)."""
+
+POLICY = re.compile(
+    r"\b(?:policy|block(?:ed|list)|black-?list(?:ed)?|deny-?list|reputation|unsolicited|spam|spf|dkim|dmarc|banned)\b",
+    re.I,
+)
+ABOUT_RECIPIENT = re.compile(
+    r"\b(?:relay(?:ing)?\b.{0,20}\bdenied|unable to relay|not permitted to relay|user unknown)\b", re.I
+)
+"""X.7.1 is also what servers say of recipients that aren't theirs."""
+
+MANY_BOUNCED, SHARE_BOUNCED = 5, 0.05
+"""Recipients that bounced, and their share of all, from which they are more than a few wrong addresses."""
+
+FULL = re.compile(r"\b[45]\.2\.2\b|\bquota exceeded|\bover ?quota|mailbox (?:for user )?is full|mailbox full", re.I)
+"""A full mailbox (X.2.2, RFC 3463; Dovecot, Postfix virtual)."""
+
+LONG_WAIT = 600.0
+"""Seconds that mail may wait for a service of this host."""
+
 ENOUGH = 300 * 10**9
 """Nanoseconds that the log must go on after a mail went into the filter."""
 
@@ -51,6 +73,9 @@ def concerns(scan: Scan, late: PutOff, outages: Sequence[Outage], found: Ends) -
         _outages(outages),
         _put_off(scan, late),
         _lost_in_filter(scan, found),
+        _waited(scan, late, outages),
+        _bounced(scan),
+        _full(scan),
         _refused_elsewhere(scan),
         _loops(scan),
         _busy_account(scan),
@@ -96,10 +121,55 @@ def _refused_elsewhere(scan: Scan) -> str:
     deliveries = scan.deliveries
     rows = deliveries["last"] & deliveries["outside"] & (deliveries["mail"] >= 0) & ~deliveries["final"]
     rows &= deliveries["outcome"].isin(["bounced", "expired", "deferred"])
-    some = deliveries[rows]
-    count = int(of(some["dsn"]).having(lambda value: value.startswith(("5.7.", "4.7."))).sum())
+    count = int(of(deliveries.loc[rows, "reply"]).having(_for_policy).sum())
     return (
         f"{plural(count, 'recipient')} elsewhere refused this server’s mail for policy" if count >= MANY_REFUSED else ""
+    )
+
+
+def _for_policy(reply: str) -> bool:
+    """Return whether the other side refuses for good, and names its policy: not greylisting, not this server's own rules."""
+    found = REFUSED.search(reply)
+    if not found:
+        return False
+    rest = reply[found.end() :]
+    return not ABOUT_RECIPIENT.search(rest) and bool(found["dsn"] or POLICY.search(rest))
+
+
+def _waited(scan: Scan, late: PutOff, outages: Sequence[Outage]) -> str:
+    """Return whose mail waited long for a service of this server; an outage says it itself."""
+    if outages or not len(late.rows):
+        return ""
+    code = np.unique(late.recipient[own_services(late)])
+    code = code[late.waited[code] >= LONG_WAIT]
+    if not len(code):
+        return ""
+    return (
+        f"mail to {plural(len(code), 'recipient')} waited up to {plural(round(late.waited[code].max() / 60), 'minute')} for "
+        "this server’s own services"
+    )
+
+
+def _bounced(scan: Scan) -> str:
+    mails = scan.mails
+    count, every = int((mails["bounced"] + mails["expired"]).sum()), int(mails["recipients"].sum())
+    if count < MANY_BOUNCED or count < SHARE_BOUNCED * every:
+        return ""
+    return f"{plural(count, 'recipient')} of {every:,} ({percent(count / every)}) bounced or expired"
+
+
+def _full(scan: Scan) -> str:
+    """Return how many mailboxes here take no mail because they are full."""
+    deliveries = scan.deliveries
+    rows = ~deliveries["outside"] & (deliveries["mail"] >= 0) & ~deliveries["final"]
+    rows &= deliveries["outcome"].isin(["bounced", "expired", "deferred"])
+    some = deliveries[rows]
+    full = of(some["reply"]).having(lambda reply: bool(FULL.search(reply)))
+    count = len(np.unique(of(some["mailbox"]).codes[full]))
+    return (
+        f"{plural(count, 'mailbox', 'mailboxes')} here {'is' if count == 1 else 'are'} full and refused mail"
+        if count
+        else ""
     )
 
 

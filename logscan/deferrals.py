@@ -184,5 +184,12 @@ def _reasons(scan: Scan, late: PutOff) -> Listing:
 
 def series(late: PutOff) -> tuple[tuple[str, Ints], ...]:
     """Return the times of the attempts put off, by who kept the mail waiting."""
-    here = late.hop.having(lambda name: "[" in name and ("/" in name or "[127." in name or "[::1" in name))
+    here = own_services(late)
     return (("at this server's own services", late.first[here]), ("at other hosts", late.first[~here]))
+
+
+def own_services(late: PutOff) -> npt.NDArray[np.bool_]:
+    """Return which attempts were put off at a service of this host: a socket, the loopback address, no host at all."""
+    return late.hop.having(
+        lambda name: "/" in name or "[127." in name or "[::1" in name if "[" in name else name not in ("", "none")
+    )
