@@ -25,6 +25,9 @@ PARTS = {
 """Columns of ``deliveries`` that add up to ``total_delay``, in words."""
 
 SLOWEST = 50
+MOSTLY = 0.5
+"""Share of the whole from which a part is most of it."""
+
 SLOW = 1.0
 """Seconds: what took less is not named among the slowest."""
 
@@ -88,15 +91,19 @@ def _slowest(scan: Scan, final: pd.DataFrame, late: PutOff) -> Listing:
     arrived = ns(mails["first"])
     for at, (mail, row) in enumerate(zip(mails.itertuples(), slow.itertuples(), strict=True)):
         longest = int(parts[at].argmax())
+        seconds = round(float(row.total_delay), 2)
+        most = min(round(float(parts[at][longest]), 2), seconds)
+        # Whole seconds in the stamps make a part longer than the whole; parts that are not told leave the rest open.
+        clear = most >= MOSTLY * seconds
         table.append(
             (
                 str(mail.queue_id),
                 moment(int(arrived[at]), scan.zone),
                 _text(mail.sender, "<>"),
                 _text(row.recipient, ""),
-                round(float(row.total_delay), 2),
-                words[longest],
-                round(float(parts[at][longest]), 2),
+                seconds,
+                words[longest] if clear else "",
+                most if clear else None,
                 _text(row.relay, ""),
                 why.get(int(row.mail), ""),
             )
@@ -105,7 +112,7 @@ def _slowest(scan: Scan, final: pd.DataFrame, late: PutOff) -> Listing:
         "slowest",
         "Slowest mails",
         f"Mails that took {SLOW:g} second or longer to their last recipient, the slowest first: the part that took "
-        "longest, and the last reason for which they were put off.",
+        "at least half of it, where the log tells it, and the last reason for which they were put off.",
         ("queue id", "arrived", "sender", "last recipient", "seconds", "mostly", "of it", "next hop", "put off for"),
         tuple(table),
         total,
