@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from logscan.report import Listing
-from logscan.tallies import column, folded, groups, number, of
+from logscan.tallies import Coded, column, folded, groups, number, of
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -42,8 +42,8 @@ def _verdicts(scan: Scan) -> Iterable[Listing]:
     yield Listing(
         "verdicts",
         "Verdicts",
-        "What the filters said, by result as each names it: DSPAM and amavis speak for each recipient, rspamd and spamd "
-        "for each mail.",
+        "What the filters said, by result as each names it: DSPAM speaks for each recipient, amavis, rspamd and spamd for "
+        "each mail. Tagged are those by which a mail was marked or kept back as spam.",
         ("filter", "result", "verdicts", "tagged", "mails"),
         listed,
         total,
@@ -144,7 +144,12 @@ def _troubles(scan: Scan) -> Iterable[Listing]:
     name = column(scan, "filter_errors", "filter")
     if not len(name):
         return
-    by = groups(name, column(scan, "filter_errors", "kind"), folded(column(scan, "filter_errors", "text")))
+    text = column(scan, "filter_errors", "text")
+    bare = "(the line says no more)"
+    said = Coded(np.where(text.codes < 0, len(text.values), text.codes), [*text.values, bare]).changed(
+        lambda t: t or bare
+    )
+    by = groups(name, column(scan, "filter_errors", "kind"), folded(said))
     first, last = by.ends(number(scan, "filter_errors", "time"), scan.zone)
     listed, total = by.rows(by.count(), first, last)
     yield Listing(

@@ -37,8 +37,9 @@ def _stores(scan: Scan) -> Iterable[Listing]:
     yield Listing(
         "stores",
         "Mailbox outcomes",
-        "What Dovecot and Sieve did with mail; a store is one copy in one mailbox.",
-        ("outcome", "stores", "users"),
+        "Lines in which Dovecot and Sieve say what they did with mail. Stored is one copy in one mailbox; of a mail that a "
+        "script forwards, rejects or answers, and of one that failed, there may be several lines.",
+        ("outcome", "lines", "users"),
         listed,
         total,
     )

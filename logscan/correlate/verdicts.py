@@ -103,6 +103,9 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
         entry_rows.setdefault(entry, [int(at_door[entry])])
     frame = table.to_pandas()
     frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
+    either = np.maximum(spam, outside)
+    unknown = either < 0
+    frame["spam"] = np.where(unknown, None, either == 1) if unknown.any() else either == 1
     frame["entry"] = _entries(len(table), f, rows, entry_rows)
     return Judged(
         frame,
