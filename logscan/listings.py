@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from logscan import deferrals, delays, encryption, judging, mailboxes, people, refusing
+from logscan import deferrals, delays, encryption, endings, judging, mailboxes, people, refusing
 from logscan.report import Listing
-from logscan.tallies import MOST_ROWS, folded, groups, of
+from logscan.tallies import MOST_ROWS
 
 if TYPE_CHECKING:
+    from logscan.accounts import Ends
     from logscan.outage import Outage
     from logscan.scan import Scan
 
@@ -18,12 +19,12 @@ WAITING = "waiting"
 """The part of a report that tells what mail waited for."""
 
 
-def listings(scan: Scan, late: deferrals.PutOff, outages: Sequence[Outage]) -> tuple[Listing, ...]:
+def listings(scan: Scan, late: deferrals.PutOff, outages: Sequence[Outage], found: Ends) -> tuple[Listing, ...]:
     """Return the lists that have rows."""
     waiting = [_outages(scan, outages), *deferrals.listings(scan, late), *delays.listings(scan, late)]
     rest = [
         *people.listings(scan),
-        *_ends(scan),
+        *endings.listings(scan, found),
         *refusing.listings(scan),
         *encryption.listings(scan),
         *judging.listings(scan),
@@ -60,31 +61,3 @@ def _outages(scan: Scan, outages: Sequence[Outage]) -> Listing:
         rows[:MOST_ROWS],
         len(rows),
     )
-
-
-def _ends(scan: Scan) -> list[Listing]:
-    """Return why recipients were not reached at last, by reason."""
-    deliveries = scan.deliveries
-    last = deliveries["last"] & (deliveries["mail"] >= 0)
-    out = []
-    for outcome, title in (
-        ("deferred", "Still waiting"),
-        ("bounced", "Bounced"),
-        ("expired", "Expired"),
-        ("held", "Held"),
-        ("discarded", "Discarded"),
-    ):
-        some = deliveries[last & (deliveries["outcome"] == outcome)]
-        by = groups(folded(of(some["reply"])), deferrals.next_hops(some))
-        listed, total = by.rows(by.count(), by.distinct(some["mail"].to_numpy()))
-        out.append(
-            Listing(
-                outcome,
-                title,
-                f"Recipients {outcome} at last, by the last reason (numbers and addresses folded) and next hop.",
-                ("reason", "next hop", "recipients", "mails"),
-                listed,
-                total,
-            )
-        )
-    return out

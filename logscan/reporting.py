@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from logscan import __version__
-from logscan.accounts import ends, refusals
+from logscan.accounts import ENDS, Ends, ends, refusals
 from logscan.concerns import concerns
 from logscan.correlate.build import summary
 from logscan.deferrals import put_off
@@ -71,10 +71,22 @@ def build(scan: Scan, results: Sequence[Result], *, now: datetime | None = None)
     _paths(scan, report)
     _fill_evidence(scan, report)
     late, ended, failed = put_off(scan), ends(scan), outages(scan, scan.settings)
-    report.traffic = replace(traffic(scan, report, late), listings=listings(scan, late, failed))
+    report.mails = _with_untried(report.mails, ended)
+    report.traffic = replace(traffic(scan, report, late), listings=listings(scan, late, failed, ended))
     report.flow = flow(scan, report, ended)
     report.concerns = concerns(scan, late, failed, ended)
     return report
+
+
+def _with_untried(mails: dict[str, int], ended: Ends) -> dict[str, int]:
+    """Return the counts with those among ``deferred`` of whom the log has no attempt, behind it."""
+    untried = int(ended.weight[ended.kind == ENDS.index("untried")].sum())
+    out: dict[str, int] = {}
+    for name, count in mails.items():
+        out[name] = count
+        if name == "deferred":
+            out["deferred_not_tried"] = untried
+    return out
 
 
 def rejected(scan: Scan) -> int:

@@ -367,6 +367,7 @@ root            int    row of the entry that the mail began as (itself, when it 
 parent          int    row of the entry it came out of, -1 when of none
 leg             cat    how it came out of that: filter, bounce, forward, requeue, proxy, redirect, relay; else empty
 origin          cat    who handed it in: outside, authenticated, local, network (mynetworks), generated (by Postfix), unknown
+untried         int    recipients of whom no attempt is told, though it waits, is on hold or was thrown away
 mail            int    row of the mail it belongs to, -1 for what isn't a mail (transactions given up, address probes)
 """,
 )

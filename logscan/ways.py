@@ -38,8 +38,10 @@ SOURCES = {
 
 PLACES = {
     "delivered": FlowNode("store", "mailboxes here", "store"),
+    "program": FlowNode("program", "programs here", "store", "lists, scripts"),
     "outside": FlowNode("outside", "outside", "outside"),
     "deferred": FlowNode("waiting", "still waiting", "waiting", "deferred at last"),
+    "untried": FlowNode("untried", "not tried", "waiting", "no attempt in the log"),
     "bounced": FlowNode("bounced", "bounced", "bounced", "told the sender"),
     "expired": FlowNode("expired", "expired", "expired", "too long in the queue"),
     "held": FlowNode("held", "held", "held", "on hold"),

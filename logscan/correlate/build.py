@@ -89,6 +89,7 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     tried[root[deliveries["entry"].to_numpy()[(deliveries["last"] & ~deliveries["hop"]).to_numpy()]]] = True
     meant = meant_for_outside(tables, f, judged.frame, own_domains(domains, known, f), tried[root])
     mails = mails_of(entries, deliveries, root, left, own, meant)
+    entries["untried"] = left
     mail_of = np.full(lives.size, -1, np.int64)
     mail_of[mails["entry"].to_numpy()] = np.arange(len(mails))
     entries["mail"] = mail_of[root]
