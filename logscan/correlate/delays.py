@@ -125,14 +125,19 @@ def _clock(tables: dict[str, pa.Table], f: Facts, opened: Bools, is_child: Bools
     np.minimum.at(start, f.row_entry[unseen], began)
     # The shortest attempt of a root tells most exactly when its mail was announced, which its opening line may be behind.
     rows = rows[~is_child[f.row_entry[rows]] & opened[f.row_entry[rows]]]
-    rows = rows[np.lexsort((time[rows], told[rows]))[::-1]]
-    row = last_index(f.row_entry[rows], size)
-    some = np.flatnonzero(row >= 0)
-    row = rows[row[some]]
-    slack = hidden(told[row]) + np.where(fine[some] & fine_row[row], 0, 1)
-    behind = (start[some] - time[row]) / SECOND + told[row]
-    behind = np.minimum(behind, np.nan_to_num(first[some]) + hidden(told[row]))
-    start[some] -= (np.where(behind > slack, behind, 0) * SECOND).astype(np.int64)
+    shortest = np.full(size, np.inf)
+    np.minimum.at(shortest, f.row_entry[rows], told[rows])
+    rows = rows[told[rows] == shortest[f.row_entry[rows]]]
+    ended = np.full(size, np.iinfo(np.int64).max)
+    np.minimum.at(ended, f.row_entry[rows], time[rows])
+    whole = np.zeros(size, np.bool_)
+    whole[f.row_entry[rows[~fine_row[rows]]]] = True
+    some = np.flatnonzero(np.isfinite(shortest))
+    off = hidden(shortest[some])
+    behind = (start[some] - ended[some]) / SECOND + shortest[some]
+    behind = np.minimum(behind, np.nan_to_num(first[some]) + off)
+    behind = np.where(behind > off + np.where(fine[some] & ~whole[some], 0, 1), behind, 0)
+    start[some] -= (behind * SECOND).astype(np.int64)
     return _Clock(told, first, start, fine, fine_row, time)
 
 
@@ -247,12 +252,15 @@ def _in_turn(f: Facts, parent: Ints, child: Ints, clock: _Clock, span: tuple[Flo
     both = [np.nan_to_num(seconds * 100, nan=-1, posinf=-1).astype(np.int64) for seconds in span]
     unit = combine(parent, *both)
     end = np.maximum(end - np.nan_to_num(clock.first[child]), begin)
-    order = np.lexsort((f.lives.by_name()[child], clock.start[child], unit))
-    new = np.r_[True, unit[order][1:] != unit[order][:-1]] if len(order) else np.empty(0, np.bool_)
-    number = np.cumsum(new) - 1
-    count = np.bincount(number)[number]
-    turn = np.arange(len(order)) - np.flatnonzero(new)[number] + 1
-    share = np.empty(len(order))
-    share[order] = turn / count
+    share = np.ones(len(unit))
+    _, code, count = np.unique(unit, return_inverse=True, return_counts=True)
+    some = np.flatnonzero(count[code] > 1)
+    if not len(some):
+        return end
+    order = np.lexsort((f.lives.by_name()[child[some]], clock.start[child[some]], code[some]))
+    group = code[some[order]]
+    first = np.r_[True, group[1:] != group[:-1]]
+    turn = np.arange(len(group)) - np.maximum.accumulate(np.where(first, np.arange(len(group)), 0)) + 1
+    share[some[order]] = turn / count[group]
     likely: Floats = begin + (end - begin) * share
     return likely
