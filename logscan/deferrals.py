@@ -171,10 +171,12 @@ def _reasons(scan: Scan, late: PutOff) -> Listing:
     return Listing(
         "put-off-reasons",
         "Put off, by reason and next hop",
-        "Attempts that were put off, by Postfix's reason (numbers and addresses folded) and the next hop, and what "
-        "became of their recipients: one that was put off for two reasons stands in both rows.",
+        "Attempts that were put off, by Postfix's reason (numbers, times and addresses folded) and the next hop, and what "
+        "became of their recipients: one that was put off for two reasons stands in both rows. Went on are those "
+        "delivered or handed on later, waiting those in the queue or on hold, given up those bounced, expired or "
+        "discarded. The longest wait is in seconds.",
         (
-            "reason", "next hop", "attempts", "recipients", "mails", "went on", "waiting", "returned",
+            "reason", "next hop", "attempts", "recipients", "mails", "went on", "waiting", "given up",
             "longest wait", "first", "last",
         ),
         rows,
