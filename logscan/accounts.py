@@ -68,8 +68,8 @@ def ends(scan: Scan) -> Ends:
     of_kind = kind.copy()
     outside = deliveries["outside"].to_numpy()[rows]
     kind = np.where((kind == 0) & outside, ENDS.index("outside"), kind)
-    program = of(deliveries["reply"].iloc[rows]).having(no_mailbox)
-    kind = np.where((kind == 0) & program, ENDS.index("program"), kind)
+    local = np.flatnonzero((kind == 0) & (deliveries["program"] == "local").to_numpy()[rows])
+    kind[local[of(deliveries["reply"].iloc[rows[local]]).having(no_mailbox)]] = ENDS.index("program")
     parts = [_ends(deliveries["entry"].to_numpy()[rows], kind, np.ones(len(rows), np.int64), mail, told=True)]
     parts[0].via = _kept_back(deliveries.iloc[rows])
     # What no delivery line tells: on hold since it came, thrown away by a rule, expired by postsuper.

@@ -89,7 +89,8 @@ def test_a_program_is_no_mailbox_unless_it_delivers_into_one(tmp_path: Path) -> 
         identity = f"A{number:09X}"
         lines += mail(identity, f"10:00:0{number}")
         reply = f"delivered to command: {command}"
-        lines.append(delivery(identity, f"10:00:0{number}", "sent", reply, relay="local", program="local"))
+        line = delivery(identity, f"10:00:0{number}", "sent", reply, relay="local")
+        lines.append(line.replace("postfix/smtp[", "postfix/local["))
     report = report_of(tmp_path, *lines)
     assert into(report)["program"] == 2
     assert into(report)["store"] == 1
@@ -170,3 +171,56 @@ def test_many_bounces_and_full_mailboxes_are_not_all_clear(tmp_path: Path) -> No
 )
 def test_a_sender_rewritten_by_srs_stands_under_its_own_address(sender: str, plain: str) -> None:
     assert original(sender) == plain
+
+
+def test_what_a_filter_kept_stands_behind_the_filter_on_the_map(tmp_path: Path) -> None:
+    relay = "127.0.0.1[127.0.0.1]:10024"
+    lines = []
+    for number in range(3):
+        identity = f"A{number:09X}"
+        lines += mail(identity, f"10:00:0{number}")
+        reply = f"250 2.7.0 Ok, discarded, id=0412{number}-01 - spam"
+        lines.append(delivery(identity, f"10:00:1{number}", "sent", reply, relay=relay))
+    report = report_of(tmp_path, *lines)
+    edges = {(edge.source, edge.target): edge.count for edge in report.flow.edges}
+    assert edges[f"filter:{relay}", "discarded"] == 3
+    assert not any(source.startswith("listener:") and target == "discarded" for source, target in edges)
+
+
+def test_a_delay_is_mostly_one_part_only_where_that_part_covers_half(tmp_path: Path) -> None:
+    lines = [
+        *mail("A1A1A1A1A1", "10:00:01"),
+        delivery("A1A1A1A1A1", "10:00:31", "sent", SAVED, delay="30.4", delays="0.1/30/0.2/0.1"),
+        *mail("B2B2B2B2B2", "10:01:01"),
+        delivery("B2B2B2B2B2", "10:01:11", "sent", SAVED, delay="10", delays="0.1/0.1/0.1/0.1"),
+    ]
+    found = {row["queue id"]: row for row in rows(report_of(tmp_path, *lines), "slowest")}
+    assert found["A1A1A1A1A1"]["mostly"] == "waiting"
+    assert all(row["of it"] is None or row["of it"] <= row["seconds"] for row in found.values())
+    for row in found.values():
+        assert (row["mostly"] == "") == (row["of it"] is None)
+        assert row["of it"] is None or row["of it"] >= row["seconds"] / 2
+
+
+def test_mailbox_outcomes_are_lines_and_scripts_are_named_as_the_reason(tmp_path: Path) -> None:
+    lines = []
+    for number, done in enumerate(
+        [
+            "marked message to be discarded if not explicitly delivered (discard action)",
+            "stored mail into mailbox 'INBOX'",
+        ]
+    ):
+        identity, session = f"A{number:09X}", f"kJ8eL{number}"
+        lines += mail(identity, f"10:00:0{number}")
+        lines += [
+            f"10:00:0{number} dovecot: lmtp(bob@example.com)<7><{session}>: sieve: msgid=<{identity}@example.org>: {done}",
+            delivery(identity, f"10:00:0{number}", "sent", f"250 2.0.0 <bob@example.com> {session} Saved"),
+        ]
+    report = report_of(tmp_path, *lines)
+    assert {row["outcome"]: row["lines"] for row in rows(report, "stores")} == {"discarded": 1, "stored": 1}
+    assert [row["reason"] for row in rows(report, "discarded")] == ["discarded by the mailbox’s Sieve script"]
+
+
+def test_no_trouble_of_a_filter_is_an_empty_text() -> None:
+    report = logscan.analyse(logscan.read(story("mixed-day"), jobs=1))
+    assert all(row["text"] for row in rows(report, "filter-errors"))
