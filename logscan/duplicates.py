@@ -27,6 +27,7 @@ CAUSES = (
     "retry-after-lost-reply",
     "unknown",
     "overlapping-aliases",
+    "by-list-and-directly",
     "sender-resent",
 )
 """The gravest first: a case with several is counted under the first."""
@@ -36,6 +37,9 @@ SAME_SIZE = 512
 
 AT_ONCE = pd.Timedelta(minutes=1)
 """Within which one pass of the queue delivers to the recipients of one life; beyond, a copy was delivered anew."""
+
+SAME_DAY = pd.Timedelta(days=1)
+"""Within which a list sends on what it got."""
 
 LONGEST = 30 * 86_400
 """Seconds: no queue keeps a mail longer."""
@@ -130,7 +134,33 @@ def several(frame: pd.DataFrame) -> list[list[Copy]]:
     keyed = frame.assign(of=root, ident=ident)
     key = ["ident", "sender", "mailbox", "of"]
     distinct = keyed.drop_duplicates([*key, "store"])
-    some = distinct[distinct.duplicated(key, keep=False)]
+    groups = _grouped(distinct[distinct.duplicated(key, keep=False)], key)
+    return [rows for group in groups for rows in _same_mail(group) if len(rows) > 1]
+
+
+def by_other_ways(scan: Scan, frame: pd.DataFrame) -> list[list[Copy]]:
+    """Return the copies of mails of which each mailbox got one from each of several senders: the author, a list, a forward.
+
+    A message-id alone doesn't make them one mail: one of its lives went to a command (a list's), or they are of one mail.
+    """
+    deliveries = scan.deliveries
+    commands = deliveries.loc[to_commands(deliveries) & (deliveries["entry"] >= 0), "entry"]
+    listed = set(scan.entries["message_id"].iloc[commands.to_numpy()].dropna().str.strip(" <>")) - {""}
+    key = ["ident", "mailbox"]
+    keyed = frame.assign(ident=frame["message_id"].str.strip(" <>"))
+    keyed = keyed[(keyed["ident"] != "") & ~keyed["outside"]].drop_duplicates([*key, "store"])
+    keyed = keyed[keyed.duplicated(key, keep=False)]
+    if keyed.empty:
+        return []
+    groups = keyed.groupby(key)
+    alone = (groups["sender"].transform("nunique") == groups["sender"].transform("size")).to_numpy()
+    one = (groups["root"].transform("nunique") == 1).to_numpy() | keyed["ident"].isin(listed).to_numpy()
+    near = (groups["time"].transform("max") - groups["time"].transform("min") <= SAME_DAY).to_numpy()
+    return _grouped(keyed[alone & one & near], key)
+
+
+def _grouped(some: pd.DataFrame, key: list[str]) -> list[list[Copy]]:
+    """Return the copies by what is equal in some columns, in the order of the first one."""
     if "broken" not in some:
         some = some.assign(broken=-1, told_by=-1)
     some = some.assign(recipient=texts.lower(some["recipient"]), relay=some["relay"].astype("str"))
@@ -141,7 +171,7 @@ def several(frame: pd.DataFrame) -> list[list[Copy]]:
     out: dict[Any, list[Copy]] = {}
     for same, *values in zip(zip(*(some[name].tolist() for name in key), strict=True), *columns, strict=True):
         out.setdefault(same, []).append(Copy(*values))
-    return [rows for group in out.values() for rows in _same_mail(group) if len(rows) > 1]
+    return list(out.values())
 
 
 def _same_mail(copies: list[Copy]) -> list[list[Copy]]:

@@ -324,3 +324,57 @@ def test_the_mailbox_that_doubled_is_named_where_it_is_another_than_the_address(
     assert found.subject == "pia@acme.test"
     assert "stored twice in 1 mailbox (archive@acme.test)" in found.summary
     assert {case["mailbox"] for case in found.cases} == {ARCHIVE.replace("example.org", "acme.test")}
+
+
+LIST = '"|/usr/lib/mailman/mail/mailman post staff"'
+
+
+def listed(hour: int = 0, command: str = LIST) -> list[str]:
+    """A mail to Alice and to a list that she is a member of: the list's own mail has another sender."""
+    later = 3 + hour * 3600
+    return [
+        *arrived(0, "AA00001", "m1@example.net", 2),
+        *stored(1, "AA00001", ALICE, "s1", "m1@example.net"),
+        sent(1, "AA00001", "staff@example.org", "local", f"delivered to command: {command}", agent="local"),
+        *removed(2, "AA00001"),
+        *arrived(later, "BB00001", "m1@example.net", 1, "localhost[127.0.0.1]", "staff-bounces@example.org"),
+        *stored(later + 1, "BB00001", ALICE, "s2", "m1@example.net"),
+        *removed(later + 1, "BB00001"),
+    ]
+
+
+def test_a_member_of_a_list_who_was_addressed_too_got_two_by_design(tmp_path: Path) -> None:
+    result, (found,) = of(tmp_path, listed())
+    assert (found.cause, found.subject, found.severity) == ("by-list-and-directly", ALICE, "note")
+    assert (found.count, found.cases[0]["copies"], found.mails, found.recipients) == (1, 2, 1, 1)
+    assert result.clear_title == "No mail was stored twice, but for 1 mail by design (2 deliveries looked at)"
+
+
+def test_one_message_id_of_several_senders_is_no_proof_of_one_mail(tmp_path: Path) -> None:
+    lines = [
+        *arrived(0, "AA00001", "m1@example.net"),
+        *stored(1, "AA00001", ALICE, "s1", "m1@example.net"),
+        *arrived(3, "BB00001", "m1@example.net", sender="bob@example.com"),
+        *stored(4, "BB00001", ALICE, "s2", "m1@example.net"),
+    ]
+    result, findings = of(tmp_path / "strangers", lines)
+    assert (result.verdict, findings) == ("clear", [])
+    assert of(tmp_path / "late", listed(hour=40))[1] == []
+
+
+def test_a_command_that_keeps_a_mailbox_is_one_and_a_list_s_is_none(tmp_path: Path) -> None:
+    result, _ = of(tmp_path / "agent", listed(command="/usr/bin/procmail -a $EXTENSION"))
+    assert result.checked == 3
+    result, _ = of(tmp_path / "list", listed())
+    assert result.checked == 2
+
+
+def test_a_mail_that_came_in_twice_is_one_mail_to_one_recipient(tmp_path: Path) -> None:
+    lines = [
+        *arrived(0, "AA00001", "m1@example.net"),
+        *stored(1, "AA00001", ALICE, "s1", "m1@example.net"),
+        *arrived(60, "BB00001", "m1@example.net"),
+        *stored(61, "BB00001", ALICE, "s2", "m1@example.net"),
+    ]
+    (found,) = of(tmp_path, lines)[1]
+    assert (found.cause, found.mails, found.recipients) == ("sender-resent", 1, 1)

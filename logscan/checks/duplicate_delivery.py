@@ -18,8 +18,8 @@ re-injection service's receive_override_options (not before a filter that learns
 `filter-reinjected-twice`: the filter broke off after it had handed some copies back, and Postfix offered the mail again.
 `retry-after-lost-reply`: the mail was taken, but the reply got lost: look at what stands between Postfix and the
 mailbox, a proxy (spampd, a virus scanner) as well as the mailbox server.
-`overlapping-aliases` (one person behind two addresses of the envelope, or a recipient who gets the BCC too) and
-`sender-resent` are by design: notes.
+`overlapping-aliases` (one person behind two addresses of the envelope, or a recipient who gets the BCC too),
+`by-list-and-directly` (a list's member who was addressed too) and `sender-resent` are by design: notes.
 
 ## When it is wrong
 Devices that give each mail the same Message-ID: mails of different size are never joined. A user's own rules may copy.
@@ -39,7 +39,7 @@ import pandas as pd
 from logscan import evidence as ev
 from logscan import remedies
 from logscan.aliases import Mended, mended_since
-from logscan.duplicates import CAUSES, Copy, Ways, causes, several, stores, to_commands, unanswered
+from logscan.duplicates import CAUSES, Copy, Ways, by_other_ways, causes, several, stores, to_commands, unanswered
 from logscan.settings import predictions
 from logscan.verdict import Check, Finding, Remedy, Result
 
@@ -53,8 +53,12 @@ SEVERITY: dict[str, Literal["problem", "warning", "note"]] = {
     "retry-after-lost-reply": "warning",
     "unknown": "warning",
     "overlapping-aliases": "note",
+    "by-list-and-directly": "note",
     "sender-resent": "note",
 }
+
+SEVERAL_TIMES = ("by-list-and-directly", "sender-resent")
+"""Causes of one mail that came in more than once, so that it has several roots."""
 
 Items = list[tuple[dict[str, Any], list[Copy]]]
 
@@ -76,6 +80,9 @@ def run(scan: Scan, settings: Settings) -> Result:
         names, subject = causes(ways, copies)
         case = _case(ways, copies, names)
         found.setdefault((names[0], subject or copies[0].mailbox), []).append((case, copies))
+    for copies in by_other_ways(scan, frame):
+        cause = "by-list-and-directly"
+        found.setdefault((cause, copies[0].mailbox), []).append((_case(ways, copies, [cause]), copies))
     mender = _Mender(scan, pd.concat([each for each in (frame, beyond) if len(each)]))
     for (cause, subject), items in found.items():
         result.findings.append(_finding(scan, settings, cause, subject, items, mender))
@@ -104,8 +111,8 @@ def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: It
     copies = [copy for _, some in items for copy in some]
     summary = _summary(cause, subject, items)
     mended = mender.mended(subject, copies) if cause == "double-alias-expansion" else None
-    # What a sender sent twice is one mail: the cases are about it, not about the times it came in.
-    people = {(copy.message_id if cause == "sender-resent" else copy.root, copy.mailbox) for copy in copies}
+    # What came in twice is one mail: the cases are about it, not about the times it came in.
+    people = {(copy.message_id if cause in SEVERAL_TIMES else copy.root, copy.mailbox) for copy in copies}
     behind = sorted({copy.asked for copy in copies if copy.filtered and copy.asked != copy.recipient})
     return Finding(
         cause=cause,
@@ -129,11 +136,12 @@ def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: It
 def _summary(cause: str, subject: str, items: Items) -> str:
     """Return what happened, in mails, copies and mailboxes."""
     names = len({case["message_id"] for case, _ in items})
-    mailed = ev.mails(names if cause == "sender-resent" else len({some[0].root for _, some in items}))
+    mailed = ev.mails(names if cause in SEVERAL_TIMES else len({some[0].root for _, some in items}))
     words = {
         "double-alias-expansion": f"{mailed} to {subject}",
         "filter-reinjected-twice": f"{mailed} that came back from the filter ({subject}) twice",
         "retry-after-lost-reply": f"{mailed} offered again after {subject} had taken {'it' if names == 1 else 'them'}",
+        "by-list-and-directly": f"{mailed} for {subject} that came by a list or a forward too,",
         "sender-resent": f"{mailed} for {subject} that came in more than once,",
     }.get(cause, f"{mailed} for {subject}")
     most = max(case["copies"] for case, _ in items)
@@ -219,6 +227,7 @@ WHY = {
     "filter-reinjected-twice": "The filter broke off after it had handed copies back, and Postfix offered the mail again.",
     "retry-after-lost-reply": "The mail was taken and stored, the reply got lost on its way back, and Postfix tried again.",
     "overlapping-aliases": "One person is reached through several addresses of the envelope, or gets the BCC too: by design.",
+    "by-list-and-directly": "The mail was for this person and for a list or a forward that leads to the same mailbox.",
     "sender-resent": "The sender sent the same mail more than once.",
     "unknown": "The log doesn't tell why.",
 }
