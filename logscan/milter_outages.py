@@ -41,7 +41,7 @@ SESSION = 120 * SECOND
 def at_the_door(scan: Scan) -> list[Outage]:
     """Return the outages that Postfix's warnings about milters and proxy filters tell of."""
     errors = scan.events("filter_errors")
-    some = errors[(errors["kind"] == "connect") & errors["filter"].isna()]
+    some = errors[(errors["kind"] == "connect") & errors["filter"].isna() & errors["time"].notna()]
     some = some[some["path"].str.contains(":", regex=False, na=False)]
     some = some[~some["text"].str.startswith("rejected", na=False)]
     if some.empty:
@@ -106,13 +106,14 @@ def _refused(scan: Scan) -> pd.DataFrame:
         & rejects["code"].astype("str").str.startswith("4").fillna(False)
         & rejects["text"].str.contains("Service unavailable", regex=False, na=False)
         & rejects["sender"].notna()
+        & rejects["time"].notna()
     ]
     return some.assign(at=nanoseconds(some["time"]), mail=some.groupby(MAIL_AT_DOOR, observed=True).ngroup())
 
 
 def _newest(scan: Scan, host: str) -> int:
     clients = scan.events("clients")
-    some = clients[clients["host"] == host]
+    some = clients[(clients["host"] == host) & clients["time"].notna()]
     return int(nanoseconds(some["time"]).max()) if len(some) else 0
 
 
@@ -120,9 +121,13 @@ def _taken(scan: Scan, warned: pd.DataFrame) -> pd.DataFrame:
     """Return the mails (``host``, ``at``) that services with warnings took in sessions without one."""
     clients = scan.events("clients")
     services = warned["service"].astype("str").unique()
-    some = clients[clients["service"].astype("str").isin(services) & (clients["program"] == "smtpd")]
+    some = clients[
+        clients["service"].astype("str").isin(services) & (clients["program"] == "smtpd") & clients["time"].notna()
+    ]
     sessions = scan.events("sessions")
-    begins = sessions[(sessions["event"] == "connect") & sessions["service"].astype("str").isin(services)]
+    begins = sessions[
+        (sessions["event"] == "connect") & sessions["service"].astype("str").isin(services) & sessions["time"].notna()
+    ]
     names = ["host", "service", "pid"]
     frames = [each[names].astype({"host": "str", "service": "str"}) for each in (some, begins, warned)]
     process = pd.concat(frames).groupby(names, dropna=False).ngroup().to_numpy()
@@ -165,5 +170,7 @@ def _judged(scan: Scan, path: str) -> Ints:
     found = [np.empty(0, np.int64)]
     for table in ("verdicts", "milters"):
         rows = scan.events(table)
-        found.append(nanoseconds(rows["time"][rows["filter"].isin(names) & rows["queue_id"].notna()]))
+        found.append(
+            nanoseconds(rows["time"][rows["filter"].isin(names) & rows["queue_id"].notna() & rows["time"].notna()])
+        )
     return np.concatenate(found)

@@ -72,6 +72,7 @@ def _put_off(scan: Scan, settings: Settings) -> list[Outage]:
     bounced = np.flatnonzero((status == "bounced").to_numpy())
     died = matched(texts.arrow(deliveries["reply"].iloc[bounced]), FAILED, starts=("C", "c", "S", "s"))
     rows = np.sort(np.r_[np.flatnonzero(late), bounced[died]])
+    rows = rows[deliveries["time"].notna().to_numpy()[rows]]
     if not len(rows):
         return []
     some = deliveries.iloc[rows]
@@ -85,7 +86,11 @@ def _put_off(scan: Scan, settings: Settings) -> list[Outage]:
         hop=hop.to_numpy(), host=_hosts(scan, some), at=nanoseconds(some["time"]), lost=_lost(scan, some)
     )
     frame["back"] = no_way_back(texts.arrow(frame["reply"])) & (frame["hop"].map(kinds) == "filter").to_numpy()
-    good = deliveries[(status == "sent").to_numpy() & deliveries["relay"].isin(kinds).to_numpy()]
+    good = deliveries[
+        (status == "sent").to_numpy()
+        & deliveries["time"].notna().to_numpy()
+        & deliveries["relay"].isin(kinds).to_numpy()
+    ]
     hops, hosts = good["relay"].astype("str"), _hosts(scan, good)
     good = pd.DataFrame({"hop": hops, "host": hosts, "at": nanoseconds(good["time"]), "entry": good["entry"]})
     good = good.sort_values("at", kind="stable").drop_duplicates(["host", "hop", "entry"])

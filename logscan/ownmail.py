@@ -16,7 +16,7 @@ from logscan import remedies, texts
 from logscan.aliases import mended_since, reloads
 from logscan.filters import KIND_OF, Filters, behind_the_queue, filters, kinds_of, logs_to_give, name_of
 from logscan.outgoing import Own, mail_of
-from logscan.verdict import Evidence, Finding, Remedy, Result, Severity
+from logscan.verdict import Counted, Evidence, Finding, Remedy, Result, Severity
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -87,13 +87,14 @@ def _missing(rows: pd.DataFrame, blank: np.ndarray, scan: Scan, settings: Settin
     if not passed and kinds == ["other"] and known.unknown_milters:
         return unknown_milter(known)
     names = " or ".join(name_of(kind) for kind in kinds) or "the filter"
+    its = "their" if len(kinds) > 1 else "its"
     if passed:
-        why = f"went through {names}, but its verdicts aren't in these logs"
+        why = f"went through {names}, but {its} verdicts aren't in these logs"
     elif known.log:
         why = f"came in at times that the log of {names} doesn't cover: whether it judged them can't be told"
     else:
-        why = f"came in by services that have {names} at the door, and its log isn't at hand"
-    return f"{len(some)} of {len(rows)} deliveries {why}: give {logs_to_give(settings, kinds)}"
+        why = f"came in by services that have {names} at the door, and {its} log isn't at hand"
+    return f"{len(some)} of {Counted(len(rows)):delivery|deliveries} {why}: give {logs_to_give(settings, kinds)}"
 
 
 def unknown_milter(known: Filters) -> str:

@@ -67,7 +67,9 @@ def _tries(scan: Scan, put_off: Sequence[Outage]) -> pd.DataFrame:
     errors = scan.events("filter_errors")
     own = errors[errors["kind"] == "client"]
     clients = set(zip(own["host"].astype("str"), own["pid"].astype("str"), strict=True))
-    some = errors[(errors["kind"] == "connect") & errors["filter"].notna() & errors["path"].notna()]
+    some = errors[
+        (errors["kind"] == "connect") & errors["filter"].notna() & errors["path"].notna() & errors["time"].notna()
+    ]
     some = some.assign(at=nanoseconds(some["time"]), host=some["host"].astype("str"))
     both = zip(some["host"], some["pid"].astype("str"), strict=True)
     client = np.fromiter((each in clients for each in both), np.bool_, len(some))
@@ -100,7 +102,11 @@ def _untold(scan: Scan, settings: Settings, host: str, path: str, part: pd.DataF
     """Return the outages that only the filter tells of; they end with the next mail that comes out of a filter."""
     at: Ints = part["at"].to_numpy()
     entries = scan.entries
-    back = (entries["leg"] == "filter").to_numpy() & (entries["host"] == host).to_numpy()
+    back = (
+        (entries["leg"] == "filter").to_numpy()
+        & entries["first"].notna().to_numpy()
+        & (entries["host"] == host).to_numpy()
+    )
     came: Ints = np.sort(nanoseconds(entries["first"][back]))
     number = np.r_[0, np.cumsum((np.diff(at) > FLICKER) & (np.diff(np.searchsorted(came, at)) > 0))]
     out = []

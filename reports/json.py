@@ -81,7 +81,7 @@ def _check(check: Result) -> dict[str, Any]:
         "checked": check.checked,
         "eligible": check.eligible,
         "blind_because": check.blind_because,
-        "clear": check.clear_title,
+        "clear": check.clear_title if check.verdict == "clear" else "",
         "not_applicable": check.not_applicable,
         "predictions": [
             {"cause": each.cause, "subject": each.subject, "text": each.text, "file": each.file, "line": each.line}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import logscan
 from logscan import remedies
-from logscan.pipeline import _clear_title, _unbidden
+from logscan.pipeline import _clear_title, _unbidden, render
 from logscan.remedies.combined import combined
 from logscan.samples import stories, story
 from logscan.settings import read_settings
@@ -93,3 +94,10 @@ def test_a_note_keeps_the_words_of_its_remedy_and_no_diff() -> None:
     assert kept.remedy == words
     assert acting.remedy
     assert acting.remedy.diff
+
+
+def test_json_says_the_sentence_of_clear_checks_only() -> None:
+    report = logscan.analyse(logscan.read(story("mixed-day"), jobs=1))
+    checks = json.loads(str(render(report, "json")))["checks"]
+    assert {check["verdict"] for check in checks} >= {"found", "clear"}
+    assert all(bool(check["clear"]) == (check["verdict"] == "clear") for check in checks)

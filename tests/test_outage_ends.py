@@ -168,3 +168,13 @@ def test_the_milters_own_log_tells_that_it_works_again(tmp_path: Path) -> None:
     scan = logscan.read(tmp_path, jobs=1, timezone="UTC")
     (one,) = outages(scan, scan.settings)
     assert (clock(one), one.over) == (("10:05:00", "10:07:00"), True)
+
+
+def test_warnings_without_a_time_are_no_outage_and_break_nothing(tmp_path: Path) -> None:
+    lines = [
+        f"mx1 postfix/smtpd[10]: {MILTER}",
+        "mx1 dspam[77]: Connection to 127.0.0.1:10999 failed: Connection refused",
+    ]
+    (tmp_path / "mail.log").write_text("".join(f"{line}\n" for line in lines))
+    scan = logscan.read(tmp_path, jobs=1)
+    assert outages(scan, scan.settings) == []
