@@ -149,6 +149,19 @@ def test_recipients_of_one_mail_have_times_of_their_own(tmp_path: Path) -> None:
         assert list(final["total_delay"]) == pytest.approx([613.2, 626.3, 639.4], abs=off + 0.2)
 
 
+def test_whole_seconds_shift_no_recipient_of_many_one_way(tmp_path: Path) -> None:
+    """Six recipients come back within a second: stamps tell little, the order tells much."""
+    made = Server("mx1.example.com[/run/dspam/dspam.sock]")
+    for number in range(60):
+        made.mail(number, number * 10.137, 6, 0.01, 0.1, 0.08)
+    final = scanned(tmp_path / "bsd.log", made.text("bsd")).deliveries.query("final")
+    true = np.array([made.true[key] for key in zip(final["queue_id"], final["recipient"], strict=True)])
+    off = final["total_delay"].to_numpy() - true
+    assert np.abs(off).max() < 1
+    for turn in range(6):
+        assert abs(off[(final["recipient"] == f"u{turn}@example.com").to_numpy()].mean()) < 0.1
+
+
 def line(at: str, text: str) -> str:
     return f"2026-03-04T10:{at}+00:00 mx1 postfix/{text}\n"
 
