@@ -32,6 +32,7 @@ LOGS = {
     "amavis": "amavis's own lines of the same days (they stand in mail.log, or in $logfile of amavisd.conf)",
     "rspamd": "rspamd.log of the same days (/var/log/rspamd/rspamd.log)",
     "spamassassin": "spamd's lines of the same days (they stand in mail.log, or where its option -s says)",
+    "mailscanner": "MailScanner's lines of the same days (they stand in mail.log; Log Spam = yes in MailScanner.conf)",
     "spampd": "spampd's lines of the same days (they stand in mail.log)",
 }
 """The log that tells a filter's verdicts, as a server that has this filter has it."""

@@ -67,7 +67,7 @@ def judged(result: Result, rows: pd.DataFrame, scan: Scan, settings: Settings, n
     if known.unseen:
         result.checked = 0
         result.blind_because.append(UNSEEN)
-    elif missing > (1 - ENOUGH) * len(rows):
+    elif missing > (1 - ENOUGH) * len(rows) or _mute(scan, rows[~looked]).any():
         result.blind_because.append(_missing(rows, ~looked, scan, settings))
 
 
@@ -88,6 +88,17 @@ def _missing(rows: pd.DataFrame, blank: np.ndarray, scan: Scan, settings: Settin
         return unknown_milter(known)
     names = " or ".join(name_of(kind) for kind in kinds) or "the filter"
     its = "their" if len(kinds) > 1 else "its"
+    if kinds == ["pmg"]:
+        return (
+            f"{len(some)} of {Counted(len(rows)):delivery|deliveries} came through {names}, whose lines don't say whether a rule "
+            "marked the mail as spam: look at its rules for outgoing mail"
+        )
+    mute = int(_mute(scan, some).sum())
+    if mute:
+        return (
+            f"{mute} of {Counted(len(rows)):delivery|deliveries} held spam to amavis, whose lines don't tell if it was tagged: "
+            "let it log its actions ({…} in $log_templ), or look at $sa_tag2_level_deflt and @local_domains_maps in amavisd.conf"
+        )
     if passed:
         why = f"went through {names}, but {its} verdicts aren't in these logs"
     elif known.log:
@@ -95,6 +106,15 @@ def _missing(rows: pd.DataFrame, blank: np.ndarray, scan: Scan, settings: Settin
     else:
         why = f"came in by services that have {names} at the door, and {its} log isn't at hand"
     return f"{len(some)} of {Counted(len(rows)):delivery|deliveries} {why}: give {logs_to_give(settings, kinds)}"
+
+
+def _mute(scan: Scan, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows amavis took for spam without a word on whether it tagged them."""
+    judged = rows["verdict_row"].to_numpy()
+    found: npt.NDArray[np.bool_] = np.asarray(judged >= 0)
+    results = scan.verdicts["result"].iloc[judged[found]].astype("str")
+    found[found] = results.str.startswith("Passed SPAM").to_numpy(dtype=np.bool_)
+    return found
 
 
 def unknown_milter(known: Filters) -> str:
@@ -107,7 +127,7 @@ def unknown_milter(known: Filters) -> str:
 
 @dataclass(frozen=True)
 class Way:
-    """How a filter got hold of own mail: ``via`` queue (content_filter), milter or proxy, and its ``kind``.
+    """How a filter got hold of own mail: ``via`` queue (content_filter), hold (MailScanner), milter or proxy; its ``kind``.
 
     ``who`` handed it in: user, somebody of whom the port isn't known (login), program (of this host), network (mynetworks).
     """
@@ -132,6 +152,7 @@ def ways(scan: Scan, settings: Settings, rows: pd.DataFrame) -> list[Way]:
     other = np.where(passed, queue[0] if len(queue) == 1 else "other", door[0] if len(door) == 1 else "other")
     kind = np.where(np.isin(kind, ["", "nan"]), other, kind)
     via = np.where(passed, "queue", "proxy" if known.proxies else "milter")
+    via = np.where(kind == "mailscanner", "hold", via)
     login, local = rows["user"].notna().to_numpy(), rows["local"].to_numpy(dtype=np.bool_)
     who = np.select([login & (rows["port"] > 0).to_numpy(), login, local], ["user", "login", "program"], "network")
     made: dict[tuple[str, str, str], Way] = {}
@@ -141,9 +162,13 @@ def ways(scan: Scan, settings: Settings, rows: pd.DataFrame) -> list[Way]:
 
 def reason_why(settings: Settings, origin: str, way: Way) -> str:
     """Return why the filter gets this mail, in one sentence that fits the filter."""
+    if way.kind == "pmg":
+        return f"{way.name} judges outgoing mail by its rules too."
     if way.via == "queue":
         return WHY.get((origin, way.who), WHY.get((origin, ""), ""))
     whose = WHOSE.get(way.who if origin != "authenticated-port-25" else origin, "your users' own mail")
+    if way.via == "hold":
+        return f"{way.name} takes all mail that cleanup puts on hold (header_checks), {whose} too."
     if way.via == "proxy":
         return f"{way.name} stands before the queue (smtpd_proxy_filter) of a service that takes {whose} too."
     fact = settings.postfix.fact("smtpd_milters") if settings.known("postfix") else None
@@ -174,8 +199,12 @@ WHY = {
 def remedy(settings: Settings, origin: str, way: Way, programs: frozenset[str]) -> Remedy:
     """Return what mends mail of that origin being filtered in that way; ``programs`` took it in (smtpd, pickup)."""
     pickup, others = "pickup" in programs, bool(programs - {"pickup"})
+    if way.kind == "pmg":
+        return remedies.spare_by_pmg()
     if way.via == "milter":
         return remedies.spare_by_milter(settings, origin, way.kind, pickup=pickup)
+    if way.via == "hold":
+        return remedies.spare_from_hold(origin, pickup=pickup)
     if way.via == "proxy":
         return remedies.spare_by_proxy(settings, origin)
     if way.who == "network" and origin == "local-script":

@@ -243,7 +243,7 @@ _event(
     "verdicts",
     "a filter judged a mail for a recipient",
     """
-filter          cat    dspam, amavis, rspamd, spamd, spampd, mailscanner
+filter          cat    dspam, amavis, rspamd, spamd, spampd, mailscanner, pmg
 result          cat    as the filter names it: S, I, W ... (DSPAM), Passed CLEAN (amavis), action (rspamd), Y or . (spamd)
 spam            bool   whether the filter took it for spam: it left tagged, or was kept back
 user            str    dictionary or recipient
@@ -252,7 +252,7 @@ recipients      str    recipients as logged, comma-separated
 message_id      str    Message-ID
 queue_id        str    queue ID before the filter, where told
 child_queue_id  str    queue ID after the filter, where told
-signature       str    DSPAM signature, amavis mail_id, rspamd digest
+signature       str    DSPAM signature, amavis mail_id, rspamd digest, PMG's number
 subject         str    subject (never shown unless asked for)
 score           float  points
 required        float  points needed

@@ -28,6 +28,10 @@ LINES_OF = ("clients", "message_ids", "queued", "rejects", "expirations", "notif
 """Event tables whose lines belong to a life by its queue ID, beside deliveries."""
 
 
+TAKEN_OUT = "MailScanner took it out of the queue"
+"""It is on hold no longer, though no line of Postfix tells."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One attempt for one recipient. ``status`` is Postfix', ``outcome`` says in words what it was."""
@@ -232,7 +236,8 @@ def _events(scan: Scan, life: pd.Series) -> list[str]:
     found: list[tuple[pd.Timestamp, str]] = []
     for name, row in _acted(scan).get((str(life["host"]), str(life["queue_id"])), ()):
         event = scan.events(name).iloc[row]
-        if life["first"] <= event["time"] <= life["last"]:
+        last = life["last"] + AROUND if name == "milters" else life["last"]
+        if life["first"] <= event["time"] <= last:
             found.append((event["time"], _event(name, event)))
     return [
         f"{(_iso(scan, time) or '')[:19].replace('T', ' ')} {text}" for time, text in sorted(found, key=lambda e: e[0])
@@ -249,6 +254,8 @@ def _event(name: str, event: pd.Series) -> str:
         return f"{event['status']}: too long in the queue, returned to the sender"
     if name == "removals":
         return f"removed: {event['reason']}"
+    if name == "milters":
+        return f"{TAKEN_OUT}; its actions: {event['result']}"
     return str(event["action"])
 
 
@@ -257,8 +264,10 @@ def _acted(scan: Scan) -> dict[tuple[str, str], list[tuple[str, int]]]:
     cache: dict[tuple[str, str], list[tuple[str, int]]] | None = scan.__dict__.get("_acted")
     if cache is None:
         cache = scan.__dict__["_acted"] = {}
-        for name in ("rejects", "expirations", "requeues", "removals"):
+        for name in ("rejects", "expirations", "requeues", "removals", "milters"):
             frame = scan.events(name)
+            if name == "milters":
+                frame = frame.where((frame["filter"] == "mailscanner") & frame["result"].notna())
             some = frame["queue_id"].notna() & (frame["queue_id"] != NOQUEUE)
             if name == "removals":
                 some &= frame["reason"].notna() & (frame["reason"].astype("str") != "")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from logscan.refusals import sentence
-from logscan.tracing import Attempt, Judgement, Life, Trace
+from logscan.tracing import TAKEN_OUT, Attempt, Judgement, Life, Trace
 
 LEG_WORDS = {
     "filter": "back from the filter",
@@ -60,7 +60,7 @@ def _life(life: Life, verbose: bool) -> list[str]:
     out += [f"{indent}  {each}" for each in life.events]
     out += [f"{indent}  {judged(each)}" for each in life.verdicts]
     out += [f"{indent}  {attempted(each)}" for each in life.attempts]
-    if life.ending in ENDINGS:
+    if life.ending in ENDINGS and not any(TAKEN_OUT in each for each in life.events):
         out.append(f"{indent}  {ENDINGS[life.ending]}")
     if verbose:
         out += [f"{indent}    {item.source}:{item.line}: {item.text}" for item in life.lines]

@@ -13,7 +13,8 @@ refused there, because this server itself called it spam. What the filter threw 
 The mail's way through the filter in Postfix's log, and the filter's own verdict: a row of class S in DSPAM's system.log
 for this message-id and recipient; amavis's `Tagged` action for that recipient, or `Blocked`; rspamd's `add header` or
 `rewrite subject`; spamd's `result: Y` during the hand-over; `Ok, discarded`, `BLOCKED`, `milter-discard`, `milter-hold`
-in Postfix's lines.
+in Postfix's lines; MailScanner's `Spam Actions` without `deliver` on a mail that lies on hold; the rules by which Proxmox
+Mail Gateway blocks a mail or moves it into a quarantine.
 
 ## What to do
 Take the way by which it entered out of the filter; the finding names it (`authenticated-port-25`, `local-script`,
@@ -28,7 +29,8 @@ outside is a note.
 
 ## When it is blind
 When outgoing mail went through the filter but its verdicts aren't there (DSPAM's system.log of that time), when a milter
-judges and its log doesn't cover the times at which the mail came in, or when no mail left at all. It isn't applicable
+judges and its log doesn't cover the times at which the mail came in, when amavis took mail for spam in lines without
+actions (`{…}`), or when no mail left at all. It isn't applicable
 where the configuration names no spam filter.
 """
 

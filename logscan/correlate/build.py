@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate import attempts as ways
 from logscan.correlate import outcomes as ends
+from logscan.correlate.by_reply import handed_to_gateway
 from logscan.correlate.codes import Ints, category, pairs, plain, take
 from logscan.correlate.delays import delays
 from logscan.correlate.entries import SECOND, find_lives
@@ -68,6 +69,8 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     lives.entry = {name: lives.entry.get(name, np.full(len(tables[name]), -1, np.int64)) for name in EVENTS}
     f = facts(tables, lives)
     legs, hop = find_legs(tables, f, list(known.filters))
+    handed, trusted = handed_to_gateway(tables, f)
+    hop |= handed
     root = roots(lives.size, legs)
     judged = judge(tables, f, legs, hop)
     outer = outer_clients(tables, f)
@@ -79,7 +82,10 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     left = ways.settle(deliveries, tables, f, legs, told.result(), repeated, ended, entries)
     domains = local_domains(deliveries, known)
     place(deliveries, domains, known, f)
-    entries["origin"] = pd.Categorical.from_codes(origins(entries, known), list(ORIGINS))
+    origin = origins(entries, known)
+    inner = f.row_entry[trusted & (f.row_entry >= 0)]
+    origin[inner[origin[inner] == ORIGINS.index("outside")]] = ORIGINS.index("network")
+    entries["origin"] = pd.Categorical.from_codes(origin, list(ORIGINS))
     strange = np.append((entries["origin"] == "outside").to_numpy()[root], False)
     deliveries["outside"] &= ~(undecided(deliveries, known, f) & strange[deliveries["entry"].to_numpy()])
     _judge_deliveries(deliveries, judged, legs, f)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.by_message_id import by_message_id
+from logscan.correlate.by_reply import by_reply
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
 from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import SLACK, Facts
@@ -28,8 +29,15 @@ RSPAMD_TAGGED = frozenset({"add header", "rewrite subject"})
 RSPAMD_KEPT = frozenset({"reject", "quarantine", "discard"})
 """Actions of rspamd by which spam doesn't come through (libserver/protocol.c, libmime/scan_result.c)."""
 
+ON_HOLD = 12 * 3600
+"""Seconds that a mail may lie on hold, without a line of Postfix, until MailScanner takes its batch."""
+
 AMAVIS_SPAM = r"Tagged|^Blocked SPAM"
 """In ``result`` and actions: left tagged, or kept back as spam (SPAMMY is spam below the kill level)."""
+
+AMAVIS_MUTE = r"^Passed SPAM(?:MY)? $"
+"""Spam of which a line without actions (before 2.7, or a ``$log_templ`` of one's own) tells no more: amavis tags it for
+recipients in @local_domains_maps, and for others as the policy bank wants it (Amavis.pm, add_forwarding_header_edits)."""
 
 
 @dataclass
@@ -99,6 +107,7 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
     outside = _spam_outside(table, kind, result, spam)
     loose, at_door = by_message_id(table, (spam + 1) * 3 + outside + 1, f, legs, hop, np.flatnonzero(~dspam & ~named))
     rows = np.where(rows < 0, loose, rows)
+    rows = np.where(rows < 0, by_reply(table, f), rows)
     for entry in np.flatnonzero(at_door >= 0).tolist():
         entry_rows.setdefault(entry, [int(at_door[entry])])
     frame = table.to_pandas()
@@ -139,14 +148,17 @@ def _spam(table: pa.Table, kind: pa.Array, result: pa.Array) -> Ints:
     in_dspam = pc.is_in(result, pa.array(sorted(DSPAM_SPAM))).to_numpy(zero_copy_only=False)
     is_amavis = pc.fill_null(pc.equal(kind, "amavis"), False).to_numpy(zero_copy_only=False)
     both = pc.binary_join_element_wise(pc.fill_null(result, ""), actions, " ")
-    tagged = pc.match_substring_regex(both, AMAVIS_SPAM).to_numpy(zero_copy_only=False)
+    tagged = pc.match_substring_regex(both, f"{AMAVIS_SPAM}|{AMAVIS_MUTE}").to_numpy(zero_copy_only=False)
     is_rspamd = pc.fill_null(pc.equal(kind, "rspamd"), False).to_numpy(zero_copy_only=False)
     marked = pc.is_in(result, pa.array(sorted(RSPAMD_TAGGED | RSPAMD_KEPT))).to_numpy(zero_copy_only=False)
     is_spamd = pc.fill_null(pc.equal(kind, "spamd"), False).to_numpy(zero_copy_only=False)
     yes = pc.fill_null(pc.equal(result, "Y"), False).to_numpy(zero_copy_only=False)
+    # PMG's rules may have marked what they let through; the line doesn't tell.
+    let_through = pc.fill_null(pc.and_(pc.equal(kind, "pmg"), pc.equal(result, "accept")), False)
+    unsaid = let_through.to_numpy(zero_copy_only=False).astype(np.bool_)
     spam: Ints = np.select(
-        [is_dspam, is_amavis, is_rspamd, is_spamd],
-        [in_dspam, tagged, marked, yes],
+        [is_dspam, is_amavis, is_rspamd, is_spamd, unsaid],
+        [in_dspam, tagged, marked, yes, -unsaid.astype(np.int64)],
         flag,
     ).astype(np.int64)
     return spam
@@ -158,7 +170,9 @@ def _spam_outside(table: pa.Table, kind: pa.Array, result: pa.Array, spam: Ints)
     actions = pc.fill_null(plain(table.column("status")), "")
     away = pc.match_substring_regex(actions, "Tagged(?:Outbound|OpenRelay)").to_numpy(zero_copy_only=False)
     away |= pc.fill_null(pc.equal(result, "Blocked SPAM"), False).to_numpy(zero_copy_only=False)
-    return np.where(is_amavis, away.astype(np.int64), spam)
+    both = pc.binary_join_element_wise(pc.fill_null(result, ""), actions, " ")
+    mute = pc.match_substring_regex(both, AMAVIS_MUTE).to_numpy(zero_copy_only=False).astype(np.bool_)
+    return np.where(is_amavis, np.where(mute, -1, away.astype(np.int64)), spam)
 
 
 def _dspam(table: pa.Table, f: Facts, hop: Bools, rows: Ints) -> Ints:
@@ -208,7 +222,9 @@ def _named(table: pa.Table, f: Facts, rows: Ints) -> tuple[dict[tuple[int, str],
     host_of = hosts[f.lives.host] if f.lives.size else np.empty(0, np.int64)
     unknown = host[wanted[left]] == _code_of(hosts, host, plain(some.column("host")), "-")
     ok = (f.opened[entry] <= at + SLACK) & ((host[wanted[left]] == host_of[entry]) | unknown)
-    ok &= (f.lives.last[entry] // SECOND + SLACK >= at) & _like_ids(
+    held = pc.fill_null(pc.equal(plain(some.column("filter")), "mailscanner"), False).to_numpy(zero_copy_only=False)
+    late = np.where(held[wanted[left]], ON_HOLD, SLACK)
+    ok &= (f.lives.last[entry] // SECOND + late >= at) & _like_ids(
         plain(some.column("message_id")), f, wanted[left], entry
     )
     left, entry, at = left[ok], entry[ok], at[ok]

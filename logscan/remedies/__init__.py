@@ -11,7 +11,14 @@ from logscan.remedies.combined import combined
 from logscan.remedies.global_filter import filter_port_25_only
 from logscan.remedies.local import unfilter_local
 from logscan.remedies.mappings import alias_owns_hash, no_address_mappings_after
-from logscan.remedies.milters import after_release, spare_by_milter, spare_by_proxy, unfilter_network
+from logscan.remedies.milters import (
+    after_release,
+    spare_by_milter,
+    spare_by_pmg,
+    spare_by_proxy,
+    spare_from_hold,
+    unfilter_network,
+)
 from logscan.remedies.plan import unified
 from logscan.remedies.submission import move_to_submission, refuse_auth_on_25, unfilter_submission
 from logscan.remedies.training import training_arguments
@@ -29,7 +36,9 @@ __all__ = [
     "refuse_auth_on_25",
     "signatures_kept_longer",
     "spare_by_milter",
+    "spare_by_pmg",
     "spare_by_proxy",
+    "spare_from_hold",
     "training_arguments",
     "unfilter_local",
     "unfilter_network",

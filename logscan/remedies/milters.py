@@ -111,6 +111,35 @@ def spare_by_proxy(settings: Settings, origin: str) -> Remedy:
     return _remedy(f"{text} {RELOAD}", fact, f"proxy-{origin}")
 
 
+def spare_by_pmg() -> Remedy:
+    """Return the remedy for own mail that a rule of Proxmox Mail Gateway kept back."""
+    return Remedy(
+        "In Proxmox Mail Gateway's rules (Mail Filter) the line of its log names which one it was: let it apply to incoming mail "
+        'alone (direction "In"), or put a rule with direction "Out" and the action Accept for these senders above it. Its '
+        "master.cf and main.cf are made from templates: leave them.",
+        key="pmg-rules",
+    )
+
+
+def spare_from_hold(origin: str, *, pickup: bool = False) -> Remedy:
+    """Return the remedy for own mail that MailScanner took, which judges what header_checks puts on hold."""
+    if pickup:
+        service, own = "pickup", "this server's own programs"
+    elif origin == "local-script":
+        service, own = "an smtpd of its own on 127.0.0.1", "this server's own programs"
+    else:
+        service, own = "the submission service", "your users"
+    moved = " Users on port 25 move there first." if origin == "authenticated-port-25" else ""
+    text = (
+        f"Don't put mail of {own} on hold: a second cleanup in master.cf (cleanup_own unix n - y - 0 cleanup, with -o "
+        f"header_checks=), and -o cleanup_service_name=cleanup_own on {service}.{moved} {RELOAD} MailScanner then looks for no "
+        "viruses in that mail either. To spare it the spam checks alone, and only by address: Spam Checks = "
+        '%rules-dir%/spam.checks.rules in MailScanner.conf, with lines as "From: 127.0.0.1 no" before "FromOrTo: default yes" '
+        "there, and reload MailScanner."
+    )
+    return Remedy(text, key=f"hold-mailscanner-{service}")
+
+
 def unfilter_network(settings: Settings) -> Remedy:
     """Return the remedy for mail of hosts in mynetworks that a content_filter got: words, since those hosts are others'."""
     listener = next((each for each in settings.listeners_on(25) if each.content_filter and not each.loopback), None)
@@ -131,8 +160,14 @@ def after_release(remedy: Remedy, rows: pd.DataFrame, *, virus: bool) -> Remedy:
     ``rows`` have ``kept``, ``relay`` and ``queue_id``; those without a relay were kept at the door.
     """
     kept = rows["kept"]
-    held = rows[(kept == "quarantined") & (rows["row"] < 0)]
+    scanned = remedy.key.startswith("hold-mailscanner")
+    held = rows[(kept == "quarantined") & (rows["row"] < 0) & (not scanned)]
     parts = []
+    if scanned and (kept == "quarantined").any():
+        parts.append(
+            "The mail lies in MailScanner's quarantine (Quarantine Dir, by default /var/spool/MailScanner/quarantine), no longer "
+            "in the queue: look there, and release what is right."
+        )
     if len(held):
         ids = [
             name for name in dict.fromkeys(held["queue_id"].astype("str")) if re.fullmatch(r"[0-9A-Za-z]{5,20}", name)
@@ -144,8 +179,8 @@ def after_release(remedy: Remedy, rows: pd.DataFrame, *, virus: bool) -> Remedy:
         )
     if len(rows[(kept == "quarantined") & (rows["row"] >= 0)]):
         parts.append(
-            "The mail lies in the filter's quarantine: look there, and release what is right (amavisd-release; DSPAM's web "
-            "page)."
+            "The mail lies in the filter's quarantine: look there, and release what is right (amavisd-release; the web "
+            "page of DSPAM or Proxmox)."
         )
     if (kept == "discarded").any():
         parts.append("What was thrown away is lost: tell the senders, so that they send it again.")
