@@ -7,6 +7,7 @@ import stat
 import weakref
 import zlib
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any, ClassVar
 
 MOST_OPEN = 200
@@ -15,8 +16,8 @@ MOST_OPEN = 200
 HEAD = 4096
 """First bytes by which a file is known again."""
 
-
 OVERWRITTEN = "it was overwritten while it was read: what was read may be of both"
+RESTAMPED = "its time stamps were set while it was read: whether its lines were changed can't be told"
 
 
 class ChangedError(OSError):
@@ -90,13 +91,35 @@ class Pinned:
             out += more
         return out
 
-    def unchanged(self) -> bool:
-        """Whether it is as long as it was at least, and begins as it did: cut and written anew, it would not."""
+    def change(self) -> str:
+        """Return what became of it since it was opened, as a sentence; empty where only lines were added, or nothing was.
+
+        What grew has new stamps as well. The time of the last change of status can't be set: where that alone is new and
+        neither name nor mode nor owner is, somebody put back the stamp of the last writing.
+        """
         try:
             fd = self._ready()
-            return os.fstat(fd).st_size >= self.size and self._begins(fd) == self._head
+            now, then = os.fstat(fd), self.status
+            if now.st_size < self.size or self._begins(fd) != self._head:
+                return OVERWRITTEN
+            if now.st_size > self.size or now.st_ctime_ns == then.st_ctime_ns:
+                return ""
+            if now.st_mtime_ns != then.st_mtime_ns:
+                return OVERWRITTEN
+            kept = all(
+                getattr(now, each) == getattr(then, each) for each in ("st_mode", "st_uid", "st_gid", "st_nlink")
+            )
+            return RESTAMPED if kept and not self.kept and self._at_its_path() else ""
+        except OSError:
+            return OVERWRITTEN
+
+    def _at_its_path(self) -> bool:
+        """Whether the path still leads to it: a rotation gives it another name, and by that a new time of its status."""
+        try:
+            now = Path(self.path).stat()
         except OSError:
             return False
+        return (now.st_dev, now.st_ino) == (self.status.st_dev, self.status.st_ino)
 
     def _ready(self) -> int:
         """Return the descriptor: the one that was opened, in this process or in the one this comes from, or one like it."""

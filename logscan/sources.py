@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from logscan import rotation
 from logscan.envelopes_records import BOUNDARIES
 from logscan.envelopes_sniff import sniff
-from logscan.pinned import OVERWRITTEN, cut
+from logscan.pinned import cut
 from logscan.sources_open import Opener, OpenError, journal, local, remote, shown, streamed
 from logscan.unpacking import NAMES, compression
 from logscan.unpacking import unpack as unpacked
@@ -143,8 +143,8 @@ class Source:
     def settled(self) -> None:
         """Look, once all is read, whether the file stayed what it was; else say so in ``error``."""
         held = self.opener.pinned
-        if held is not None and not self.error and not held.unchanged():
-            self.error = OVERWRITTEN
+        if held is not None and not self.error:
+            self.error = held.change()
 
 
 @dataclass

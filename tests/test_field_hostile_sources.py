@@ -127,6 +127,37 @@ def test_a_log_that_is_written_anew_in_its_place_is_an_error_and_proves_nothing(
     assert {item.text for item in bob.evidence} == {linetext.GONE}
 
 
+def in_the_middle(path: Path) -> None:
+    """Write other lines over some in the middle; neither the size nor the beginning changes."""
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size * 3 // 4)
+        file.write(b"x" * 20_000)
+
+
+def in_the_middle_with_its_stamp_put_back(path: Path) -> None:
+    then = path.stat()
+    in_the_middle(path)
+    os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(in_the_middle, "overwritten while"), (in_the_middle_with_its_stamp_put_back, "time stamps were set while")],
+)
+def test_a_log_changed_in_its_place_is_an_error_that_says_it(log: Path, change: Change, words: str, jobs: int) -> None:
+    time.sleep(0.02)  # the stamps of a file have the grain of the kernel's clock
+    scan = scanned(log, change, jobs)
+    assert [words in text for _, text in scan.errors] == [True]
+
+
+@pytest.mark.parametrize("change", [lambda path: path.chmod(0o600), lambda path: os.link(path, f"{path}.2")])
+def test_another_name_or_mode_changes_no_line(log: Path, change: Change) -> None:
+    time.sleep(0.02)
+    log.chmod(0o644)
+    assert scanned(log, change, 1).errors == []
+
+
 def test_a_log_that_grows_is_read_up_to_where_it_was(log: Path) -> None:
     def grow(path: Path) -> None:
         with path.open("ab") as file:
