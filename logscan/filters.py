@@ -16,6 +16,7 @@ import pandas as pd
 
 from logscan import evidence as ev
 from logscan.aliases import through_filter
+from logscan.grouping import by_code
 
 if TYPE_CHECKING:
     from logscan.scan import Scan
@@ -157,11 +158,11 @@ def covered(scan: Scan, settings: Settings, entry: Ints) -> Bools:
     came_back = entries["leg"].isin(["filter", "forward", "redirect", "bounce", "requeue"]).to_numpy()
     strange = (entries["origin"] == "outside").to_numpy() & entries["queued"].to_numpy() & ~came_back & ~judged
     out = np.zeros(len(entry), np.bool_)
-    for code in np.unique(host[entry]) if len(entry) else ():
-        mine = host[entry] == code
-        spoke = np.sort(at[judged & (host == code)])
-        if len(spoke):
-            out[mine] = _alive(at[entry[mine]], spoke, np.sort(at[strange & (host == code)]))
+    speaking, silent = by_code(host, judged), by_code(host, strange)
+    for code, mine in by_code(host[entry], np.ones(len(entry), np.bool_)).items():
+        if code in speaking:
+            unjudged = at[silent[code]] if code in silent else at[:0]
+            out[mine] = _alive(at[entry[mine]], np.sort(at[speaking[code]]), np.sort(unjudged))
     return out
 
 

@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from logscan import clock, copies, envelope
 from logscan.anchors import anchors
+from logscan.grouping import by_code
 from logscan.parse import Head, Parsed, parse
 from logscan.schema import APART, ARROW, EVENTS
 from logscan.sources import Source
@@ -375,10 +376,8 @@ def _times(table: pa.Table, solution: clock.Solution) -> npt.NDArray[np.int64]:
     wall = table.column("clock").to_numpy()
     turn = table.column("turn").to_numpy()
     source = table.column("source").to_numpy()
-    open_rows = (wall >= 0) & (time == clock.NEVER)
-    for number in np.unique(source[open_rows]):
-        rows = np.flatnonzero((source == number) & open_rows)
-        time[rows] = solution.utc(int(number), wall[rows], turn[rows])
+    for number, rows in by_code(source, (wall >= 0) & (time == clock.NEVER)).items():
+        time[rows] = solution.utc(number, wall[rows], turn[rows])
     return time
 
 
@@ -420,10 +419,7 @@ def _repeated_hours(
 
 def _bounds(reads: Sequence[SourceRead], time: npt.NDArray[np.int64], table: pa.Table) -> None:
     source = table.column("source").to_numpy()
-    for number in np.unique(source):
-        some = time[(source == number)]
-        some = some[some > clock.NEVER]
-        if len(some):
-            low, high = int(some.min()), int(some.max())
-            before = reads[int(number)].bounds
-            reads[int(number)].bounds = (min(low, before[0]), max(high, before[1])) if before else (low, high)
+    for number, rows in by_code(source, time > clock.NEVER).items():
+        low, high = int(time[rows].min()), int(time[rows].max())
+        before = reads[number].bounds
+        reads[number].bounds = (min(low, before[0]), max(high, before[1])) if before else (low, high)

@@ -26,6 +26,7 @@ from logscan.correlate.codes import (
     pairs,
     plain,
 )
+from logscan.grouping import by_code
 
 SECOND = 10**9
 
@@ -135,14 +136,15 @@ def _instances(
     if known.all():
         return codes
     out = codes.copy()
-    for one in np.unique(host[~known]):
-        here = real[real // width == one] % width
-        rows = np.flatnonzero((host == one) & ~known)
-        if not len(here):
+    strangers, owners = by_code(host, ~known), by_code(host, known & (queue_id >= 0))
+    homes = by_code(real // width, np.ones(len(real), np.bool_))
+    for one, rows in strangers.items():
+        if one not in homes:
             continue
+        here = real[homes[one]] % width
         out[rows] = min(here.tolist(), key=lambda code: (texts[code] != "postfix", texts[code]))
         if len(here) > 1:
-            others = np.flatnonzero((host == one) & known & (queue_id >= 0))
+            others = owners.get(one, np.empty(0, np.int64))
             left, right = pairs(queue_id[rows], queue_id[others])
             away = np.abs(time[rows[left]] - time[others[right]])
             order = np.lexsort((away, left))[::-1]

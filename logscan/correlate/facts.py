@@ -158,11 +158,12 @@ def _own_names(relays: pa.Array, hosts: Ints) -> set[tuple[int, str]]:
 
 
 def _is_own(names: pa.Array, hosts: Ints, own: set[tuple[int, str]]) -> Bools:
-    """Return which names are their host's own, or localhost."""
+    """Return which names are their host's own, or localhost; all hosts at once, since a log may name any number."""
     out: Bools = pc.fill_null(pc.equal(names, "localhost"), False).to_numpy(zero_copy_only=False).copy()
-    for host in {host for host, _ in own}:
-        some = pa.array(sorted(name for each, name in own if each == host))
-        out |= (hosts == host) & pc.fill_null(pc.is_in(names, some), False).to_numpy(zero_copy_only=False)
+    if own:
+        (code, known), values = factorise([names, pa.array([name for _, name in own], pa.string())])
+        pairs = np.asarray([host for host, _ in own], np.int64) * len(values) + known
+        out |= (code >= 0) & np.isin(hosts * len(values) + code, pairs)
     return out
 
 

@@ -1,0 +1,19 @@
+"""Rows by a code of theirs."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def by_code(codes: npt.NDArray[np.integer], chosen: npt.NDArray[np.bool_]) -> dict[int, npt.NDArray[np.int64]]:
+    """Return the chosen rows (int64, in their order) by their code: one pass for all codes, as a log may hold any number."""
+    rows = np.flatnonzero(chosen)
+    if not len(rows):
+        return {}
+    of_row = codes[rows]
+    if of_row.min() == of_row.max():
+        return {int(of_row[0]): rows}
+    order = np.argsort(of_row, kind="stable")
+    values, starts = np.unique(of_row[order], return_index=True)
+    return dict(zip(values.tolist(), np.split(rows[order], starts[1:]), strict=True))
