@@ -24,6 +24,7 @@ __all__ = [
     "dovecot_old",
     "either",
     "last",
+    "last_before",
     "level",
     "message_id",
     "queue_id",
@@ -141,6 +142,18 @@ def before_last(phrases: str) -> str:
     )
 
 
+def last_before(stop: str, follow: str) -> str:
+    """Return the pattern of a text up to the last place before the first ``stop`` where ``follow`` matches.
+
+    Only repeats of single characters go back in it: those need no memory, a repeated group some kilobytes a character.
+    """
+    neither = rf"(?:(?!{follow}|{stop})(?s:.))*+"
+    return (
+        rf"(?!(?s:.*){stop})(?s:.*)(?={follow})"
+        rf"|(?!{neither}{stop})(?s:.*?)(?={follow})(?=(?s:.){neither}{stop})"
+    )
+
+
 def address(*markers: str) -> pp.ParserElement:
     """Return an element for an address after ``<``, up to a ``>`` that one of the ``markers`` (patterns) follows.
 
@@ -167,7 +180,7 @@ def context(before: pp.ParserElement) -> tuple[pp.ParserElement, pp.ParserElemen
         + pp.Opt(" proto=" + rx("[^ :<>;]+")("proto"))
         + pp.Opt(
             " helo=<"
-            + rx(r"[^<>]*(?=>(?: sasl_|\Z))|(?:(?! (?:to=<|proto=|helo=<|sasl_))(?s:.))*(?=>\Z)")("helo")
+            + rx(r"[^<>]*(?=>(?: sasl_|\Z))|(?:(?! (?:to=<|proto=|helo=<|sasl_)|>\Z)(?s:.))*+(?=>\Z)")("helo")
             + ">"
         )
         # Not within a HELO name: that ends in a bracket.
@@ -179,7 +192,7 @@ def context(before: pp.ParserElement) -> tuple[pp.ParserElement, pp.ParserElemen
     # Addresses in the text are complete, so what is within them is no context.
     first = before + rx(rf'(?:[^<>;"]|<{_STRICT}>|;(?! (?:from=<|to=<|proto=)))*+(?=;)')("text") + ";" + tail
     # The text has no HELO name and no quoted address that could hold the context found last.
-    latest = before + rx(rf'(?![^"]*+"(?s:.*){_CONTEXT})(?:(?! helo=<)(?s:.))*(?={_CONTEXT})')("text") + ";" + tail
+    latest = before + rx(rf'(?![^"]*+"(?s:.*){_CONTEXT})(?:{last_before(" helo=<", _CONTEXT)})')("text") + ";" + tail
     return once, first | latest | (before + rx("(?s:.*)")("text"))
 
 

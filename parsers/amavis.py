@@ -41,9 +41,9 @@ VERDICT = LogFormat(
     constants={"filter": "amavis"},
     line=_ID
     + _RESULT
-    + rx(r"(?: (?![\[<])[^ ,<>/]+(?:/[^ ,<>/]*[a-z.][^ ,<>/]*)*(?= [\[<A-Z/]))*")
+    + rx(r"(?: (?![\[<])[^ ,<>/]+(?:/[^ ,<>/]*[a-z.][^ ,<>/]*)*+(?= [\[<A-Z/]))*+")
     + pp.Opt(" [" + rx("(?:IPv6:)?") + rx(r"[^\]]*")("client") + "]" + rx(r"(?::\d+)?"))
-    + rx(r"(?: \[[^\]]*\])*")
+    + rx(r"(?: \[[^\]]*\])*+")
     + pp.Opt(rx(" [A-Z0-9]*/[A-Z0-9]*(?= <)"))
     + " <"
     + address(" -> <")("sender")
@@ -60,7 +60,7 @@ VERDICT = LogFormat(
     + ", Hits: "
     + pp.Opt(rx(r"-?\d+(?:\.\d+)?")("score"))
     + rx("[^,]*")
-    + rx(r"(?:, (?:(?:size|pt): |(?:tag2?|tag3|kill)=)[^,]*)*")
+    + rx(r"(?:, (?:(?:size|pt): |(?:tag2?|tag3|kill)=)[^,]*)*+")
     + pp.Opt(", queued_as: " + rx("[0-9A-Za-z/]{6,}(?=,|\\Z)")("child_queue_id"))
     + rest(),
     samples=(
@@ -214,7 +214,7 @@ OTHERWISE = LogFormat(
     + _named("child_queue_id", "queued_as|queued as", "[0-9A-Za-z/]{6,}")
     + pp.Opt(pp.FollowedBy(rx(_PAST.format(name=_BRACKET)) + rx("[0-9A-Fa-f.:]+")("client")))
     + pp.Opt(rx(_TO) + address(" -> <")("sender") + "> -> "
-             + rx(rf"{_ADDRESS}(?:,{_ADDRESS})*")("recipients"))
+             + rx(rf"{_ADDRESS}(?:,{_ADDRESS})*+")("recipients"))
     + rest(),
     samples=(
         Sample(

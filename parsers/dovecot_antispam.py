@@ -8,7 +8,7 @@ from logscan.atoms import upto
 from logscan.grammar import LogFormat, Sample, rest, rx, word
 
 _PROGRAMS = ("imap", "dovecot", "pop3", "lmtp")
-_PREFIX = rx(r"(?:[a-z0-9-]+\([^()]*\)(?:<[^<>]*>)*: (?:Debug: )?)?antispam: ")
+_PREFIX = rx(r"(?:[a-z0-9-]+\([^()]*\)(?:<[^<>]*>)*+: (?:Debug: )?)?antispam: ")
 
 CALLED = LogFormat(
     name="antispam-called",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import upto
+from logscan.atoms import last_before, upto
 from logscan.grammar import LogFormat, Sample, rest, rx
 
 _GIVEN = r" \((?:SHA1 of )?given password: "
@@ -17,15 +17,15 @@ _REASON = (
     + pp.Opt(rx(_GIVEN) + rest())
 )
 # The user is what somebody typed, and so is the password: where what is to follow the user stands twice, the line is left.
-_BEFORE = rf"(?:(?!{_GIVEN})(?s:.))*"
 _ENDS = r"(?:,[0-9a-fA-F.:]+\): |,<[^<>]*>\): |\)<\d*><[^<>]*>: )"
-_ADDRESS = r",[0-9a-fA-F.:]+(?:,[^<>,()]*)*(?:,<[^<>]*>)?\)"
+_BEFORE = rf"(?:(?!{_GIVEN}|{_ENDS})(?s:.))*+"
+_ADDRESS = r",[0-9a-fA-F.:]+(?:,[^<>,()]*){0,4}(?:,<[^<>]*>)?\)"
 _USER = (
     "("
-    + rx(rf"(?!{_BEFORE}{_ENDS}{_BEFORE}{_ENDS})")
-    + rx(rf"[^,()]*(?=,[0-9a-fA-F.:]*[,)]|\))|{_BEFORE}(?={_ADDRESS})|(?:(?!,[,)]|\))(?s:.))*")("user")
+    + rx(rf"(?!{_BEFORE}(?={_ENDS})(?s:.){_BEFORE}{_ENDS})")
+    + rx(rf"[^,()]*(?=,[0-9a-fA-F.:]*[,)]|\))|{last_before(_GIVEN, _ADDRESS)}|(?:(?!,[,)]|\))(?s:.))*+")("user")
     + pp.Opt("," + rx("[0-9a-fA-F.:]+")("remote_address"))
-    + rx(r"(?:,(?!<)[^,()]*)*")
+    + rx(r"(?:,(?!<)[^,()]*)*+")
 )
 
 FORMAT = LogFormat(

@@ -62,7 +62,7 @@ _PLAIN = "<[^<>]*>|[^<>:, ()]*"
 _BAD = "(?:Error|Warning|Fatal|Panic): "
 _TROUBLE = (
     rx(
-        rf"(?={_BAD}|[A-Za-z-]+(?:\[\d*\])?\([^()]*\)[^ ]*(?: [<\[(s][^ ]*)*:? (?:[A-Za-z0-9+/]{{22}}(?::\w+)?: )?"
+        rf"(?={_BAD}|[A-Za-z-]+(?:\[\d*\])?\([^()]*\)[^ ]*(?: [<\[(s][^ ]*)*+:? (?:[A-Za-z0-9+/]{{22}}(?::\w+)?: )?"
         rf"(?:sieve: )?{_BAD})"
     )
     + _prefix("Error|Warning|Fatal|Panic")

@@ -103,7 +103,8 @@ SESSION = LogFormat(
     reference="Dovecot lmtp/lmtp-client.c",
     programs=("dovecot",),
     table=None,
-    line=rx(r"lmtp(?:\([^()]*\))?(?:<[^<>]*>)*: (?:Info: )?(?:<[^<>]*>: )?(?:Connect from |Disconnect from )") + rest(),
+    line=rx(r"lmtp(?:\([^()]*\))?(?:<[^<>]*>)*+: (?:Info: )?(?:<[^<>]*>: )?(?:Connect from |Disconnect from )")
+    + rest(),
     samples=(
         Sample("lmtp(5583): Connect from local"),
         Sample("lmtp(5583): Disconnect from local: Logged out (state=READY)"),

@@ -19,7 +19,7 @@ _ELEMENTS = (
     + pp.Opt(", lip=" + word(",")("local_address"))
     + pp.Opt(rx(r", lport=\d+"))
     + pp.Opt(", mpid=" + rx(r"\d+")("mpid"))
-    + pp.Opt(", " + rx(r"(?!session=<)(?:(?!, session=<)(?s:.))+")("tls"))
+    + pp.Opt(", " + rx(r"(?!session=<)(?:(?!, session=<)(?s:.))++")("tls"))
     + pp.Opt(", session=<" + rx("[^>]*")("session") + ">" + pp.Opt("," + rest()))
 )
 # Before 2.1 a client that named no user has no user=<> either.
@@ -28,7 +28,7 @@ _NAMELESS = (
     + "rip="
     + word(",")("remote_address")
     + pp.Opt(", lip=" + word(",")("local_address"))
-    + pp.Opt(", " + rx(r"(?!session=<)(?:(?!, session=<)(?s:.))+")("tls"))
+    + pp.Opt(", " + rx(r"(?!session=<)(?:(?!, session=<)(?s:.))++")("tls"))
     + pp.Opt(", session=<" + rx("[^>]*")("session") + ">")
 )
 _FAILED = (

@@ -169,7 +169,7 @@ MAILBOX = LogFormat(
     programs=("dovecot",),
     table=None,
     line=rx(
-        r"[a-z-]+\([^()]*\)(?:<[^<>]*>)*: (?:Info: )?Mailbox (?:(?s:.*): Mailbox"
+        r"[a-z-]+\([^()]*\)(?:<[^<>]*>)*+: (?:Info: )?Mailbox (?:(?s:.*): Mailbox"
         r" )?(?:created|deleted|renamed|subscribed|unsubscribed)"
     )
     + rest(),

@@ -6,7 +6,7 @@ from logscan.atoms import DONE
 from logscan.grammar import LogFormat, Sample, rest, rx
 
 _DONE = "|".join(DONE.values())
-_PREFIX = r"(?:[A-Za-z0-9-]+(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )?"
+_PREFIX = r"(?:[A-Za-z0-9-]+(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*+: )?"
 
 ENDED = LogFormat(
     name="dovecot-session-ended",
@@ -14,7 +14,7 @@ ENDED = LogFormat(
     reference="Dovecot imap/imap-client.c, pop3/pop3-client.c",
     programs=("dovecot",),
     table=None,
-    line=rx(r"(?:imap|IMAP|pop3|POP3|submission|managesieve|MANAGESIEVE|sieve)\([^()]*\)(?:<[^<>]*>)*: (?:Info: )?")
+    line=rx(r"(?:imap|IMAP|pop3|POP3|submission|managesieve|MANAGESIEVE|sieve)\([^()]*\)(?:<[^<>]*>)*+: (?:Info: )?")
     + rx("Disconnected|Logged out|Connection closed|Session closed|Server shutting down")
     + rest(),
     samples=(
@@ -87,7 +87,7 @@ INFO = LogFormat(
         rf"{_PREFIX}Debug: "
         rf"|(?!(?s:.*)(?:msgid=|(?<= )(?:{_DONE}))|[a-z0-9-]+-login: (?:Info: )?(?:Login: |Logged in: )"
         r"|auth(?:-worker)?[:(](?s:.*)(?:unknown user|[Pp]assword mismatch))"
-        r"(?:[A-Za-z][A-Za-z0-9_-]*(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*: )(?:[a-z0-9-]+(?:\([^()]*\))?: )*+"
+        r"(?:[A-Za-z][A-Za-z0-9_-]*(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*+: )(?:[a-z0-9-]+(?:\([^()]*\))?: )*+"
         r"(?!(?:Error|Warning|Fatal|Panic): )"
         r"|(?:Generating|SSL parameters|Dovecot |dovecot |Shutting down|If you have trouble with|Authentication|\[\d)"
     )

@@ -28,9 +28,9 @@ LOST = LogFormat(
     programs=_LOGGERS,
     table="losses",
     constants={"event": "lost"},
-    line=pp.FollowedBy(rx(r"(?:(?!\d+ messages )(?s:.))*") + rx(r"\d+(?= messages )")("count"))
+    line=pp.FollowedBy(rx(r"(?:(?!\d+ messages )(?s:.))*+") + rx(r"\d+(?= messages )")("count"))
     + rx(
-        r"(?:[^ ]+ lost \d+ messages |Suppressed \d+ messages |(?:(?!\d+ messages )(?s:.))*\d+ messages lost due to"
+        r"(?:[^ ]+ lost \d+ messages |Suppressed \d+ messages |(?:(?!\d+ messages )(?s:.))*+\d+ messages lost due to"
         r" )(?s:.*)"
     )("text"),
     samples=(

@@ -159,7 +159,7 @@ ACTIONS = LogFormat(
     programs=_PROGRAMS,
     table="milters",
     constants={"filter": "mailscanner"},
-    line=rx("(?:[A-Za-z-]+ )*Actions: message ")
+    line=rx("(?:[A-Za-z-]+ )*+Actions: message ")
     + _NUMBER
     + rx(" actions are ")
     + rx("[^ ]*")("result")

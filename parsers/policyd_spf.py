@@ -23,7 +23,7 @@ RECEIVED = LogFormat(
     + rx(";? ")
     + upto(" client-ip=")("text")
     + pp.Opt(" client-ip=" + word(" ;")("client_address"))
-    + rx("(?:; (?:helo|mechanism|identity)=(?:(?!; envelope-from=)(?s:.))*)?")
+    + rx("(?:; (?:helo|mechanism|identity)=(?:(?!; envelope-from=)(?s:.))*+)?")
     + pp.Opt("; envelope-from=" + upto("; receiver=")("sender"))
     + rest(),
     samples=(
@@ -64,7 +64,7 @@ AUTHENTICATION = LogFormat(
     + rx("[a-z]+")("result")
     + upto(r" \(client-ip=")("text")
     + pp.Opt(" (client-ip=" + word(";)")("client_address"))
-    + rx("(?:; helo=(?:(?!; envelope-from=)(?s:.))*)?")
+    + rx("(?:; helo=(?:(?!; envelope-from=)(?s:.))*+)?")
     + pp.Opt("; envelope-from=" + upto("; receiver=")("sender"))
     + rest(),
     samples=(
@@ -227,7 +227,7 @@ CLUEBRINGER = LogFormat(
     + ", action="
     + word(",")("result")
     + pp.Opt(", host=" + word(",")("client_address"))
-    + pp.Opt(rx(", helo=(?:(?!, from=)(?s:.))*"))
+    + pp.Opt(rx(", helo=(?:(?!, from=)(?s:.))*+"))
     + pp.Opt(", from=" + upto(", to=")("sender"))
     + pp.Opt(", to=" + upto(", reason=")("recipient"))
     + rest(),

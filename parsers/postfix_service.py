@@ -198,7 +198,7 @@ NOISE = LogFormat(
         r"|master exit time has arrived|ignoring (?:status update from child|DNS RR: )|(?:entering|leaving) STRESS mode "
         r"|[^ ]* cache cleanup will start |database [^ ]+: (?:using size limit|pausing after) |running: "
         r"|(?:DATA|BDAT) without valid RCPT from |host [^ ]+ offers SMTPUTF8 support|mapping DSN status "
-        r"|(?:[^ ]*\[[^\]]*\](?::\w+)?: )(?:replacing (?:server reply|command) |discarding EHLO keywords)"
+        r"|(?:[^ \[]*\[[^\]]*\](?::\w+)?: )(?:replacing (?:server reply|command) |discarding EHLO keywords)"
         r"|set-permissions: |Postfix is running|mail system is (?:already )?(?:up|down|running)|SMTPS wrappermode "
         r"|warning: (?:to avoid this condition"
         r"|to increase the process |see https?:|for instructions see|please ))"
@@ -234,7 +234,7 @@ _VERBOSE = (
     r"[<>] ",
     r">>> ",
     r"====",
-    r"(?:(?:before|after|flags for|begin) )?[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?:[:(=\[{ ]|\Z)",
+    r"(?:(?:before|after|flags for|begin) )?[a-z][a-z0-9]*(?:_[a-z0-9]+)++(?:[:(=\[{ ]|\Z)",
     # Attributes that go over a socket.
     r"(?:input attribute (?:name|value)|unexpected attribute|wanted attribute): ?",
     r"send attr ",
@@ -245,7 +245,7 @@ _VERBOSE = (
     r"(?:flags|name|type|wakeup|children|next|arg\[\d+\]): ",
     r"(?:source|fd|subject|issuer|export |import)[^ ]*=",
     # Milters.
-    r"(?:report|query|inspect|abort|free|send|receive|disconnect event to) (?:[a-z0-9]+ )*milters?\b",
+    r"(?:report|query|inspect|abort|free|send|receive|disconnect event to) (?:(?!milters?\b)[a-z0-9]+ )*+milters?\b",
     r"(?:skipping (?:non-protocol )?event|skipping reply|override [^ ]+ macro|milter [^ ]+: (?:event|mail|rcpt)|report ) ?",
     # Processes and connections between them.
     r"(?:idle timeout|master disconnect|time to retire) -- ",

@@ -169,7 +169,7 @@ SASL_FAILED = LogFormat(
     line="warning: "
     + client()
     + ": "
-    + rx(r"SASL [^ ]+ authentication (?:failed|aborted)(?:(?!, sasl_username=)(?s:.))*")("text")
+    + rx(r"SASL [^ ]+ authentication (?:failed|aborted)(?:(?!, sasl_username=)(?s:.))*+")("text")
     + pp.Opt(", sasl_username=" + rest()("sasl_username")),
     samples=(
         Sample(

@@ -79,8 +79,10 @@ FAILED = LogFormat(
 )
 
 _HOST = rx(r"[^ \[\]]*")("client") + pp.Opt("[" + rx(r"[^\]]+")("client_address") + "]") + rx(r"(?::(?:\d+|unknown))?")
+_WORDS = r"(?:(?![Cc]ertificate (?:peer name )?verif)[A-Za-z]+ )*+"
+_PEER = r"(?:[^ \[]*\[[^\]]*\](?::\w+)?: )?"
 _CERTIFICATE = (
-    r"(?:[A-Za-z]+ )*[Cc]ertificate (?:peer name )?verif(?:ication|y) |verify error:num=|[Cc]ert(?:ificate)? has expired"
+    rf"{_WORDS}[Cc]ertificate (?:peer name )?verif(?:ication|y) |verify error:num=|[Cc]ert(?:ificate)? has expired"
     r"|(?:Peer|Server) (?:certificate|verification)"
 )
 CERTIFICATE = LogFormat(
@@ -91,12 +93,12 @@ CERTIFICATE = LogFormat(
     table="sessions",
     constants={"event": "certificate failed"},
     line=(
-        rx(r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?(?:[A-Za-z]+ )*[Cc]ertificate (?:peer name )?verification failed for ")
+        rx(rf"{_PEER}{_WORDS}[Cc]ertificate (?:peer name )?verification failed for ")
         + _HOST
         + rx("[: ]*")
         + rest()("text")
     )
-    | (rx(r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?") + rx(rf"(?:{_CERTIFICATE})(?s:.*)")("text")),
+    | (rx(_PEER) + rx(rf"(?:{_CERTIFICATE})(?s:.*)")("text")),
     samples=(
         Sample(
             "certificate verification failed for mx.example.net[203.0.113.200]:25: untrusted issuer /CN=x",
@@ -121,7 +123,7 @@ LIBRARY = LogFormat(
     programs=(*_PROGRAMS, "/tlsmgr"),
     table="sessions",
     constants={"event": "tls failed"},
-    line=(rx(r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?warning: TLS library problem: ") + rest()("text"))
+    line=(rx(r"(?:[^ \[]*\[[^\]]*\](?::\w+)?: )?warning: TLS library problem: ") + rest()("text"))
     | (
         "TLS handshake failed for service="
         + rx("[^ ]*")("text")
@@ -150,7 +152,7 @@ NOISE = LogFormat(
     programs=(*_PROGRAMS, "/tlsmgr"),
     table=None,
     line=rx(
-        r"(?:[^ ]*\[[^\]]*\](?::\w+)?: )?"
+        r"(?:[^ \[]*\[[^\]]*\](?::\w+)?: )?"
         r"(?:setting up TLS connection |initializing the (?:server|client)-side TLS engine"
         r"|starting TLS engine|Host offered STARTTLS: |TLS SNI |TLSRPT: |TLS cipher list |TLS support is not compiled in"
         r"|depth=\d|(?:Unv|V|Unt|T)(?:erified|rusted): ?subject_CN="

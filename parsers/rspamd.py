@@ -53,7 +53,7 @@ _JUDGEMENT = (
     rx(rf"(?!(?s:.*){_COUNTED}(?s:.*){_COUNTED})")
     + last(r"\]\), len: ")("status")
     # The line may be cut before that.
-    + rx(r"(?:\]\), len: \d+(?:, (?:time|dns|dns req): [^,]+(?:, [\d.]+ms virtual)?)*)?")
+    + rx(r"(?:\]\), len: \d+(?:, (?:time|dns|dns req): [^,]+(?:, [\d.]+ms virtual)?)*+)?")
     + pp.Opt(", digest: <" + rx("[0-9a-f]*")("signature") + ">")
     + pp.Opt(", rcpts: <" + upto(">, (?:mime_rcpts|file|forced|settings_id): ", r">\Z")("recipients") + ">")
     + pp.Opt(rx(", (?:mime_rcpts|file|forced|settings_id): ") + rest())

@@ -71,7 +71,7 @@ LEARNED = LogFormat(
     programs=("spamd",),
     table="trainings",
     constants={"filter": "spamd", "outcome": "learned"},
-    line=_PREFIX + "Tell: " + rx("(?:(?! for )(?s:.))*")("text") + " for " + word(":")("user") + ":" + rest(),
+    line=_PREFIX + "Tell: " + rx("(?:(?! for )(?s:.))*+")("text") + " for " + word(":")("user") + ":" + rest(),
     samples=(
         Sample(
             "spamd: Tell: Setting local for bob:1000 in 0.1 seconds, 1234 bytes",

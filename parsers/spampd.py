@@ -32,7 +32,7 @@ def _verdict(words: str, spam: str) -> LogFormat:
             " from "
             + (("<" + rx(_ADDRESS[1:-1])("sender") + ">") | rx(r"\(unknown\)"))
             + " for "
-            + rx(rf"{_ADDRESS}(?:, ?{_ADDRESS})*|\(unknown\)")("recipients")
+            + rx(rf"{_ADDRESS}(?:, ?{_ADDRESS})*+|\(unknown\)")("recipients")
         )
         + rx(" in ")
         + rx(r"\d+(?:\.\d+)?")("seconds")
