@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from logscan import anonymise_digits as digits
+from logscan.anonymise_digits import PART
 from logscan.vocabulary import words
 
 if TYPE_CHECKING:
@@ -74,18 +76,24 @@ FILES = frozenset(
 """Endings of names of files. ``cf`` counts with a known stem only: it is a country too."""
 
 TOKEN = re.compile(
-    r"""
-    (?P<quoted>"(?:[^"\\\n]|\\.){1,255}"@(?P<at>\[[^\]\s]*\]|[^\s<>"'(),;:=\[\]|]+))
+    rf"""
+    (?P<quoted>"(?:[^"\\\n]|\\.){{1,255}}"@(?P<at>\[[^\]\s]*\]|[^\s<>"'(),;:=\[\]|]+))
     |(?P<address>(?P<local>[^\s<>,;:()\[\]"|=@][^\s<>,;:()\[\]"|=@]*)@(?P<domain>\[[^\]\s]+\]|[^\s<>@,;:()\[\]"'|/\\=%]+))
-    |(?P<stamp>\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?\b|\b\d\d?:\d\d(?::\d\d)?\b(?!:))
-    |(?P<six>(?<![\w:.])[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%\w+)?)
-    |(?P<four>(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]))
+    |(?P<stamp>{digits.STAMP}|{digits.DELAYS})
+    |(?P<six>(?:(?<![\w:.])|(?<=[\w.]:)(?!:)|(?<=IPv6:))[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%\w+)?)
+    |(?P<four>(?<!\w)(?<!\d\.){digits.FOUR})
+    |(?P<number>{digits.NUMBER})
     |(?P<name>\w(?:[\w.+-]*\w)?)
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.IGNORECASE,
 )
-PART = re.compile(r"[^\W_]+")
-PLAIN = re.compile(r"\d+(?:ms|s|m|h|d|w|kb|mb|gb|k|b|x|st|nd|rd|th|T\d+Z?)?|0x[0-9a-f]+|[a-z]", re.IGNORECASE)
+MADE = re.compile(r"(?:user|domain|host|address|number|word)\d+(?:\.example)?")
+"""What stands for something."""
+
+PLAIN = re.compile(
+    r"\d{1,3}|\d{1,6}(?:ms|s|m|h|d|w|kb|mb|gb|k|b)|\d{1,3}(?:x|st|nd|rd|th|T\d{1,3}Z?)|0x[0-9a-f]{1,4}|ipv[46]|[a-z]",
+    re.IGNORECASE,
+)
 """Words that are numbers, with or without a unit, and single letters."""
 
 
@@ -164,6 +172,8 @@ class Anonymiser:
         ``people`` are those whose names are names even where logscan uses the same word; all that are known by default.
         """
         known = self.users if people is None else people
+        own = people is not None
+        clusters = digits.clusters(text, own=own)
 
         def one(found: re.Match[str]) -> str:
             match found.lastgroup:
@@ -175,7 +185,17 @@ class Anonymiser:
                     return found[0]
                 case "six" | "four":
                     return self._number(found[0], known)
-            return self._name(found[0], known)
+                case "number":
+                    made = self._digits(found, known, own)
+                case _:
+                    made = self._name(found[0], known)
+            if (
+                clusters
+                and made not in self.ids
+                and any(low < found.end() and found.start() < high for low, high in clusters)
+            ):
+                return self._without_digits(found[0], made)
+            return made
 
         return TOKEN.sub(one, text)
 
@@ -212,10 +232,41 @@ class Anonymiser:
         try:
             address = ipaddress.ip_address(bare.removesuffix(end) if end else bare)
         except ValueError:
+            if any(sign.isdecimal() for sign in text):
+                return self.names.of("address", text) + end
             return PART.sub(lambda part: self._word(part[0], known), text)
         if address.is_loopback or address.is_unspecified:
             return text
         return self.names.of("address", str(address) + percent) + end
+
+    def _digits(self, found: re.Match[str], known: set[str], own: bool) -> str:
+        """Return what stands for digits in groups; those that are known for what they are stay."""
+        text = found[0]
+        if text.casefold() in known:
+            return self.names.of("user", text)
+        if text in self.ids or digits.known(text, found.string, found.start(), own=own):
+            return text
+        if exact := digits.EMBEDDED.fullmatch(text):
+            return self._number(".".join(exact.group(1, 3, 4, 5)), known)
+        return self.names.of("number", "".join(sign for sign in text if sign.isdecimal()))
+
+    def _without_digits(self, text: str, made: str) -> str:
+        """Return what stands for a word that is a part of a number: what was ``made`` of it, if no digit of its own is left."""
+        left = MADE.sub("", made)
+        return self.names.of("word", text) if any(sign.isdecimal() for sign in left) else made
+
+    def _joined(self, text: str, known: set[str]) -> str:
+        """Return what stands for words that dots, dashes and underscores join."""
+        if found := digits.EMBEDDED.search(text):
+            address = self._number(".".join(found.group(1, 3, 4, 5)), known)
+            before, after = text[: found.start()], text[found.end() :]
+            return f"{self._joined(before, known)}{address}{self._joined(after, known)}"
+        if text not in self.ids and digits.telling(text):
+            return self.names.of("word", text)
+        dated = any(part.casefold() in FILES for part in PART.findall(text))
+        return PART.sub(
+            lambda part: part[0] if dated and digits.DATE.fullmatch(part[0]) else self._word(part[0], known), text
+        )
 
     def _name(self, text: str, known: set[str]) -> str:
         """Return what stands for a word, or for words that dots, dashes and underscores join."""
@@ -226,20 +277,24 @@ class Anonymiser:
             return self.names.of("host", text)
         if "." in text:
             return self._dotted(text, known)
-        return PART.sub(lambda part: self._word(part[0], known), text)
+        return self._joined(text, known)
 
     def _dotted(self, text: str, known: set[str]) -> str:
         low = text.casefold()
         if low in self.domains:
             return self._domain(text)
         stem, _, ending = text.rpartition(".")
-        if ending.isdigit() or (ending.casefold() in FILES and (ending != "cf" or stem.casefold() in self.words)):
+        if digits.EMBEDDED.search(text) and ending.isdigit():
+            return self._joined(text, known)
+        if (ending.isdigit() and len(ending) <= digits.MOST_ALONE and not digits.telling(text)) or (
+            ending.casefold() in FILES and (ending != "cf" or stem.casefold() in self.words)
+        ):
             return f"{self._name(stem, known)}.{ending}"
         parts = [part.casefold() for part in PART.findall(text)]
         owned = any(low.endswith(f".{domain}") for domain in (".".join(low.split(".")[n:]) for n in range(1, low.count(".") + 1))
                     if domain in self.domains)  # fmt: skip
-        if not owned and all(part in self.words or PLAIN.fullmatch(part) for part in parts):
-            return PART.sub(lambda part: self._word(part[0], known), text)
+        if not owned and all(part in self.words or part.isdecimal() or PLAIN.fullmatch(part) for part in parts):
+            return self._joined(text, known)
         return self._domain(text)
 
     def _word(self, word: str, known: set[str]) -> str:
