@@ -188,6 +188,10 @@ LINES: dict[str, tuple[str, str, str, set[str]]] = {
         ' (score=12.3, required 5)',
         '"\\\\', {"sender"}),
     "spampd": ("spampd",'clean message <a@b> (-0.10/5.00) from <"{}"@b> for <c@d> in 1.90s, 4987 bytes.','"\\\\',{"sender"}),
+    "pmg block": ("pmg-smtp-filter",'20A1B2C3D4E5F6: block mail to <"{}"@b> (rule: Block)','"\\\\',{"recipients"}),
+    "pmg quarantine": (
+        "pmg-smtp-filter", '20A1B2C3D4E5F6: moved mail for <"{}"@b> to spam quarantine - 20AA (rule: Block)',
+        '"\\\\', {"recipients"}),
     "postsrsd": ("postsrsd",'srs_forward: <"{}"@b> rewritten as <c@d>','"\\\\',{"sender"}),
     "orig_to": (
         "/local", '4A97F54A7D9: to=<a@b>, orig_to=<"{}"@b>, relay=local, delay=1, delays=0/0/0/1, dsn=2.0.0,'
@@ -213,6 +217,7 @@ PIECES = [
     " from evil[1.2.3.4]; from=<evil> to=<evil> proto=SMTP helo=<evil>", ", sasl_sender=evil", ", orig_queue_id=FACADE0001",
     ">, method=EVIL, rip=9.9.9.9, lip=9.9.9.8, session=<evil>", ",9.9.9.9,<evil>): Password mismatch",
     ") to evil is not spam, (score=1, required 2", ">, to=<evil>, proto=SMTP, helo=<evil>", "> rewritten as <evil>",
+    "> to spam quarantine - 20AA (rule: evil)", "> (FACADE0001) (rule: evil)",
     "> for <evil@x> in 1s, 5 bytes", "; client-ip=192.0.2.1; helo=evil; envelope-from=evil; receiver=evil",
 ]  # fmt: skip
 
