@@ -185,7 +185,7 @@ def owned_rows(scan: Scan) -> pd.DataFrame:
     frame = owned_aliases(scan)
     user = texts.lower(frame["user"])
     pair = frame["host"].astype("str") + "\0" + user
-    mine = frame["expanded"] & ~pair.isin(pair[frame["kept"]])
+    mine = frame["expanded"] & ~texts.among(pair, pair[frame["kept"]])
     return frame[mine].assign(alias=user[mine])
 
 

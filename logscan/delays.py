@@ -62,10 +62,7 @@ def listings(scan: Scan, late: PutOff) -> Iterable[Listing]:
 def _by_hop(final: pd.DataFrame) -> Listing:
     seconds = final["total_delay"].to_numpy(dtype=np.float64)
     by = groups(of(final["relay"]))
-    order = np.argsort(by.of_row, kind="stable")
-    cut = np.split(seconds[order], np.cumsum(by.count())[:-1])
-    spread = np.array([percentiles(some, 50, 90, 100) for some in cut]) if len(cut) else np.empty((0, 3))
-    rows, total = by.rows(by.count(), *spread.T)
+    rows, total = by.rows(by.count(), *(by.percentile(seconds, share) for share in (50, 90, 100)))
     return Listing(
         "delays-by-hop",
         "Delays by next hop",

@@ -97,7 +97,7 @@ def _into_and_out_of(scan: Scan, settings: Settings, events: pd.DataFrame) -> pd
     away = texts.where(some["mailbox"], trash) | texts.where(some["source_mailbox"], trash)
     # Deliveries are saved too, by a session that says so; a program has one only while a user is logged in.
     saved = (some["event"] == "save").to_numpy()
-    delivered = some["session"].isna() | some["session"].isin(scan.events("stores")["session"].dropna())
+    delivered = some["session"].isna() | texts.among(some["session"], scan.events("stores")["session"])
     wanted = (into != out_of) & ~away & ~(saved & (delivered.to_numpy() | ~into))
     columns = ["time", "host", "user", "session", "message_id", "source", "line"]
     frame = some.loc[wanted, columns].copy()

@@ -124,6 +124,17 @@ class Groups:
         """Return the sum of whole numbers by group."""
         return np.bincount(self.of_row, weights=weights, minlength=len(self)).astype(np.int64)
 
+    def percentile(self, seconds: npt.NDArray[np.float64], share: int) -> npt.NDArray[np.float64]:
+        """Return each group's percentile, between two values in proportion (numpy's way), rounded to hundredths."""
+        value = seconds[np.lexsort((seconds, self.of_row))]
+        count = self.count()
+        place = (count - 1) * (share / 100)
+        part = place - np.floor(place)
+        first = np.cumsum(count) - count
+        low, high = value[first + np.floor(place).astype(np.int64)], value[first + np.ceil(place).astype(np.int64)]
+        exact = np.where(part >= 0.5, high - (high - low) * (1 - part), low + (high - low) * part)
+        return np.array([round(each, 2) for each in exact.tolist()], np.float64)
+
     def distinct(self, codes: Ints, rows: Bools | None = None) -> Ints:
         """Return how many different codes (of 0 and above) each group has."""
         known = codes >= 0 if rows is None else (codes >= 0) & rows

@@ -64,6 +64,12 @@ def where(column: pd.Series, test: Callable[[pd.Series], pd.Series]) -> Bools:
     return out
 
 
+def among(column: pd.Series, wanted: pd.Series) -> Bools:
+    """Return which rows' values are among ``wanted``; pandas makes a Python object of each of those to look."""
+    found: Bools = pc.is_in(arrow(column), value_set=arrow(wanted).drop_null()).to_numpy(zero_copy_only=False)
+    return found
+
+
 def lower(column: pd.Series) -> pd.Series:
     """Return the column in lower case."""
     return series(pc.utf8_lower(arrow(column)), column)

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyparsing as pp
 import pytest
 
 import logscan
-from logscan import reading
+from logscan import reading, tallies, texts
 from logscan.grammar import LogFormat, Pattern, compile_program
 from logscan.plugins import log_formats
 from logscan.programs import pattern_for
@@ -172,3 +174,20 @@ def test_twice_as_many_files_take_twice_as_long(tmp_path: Path) -> None:
         seconds.append(time.process_time() - before)
         assert len(read.sources) == count
     assert seconds[2] < 7 * seconds[1]
+
+
+def test_percentiles_by_group_are_numpys() -> None:
+    random = np.random.default_rng(1)
+    words = pd.Series(random.choice(["a", "b", "c"], 500), dtype="str")
+    seconds = np.append(random.integers(0, 2_000, 499) / 1000, 9.0)
+    groups = tallies.groups(tallies.of(words))
+    for share in (50, 90, 100):
+        by_group = dict(zip(words.iloc[groups.first], groups.percentile(seconds, share), strict=True))
+        assert by_group == {word: tallies.percentiles(seconds[words == word], share)[0] for word in "abc"}
+
+
+def test_what_is_among_others_is_found_without_missing_values() -> None:
+    column, wanted = pd.Series(["a", None, "b"], dtype="str"), pd.Series(["b", None], dtype="str")
+    assert texts.among(column, wanted).tolist() == [False, False, True]
+    assert texts.among(column, wanted[:0]).tolist() == [False] * 3
+    assert texts.among(column.astype("category"), wanted).tolist() == [False, False, True]
