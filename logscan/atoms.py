@@ -52,7 +52,7 @@ _FAILED = (
     r"|store into mailbox '[^']*'(?: \([^()]*\))? aborted|Permanently failed|no means to send mail"
     r"|[a-z]+ action has no means to send mail|[a-z]+ action aborted: |program [`'][^']*' not found"
 )
-_SCRIPT = r"Execution of script|Failed to (?:re-)?(?:compile|open|execute|access) |Aborted |[^ :]{1,200}: line \d+: "
+_SCRIPT = r"[Ee]xecution of script|Failed to (?:re-)?(?:compile|open|execute|access) |Aborted |[^ :]{1,200}: line \d+: "
 
 DONE = {
     "stored": "stored mail into mailbox '|left message in mailbox '|saved mail to ",
@@ -68,7 +68,7 @@ DONE = {
     "rejected": "rejected message from <|(?<=[:,] )rejected: |Auto-submitted message discarded|Return-Path missing",
     "rejected silently": "not sending reject message to <>|discarded reject to <>",
     "reject withheld": r"not sending reject message \(",
-    "report": "sent '[^']*' report to <",
+    "report": "sent [`'][^']*' report to <",
     "notification": "sent mail notification to ",
     "notification withheld": "discarded mail notification to ",
     "piped": "piped message to program ",

@@ -186,16 +186,52 @@ VERDICT = LogFormat(
 # Quoted text is passed over, so that what a subject says isn't taken for a field.
 _PAST = r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|(?!{name})(?s:.))*+{name}'
 
+# A name that comes again may be a stranger's, and neither is believed; but for what stands in the quotes of the one subject
+# of the line. Where a subject tells another, its quotes may not be amavis's.
+_SUBJECT_ONCE = "(?!(?s:.*)Subject: (?s:.*)Subject: )"
+_SUBJECT_TEXT = r'Subject: "[^"\\]*+(?:\\.[^"\\]*+)*+"(?=,|\Z)'
+
 
 def _named(field: str, names: str, value: str) -> pp.ParserElement:
     """Return an element that looks ahead for a field by its names; told twice, neither is believed."""
     name = rf"(?<![A-Za-z0-9_-])(?:{names})(?:=|: ?)"
-    return pp.Opt(pp.FollowedBy(rx(_PAST.format(name=name) + rf"(?!(?s:.*){name})") + rx(value)(field)))
+    past = _PAST.format(name=name)
+    once = rf"{_SUBJECT_ONCE}{past}(?!(?:{_SUBJECT_TEXT}|(?!{name})(?s:.))*+{name})"
+    return pp.Opt(pp.FollowedBy(rx(rf"(?:{once}|{past}(?!(?s:.*){name}))") + rx(value)(field)))
 
 
 _ADDRESS = r'<(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|[^"<>])*+>'
 _TO = rf"(?:(?!{_ADDRESS} -> <)(?s:.))*+<"
 _BRACKET = r"(?<=[, =])\[(?:IPv6:)?(?=[0-9A-Fa-f.:]+\])"
+
+
+def _fields() -> pp.ParserElement:
+    """Return an element that looks ahead for all fields, and reads the addresses."""
+    return (
+        _named("queue_id", "Queue-ID|queue-id|queue_id|[Qq]id|QID", "[0-9A-Za-z]{6,}")
+        + _named(
+            "message_id",
+            "(?<!Resent-)Message-ID|(?<!Resent-)[Mm]essage-[Ii]d|message_id|[Mm]sg-?id|mid",
+            "<[^<> ]*>|[^ ,<>]+",
+        )
+        + _named("signature", "mail_id", "[^ ,]+")
+        + _named("score", "Hits|hits|[Ss]core", r"-?\d+(?:\.\d+)?")
+        + _named("child_queue_id", "queued_as|queued as", "[0-9A-Za-z/]{6,}")
+        + pp.Opt(pp.FollowedBy(rx(_PAST.format(name=_BRACKET)) + rx("[0-9A-Fa-f.:]+")("client")))
+        + pp.FollowedBy(
+            pp.Opt(rx(_TO) + address(" -> <")("sender") + "> -> " + rx(rf"{_ADDRESS}(?:,{_ADDRESS})*+")("recipients"))
+        )
+    )
+
+
+# Before what was done stand amavis's own numbers and words only: a stranger's text there could tell of another mail.
+_CATEGORY = "(?:CLEAN|SPAM|SPAMMY|INFECTED|BANNED|BAD-HEADER(?:-[0-9])?|UNCHECKED(?:-ENCRYPTED)?|OVERSIZED|MTA-BLOCKED|TEMPFAIL)"
+_DID = rf"(?:Passed|Blocked) {_CATEGORY}(?=[ ,])"
+_BEFORE = (
+    r'(?=[A-Za-z0-9_-]+(?:: |=)(?![A-Za-z0-9_-]+(?:: |=)))(?:(?!Subject|From|[Mm]essage|mid|(?:Passed|Blocked) )[^"<])++'
+    rf"(?<=[,;|] )(?={_DID}(?! \())(?!(?s:.)(?s:.*){_DID})"
+)
+
 OTHERWISE = LogFormat(
     name="amavis-verdict-otherwise",
     title="amavis passes or blocks a mail, by a $log_templ of its own",
@@ -203,19 +239,23 @@ OTHERWISE = LogFormat(
     programs=_PROGRAMS,
     table="verdicts",
     constants={"filter": "amavis"},
-    line=_ID
-    + rx("(?:Passed|Blocked)(?: [A-Z][A-Z0-9-]*)?(?=[ ,])")("result")
-    + pp.Opt(" (" + upto(r"\) \{", r"\), ")("text") + ")")
-    + pp.Opt(" {" + rx("[^}]*")("status") + "}")
-    + _named("queue_id", "Queue-ID|queue-id|queue_id|[Qq]id|QID", "[0-9A-Za-z]{6,}")
-    + _named("message_id", "(?<!Resent-)Message-ID|(?<!Resent-)[Mm]essage-[Ii]d|message_id|[Mm]sg-?id|mid", "<[^<> ]*>|[^ ,<>]+")
-    + _named("signature", "mail_id", "[^ ,]+")
-    + _named("score", "Hits|hits|[Ss]core", r"-?\d+(?:\.\d+)?")
-    + _named("child_queue_id", "queued_as|queued as", "[0-9A-Za-z/]{6,}")
-    + pp.Opt(pp.FollowedBy(rx(_PAST.format(name=_BRACKET)) + rx("[0-9A-Fa-f.:]+")("client")))
-    + pp.Opt(rx(_TO) + address(" -> <")("sender") + "> -> "
-             + rx(rf"{_ADDRESS}(?:,{_ADDRESS})*+")("recipients"))
-    + rest(),
+    line=(
+        _ID
+        + rx("(?:Passed|Blocked)(?: [A-Z][A-Z0-9-]*)?(?=[ ,])")("result")
+        + pp.Opt(" (" + upto(r"\) \{", r"\), ")("text") + ")")
+        + pp.Opt(" {" + rx("[^}]*")("status") + "}")
+        + _fields()
+        + rest()
+    )
+    | (
+        _ID
+        + pp.FollowedBy(rx(_BEFORE))
+        + _fields()
+        + rx(_BEFORE)
+        + rx(_DID)("result")
+        + pp.Opt(" {" + rx("[^}]*")("status") + "}")
+        + rest()
+    ),
     samples=(
         Sample(
             '(234687-13) Passed SPAM {RelayedInbound}, Subject: "x, queued_as: FACADE0001", Hits: 8.1, Tests: [A=1],'
@@ -232,6 +272,36 @@ OTHERWISE = LogFormat(
                 "client": "203.0.113.9",
                 "sender": "ann@example.org",
                 "recipients": "<bob@example.com>,<c@example.com>",
+            },
+        ),
+        Sample(
+            "(234687-13) Passed SPAMMY, Hits: 7.1, size: 4200, Queue-ID: 4PbHgT3NYTz3tBr, <ann@example.org> -> <bob@example.com>,"
+            ' queued_as: C27A85484F5, Subject: "Hits: -3, queued_as: no0000", Tests: [A=3.5], 734 ms',
+            {
+                "result": "Passed SPAMMY",
+                "queue_id": "4PbHgT3NYTz3tBr",
+                "score": "7.1",
+                "child_queue_id": "C27A85484F5",
+                "sender": "ann@example.org",
+                "recipients": "<bob@example.com>",
+            },
+        ),
+        # Two subjects: whose quotes are whose can't be told.
+        Sample(
+            '(234687-13) Passed CLEAN, Hits: 7.1, Message-ID: <", Subject: ">, queued_as: C27A85484F5, Subject: ", Hits: -9"',
+            {"result": "Passed CLEAN", "child_queue_id": "C27A85484F5"},
+        ),
+        Sample(
+            "(234687-13) Hits: 7.1, Tests: [A=3.5,B=0.1], Passed SPAMMY {RelayedTaggedInbound}, <ann@example.org> ->"
+            " <bob@example.com>, Queue-ID: 4PbHgT3NYTz3tBr, queued_as: C27A85484F5, 22 ms",
+            {
+                "result": "Passed SPAMMY",
+                "status": "RelayedTaggedInbound",
+                "queue_id": "4PbHgT3NYTz3tBr",
+                "score": "7.1",
+                "child_queue_id": "C27A85484F5",
+                "sender": "ann@example.org",
+                "recipients": "<bob@example.com>",
             },
         ),
         Sample(

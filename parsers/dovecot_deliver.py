@@ -28,9 +28,13 @@ _FIRST = rf"(?:(?!{_DONE})(?s:.))*+"
 
 # One reading only: no field's name between two actions.
 _CLEAR = rx(rf"(?!{_FIRST}(?:{_DONE})(?:(?![ ,(\[][A-Za-z_-]+=)(?s:.))*+[ ,(\[][A-Za-z_-]+=(?s:.*){_DONE})")
+_OPEN = r"""(?:['"](?=(?:<[^<>]*>|[^<>:, ()'"]*)['"][:,;)]?(?: |\Z)))?"""
+"""A quotation mark that a deliver_log_format has around the value: ``msgid='%m'``."""
+
 _ID = (
-    r"<[^<>]*>(?=[:,;)]?(?: |\Z))"
-    rf"(?:(?=[:,;)]?(?: [(\[]?[A-Za-z_-]+=|\Z))|(?!(?s:.*){_DONE}(?s:.*){_DONE}))"
+    r"""<[^<>]*>(?=['"]?[:,;)]?(?: |\Z))"""
+    rf"""(?:(?=['"]?[:,;)]?(?: [(\[]?[A-Za-z_-]+=|\Z))|(?!(?s:.*){_DONE}(?s:.*){_DONE}))"""
+    r"""|(?<=['"])[^<>:, ()'"]*(?=['"][:,;)]?(?: |\Z))"""
     r"|[^<>:, ()]*(?=[:,;)]?(?: |\Z))"
     rf"|(?>(?s:.*)(?<![:,])(?=[:,]? [a-z]+ action: (?:{_PHRASES})))(?!(?:[:,]? [a-z]+ action: )(?:{_PHRASES})(?s:.*){_AFTER})"
     rf"|(?s:.*)(?<![:,])(?={_AFTER})"
@@ -39,7 +43,9 @@ _ID = (
 
 def _message_id(value: str) -> pp.ParserElement:
     """Return an element that looks ahead for a Message-ID, wherever its name stands; named twice, neither is believed."""
-    return pp.Opt(pp.FollowedBy(rx(rf"(?:(?!{_NAME})(?s:.))*+{_NAME}(?!(?s:.*){_NAME})") + rx(value)("message_id")))
+    return pp.Opt(
+        pp.FollowedBy(rx(rf"(?:(?!{_NAME})(?s:.))*+{_NAME}(?!(?s:.*){_NAME}){_OPEN}") + rx(value)("message_id"))
+    )
 
 
 _LEVELS = "Info|Debug|Error|Warning|Fatal|Panic"
@@ -57,7 +63,7 @@ def _prefix(levels: str) -> pp.ParserElement:
 
 
 _CALM = _prefix("Info|Debug") + rx(rf"(?!(?s:.*){_ENDINGS})") + _CLEAR + _message_id(_ID) + rx(rf"(?s:.*)(?={_DONE})")
-_PLAIN = "<[^<>]*>|[^<>:, ()]*"
+_PLAIN = r"""<[^<>]*>|(?<=['"])[^<>:, ()'"]*(?=['"])|[^<>:, ()]*"""
 # A remote server's reply stands in such a line: it says nothing but that something failed.
 _BAD = "(?:Error|Warning|Fatal|Panic): "
 _TROUBLE = (
@@ -181,6 +187,11 @@ STORED = LogFormat(
         Sample(_OLD + "sieve: msgid=unspecified: stored mail into mailbox 'x' (y: z)", {
             "user": "bob@example.com", "session": "vwQ8DCqjqlqdHgAAwl8aWQ", "message_id": "unspecified", "mailbox": "x",
         }),
+        Sample(_NEW + "sieve: from='ann@example.org', subject='Re: a', msgid='<a@example.net>', size=1: stored mail into"
+               " mailbox 'x'", _BOB | _SESSION | {"mailbox": "x"}),
+        Sample(_NEW + 'msgid="unspecified" size=1: saved mail to INBOX', _SESSION | {
+            "user": "bob@example.com", "message_id": "unspecified", "mailbox": "INBOX",
+        }),
         Sample("lda(bob@example.com): stored mail into mailbox 'INBOX', size=5", {
             "user": "bob@example.com", "mailbox": "INBOX",
         }),
@@ -246,6 +257,15 @@ SCRIPT = LogFormat(
             _BOB | _SESSION | {"text": "Execution of script /x failed, but implicit keep was successful"},
         ),
         Sample(
+            _NEW
+            + "Error: sieve: Execution of script /x was aborted due to temporary failure (user logfile x may reveal)",
+            _SESSION
+            | {
+                "user": "bob@example.com",
+                "text": "Execution of script /x was aborted due to temporary failure (user logfile x may reveal)",
+            },
+        ),
+        Sample(
             _NEW + "sieve: Failed to compile script `x'",
             _SESSION | {"user": "bob@example.com", "text": "Failed to compile script `x'"},
         ),
@@ -292,7 +312,10 @@ FORMAT = (
           "discarded reject to <>"),
     _text("reject withheld", "Sieve doesn't refuse a mail as the script asked", "not sending reject message (skipped)",
           "not sending reject message (would cause second response to sender)"),
-    _address("report", "Sieve reports a mail as abuse", "sent 'abuse' report to <", "sent 'abuse' report to <abuse@example.net>"),
+    _format("report", "Sieve reports a mail, as abuse or as something else",
+            rx("sent [`'][^']*' report to <") + rx(r"[^>]*+(?:>(?!\Z)[^>]*+)*+")("address") + rx(r">\Z(?s:.*)"),
+            ("sent 'abuse' report to <abuse@example.net>", {"address": "abuse@example.net"}),
+            ("sent `not-spam' report to <b@example.net>", {"address": "b@example.net"})),
     _text("notification", "Sieve notifies somebody of a mail", "sent mail notification to <bob@example.net>"),
     _text("notification withheld", "Sieve withholds a notification", "discarded mail notification to <bob@example.net>"),
 )  # fmt: skip

@@ -184,7 +184,7 @@ MAILBOX = LogFormat(
 _IMAP = dovecot("imap|doveadm")
 _PHRASES = (
     "piped message to program |left message in mailbox '|failed to pipe message|failed to execute "
-    "|program [`'][^`']*' not found"
+    "|program [`'][^`']*' not found|[Ee]xecution of script "
 )
 _SIEVE = (
     _IMAP
@@ -238,13 +238,22 @@ KEPT = LogFormat(
 
 PIPE_FAILED = LogFormat(
     name="dovecot-imapsieve-failed",
-    title="the program that should have been given a moved mail failed",
-    reference="Pigeonhole plugins/sieve-extprograms/cmd-pipe.c",
+    title="the program that should have been given a moved mail failed, or the script that gives it",
+    reference="Pigeonhole plugins/sieve-extprograms/cmd-pipe.c, plugins/imapsieve/imap-sieve.c",
     programs=("dovecot",),
     table="moves",
     constants={"event": "pipe failed"},
-    line=_SIEVE + rx("(?:failed to pipe message|failed to execute |program [`'])(?s:.*)")("text"),
+    line=_SIEVE
+    + rx("(?:failed to pipe message|failed to execute |program [`']|[Ee]xecution of script )(?s:.*)")("text"),
     samples=(
+        Sample(
+            "imap(bob@example.com)<51452><fffff>: sieve: Execution of script '/x.sieve' was aborted due to temporary failure",
+            {
+                "user": "bob@example.com",
+                "session": "fffff",
+                "text": "Execution of script '/x.sieve' was aborted due to temporary failure",
+            },
+        ),
         Sample(
             "imap(bob@example.com)<51452><fffff>: Error: sieve: uid=4: pipe action: failed to pipe message to"
             " program 'x.sh'",

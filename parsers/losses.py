@@ -6,7 +6,16 @@ import pyparsing as pp
 
 from logscan.grammar import LogFormat, Sample, rest, rx
 
-_LOGGERS = ("rsyslogd", "rsyslogd-2177", "syslogd", "syslog-ng", "systemd-journald", "systemd-journal", "journal")
+_LOGGERS = (
+    "rsyslogd",
+    "rsyslogd-2177",
+    "syslogd",
+    "syslog-ng",
+    "systemd-journald",
+    "systemd-journal",
+    "journal",
+    "newsyslog",
+)
 _ANY = (
     "/*",
     "dovecot",
@@ -142,7 +151,8 @@ BLOB = LogFormat(
 NOISE = LogFormat(
     name="logger-noise",
     title="the logging system starts, stops or reopens its files",
-    reference="rsyslog tools/rsyslogd.c; syslog-ng lib/mainloop.c, lib/stats/stats-log.c",
+    reference="rsyslog tools/rsyslogd.c; syslog-ng lib/mainloop.c, lib/stats/stats-log.c; FreeBSD usr.sbin/newsyslog/newsyslog.c,"
+    " log_trim(), and usr.sbin/syslogd/syslogd.c",
     programs=_LOGGERS,
     table=None,
     line=rx(
@@ -152,7 +162,8 @@ NOISE = LogFormat(
         r" '|environment "
         "variable TZ|Journal (?:started|stopped)|Runtime Journal|System Journal|Received (?:SIG|client request)|Time"
         " spent on "
-        "flushing|File |Collecting audit)"
+        "flushing|File |Collecting audit|logfile (?:turned over|first created)|kernel boot file is |restart\\Z"
+        "|hostname changed, )"
     )
     + rest(),
     samples=(
@@ -163,6 +174,8 @@ NOISE = LogFormat(
         Sample("Journal started"),
         Sample("syslog-ng starting up; version='3.38.1'"),
         Sample("syslog-ng shutting down; version='3.38.1'"),
+        Sample("logfile turned over due to size>1000K"),
+        Sample("kernel boot file is /boot/kernel/kernel"),
         Sample("Configuration reload request received, reloading configuration;"),
     ),
     weight=-5,
