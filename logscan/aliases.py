@@ -119,17 +119,18 @@ def _owned_aliases(scan: Scan) -> pd.DataFrame:
     """
     deliveries = scan.deliveries
     rows = np.flatnonzero(ev.dspam_hops(scan))
-    frame = deliveries.iloc[rows][["time", "entry", "recipient", "mailbox", "outside"]].copy()
+    frame = deliveries[["time", "entry", "recipient", "mailbox", "outside"]].iloc[rows].copy()
     frame["row"] = rows
     frame["host"] = scan.entries["host"].astype("str").to_numpy()[frame["entry"].to_numpy()]
     frame["mail"] = deliveries["mail"].to_numpy()[rows]
-    frame["asked"] = asked(deliveries.iloc[rows]).to_numpy()
+    frame["asked"] = asked(deliveries[["recipient", "original_recipient"]].iloc[rows]).to_numpy()
     child_of = np.full(len(deliveries) + 1, -1, np.int64)
     filters = scan.legs[(scan.legs["kind"] == "filter") & (scan.legs["delivery"] >= 0)]
     child_of[filters["delivery"].to_numpy()] = filters["child"].to_numpy()
     frame["child"] = child_of[rows]
     frame["user"] = frame["recipient"].astype("str")
-    ends = deliveries[(deliveries["entry"] >= 0) & (deliveries["final"] | deliveries["last"])]
+    columns = ["entry", "recipient", "original_recipient", "mailbox", "program"]
+    ends = deliveries.loc[(deliveries["entry"] >= 0) & (deliveries["final"] | deliveries["last"]), columns]
     ends = ends.assign(asked=asked(ends), to=texts.lower(ends["recipient"]))
     merged = frame[["row", "child", "user"]].merge(
         ends[["entry", "asked", "to", "mailbox", "program"]], left_on="child", right_on="entry"

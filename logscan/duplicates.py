@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan import texts
 from logscan.aliases import asked, through_filter, top_rows
@@ -71,9 +73,15 @@ def stores(scan: Scan, outside: bool = False) -> pd.DataFrame:
     frame["handed"] = texts.lower(top["recipient"]).array
     if outside:
         frame["mailbox"] = texts.lower(frame["recipient"])
-    told = frame["entry"].astype("str") + "/" + _ordinal(frame).astype("str")
-    frame["store"] = texts.either(frame["session"].where(frame["session"] != ""), told)
+    told = pc.binary_join_element_wise(_written(frame["entry"]), _written(_ordinal(frame)), "/")
+    session = frame["session"].where(frame["session"] != "")
+    frame["store"] = texts.either(session, texts.series(told, session))
     return frame
+
+
+def _written(numbers: pd.Series) -> pa.Array:
+    """Return whole numbers as text."""
+    return pa.array(numbers.to_numpy()).cast(pa.string())
 
 
 def to_commands(frame: pd.DataFrame) -> pd.Series:

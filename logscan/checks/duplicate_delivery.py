@@ -173,10 +173,10 @@ class _Mender:
 
     def __init__(self, scan: Scan, frame: pd.DataFrame) -> None:
         self.scan = scan
-        good = frame[frame["filtered"]]
+        good = frame.loc[frame["filtered"], ["time", "root", "mailbox", "store", "asked", "asked_first", "recipient"]]
         onward = (good["mailbox"] != good["asked_first"]) | (good["asked"] != good["recipient"].str.lower())
         self.of_alias = _Times(good[onward], "asked_first")
-        final = scan.deliveries[scan.deliveries["final"] & (scan.deliveries["entry"] >= 0)]
+        final = scan.deliveries.loc[scan.deliveries["final"] & (scan.deliveries["entry"] >= 0), ["entry", "mailbox"]]
         roots = scan.entries["root"].to_numpy()[final["entry"].to_numpy()]
         boxes = final["mailbox"].groupby(roots).nunique()
         single = good.drop_duplicates(["root", "mailbox", "store"])
