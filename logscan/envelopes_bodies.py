@@ -6,6 +6,7 @@ import re
 
 from logscan.envelopes_prefixes import PREFIX
 from logscan.envelopes_stamps import NO_TIME, STAMP, moment
+from logscan.repeats import sound
 
 DOVECOT = re.compile(
     rb"(?:master|config|log|auth|auth-worker|anvil|director|dict|dict-async|doveadm|dsync|indexer|indexer-worker|ipc|lda|lmtp"
@@ -30,7 +31,9 @@ SEVERITY = re.compile(rb"(?i:[\[(<]?(?:" + SEVERITIES + rb")[\])>]?:?) +")
 TAG = re.compile(rb"[^\s:\[\]]+(?:\[\d{1,10}\])?: ")
 NO_HOST = re.compile(rb"[\[(<]")
 PRIORITY = re.compile(rb"<[a-z0-9]+\.[a-z]+> ")
-RFC5424 = re.compile(rb"(\S+) (\S+) (\S+) (\S+) (-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*+\")*+\])+)(?: |\Z)")
+RFC5424 = re.compile(
+    sound(r"(\S+) (\S+) (\S+) (\S+) (-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*+\")*+\])+)(?: |\Z)").encode()
+)
 
 INNER = re.compile(
     rb"(?P<host>\S+) +(?:(?P<level>(?:(?:"

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 import pyparsing as pp
 
+from logscan.repeats import SOUND, sound
+
 __all__ = [
     "FormatError",
     "LogFormat",
@@ -82,7 +84,11 @@ def _alternatives(line: pp.ParserElement) -> Iterator[pp.ParserElement]:
 
 def rx(pattern: str) -> pp.ParserElement:
     """Return an element that matches ``pattern`` (ASCII classes, no capturing groups) as one indivisible piece."""
-    return pp.Regex(pattern, flags=re.ASCII).leave_whitespace()
+    if SOUND:
+        return pp.Regex(pattern, flags=re.ASCII).leave_whitespace()
+    element = pp.Regex(re.compile(sound(pattern), re.ASCII))
+    element.pattern = pattern  # what is translated; pyparsing runs the compiled one
+    return element.leave_whitespace()
 
 
 def word(stop: str = " ") -> pp.ParserElement:
@@ -196,7 +202,7 @@ class Pattern:
     def match(self) -> Callable[[bytes], re.Match[bytes] | None]:
         """Match one line; made when first asked for, since most programs' lines are all read as columns."""
         try:
-            return re.compile(self.text).match
+            return re.compile(sound(self.text.decode("ascii")).encode("ascii")).match
         except re.error as error:
             names = ", ".join(dict.fromkeys(shape.format.name for shape in self.shapes.values()))
             raise FormatError(f"{names}: {error}") from error

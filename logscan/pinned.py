@@ -66,12 +66,12 @@ class Pinned:
     def close(self) -> None:
         """Let go of the descriptor; what is read later is read from the path, if that is still this file."""
         if self._fd >= 0 and not self._borrowed:
-            Pinned._held.pop(id(self), None)
+            type(self)._held.pop(id(self), None)  # by the type: at the interpreter's end the module's names are gone
             os.close(self._fd)
         self._fd = -1
 
     def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
+        if getattr(self, "_fd", -1) >= 0 and os is not None:
             self.close()
 
     def __getstate__(self) -> dict[str, Any]:
