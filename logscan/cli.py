@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import sys
 import traceback
@@ -16,6 +17,7 @@ import click
 
 from logscan import __version__, console
 from logscan.plugins import modules
+from logscan.visible import without_secrets
 
 NAGIOS = "logscan.nagios"
 """Set in a context's ``meta`` where the result goes to Nagios, which reads the status: 3 means that it isn't known."""
@@ -28,6 +30,9 @@ NO_MEMORY_NAGIOS = b"LOGSCAN UNKNOWN - there is not enough memory\n"
 
 TRACEBACK = "LOGSCAN_TRACEBACK"
 """The variable that asks for the whole traceback of a fault."""
+
+FORMAT = re.compile(r"--f(?:o(?:r(?:m(?:at?)?)?)?)?(?==|\Z)|-[A-Za-z]*?f")
+"""The option that says the format, however it is written: abbreviated, behind other letters. Mistyped it means the same."""
 
 LEAST_MEMORY = 512 << 20
 """Bytes of address space below which the libraries can't even be loaded; some of them end the process then, with status 1."""
@@ -128,10 +133,13 @@ def _run(args: Sequence[str], meta: dict[str, Any]) -> int:
 
 def asks_for_nagios(args: Sequence[str]) -> bool:
     """Whether these arguments ask for Nagios' format, also where they can't be parsed as a whole."""
-    joined = {"--format=nagios", "-f=nagios", "-fnagios"}
-    return bool(joined & set(args)) or any(
-        (flag, value) in (("-f", "nagios"), ("--format", "nagios")) for flag, value in pairwise(args)
-    )
+    for arg, following in pairwise((*args, "")):
+        if arg == "--":
+            break
+        found = FORMAT.match(arg)
+        if found and (arg[found.end() :].lstrip("=") or following).casefold() == "nagios":
+            return True
+    return False
 
 
 def _heed_signals() -> None:
@@ -160,7 +168,8 @@ def failed(error: BaseException, nagios: bool) -> int:
         if nagios:
             status = UNKNOWN
             with suppress(OSError):
-                console.out(f"LOGSCAN UNKNOWN - {text.splitlines()[-1] if text else 'stopped'}".replace("|", "¦"))
+                said = without_secrets(text.splitlines()[-1]) if text else "stopped"
+                console.out(f"LOGSCAN UNKNOWN - {said}".replace("|", "¦"))
         if text:
             console.told(text)
         if os.environ.get(TRACEBACK):

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any, BinaryIO, TextIO
 
-from logscan.visible import visible
+from logscan.visible import visible, without_secrets
 
 GONE = "standard output is closed"
 
@@ -21,8 +21,11 @@ def safe(text: str, lines: bool = False) -> str:
 
 
 def say(text: str, prefix: str = "logscan: ") -> None:
-    """Tell the user one line on stderr; whatever stands in it, it stays one. A closed stderr is nobody's fault."""
-    _err(f"{prefix}{safe(text)}\n")
+    """Tell the user one line on stderr; whatever stands in it, it stays one, and no secret of a URL is in it.
+
+    A closed stderr is nobody's fault.
+    """
+    _err(f"{prefix}{safe(without_secrets(text))}\n")
 
 
 def note(text: str) -> None:
@@ -32,7 +35,7 @@ def note(text: str) -> None:
 
 def told(text: str) -> None:
     """Write a text of several lines to stderr, each made safe."""
-    _err(safe(text.rstrip("\n"), lines=True) + "\n")
+    _err(safe(without_secrets(text.rstrip("\n")), lines=True) + "\n")
 
 
 def progress(text: str) -> None:

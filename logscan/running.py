@@ -79,13 +79,14 @@ def server_of(options: dict[str, Any]) -> Server:
     if text.endswith("]") or (text.count(":") != 1 and not host.endswith("]")):  # an address without a port, or a name
         host, port = text, "0"
     number = whole(port, 65535)
-    if number is None or (port != "0" and not number) or "@" in text or "/" in text:
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if number is None or (port != "0" and not number) or (text and not bare) or set(bare) & set("@/[] \t"):
         raise click.BadParameter(
             "write HOST or HOST:PORT, a port from 1 to 65535; user and password have options of their own",
             param_hint="--smtp",
         )
     return Server(
-        host=host.strip("[]"),
+        host=bare,
         port=number,
         tls=options.get("smtp_tls") or "starttls",
         user=options.get("smtp_user") or "",

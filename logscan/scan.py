@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -118,18 +118,20 @@ class Scan:
 
     def write_tables(self, folder: Path, names: Any = None) -> list[Path]:
         """Write every table as Parquet, one file each, people replaced by ``names``; returns the paths. Raises OSError."""
-        from logscan.writing import made, save
+        from logscan.writing import save
 
-        made(folder, self.readers)
-        written = []
         frames = {name: self.events(name) for name in EVENTS if name not in ("deliveries", "verdicts", "trainings")}
         frames |= {
             name: getattr(self, name) for name in ("entries", "legs", "mails", "deliveries", "verdicts", "trainings")
         }
-        for name, frame in frames.items():
-            internal = [c for c in ("client_row", "store_row", "verdict_row", "session_row") if c in frame.columns]
-            shown = frame.drop(columns=internal)
-            shown = names.table(shown) if names else shown
-            save(partial(shown.to_parquet, index=False), folder / f"{name}.parquet", self.readers)
-            written.append(folder / f"{name}.parquet")
-        return written
+        save(
+            {f"{name}.parquet": partial(_parquet, frame, names) for name, frame in frames.items()}, folder, self.readers
+        )
+        return [folder / f"{name}.parquet" for name in frames]
+
+
+def _parquet(frame: pd.DataFrame, names: Any, file: BinaryIO) -> None:
+    """Write a table as it is shown: without the rows that others have within logscan, people replaced by ``names``."""
+    internal = [c for c in ("client_row", "store_row", "verdict_row", "session_row") if c in frame.columns]
+    shown = frame.drop(columns=internal)
+    (names.table(shown) if names else shown).to_parquet(file, index=False)

@@ -93,7 +93,8 @@ class Source:
         blocks = _blocks(self.opener, errors, min(size, BLOCK))
         if self.kind != "journal-export":
             # A log cut to nothing while its writer stays at the old place (copytruncate) starts with a run of NULs.
-            blocks = (block.translate(None, b"\0") if b"\0" in block else block for block in blocks)
+            endless = self.opener.kind in ("stream", "remote", "journal")
+            blocks = _without_nuls(blocks, errors, MOST_NULS if endless else None)
         yield from _whole_lines(blocks, size, self._boundary)
         if errors:
             self.error = errors[0]
@@ -312,8 +313,12 @@ class _Finder:
         if packed in NAMES:
             self.found.passed_over.append(f"{label}: compressed with {NAMES[packed]}, which logscan can't unpack")
             return
-        if head[257:262] == b"ustar" and opener.kind == "local":
-            self._tar(opener, path, label)
+        if head[257:262] == b"ustar":
+            if opener.kind == "local":
+                self._tar(opener, path, label)
+            else:
+                what = "a tar archive within another" if opener.kind == "tar" else "a tar archive that is no local file"
+                self.found.errors.append((path, f"it is {what}: unpack it and name the folder"))
             return
         kind = kind or sniff(head, whole=whole)
         if opener.pinned is not None:
@@ -333,11 +338,13 @@ class _Finder:
     def _tar(self, opener: Opener, path: str, label: str) -> None:
         from logscan.archives import MOST_NAME, members
 
+        passed: list[str] = []
         try:
-            for member, name in members(opener):
+            for member, name in members(opener, passed):
                 self._add(member, member.path, f"{label}/{name[:MOST_NAME]}", explicit=False)
         except OpenError as error:
             self.found.errors.append((path, str(error)))
+        self.found.passed_over += [f"{label}/{each}" for each in passed]
 
 
 def dspam_user(path: str) -> str:
@@ -387,6 +394,19 @@ def _blocks(opener: Opener, errors: list[str], size: int = BLOCK) -> Iterator[by
         yield from unpacked(opener.pieces(size), errors)
     except (OSError, OpenError) as error:
         errors.append(_why(error) if isinstance(error, OSError) else str(error))
+
+
+def _without_nuls(blocks: Iterator[bytes], errors: list[str], most: int | None) -> Iterator[bytes]:
+    """Yield blocks without their NULs; what is nothing else for ``most`` bytes ends there, since it may have no end."""
+    run = 0
+    for block in blocks:
+        text = block.translate(None, b"\0") if b"\0" in block else block
+        run = run + len(block) if not text else 0
+        if most is not None and run > most:
+            errors.append(f"nothing but NUL bytes for {most >> 20} MB: what stands before was read")
+            return
+        if text:
+            yield text
 
 
 def _whole_lines(blocks: Iterator[bytes], size: int, boundaries: tuple[bytes, ...]) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +11,10 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from logscan.pinned import Pinned
+from logscan.visible import without_secrets
+
+LATEST = 7_258_118_400
+"""Seconds from 1970 to 2200: what says that it was changed later says nothing."""
 
 
 class OpenError(Exception):
@@ -37,6 +40,11 @@ class Opener:
     part: tuple[int, int] | None = None
     owned: bool = False
     """Whether the stream was opened for this, rather than given."""
+
+    def __post_init__(self) -> None:
+        # What an archive's header or a server says of a time may be any number, or none.
+        if self.mtime is not None and not 0 <= self.mtime < LATEST:
+            self.mtime = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "stream": None, "start": b"", "extra": None}
@@ -101,6 +109,7 @@ class _Journal:
     """The output of journalctl; ``--all`` because JSON leaves out fields of 4096 bytes and more without it."""
 
     def __enter__(self) -> _Journal:
+        self._any = False
         command = ["journalctl", "-o", "json", "--all", "--no-pager", "--quiet"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         return self
@@ -110,6 +119,11 @@ class _Journal:
         found = self._process.stdout.read(size)
         if not found and (status := self._process.wait()):
             raise OpenError(f"journalctl ended with status {status}; what it said before was read")
+        if not found and not self._any:
+            raise OpenError(
+                "journalctl showed no record: read it as root or as a member of the group systemd-journal, or name a log file"
+            )
+        self._any = True
         return found
 
     def __exit__(self, *_: object) -> None:
@@ -141,18 +155,8 @@ def journal() -> Opener:
 
 
 def shown(url: str) -> str:
-    """Return what may be shown of a URL: neither user and password nor what stands behind a question mark."""
-    return "::".join(
-        re.sub(r"(?<=://)([^?#]*)([?#].*)?", lambda found: _without_user(found[1]), part, flags=re.DOTALL)
-        for part in url.split("::")
-    )
-
-
-def _without_user(rest: str) -> str:
-    place = rest.partition("/")[0]
-    # A password may hold a slash, though it should be %2F there: what looks like one takes all up to the last @ along.
-    secret = "@" in place or (":" in place and not re.fullmatch(r"[^:]*:\d*|\[.*", place))
-    return rest.rpartition("@")[2] if secret else rest
+    """Return what may be shown of a URL: neither user and password nor what stands behind ``?``, ``#`` or ``;``."""
+    return "::".join(without_secrets(part) for part in url.split("::"))
 
 
 def _words(error: Exception, url: str) -> str:

@@ -14,6 +14,7 @@ MAGIC = (
     (b"\xfd7zXZ\x00", "xz"),
     (b"]\x00\x00", "xz"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
+    *((bytes([low]) + b"\x2a\x4d\x18", "zstd") for low in range(0x50, 0x60)),  # a frame to be skipped (RFC 8878, 3.1.2)
     (b"\x04\x22\x4d\x18", "lz4"),
     (b"\x1f\x9d", "compress"),
     (b"PK\x03\x04", "zip"),

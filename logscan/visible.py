@@ -38,3 +38,31 @@ def visible(text: str, most: int | None = None, lines: bool = False) -> str:
     else:
         shown = _CONTROL.sub(_escape, text)
     return f"{shown} … ({cut:,} more characters)" if cut else shown
+
+
+SCHEMES = "https?|ftps?|sftp|ssh|scp|s3a?|gs|gcs|az|abfss?|adl|smb|webdavs?|webhdfs|hdfs|github|smtps?|lmtp|imaps?|file"
+URL = re.compile(rf"(?:(?<![\w+.-])[a-z][a-z0-9+.-]*:/+|(?<!\w)(?:{SCHEMES}):(?=\S*@))[^\s\"'<>]*", re.IGNORECASE)
+"""An address as fsspec takes it, also mistyped: with fewer slashes, or with those that a path has left of them."""
+
+
+def without_secrets(text: str) -> str:
+    """Return ``text`` with no user, password, query, parameters or fragment in any URL of it."""
+    return URL.sub(lambda found: _public(found[0]), text) if ":" in text else text
+
+
+def _public(url: str) -> str:
+    scheme, _, rest = url.partition(":")
+    slashes = rest[: len(rest) - len(rest.lstrip("/"))]
+    rest = rest[len(slashes) :]
+    shown, sign, behind = _parted(rest)
+    place = shown.partition("/")[0]
+    # A password may hold a slash, though it should be %2F there: what looks like one takes all up to the last @ along.
+    if "@" in place or (":" in place and not re.fullmatch(r"[^:]*:\d*|\[.*", place) and "@" in rest):
+        shown = _parted(rest.rpartition("@")[2])[0] if "@" in rest else "…"
+    end = sign if sign and not behind else ""
+    return f"{scheme}:{slashes}{shown}{end}"
+
+
+def _parted(text: str) -> tuple[str, str, str]:
+    found = re.search(r"[?#;]", text)
+    return (text[: found.start()], found[0], text[found.end() :]) if found else (text, "", "")

@@ -6,8 +6,8 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +16,8 @@ from logscan import trust
 EVERYBODY = 0o666
 """The mode of a new file, before the umask and the logs' own modes take from it."""
 
-Content = str | bytes | dict[str, str] | Callable[[BinaryIO], None]
+One = str | bytes | Callable[[BinaryIO], None]
+Content = One | Mapping[str, One]
 """Text, bytes, several files by name, or what writes them into an open file."""
 
 
@@ -26,23 +27,33 @@ def save(content: Content, path: Path, readers: int = EVERYBODY) -> None:
     An existing file keeps owner and mode; a new one can be read by those whom the umask and ``readers`` let. A link is
     followed where it is root's or ours. Raises OSError, whose text says why.
     """
-    if isinstance(content, dict):
+    if isinstance(content, Mapping):
         made(path, readers)
-        for name, text in sorted(content.items()):
-            save(text, path / name, readers)
-        return
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - links stay
-    _walked(path)
-    if _is_device(path):
-        with path.open("wb") as file:
-            _fill(content, file)
-        return
-    path = path.resolve() if path.is_symlink() else path
-    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _put(content, path.name, parent, readers)
-    finally:
-        os.close(parent)
+        _save([(path / name, each) for name, each in sorted(content.items())], readers)
+    else:
+        _save([(path, content)], readers)
+
+
+def _save(contents: list[tuple[Path, One]], readers: int) -> None:
+    """Write all aside first, then see to it that the disk has them, then rename: the disk is waited for once, about."""
+    with ExitStack() as stack:
+        written = []
+        for given, content in contents:
+            path = Path(os.path.abspath(given))  # noqa: PTH100 - links stay
+            _walked(path)
+            if _is_device(path):
+                with path.open("wb") as file:
+                    _fill(content, file)
+                continue
+            path = path.resolve() if path.is_symlink() else path
+            parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, parent)
+            written.append((*_aside(content, path.name, parent, readers, stack), path.name, parent))
+        for fd, *_ in written:
+            # Without it a power cut leaves a file that was renamed, and is empty.
+            os.fsync(fd)
+        for _, aside, name, parent in written:
+            os.replace(aside, name, src_dir_fd=parent, dst_dir_fd=parent)
 
 
 def made(folder: Path, readers: int = EVERYBODY) -> None:
@@ -71,22 +82,24 @@ def _walked(path: Path) -> None:
                 raise OSError(errno.ELOOP, f"{part} is a link that belongs to another user, and isn't followed")
 
 
-def _put(content: str | bytes | Callable[[BinaryIO], None], name: str, parent: int, readers: int) -> None:
+def _aside(content: One, name: str, parent: int, readers: int, stack: ExitStack) -> tuple[int, str]:
+    """Write beside ``name``; return the open file's descriptor and its name. ``stack`` closes it, and removes what is left."""
     before = _before(name, parent)
     aside = f".{name[:200]}.{secrets.token_hex(6)}"
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            _fill(content, file)
-            file.flush()
-            _owned(fd, before, readers)
-            # Without it a power cut leaves a file that was renamed, and is empty.
-            os.fsync(fd)
-        os.replace(aside, name, src_dir_fd=parent, dst_dir_fd=parent)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(aside, dir_fd=parent)
-        raise
+    stack.callback(_removed, aside, parent)
+    stack.callback(os.close, fd)
+    with os.fdopen(fd, "wb", closefd=False) as file:
+        _fill(content, file)
+        file.flush()
+        _owned(fd, before, readers)
+    return fd, aside
+
+
+def _removed(aside: str, parent: int) -> None:
+    """Take away a file that was not renamed."""
+    with suppress(OSError):
+        os.unlink(aside, dir_fd=parent)
 
 
 def _before(name: str, parent: int) -> os.stat_result | None:
@@ -103,7 +116,7 @@ def _before(name: str, parent: int) -> os.stat_result | None:
     return found
 
 
-def _fill(content: str | bytes | Callable[[BinaryIO], None], file: BinaryIO) -> None:
+def _fill(content: One, file: BinaryIO) -> None:
     if callable(content):
         content(file)
     else:

@@ -20,6 +20,9 @@ SETTINGS = ("logscan.toml", "~/.config/logscan/logscan.toml", "/etc/logscan/logs
 MOST = 1 << 20
 """Bytes of a settings file."""
 
+COMMAND_LINE_ONLY = frozenset({"help", "settings", "version"})
+"""Options that mean nothing in a settings file."""
+
 PLAIN = (str, int, float, bool, date, datetime, time)
 """What an option's value can be in TOML; a list of these for an option that can be repeated."""
 
@@ -98,6 +101,8 @@ def _defaults(ctx: click.Context, path: Path, content: dict[str, Any]) -> dict[s
     flat = {key: item for key, item in content.items() if not isinstance(item, dict)} | own
     defaults = {}
     for key, item in flat.items():
+        if key in COMMAND_LINE_ONLY:
+            raise click.UsageError(f"{path}: {key} can be given on the command line only")
         param = params.get(key)
         if param is None or not isinstance(param, click.Option):
             if key in own:
@@ -115,6 +120,8 @@ def _value(path: Path, key: str, item: Any, param: click.Option) -> Any:
     for each in items:
         if not isinstance(each, PLAIN) or (isinstance(each, str) and "\0" in each):
             raise click.UsageError(f"{path}: {key} can't be {each!r}")
+        if isinstance(param.type, click.types.IntParamType) and isinstance(each, float):
+            raise click.UsageError(f"{path}: {key} takes a whole number, not {each!r}")
         if isinstance(each, bool) != bool(param.is_flag):
             wanted = "true or false" if param.is_flag else "a value"
             raise click.UsageError(f"{path}: {key} takes {wanted}, not {each!r}")
