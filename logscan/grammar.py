@@ -187,6 +187,11 @@ Tree = tuple["Step | int", ...]
 """Alternatives, the first that takes the line wins."""
 
 
+LONGEST_KEPT = 32_768
+"""Bytes of a text that is matched where each round of a repeat is kept (see :mod:`logscan.repeats`), which takes up to 2.6 kB
+a byte; a longer one is unknown there."""
+
+
 @dataclass(frozen=True)
 class Pattern:
     """The compiled grammar of one program: ``match(text)``, then ``shapes[m.lastindex]`` tells what was matched.
@@ -202,7 +207,8 @@ class Pattern:
     def match(self) -> Callable[[bytes], re.Match[bytes] | None]:
         """Match one line; made when first asked for, since most programs' lines are all read as columns."""
         try:
-            return re.compile(sound(self.text.decode("ascii")).encode("ascii")).match
+            match = re.compile(sound(self.text.decode("ascii")).encode("ascii")).match
+            return match if SOUND else lambda text: match(text) if len(text) <= LONGEST_KEPT else None
         except re.error as error:
             names = ", ".join(dict.fromkeys(shape.format.name for shape in self.shapes.values()))
             raise FormatError(f"{names}: {error}") from error
