@@ -22,8 +22,9 @@ STAMP = rf"""(?:(?<![^\W_])(?:19|20)\d\d-[01]\d-[0-3]\d(?:[T ]{CLOCK})?[ ]?(?:Z|
 JOIN = r"(?:%2[Ee]|[ ]?(?:[^\w\s]|_)[ ]?|[ \t()]{1,3}|[ ]?[\[({]?(?:\.|dot)[\])}]?[ ]?)"
 """What may stand between the groups of one number."""
 
-DELAYS = r"(?<=\bdelays=)\d{1,7}(?:\.\d{1,3})?(?:/\d{1,7}(?:\.\d{1,3})?){3}(?![\w/.])"
-"""Postfix' four delays, in seconds."""
+DELAYS = r"""(?:(?<=\bdelays=)\d{1,7}(?:\.\d{1,3})?(?:/\d{1,7}(?:\.\d{1,3})?){3}(?![\w/.])
+    |(?<=@@)[ ]-\d{1,5}(?:,\d{1,3})?[ ]\+\d{1,5}(?:,\d{1,3})?[ ](?=@@))"""
+"""Postfix' four delays, in seconds; the lines of a piece of a patch."""
 
 NEXT = rf"(?:{JOIN}(?!(?<!\d\.){FOUR}|{STAMP})\d+)"
 
@@ -63,7 +64,7 @@ DATE = re.compile(r"20[0-4]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 """A day as logrotate writes it behind a log's name."""
 
 COUNTED = re.compile(
-    r"(?:\b(?:size|nrcpt|delay|port|pid|uid|gid|ttl|bytes|lines?|count|limit|timeout|\w+_(?:size|limit|time|timeout|lifetime|"
+    r"(?:\b(?:size|nrcpt|delay|port|m?pid|uid|gid|ttl|bytes|lines?|count|limit|timeout|\w+_(?:size|limit|time|timeout|lifetime|"
     r"count|maxproc|interval|port))[ ]?[=:]?[ ]?)\Z",
     re.IGNORECASE,
 )
@@ -89,6 +90,10 @@ PART = re.compile(r"[^\W_]+")
 def known(text: str, line: str, start: int, *, own: bool) -> bool:
     """Whether the digits ``text``, at ``start`` of ``line``, may stay; ``own`` where the sentence is logscan's."""
     before, after = line[max(0, start - 40) : start], line[start + len(text) : start + len(text) + 12]
+    if re.fullmatch(r"\+?[1-9]\d{0,4}", text) and re.match(
+        r"[ \t]+inet[ \t]", after
+    ):  # a service in master.cf, or in a patch of it
+        return True
     if before.endswith("]: (") and re.fullmatch(r"\d{5,7}-\d\d(?:-\d{1,3})?", text.lstrip("(")):  # amavis' own ID
         return True
     if ", " in text and (own or text.count(", ") < 3):  # a list; four may be the bytes of an address
