@@ -28,12 +28,12 @@ DELAYS = r"""(?:(?<=\bdelays=)\d{1,7}(?:\.\d{1,3})?(?:/\d{1,7}(?:\.\d{1,3})?){3}
 
 NEXT = rf"(?:{JOIN}(?!(?<!\d\.){FOUR}|{STAMP})\d+)"
 
-NUMBER = rf"(?<![^\W_])[+(]{{0,2}}(?>\d+{NEXT}*)(?![^\W_]|[._-][^\W\d_])"
+NUMBER = rf"(?<![^\W_])[+(]{{0,2}}(?!(?<!\d\.){FOUR})(?>\d+{NEXT}*)(?![^\W_]|[._-][^\W\d_])"
 """Digits in groups, whatever joins them."""
 
 CLUSTER = re.compile(
     rf"""{STAMP}|{DELAYS}|(?<!\w)(?<!\d\.){FOUR}
-    |(?P<groups>(?<!\d)[+(]{{0,2}}(?>\d+{NEXT}+))
+    |(?P<groups>(?<!\d)[+(]{{0,2}}(?!(?<!\d\.){FOUR})(?>\d+{NEXT}+))
     """,
     re.VERBOSE,
 )

@@ -127,6 +127,7 @@ def test_no_digit_of_an_address_or_a_phone_stays(names: Anonymiser, make: Callab
         ("size=1048576, nrcpt=12000 (queue active)", "size=1048576, nrcpt=12000 (queue active)"),
         ("message_size_limit = 10240000", "message_size_limit = 10240000"),
         ("@@ -12,6 +12,7 @@\n+10026 inet n", "@@ -12,6 +12,7 @@\n+10026 inet n"),
+        ("+127.0.0.1:25 inet n", "+127.0.0.1:25 inet n"),
         ("mpid=12345, TLS", "mpid=12345, TLS"),
         ("AAAA0000001: removed", "AAAA0000001: removed"),
         ("Nov 23 10:00:05 of 2026-11-23T10:00:05.123+01:00", "Nov 23 10:00:05 of 2026-11-23T10:00:05.123+01:00"),
