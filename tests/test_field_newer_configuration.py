@@ -29,9 +29,7 @@ def test_doubled_aliases_are_found_and_mapping_is_not_switched_off_on_both_sides
     assert len({each.remedy.key for each in found if each.remedy}) == 1
 
 
-def test_the_one_change_leaves_the_side_behind_the_filter_alone(report: Report) -> None:
-    assert report.plan
-    assert "no_address_mappings" not in "".join(
-        line for line in report.plan.diff().split("\n") if line.startswith(("+", "-"))
-    )
-    assert not {each.id for each in report.found if each.cause == "double-alias-expansion"} & set(report.plan.findings)
+def test_nothing_that_counts_leads_to_a_change_of_what_is_right_by_now(report: Report) -> None:
+    """Only a note could be mended by a patch here, and of notes none is made."""
+    assert not [each for each in report.found if each.counts and each.remedy and each.remedy.diff]
+    assert report.plan is None
