@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import logscan
-from logscan.report import Report
-from logscan.scan import Scan
+from logscan.report.model import Report
+from logscan.scan.scan import Scan
 
 NONE = "(none)"
 """Mails without a Message-ID lie under this key, which makes them no duplicates of each other."""
@@ -196,7 +196,7 @@ def legs(truth: dict[str, Any], scan: Scan) -> tuple[int, int, int]:
 
 def copies(truth: dict[str, Any], scan: Scan) -> tuple[int, list[str]]:
     """Return how many (message-id, mailbox) there are, and those whose number of copies differs."""
-    from logscan.duplicates import stores
+    from logscan.checking.duplicates import stores
 
     frame = stores(scan)
     unique = frame.drop_duplicates(["message_id", "mailbox", "store"])

@@ -106,14 +106,14 @@ def stages(log: Path) -> None:
         laps.append((name, time.process_time()))
 
     import logscan.correlate
-    from logscan.pipeline import _results
+    from logscan.pipeline.running import _results
     from logscan.plugins import log_formats
-    from logscan.programs import pattern_for
-    from logscan.reading import _finish, _Merger, _parsed
-    from logscan.reporting import build
-    from logscan.scan import Options, Scan
+    from logscan.reading.merging import _finish, _Merger, _parsed
+    from logscan.reading.programs import pattern_for
+    from logscan.report.building import build
+    from logscan.scan.scan import Options, Scan
     from logscan.settings import read_settings
-    from logscan.sources import discover, order
+    from logscan.sources.finding import discover, order
 
     lap("imports")
     for program in sorted({name for each in log_formats() for name in each.programs}):
@@ -136,7 +136,7 @@ def stages(log: Path) -> None:
     lap("checks")
     report = build(scan, results)
     lap("report")
-    from logscan.pipeline import render
+    from logscan.pipeline.running import render
 
     for name in ("json", "text", "html"):
         render(report, name)

@@ -19,12 +19,12 @@ from click.testing import CliRunner
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from logscan import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
 from logscan.checks import all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
-from logscan.grammar import LogFormat  # noqa: E402
+from logscan.grammar.formats import LogFormat  # noqa: E402
+from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
 from logscan.plugins import modules  # noqa: E402
-from logscan.schema import COMMON, EVENTS, JOINED, Column, Table  # noqa: E402
+from logscan.tables.schema import COMMON, EVENTS, JOINED, Column, Table  # noqa: E402
 
 MADE = "<!-- Made by docs/make.py from the program itself; don't edit it by hand. -->"
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from logscan.pipeline import analyse, read, render
-    from logscan.report import Report
-    from logscan.scan import Scan
+    from logscan.pipeline.running import analyse, read, render
+    from logscan.report.model import Report
+    from logscan.scan.scan import Scan
 
 __all__ = ["Report", "Scan", "__version__", "analyse", "read", "render"]
 
@@ -18,7 +18,13 @@ def __getattr__(name: str) -> Any:
     """Import the public names when they are first used: ``logscan --help`` needs none of them."""
     import importlib
 
-    places = {"analyse": "pipeline", "read": "pipeline", "render": "pipeline", "Report": "report", "Scan": "scan"}
+    places = {
+        "analyse": "pipeline.running",
+        "read": "pipeline.running",
+        "render": "pipeline.running",
+        "Report": "report.model",
+        "Scan": "scan.scan",
+    }
     if name in places:
         return getattr(importlib.import_module(f"logscan.{places[name]}"), name)
     raise AttributeError(f"module 'logscan' has no attribute {name!r}")

@@ -51,8 +51,8 @@ def collect(package: str, attribute: str, kind: type[T]) -> list[T]:
 
 @functools.cache
 def log_formats() -> tuple[Any, ...]:
-    """Return every :class:`logscan.grammar.LogFormat`, the weightiest (most frequent lines) first."""
-    from logscan.grammar import LogFormat
+    """Return every :class:`logscan.grammar.formats.LogFormat`, the weightiest (most frequent lines) first."""
+    from logscan.grammar.formats import LogFormat
 
     formats = collect("logscan.parsers", "FORMAT", LogFormat)
     return tuple(sorted(formats, key=lambda each: (-each.weight, each.name)))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import address, upto
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import address, upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("amavis", "amavisd")
 _ID = rx(r"\([A-Za-z0-9-]+\) ")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import upto
-from logscan.grammar import LogFormat, Sample, rest, rx, word
+from logscan.grammar.atoms import upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx, word
 
 _PROGRAMS = ("imap", "dovecot", "pop3", "lmtp")
 _PREFIX = rx(r"(?:[a-z0-9-]+\([^()]*\)(?:<[^<>]*>)*+: (?:Debug: )?)?antispam: ")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import last_before, upto
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import last_before, upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _GIVEN = r" \((?:SHA1 of )?given password: "
 _LEVEL = pp.Opt(rx("Info: |Warning: |Error: "))

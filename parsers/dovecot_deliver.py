@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import DONE
-from logscan.grammar import LogFormat, Sample, rx
+from logscan.grammar.atoms import DONE
+from logscan.grammar.formats import LogFormat, Sample, rx
 
 _ENDINGS = r" \((?:permanent|temporary) (?:failure|error)\)\Z"
 """What a line ends with that quotes another server's reply."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import dovecot, dovecot_old
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import dovecot, dovecot_old
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _SERVICES = "lmtp|lda|dovecot-lda|deliver"
 _MESSAGE = (

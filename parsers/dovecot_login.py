@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import last, level
-from logscan.grammar import LogFormat, Sample, rest, rx, word
+from logscan.grammar.atoms import last, level
+from logscan.grammar.formats import LogFormat, Sample, rest, rx, word
 
 _START = rx("[a-z0-9-]+?(?=-login: )")("protocol") + "-login: " + level()
 # A user name is what a stranger typed, all behind it is Dovecot's own: the last such place is the right one.

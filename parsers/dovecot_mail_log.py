@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import before_last, dovecot, level, quoted, upto
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import before_last, dovecot, level, quoted, upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _USER = dovecot("imap|pop3|lmtp|lda|doveadm|submission|indexer-worker|imap-hibernate")
 _NEXT = ", (?:uid|msgid|size|vsize|psize|from|subject|flags)="

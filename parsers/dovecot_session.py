@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logscan.atoms import DONE
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import DONE
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _DONE = "|".join(DONE.values())
 _PREFIX = r"(?:[A-Za-z0-9-]+(?:\([^()]*\))?(?:\[[^\]]*\])?(?:<[^<>]*>)*+: )?"

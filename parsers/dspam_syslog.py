@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import last, upto
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import last, upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 MISSED = LogFormat(
     name="dspam-signature-missed",

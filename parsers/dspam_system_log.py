@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pyparsing as pp
 
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _FIELD = r"[^\t]*"
 

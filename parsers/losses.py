@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _LOGGERS = (
     "rsyslogd",

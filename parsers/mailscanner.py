@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import queue_id
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import queue_id
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("MailScanner", "mailscanner")
 _NUMBER = queue_id("queue_id") + rx(r"(?:\.[0-9A-F]{4,6})?")

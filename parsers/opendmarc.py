@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logscan.atoms import TELLS, queue_id, telling
-from logscan.grammar import LogFormat, Sample, rest, rx, word
+from logscan.grammar.atoms import TELLS, queue_id, telling
+from logscan.grammar.formats import LogFormat, Sample, rest, rx, word
 
 RESULT = LogFormat(
     name="opendmarc-result",

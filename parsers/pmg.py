@@ -5,8 +5,8 @@ It numbers a mail by itself and names that number in its reply to Postfix: ``250
 
 from __future__ import annotations
 
-from logscan.atoms import queue_id
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import queue_id
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("pmg-smtp-filter",)
 _NUMBER = rx("[0-9A-F]{8,40}(?=: )")("signature") + rx(": ")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import TELLS, telling, upto
-from logscan.grammar import LogFormat, Sample, rest, rx, word
+from logscan.grammar.atoms import TELLS, telling, upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx, word
 
 _PROGRAMS = ("policyd-spf", "policy-spf", "pypolicyd-spf", "/policy-spf", "/policyd-spf", "pyspf-milter", "spf-milter")
 _START = rx(r"(?::? ?: )?(?:[0-9A-F]{6,}: )?(?:prepend )?")

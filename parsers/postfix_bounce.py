@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logscan.atoms import queue_id
-from logscan.grammar import LogFormat, Sample, rx
+from logscan.grammar.atoms import queue_id
+from logscan.grammar.formats import LogFormat, Sample, rx
 
 FORMAT = LogFormat(
     name="postfix-notification",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import address, client, context, queue_id
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import address, client, context, queue_id
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 MESSAGE_ID = LogFormat(
     name="postfix-message-id",

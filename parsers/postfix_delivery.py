@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import address, queue_id, reply
-from logscan.grammar import LogFormat, Sample, rest, rx, word
+from logscan.grammar.atoms import address, queue_id, reply
+from logscan.grammar.formats import LogFormat, Sample, rest, rx, word
 
 _RELAY = (
     "relay="

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import address, queue_id
-from logscan.grammar import LogFormat, Sample, rx
+from logscan.grammar.atoms import address, queue_id
+from logscan.grammar.formats import LogFormat, Sample, rx
 
 FORMAT = LogFormat(
     name="postfix-pickup",

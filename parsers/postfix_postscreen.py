@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import address, last
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import address, last
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _CLIENT = "[" + rx(r"[^\]]+")("client_address") + "]" + pp.Opt(rx(r":\d+"))
 

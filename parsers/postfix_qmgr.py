@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logscan.atoms import address, queue_id
-from logscan.grammar import LogFormat, Sample, rx
+from logscan.grammar.atoms import address, queue_id
+from logscan.grammar.formats import LogFormat, Sample, rx
 
 QUEUED = LogFormat(
     name="postfix-queued",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import client, context, queue_id_or_none
-from logscan.grammar import LogFormat, Sample, rx, word
+from logscan.grammar.atoms import client, context, queue_id_or_none
+from logscan.grammar.formats import LogFormat, Sample, rx, word
 
 _REJECT_PLAIN, _REJECT_ODD = context(
     pp.Opt(queue_id_or_none("queue_id") + ": ")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import queue_id, queue_id_or_none
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import queue_id, queue_id_or_none
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 
 def _event(event: str, title: str, programs: tuple[str, ...], words: str, *texts: str, prefix: str = "") -> LogFormat:

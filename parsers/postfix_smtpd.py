@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import client, queue_id_or_none, upto
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import client, queue_id_or_none, upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _SASL = upto(", sasl_", ", orig_")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import client, client_or_name, queue_id_or_none
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import client, client_or_name, queue_id_or_none
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("/smtpd", "/smtp", "/lmtp", "/tlsproxy")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import TELLS, queue_id, telling, upto
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import TELLS, queue_id, telling, upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 RESULT = LogFormat(
     name="postgrey-result",

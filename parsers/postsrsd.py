@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import queue_id
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import queue_id
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 RESULT = LogFormat(
     name="postsrsd-result",

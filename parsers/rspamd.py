@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import last, upto
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.atoms import last, upto
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _PROGRAMS = ("rspamd",)
 _PREFIX = rx(r"(?:\([^()]*\) )?(?:<[^<>]*>; )?")

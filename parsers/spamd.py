@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.atoms import TELLS
-from logscan.grammar import LogFormat, Sample, rest, rx, word
+from logscan.grammar.atoms import TELLS
+from logscan.grammar.formats import LogFormat, Sample, rest, rx, word
 
 _PREFIX = rx("(?:spamd: )?")
 

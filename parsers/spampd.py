@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.grammar import LogFormat, Sample, rest, rx
+from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 # Message-IDs are cleaned of blanks and brackets; a sender's or recipient's quoted local part may hold anything.
 _ADDRESS = r'<(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^<>"]*+|[^<>"]*+)>'

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from logscan.rendering import Renderer, RenderOptions, case_columns, plain, value_text, visible
-from logscan.report import Report
-from logscan.verdict import Finding
+from logscan.findings import Finding
+from logscan.rendering.renderers import Renderer, RenderOptions, case_columns, plain, value_text, visible
+from logscan.report.model import Report
 
 # Spreadsheets take these for the start of a formula (OWASP, CSV injection); the full-width forms are folded by some.
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r|%＝＋－＠]")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from logscan import charts
-from logscan.rendering import (
+from logscan.rendering import charts
+from logscan.rendering.renderers import (
     Renderer,
     RenderError,
     RenderOptions,
@@ -39,7 +39,7 @@ from logscan.rendering import (
     visible,
     without_subjects,
 )
-from logscan.report import Report
+from logscan.report.model import Report
 
 MOST_FINDINGS = 12
 MOST_DETAILED = 6

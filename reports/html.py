@@ -11,8 +11,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from logscan import charts, flowmap
-from logscan.rendering import (
+from logscan.findings import Evidence, Finding, Remedy, Result
+from logscan.rendering import charts, flowmap
+from logscan.rendering.renderers import (
     Limits,
     Renderer,
     RenderOptions,
@@ -35,8 +36,7 @@ from logscan.rendering import (
     verdict_line,
     verdict_more,
 )
-from logscan.report import Listing, Report
-from logscan.verdict import Evidence, Finding, Remedy, Result
+from logscan.report.model import Listing, Report
 
 TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = Path(__file__).with_name("assets")

@@ -9,10 +9,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from logscan.planning import as_json
-from logscan.rendering import Renderer, RenderOptions
-from logscan.report import SCHEMA, Report, Series
-from logscan.verdict import Finding, Result
+from logscan.findings import Finding, Result
+from logscan.rendering.planning import as_json
+from logscan.rendering.renderers import Renderer, RenderOptions
+from logscan.report.model import SCHEMA, Report, Series
 
 
 def _plain(value: Any) -> Any:

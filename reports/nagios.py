@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logscan.rendering import Renderer, RenderOptions, Summary, acting, host_text, summarise, visible
-from logscan.report import Report
+from logscan.rendering.renderers import Renderer, RenderOptions, Summary, acting, host_text, summarise, visible
+from logscan.report.model import Report
 
 STATUS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}
 """By exit status: https://nagios-plugins.org/doc/guidelines.html#AEN78"""

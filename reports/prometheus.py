@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from logscan.rendering import Renderer, RenderOptions, summarise, visible
-from logscan.report import Report
-from logscan.verdict import SEVERITIES
+from logscan.findings import SEVERITIES
+from logscan.rendering.renderers import Renderer, RenderOptions, summarise, visible
+from logscan.report.model import Report
 
 VERDICTS = ("found", "clear", "blind", "not-applicable")
 STATES = ("active", "mended", "residual")

@@ -6,8 +6,9 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from logscan.planning import lines as plan_lines
-from logscan.rendering import (
+from logscan.findings import Finding, Severity
+from logscan.rendering.planning import lines as plan_lines
+from logscan.rendering.renderers import (
     Renderer,
     RenderOptions,
     acting,
@@ -30,8 +31,7 @@ from logscan.rendering import (
     verdict_more,
     visible,
 )
-from logscan.report import Report
-from logscan.verdict import Finding, Severity
+from logscan.report.model import Report
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import logscan
-from logscan.options import Options
-from logscan.report import Report
-from logscan.verdict import Result
+from logscan.findings import Result
+from logscan.report.model import Report
+from logscan.scan.options import Options
 
 FIELD = Path(__file__).parent / "data" / "field"
 """Logs in the shape of what administrators posted."""

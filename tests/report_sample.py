@@ -6,7 +6,8 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from logscan.report import (
+from logscan.findings import Evidence, Finding, Prediction, Remedy, Result
+from logscan.report.model import (
     ByHand,
     Flow,
     FlowEdge,
@@ -23,7 +24,6 @@ from logscan.report import (
     Traffic,
     Unknown,
 )
-from logscan.verdict import Evidence, Finding, Prediction, Remedy, Result
 
 START = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
 

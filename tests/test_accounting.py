@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import logscan
-from logscan.pipeline import render
+from logscan.pipeline.running import render
 from logscan.plugins import log_formats
 from logscan.samples import story
-from logscan.scan import Scan
+from logscan.scan.scan import Scan
 
 LINES = 60
 """Lines of a genuine log that are mutated at once."""

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.rendering import plural, render, value_text
-from logscan.report import Listing, Report
+from logscan.rendering.renderers import plural, render, value_text
+from logscan.report.model import Listing, Report
 from logscan.samples import story
 
 STORIES = (

@@ -16,12 +16,12 @@ import pytest
 from conftest import Run
 
 import logscan
-from logscan.anonymise import ROLES, Anonymiser
-from logscan.options import Options
-from logscan.report import Report
+from logscan.report.anonymise import ROLES, Anonymiser
+from logscan.report.model import Report
+from logscan.report.vocabulary import words
 from logscan.samples import stories, story
-from logscan.scan import Scan
-from logscan.vocabulary import words
+from logscan.scan.options import Options
+from logscan.scan.scan import Scan
 
 FORMATS = ("html", "text", "json", "csv", "email", "nagios", "prometheus")
 

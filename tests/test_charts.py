@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import report_sample
 
-from logscan import charts, flowmap
-from logscan.report import Flow, FlowEdge, FlowNode, Series, Traffic
+from logscan.rendering import charts, flowmap
+from logscan.report.model import Flow, FlowEdge, FlowNode, Series, Traffic
 
 ALL = charts.charts(report_sample.traffic())
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from logscan.checks import HEADINGS, all_checks, page
-from logscan.verdict import Check
+from logscan.findings import Check
 
 CHECKS = all_checks()
 

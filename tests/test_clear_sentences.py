@@ -10,11 +10,11 @@ import pytest
 
 import logscan
 from logscan import remedies
-from logscan.pipeline import _clear_title, _unbidden, render
+from logscan.findings import Check, Finding, Remedy, Result
+from logscan.pipeline.running import _clear_title, _unbidden, render
 from logscan.remedies.combined import combined
 from logscan.samples import stories, story
 from logscan.settings import read_settings
-from logscan.verdict import Check, Finding, Remedy, Result
 
 MASTER = """smtp inet n - y - - smtpd
   -o smtpd_sasl_auth_enable=yes

@@ -15,7 +15,7 @@ import pytest
 import logscan
 from logscan.checks import HEADINGS, all_checks
 from logscan.plugins import log_formats
-from logscan.rendering import renderers
+from logscan.rendering.renderers import renderers
 from logscan.samples import folder, stories, story
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

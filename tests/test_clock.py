@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan import rotation
-from logscan.clock import NEVER, Anchor, Solution, SourceClock, host_timezone, naive, solve, to_utc
-from logscan.clock_zones import Steps, fixed, named, zone_name
+from logscan.clocks.solving import NEVER, Anchor, Solution, SourceClock, host_timezone, naive, solve, to_utc
+from logscan.clocks.zones import Steps, fixed, named, zone_name
+from logscan.sources import rotation
 
 SECOND = 10**9
 HOUR = 3600 * SECOND

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan import columns, parse
-from logscan.atoms import last, queue_id, upto
-from logscan.columns import operations
-from logscan.grammar import LogFormat, Pattern, Sample, compile_program, formats_for, rest, rx
+from logscan.grammar.atoms import last, queue_id, upto
+from logscan.grammar.formats import LogFormat, Pattern, Sample, compile_program, formats_for, rest, rx
+from logscan.matching import operations
+from logscan.matching import walking as columns
 from logscan.plugins import log_formats
+from logscan.reading import parsing as parse
 from logscan.samples import story
 
 FORMATS = log_formats()

@@ -20,8 +20,8 @@ from logscan.checks import all_checks
 from logscan.cli import cli
 from logscan.plugins import log_formats
 from logscan.samples import story
-from logscan.scan import Scan
-from logscan.schema import COMMON, EVENTS, JOINED, Column
+from logscan.scan.scan import Scan
+from logscan.tables.schema import COMMON, EVENTS, JOINED, Column
 
 STORIES = ("mixed-day", "double-alias-expansion", "amavis-healthy", "rspamd-healthy")
 

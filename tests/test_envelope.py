@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan.envelope import NO_TIME, Lines, turn_between, unwrap
-from logscan.envelopes_sniff import sniff
-from logscan.envelopes_stamps import DAY, SECOND, STAMP, Layout, moment
+from logscan.envelopes.sniffing import sniff
+from logscan.envelopes.stamps import DAY, SECOND, STAMP, Layout, moment
+from logscan.envelopes.unwrapping import NO_TIME, Lines, turn_between, unwrap
 
 QMGR = b"mx1 postfix/qmgr[7]: 4A97F54A7D9: removed"
 

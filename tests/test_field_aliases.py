@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from checked import AMAVIS, FIELD, amavis, arrived, at, back, checked, removed, sent, stored, to_dspam, write
 
-from logscan.verdict import Finding, Result
+from logscan.findings import Finding, Result
 
 CHECK = "alias-owns-hash"
 SALES, ALICE, BOB = "sales@example.org", "alice@example.org", "bob@example.org"

@@ -12,7 +12,7 @@ import pytest
 from conftest import Run
 
 import logscan
-from logscan.anonymise import Anonymiser
+from logscan.report.anonymise import Anonymiser
 
 MADE = re.compile(r"(?:address|number|word|user|host|domain)\d+(?:\.example)?")
 

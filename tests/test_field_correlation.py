@@ -17,7 +17,7 @@ import logscan
 from logscan.correlate.matching import match
 from logscan.correlate.outcomes import ENDS
 from logscan.samples import story
-from logscan.scan import Scan
+from logscan.scan.scan import Scan
 from logscan.settings import read_settings
 
 __all__ = ["read"]

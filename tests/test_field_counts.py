@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.report import Report
+from logscan.report.model import Report
 from logscan.samples import story
 
 STORIES = ("mixed-day", "healthy", "rspamd-healthy", "amavis-healthy", "outgoing-tagged-spam", "dspam-crash")

@@ -17,7 +17,7 @@ from test_pitfalls import DOVECOT, LOCAL, Read, judged, opened, read, saved, to
 import logscan
 from logscan.correlate.delays import PARTS
 from logscan.samples import story
-from logscan.scan import Scan
+from logscan.scan.scan import Scan
 
 __all__ = ["read"]
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logscan
-from logscan.clock_zones import named
-from logscan.parse import parse
-from logscan.pipeline import render
-from logscan.rotation import parse as name_of
+from logscan.clocks.zones import named
+from logscan.pipeline.running import render
+from logscan.reading.parsing import parse
 from logscan.settings.parameters import _holds
+from logscan.sources.rotation import parse as name_of
 
 ARABIC = "٣٣٣"
 SUPERSCRIPT = "²³"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from checked import AMAVIS, FIELD, arrived, at, back, checked, removed, sent, stored, to_dspam, write
 
-from logscan.verdict import Finding, Result
+from logscan.findings import Finding, Result
 
 CHECK = "duplicate-delivery"
 ALICE, BOB, ROOT, ARCHIVE = "alice@example.org", "bob@example.org", "root@example.org", "archive@example.org"

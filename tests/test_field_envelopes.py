@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logscan
-from logscan import reading
-from logscan.envelope import unwrap
-from logscan.envelopes_sniff import sniff
-from logscan.linetext import fetch
-from logscan.parse import Parsed, parse
+from logscan.envelopes.sniffing import sniff
+from logscan.envelopes.unwrapping import unwrap
+from logscan.reading import merging as reading
+from logscan.reading.line_texts import fetch
+from logscan.reading.parsing import Parsed, parse
 from logscan.samples import story
 
 FIELD = Path(__file__).parent / "data" / "field"

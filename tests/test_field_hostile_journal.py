@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.reading import SourceRead
+from logscan.reading.merging import SourceRead
 
 RECORD: dict[str, Any] = {
     "__CURSOR": "s=1",
@@ -42,7 +42,7 @@ WHOLE = [
 ]
 
 
-def read(path: Path, content: bytes) -> tuple[SourceRead, logscan.scan.Scan]:
+def read(path: Path, content: bytes) -> tuple[SourceRead, logscan.scan.scan.Scan]:
     path.write_bytes(content)
     scan = logscan.read(path, jobs=1)
     found = scan.sources[0]

@@ -23,10 +23,14 @@ import zstandard
 from conftest import Run
 
 import logscan
-from logscan import linetext, parse, pinned, reading, sources_open, unpacking
-from logscan.options import Options
-from logscan.sources import discover
-from logscan.sources_open import shown
+from logscan.reading import line_texts as linetext
+from logscan.reading import merging as reading
+from logscan.reading import parsing as parse
+from logscan.scan.options import Options
+from logscan.sources import opening as sources_open
+from logscan.sources import pinned, unpacking
+from logscan.sources.finding import discover
+from logscan.sources.opening import shown
 
 HEAD = "Nov 22 18:44:26 mx1 "
 LINES = 3000
@@ -83,7 +87,7 @@ def overwritten(path: Path) -> None:
         file.truncate()
 
 
-def scanned(path: Path, change: Change, jobs: int) -> logscan.scan.Scan:
+def scanned(path: Path, change: Change, jobs: int) -> logscan.scan.scan.Scan:
     """Read a log that changes after its first piece."""
     done: list[bool] = []
 
@@ -234,7 +238,7 @@ def test_a_journal_that_breaks_off_is_an_error(tmp_path: Path, monkeypatch: pyte
 
 WORKERS = """
 import os, signal, sys, time
-from logscan import reading
+from logscan.reading import merging as reading
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
 reading.PARALLEL_FROM, reading.CHUNK = 1, 20_000
 parse = reading.parse
@@ -511,7 +515,7 @@ def test_a_tar_whose_header_claims_gigabytes_is_damaged(tmp_path: Path) -> None:
 
 
 def test_a_tar_of_very_many_members_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from logscan import archives
+    from logscan.sources import archives
 
     monkeypatch.setattr(archives, "MOST_MEMBERS", 20)
     path = tmp_path / "x.tar"
@@ -575,7 +579,7 @@ def test_a_report_of_an_address_holds_no_secret(monkeypatch: pytest.MonkeyPatch)
             path = shown("ftp://u:s3cret@host/mail.log")
             yield sources_open.Opener("remote", path, extra=opener.extra), "mail.log"
 
-    monkeypatch.setattr("logscan.sources.remote", secret)
+    monkeypatch.setattr("logscan.sources.finding.remote", secret)
     report = logscan.analyse(logscan.read("ftp://u:s3cret@host/mail.log", jobs=1))
     for form in ("text", "json", "html"):
         assert "s3cret" not in str(logscan.render(report, form))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import logscan
-from logscan.scan import Scan
-from logscan.tracing import traces
-from logscan.tracing_text import text_of
-from logscan.verdict import Result
+from logscan.findings import Result
+from logscan.report.trace_texts import text_of
+from logscan.report.tracing import traces
+from logscan.scan.scan import Scan
 
 OUT, LOCAL = "outgoing-tagged-spam", "local-mail-filtered"
 AWAY = "mx.example.net[203.0.113.200]:25"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.scan import Scan
+from logscan.scan.scan import Scan
 
 Read = Callable[[str], Scan]
 DATA = Path(__file__).parent / "data" / "field"

@@ -10,12 +10,12 @@ import pytest
 from test_lists import OUT, SAVED, delivery, mail, report_of, rows
 
 import logscan
-from logscan.concerns import _for_policy
-from logscan.people import original
-from logscan.rendering import summarise, verdict_line
-from logscan.report import Report
+from logscan.rendering.renderers import summarise, verdict_line
+from logscan.report.concerns import _for_policy
+from logscan.report.model import Report
+from logscan.report.people import original
+from logscan.report.tallies import Coded, folded
 from logscan.samples import story
-from logscan.tallies import Coded, folded
 
 
 def into(report: Report) -> Counter[str]:

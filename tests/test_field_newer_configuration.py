@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import logscan
-from logscan.report import Report
+from logscan.report.model import Report
 
 CASE = Path(__file__).parent / "data" / "field" / "dup-config-newer"
 

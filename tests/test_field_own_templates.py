@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.scan import Scan
-from logscan.verdict import Result
+from logscan.findings import Result
+from logscan.scan.scan import Scan
 
 Read = Callable[..., Scan]
 DOVECOT = "dovecot: lmtp(bob@example.com)<7><CHZxAe48A2vPFQAAMzN6MA>: "

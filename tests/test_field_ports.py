@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from checked import FIELD, arrived, checked, removed, sent, write
 
-from logscan.verdict import Result
+from logscan.findings import Result
 
 CHECK = "authenticated-port-25"
 MAIN = "myhostname = mx.example.org\nmydestination = example.org\nsmtpd_sasl_auth_enable = yes\n"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from logscan.envelope import Lines, unwrap
-from logscan.envelopes_json import json_line
-from logscan.envelopes_sniff import sniff
+from logscan.envelopes.json_lines import json_line
+from logscan.envelopes.sniffing import sniff
+from logscan.envelopes.unwrapping import Lines, unwrap
 
 BODY = "mx1 postfix/qmgr[9]: 4A97F54A7D9: removed"
 LINE = f"Mar  4 07:30:00 {BODY}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from checked import AMAVIS, FIELD, amavis, arrived, at, back, checked, removed, sent, stored, to_dspam, write
 
-from logscan.verdict import Finding, Result
+from logscan.findings import Finding, Result
 
 CHECK = "training-misses-hash"
 START = int(datetime(2026, 1, 10, 10, tzinfo=UTC).timestamp())

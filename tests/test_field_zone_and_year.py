@@ -13,10 +13,10 @@ import pytest
 from conftest import Run
 
 import logscan
-from logscan.clock_offsets import told_zone
-from logscan.clock_zones import zone_name
-from logscan.envelopes_stamps import SECOND, ZULU
-from logscan.scan import Scan
+from logscan.clocks.offsets import told_zone
+from logscan.clocks.zones import zone_name
+from logscan.envelopes.stamps import SECOND, ZULU
+from logscan.scan.scan import Scan
 
 FIELD = Path(__file__).parent / "data" / "field"
 HOUR = 3600 * SECOND

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan import parse
-from logscan.atoms import LONG_DIGITS
-from logscan.grammar import LogFormat, Pattern, Sample, compile_program, formats_for, parse_slowly
+from logscan.grammar.atoms import LONG_DIGITS
+from logscan.grammar.formats import LogFormat, Pattern, Sample, compile_program, formats_for, parse_slowly
 from logscan.plugins import log_formats
-from logscan.programs import pattern_for
-from logscan.schema import COMMON, EVENTS
+from logscan.reading import parsing as parse
+from logscan.reading.programs import pattern_for
+from logscan.tables.schema import COMMON, EVENTS
 
 FORMATS: tuple[LogFormat, ...] = log_formats()
 BY_NAME = {each.name: each for each in FORMATS}

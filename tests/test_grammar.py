@@ -5,7 +5,17 @@ from __future__ import annotations
 import pyparsing as pp
 import pytest
 
-from logscan.grammar import FormatError, LogFormat, Sample, compile_program, formats_for, parse_slowly, rest, rx, word
+from logscan.grammar.formats import (
+    FormatError,
+    LogFormat,
+    Sample,
+    compile_program,
+    formats_for,
+    parse_slowly,
+    rest,
+    rx,
+    word,
+)
 
 
 def make(line: pp.ParserElement, name: str = "x", weight: int = 0, programs: tuple[str, ...] = ("p",)) -> LogFormat:

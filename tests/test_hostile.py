@@ -14,11 +14,12 @@ import pytest
 from conftest import Run
 
 import logscan
-from logscan import parse, reading
-from logscan.options import Options
-from logscan.pipeline import render
+from logscan.pipeline.running import render
+from logscan.reading import merging as reading
+from logscan.reading import parsing as parse
 from logscan.samples import story
-from logscan.scan import Scan
+from logscan.scan.options import Options
+from logscan.scan.scan import Scan
 
 HEAD = "Nov 22 18:44:26 mx1 "
 
@@ -80,7 +81,7 @@ def test_what_comes_next_is_imported_meanwhile_however_short_the_log(
 ) -> None:
     path = tmp_path / "mail.log"
     path.write_text(f"{HEAD}postfix/qmgr[7]: 4A97F54A7D9: removed\n" * 3)
-    from logscan.sources import discover
+    from logscan.sources.finding import discover
 
     called: list[bool] = []
     reading.read_sources(discover([str(path)]).sources, jobs=2, meanwhile=lambda: called.append(True))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan.grammar import Pattern, compile_program, formats_for
+from logscan.grammar.formats import Pattern, compile_program, formats_for
 from logscan.plugins import log_formats
 
 FORMATS = log_formats()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logscan.inventory import layout_of_path, read_home, read_listing, recognise, user_of_path
+from logscan.settings.dspam_home import layout_of_path, read_home, read_listing, recognise, user_of_path
 
 LISTING = (
     "d\t4096\t2026-11-23T06:25:01.1695795050\t.\n"

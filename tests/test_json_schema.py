@@ -10,7 +10,7 @@ import pytest
 import report_sample
 
 import logscan
-from logscan.rendering import render, renderers
+from logscan.rendering.renderers import render, renderers
 from logscan.samples import story
 
 TYPES: dict[str, Any] = {

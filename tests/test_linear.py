@@ -19,12 +19,15 @@ import pyparsing as pp
 import pytest
 
 import logscan
-from logscan import grammar, reading, tallies, texts
-from logscan.grammar import LogFormat, Pattern, compile_program
+from logscan.grammar import formats as grammar
+from logscan.grammar.formats import LogFormat, Pattern, compile_program
+from logscan.grammar.repeats import SOUND
 from logscan.plugins import log_formats
-from logscan.programs import pattern_for
-from logscan.repeats import SOUND
-from logscan.sources import discover
+from logscan.reading import merging as reading
+from logscan.reading.programs import pattern_for
+from logscan.report import tallies
+from logscan.sources.finding import discover
+from logscan.tables import texts
 
 # Python has no public name for the tree of a pattern.
 opcodes: Any = importlib.import_module("re._constants")

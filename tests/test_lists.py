@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.counting import summarise, verdict_line
-from logscan.report import Report
+from logscan.report.counting import summarise, verdict_line
+from logscan.report.model import Report
 from logscan.samples import story
 
 

@@ -20,10 +20,10 @@ import report_sample
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-from logscan import mailer
-from logscan.mailer import MailError, Server
-from logscan.rendering import RenderError, RenderOptions, render
-from logscan.report import Report
+from logscan.commands import mailing as mailer
+from logscan.commands.mailing import MailError, Server
+from logscan.rendering.renderers import RenderError, RenderOptions, render
+from logscan.report.model import Report
 
 TO = ("postmaster@example.com",)
 

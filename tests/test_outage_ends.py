@@ -8,8 +8,8 @@ import pytest
 from test_outages import REFUSED, SOCKET, Found, found, judged, mail, off
 
 import logscan
-from logscan.outage import Outage
-from logscan.outages import outages
+from logscan.checking.outage import Outage
+from logscan.checking.outages import outages
 from logscan.samples import story
 
 __all__ = ["found"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import logscan
-from logscan.outage import Outage
-from logscan.outages import outages
+from logscan.checking.outage import Outage
+from logscan.checking.outages import outages
 from logscan.samples import story
 
 SOCKET = "mx1.example.com[/run/scan.sock]"

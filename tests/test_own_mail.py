@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import logscan
-from logscan.report import Report
+from logscan.findings import Finding, Result
+from logscan.report.model import Report
 from logscan.samples import story
-from logscan.verdict import Finding, Result
 
 FIELD = Path(__file__).parent / "data" / "field"
 OUT, LOCAL, WITHIN = "outgoing-tagged-spam", "local-mail-filtered", "internal-tagged-spam"

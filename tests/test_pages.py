@@ -20,8 +20,8 @@ import pytest
 import report_sample
 
 import logscan
-from logscan.rendering import render, save
-from logscan.report import Report
+from logscan.rendering.renderers import render, save
+from logscan.report.model import Report
 from logscan.samples import story
 
 CHROMIUM = next(

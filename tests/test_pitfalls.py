@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import logscan
-from logscan.scan import Options, Scan
+from logscan.scan.scan import Options, Scan
 
 DAY = "2026-03-04"
 LINE = re.compile(r"(?:(?P<day>\d{4}-\d\d-\d\d) )?(?P<time>\d\d:\d\d:\d\d(?:\.\d+)?) (?:@(?P<host>\S+) )?(?P<rest>.*)")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import logscan
-from logscan.ports import entry_ports
+from logscan.scan.ports import entry_ports
 
 MASTER = """smtp inet n - n - - smtpd
   -o content_filter=lmtp:[127.0.0.1]:2424

@@ -44,9 +44,9 @@ def test_the_installed_version_is_the_one_said() -> None:
 
 def test_the_public_names_are_callable_whatever_was_imported_before() -> None:
     import logscan.cli
-    import logscan.pipeline
-    import logscan.report
-    import logscan.scan
+    import logscan.pipeline.running
+    import logscan.report.model
+    import logscan.scan.scan
 
     assert {name for name in logscan.__all__ if name != "__version__" and not callable(getattr(logscan, name))} == set()
 

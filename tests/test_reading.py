@@ -18,9 +18,10 @@ import pandas as pd
 import pytest
 
 import logscan
-from logscan import clock, reading
-from logscan.scan import Scan
-from logscan.schema import COMMON, EVENTS
+from logscan.clocks import solving as clock
+from logscan.reading import merging as reading
+from logscan.scan.scan import Scan
+from logscan.tables.schema import COMMON, EVENTS
 
 
 class Event(NamedTuple):

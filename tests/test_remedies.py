@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logscan import remedies
+from logscan.findings import Remedy
 from logscan.settings import Settings, expansion_prediction, read_settings
-from logscan.verdict import Remedy
 
 MAIN = """\
 # main

@@ -19,12 +19,12 @@ from test_remedies import MAIN as SHORT
 
 import logscan
 from logscan import remedies
+from logscan.findings import Finding, Remedy
 from logscan.remedies.combined import unexpanded
-from logscan.rendering import templates
-from logscan.report import Plan
+from logscan.rendering.renderers import templates
+from logscan.report.model import Plan
 from logscan.samples import stories, story
 from logscan.settings import Settings, expansion_prediction, read_settings
-from logscan.verdict import Finding, Remedy
 
 MAKERS: dict[str, Callable[[Settings], Remedy]] = {
     "duplicate": remedies.no_address_mappings_after,
@@ -206,7 +206,7 @@ def test_files_of_several_instances_are_not_mixed_up() -> None:
 # --- how it is shown ---------------------------------------------------------------------------------------------------
 
 
-def mixed() -> logscan.report.Report:
+def mixed() -> logscan.report.model.Report:
     return logscan.analyse(logscan.read(story("mixed-day"), jobs=1))
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logscan.grammar import LogFormat, Sample, compile_program, parse_slowly, rx
-from logscan.repeats import SOUND, atomic, sound
+from logscan.grammar.formats import LogFormat, Sample, compile_program, parse_slowly, rx
+from logscan.grammar.repeats import SOUND, atomic, sound
 
 REWRITTEN = (
     (r"(?:ab?c)*+x", r"(?>(?:ab?c)*)x"),

@@ -22,8 +22,9 @@ import report_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logscan.findings import Finding, Severity
 from logscan.plugins import modules
-from logscan.rendering import (
+from logscan.rendering.renderers import (
     RenderError,
     acting,
     exit_status,
@@ -36,8 +37,7 @@ from logscan.rendering import (
     summarise,
     visible,
 )
-from logscan.report import Report
-from logscan.verdict import Finding, Severity
+from logscan.report.model import Report
 
 GOLDEN = Path(__file__).with_name("golden")
 NAMES = ("csv", "email", "html", "json", "nagios", "prometheus", "text")

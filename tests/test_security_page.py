@@ -26,8 +26,9 @@ def test_each_promise_names_a_test_that_is_there(checkout: Path) -> None:
 
 
 def test_each_limit_is_the_program_s_own(checkout: Path) -> None:
-    from logscan import archives, pinned, smtp_talk, unpacking
-    from logscan.mailer import Server
+    from logscan.commands import smtp_talk
+    from logscan.commands.mailing import Server
+    from logscan.sources import archives, pinned, unpacking
 
     page = " ".join((checkout / "docs" / "security.md").read_text("utf-8").split())
     assert f"more than {unpacking.BOMB_FROM >> 20} MB and to more than {unpacking.BOMB_RATIO} times its size" in page

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from simulator import FILTERS, Log, Server, World, by_host, cut, lossy, shuffled, stepped
 
 import logscan
-from logscan.correlate import entries, windows
+from logscan.correlate import lives as entries
+from logscan.correlate import windows
 from logscan.correlate.delays import PARTS
-from logscan.correlate.entries import find_lives
+from logscan.correlate.lives import find_lives
 from logscan.correlate.outcomes import ENDS
-from logscan.scan import Scan
+from logscan.scan.scan import Scan
 
 some = settings(
     max_examples=20, deadline=None, derandomize=True, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)

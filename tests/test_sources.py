@@ -18,9 +18,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan import sources
-from logscan.sources import Discovery, Source, discover, dspam_user, order
-from logscan.sources_open import local
+from logscan.sources import finding as sources
+from logscan.sources.finding import Discovery, Source, discover, dspam_user, order
+from logscan.sources.opening import local
 
 BSD = b"Nov 22 19:03:45 mx1 postfix/qmgr[7]: 4A97F54A7D9: removed\n"
 ISO = b"2026-11-22T19:03:45.123456+00:00 mx1 postfix/qmgr[7]: 4A97F54A7D9: removed\n"

@@ -17,10 +17,10 @@ import pytest
 import logscan
 from benchmarks.accuracy import Score, copies, dictionaries, legs, scores
 from logscan.checks import all_checks
-from logscan.pipeline import render
-from logscan.report import Report
+from logscan.pipeline.running import render
+from logscan.report.model import Report
 from logscan.samples import stories, story
-from logscan.scan import Scan
+from logscan.scan.scan import Scan
 
 STORIES = tuple(stories())
 HEALTHY = tuple(name for name in STORIES if "healthy" in name)

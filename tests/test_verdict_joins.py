@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.scan import Scan
+from logscan.scan.scan import Scan
 
 FAR = "mx.example.net[203.0.113.200]:25"
 SENT = "dsn=2.0.0, status=sent (250 2.0.0 Ok)"

@@ -11,9 +11,17 @@ from dataclasses import replace
 import pytest
 import report_sample
 
-from logscan.rendering import clear_text, remedy_of, render, shared_remedies, summarise, verdict_line, verdict_more
-from logscan.report import Report
-from logscan.verdict import Finding, Result
+from logscan.findings import Finding, Result
+from logscan.rendering.renderers import (
+    clear_text,
+    remedy_of,
+    render,
+    shared_remedies,
+    summarise,
+    verdict_line,
+    verdict_more,
+)
+from logscan.report.model import Report
 
 FORMS = ("html", "text", "email")
 

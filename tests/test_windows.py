@@ -15,9 +15,9 @@ import logscan
 from logscan.correlate import windows
 from logscan.correlate.delays import PARTS
 from logscan.correlate.outcomes import ENDS
-from logscan.pipeline import _known
+from logscan.pipeline.running import _known
 from logscan.samples import story as story_folder
-from logscan.scan import Scan
+from logscan.scan.scan import Scan
 
 DELAYS = ("total_delay", *PARTS)
 

@@ -6,8 +6,8 @@ import functools
 import inspect
 import sys
 
+from logscan.findings import Check
 from logscan.plugins import collect
-from logscan.verdict import Check
 
 HEADINGS = (
     "What it finds",

@@ -31,16 +31,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from logscan import evidence as ev
 from logscan import remedies
-from logscan.aliases import Mended, alias_states, owned_aliases, owned_rows
+from logscan.checking import evidence as ev
+from logscan.findings import Check, Evidence, Finding, Remedy, Result
+from logscan.scan.aliases import Mended, alias_states, owned_aliases, owned_rows
 from logscan.settings import predictions
-from logscan.verdict import Check, Evidence, Finding, Remedy, Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logscan.scan import Scan
+    from logscan.scan.scan import Scan
     from logscan.settings import Settings
 
 

@@ -36,13 +36,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from logscan import evidence as ev
 from logscan import remedies
-from logscan.ports import entry_ports
-from logscan.verdict import Check, Confidence, Finding, Remedy, Result
+from logscan.checking import evidence as ev
+from logscan.findings import Check, Confidence, Finding, Remedy, Result
+from logscan.scan.ports import entry_ports
 
 if TYPE_CHECKING:
-    from logscan.scan import Scan
+    from logscan.scan.scan import Scan
     from logscan.settings import Settings
 
 CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")

@@ -36,15 +36,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from logscan import evidence as ev
 from logscan import remedies
-from logscan.aliases import Mended, mended_since
-from logscan.duplicates import CAUSES, Copy, Ways, by_other_ways, causes, several, stores, to_commands, unanswered
+from logscan.checking import evidence as ev
+from logscan.checking.duplicates import (
+    CAUSES,
+    Copy,
+    Ways,
+    by_other_ways,
+    causes,
+    several,
+    stores,
+    to_commands,
+    unanswered,
+)
+from logscan.findings import Check, Finding, Remedy, Result
+from logscan.scan.aliases import Mended, mended_since
 from logscan.settings import predictions
-from logscan.verdict import Check, Finding, Remedy, Result
 
 if TYPE_CHECKING:
-    from logscan.scan import Scan
+    from logscan.scan.scan import Scan
     from logscan.settings import Settings
 
 SEVERITY: dict[str, Literal["problem", "warning", "note"]] = {

@@ -29,14 +29,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.outgoing import fetched, own
-from logscan.ownmail import by_origin, judged, kept_back
-from logscan.verdict import Check, Result
+from logscan.checking.own_mail import by_origin, judged, kept_back
+from logscan.findings import Check, Result
+from logscan.scan.submitted import fetched, own
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logscan.scan import Scan
+    from logscan.scan.scan import Scan
     from logscan.settings import Settings
 
 

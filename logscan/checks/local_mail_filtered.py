@@ -29,15 +29,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.filters import filters
-from logscan.outgoing import fetched, groups_of_mail, own
-from logscan.ownmail import NO_FILTER, UNSEEN, by_origin, unknown_milter
-from logscan.verdict import Check, Result, Severity
+from logscan.checking.own_mail import NO_FILTER, UNSEEN, by_origin, unknown_milter
+from logscan.findings import Check, Result, Severity
+from logscan.scan.filters import filters
+from logscan.scan.submitted import fetched, groups_of_mail, own
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logscan.scan import Scan
+    from logscan.scan.scan import Scan
     from logscan.settings import Settings
 
 

@@ -38,12 +38,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.outgoing import own
-from logscan.ownmail import by_origin, judged, kept_back
-from logscan.verdict import Check, Counted, Result
+from logscan.checking.own_mail import by_origin, judged, kept_back
+from logscan.findings import Check, Counted, Result
+from logscan.scan.submitted import own
 
 if TYPE_CHECKING:
-    from logscan.scan import Scan
+    from logscan.scan.scan import Scan
     from logscan.settings import Settings
 
 

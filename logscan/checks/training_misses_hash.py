@@ -37,16 +37,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from logscan import evidence as ev
 from logscan import remedies
-from logscan.aliases import Owned, owning
-from logscan.moves import Moves, Uncalled, moves, trigger, uncalled
+from logscan.checking import evidence as ev
+from logscan.checking.untrained import Right, failed, not_called
+from logscan.findings import Check, Evidence, Finding, Prediction, Remedy, Result
+from logscan.scan.aliases import Owned, owning
+from logscan.scan.moves import Moves, Uncalled, moves, trigger, uncalled
 from logscan.settings import predictions
-from logscan.untrained import Right, failed, not_called
-from logscan.verdict import Check, Evidence, Finding, Prediction, Remedy, Result
 
 if TYPE_CHECKING:
-    from logscan.scan import Scan
+    from logscan.scan.scan import Scan
     from logscan.settings import Settings
 
 CAUSES = (

@@ -62,7 +62,7 @@ def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -
     SOURCE is a file, a folder, a glob, '-' or 'journal:'. A folder is taken apart by content: mail logs in any form and
     compression, DSPAM's logs and listing, configuration files. Without SOURCE: this host's own mail log.
     """
-    from logscan.running import check_names, finish, server_of, wanted
+    from logscan.commands.outputs import check_names, finish, server_of, wanted
 
     plan = wanted(options["formats"], options["outputs"], mailed=bool(options["mail_to"]))
     check_names((*options["checks"], *options["skip"]))

@@ -15,7 +15,7 @@ from logscan import console
 from logscan.commands.settings_file import load_settings
 
 if TYPE_CHECKING:
-    from logscan.scan import Scan
+    from logscan.scan.scan import Scan
 
 MOST_TOLD = 5
 """Things there are that a sentence names."""
@@ -66,7 +66,7 @@ def moment(text: str, zone: Any, now: datetime | None = None) -> datetime:
 
     Without a zone, a time of day stays without one: it is the server's, which the logs tell.
     """
-    from logscan.clock import host_timezone
+    from logscan.clocks.solving import host_timezone
 
     now = now or datetime.now(zone or host_timezone())
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=zone)
@@ -113,9 +113,9 @@ def pairs(texts: tuple[str, ...], what: str) -> dict[str, str]:
 
 def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
     """Read and correlate what the options say."""
-    from logscan.clock_zones import named
-    from logscan.options import Options
-    from logscan.pipeline import read
+    from logscan.clocks.zones import named
+    from logscan.pipeline.running import read
+    from logscan.scan.options import Options
 
     zone_text = reading["timezone"]
     zone = named(zone_text) if zone_text else None

@@ -52,8 +52,8 @@ def command(names: tuple[str, ...], output: Path | None, show: bool, only_list: 
 
 def _page(folder: Path, path: Path) -> str:
     """Analyse one story, write its page, and return its verdict in a few words."""
-    from logscan.pipeline import analyse, read
-    from logscan.rendering import render, save, summarise
+    from logscan.pipeline.running import analyse, read
+    from logscan.rendering.renderers import render, save, summarise
     from logscan.writing import made
 
     report = analyse(read(folder, jobs=1))

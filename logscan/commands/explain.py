@@ -12,7 +12,7 @@ from logscan import console
 def command(name: str) -> None:
     """Explain a check: what it finds, why it matters, what to do, when it is wrong or blind."""
     from logscan.checks import all_checks, page
-    from logscan.running import check_names
+    from logscan.commands.outputs import check_names
 
     check_names((name,))
     check = next(check for check in all_checks() if check.name == name)

@@ -15,7 +15,7 @@ from logscan import console
 )
 def command(file: Path | None) -> None:
     """List the line formats with their references; or show how each line of a file was read."""
-    from logscan.formatting import explain_file, overview
+    from logscan.reading.showing import explain_file, overview
 
     lines = explain_file(file) if file else overview()
     for line in lines:

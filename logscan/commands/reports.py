@@ -10,7 +10,7 @@ from logscan import console
 @click.command("reports")
 def command() -> None:
     """List the output formats, one line each."""
-    from logscan.rendering import renderers
+    from logscan.rendering.renderers import renderers
 
     for name, each in sorted(renderers().items()):
         console.out(f"{name:12} {each.title}")

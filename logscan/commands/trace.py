@@ -27,10 +27,10 @@ def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: 
     WHAT is a queue ID, a message-id, an address, the address or name of a client, or a finding's id. What smtpd or a
     milter refused never became a mail: it is found by sender, recipient, client, HELO name, login or domain.
     """
-    from logscan.pipeline import analyse
-    from logscan.tracing import traces
-    from logscan.tracing_find import find, find_finding, find_refused
-    from logscan.tracing_text import as_json, as_text
+    from logscan.pipeline.running import analyse
+    from logscan.report.trace_finding import find, find_finding, find_refused
+    from logscan.report.trace_texts import as_json, as_text
+    from logscan.report.tracing import traces
 
     what = what.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # as tables show such bytes
     scan = scan_of(sources, reading)

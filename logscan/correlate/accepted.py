@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
-from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import Facts
+from logscan.correlate.lives import SECOND
 
 GIVEN_UP = ("lost connection", "timeout", "too many errors")
 """Ends of an SMTP session that take its open transaction with them."""

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
-from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import Facts, ceil
+from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import match
 
 ENDS = ("stored", "discarded", "forwarded", "rejected", "rejected silently", "failed")

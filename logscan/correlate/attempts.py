@@ -19,7 +19,7 @@ from logscan.correlate.known import Known
 from logscan.correlate.links import KINDS, Legs, some
 from logscan.correlate.outcomes import OUTCOMES, PUT_OFF, Attempts, handed_back, once, outcome, outcomes, unattempted
 from logscan.correlate.verdicts import Judged
-from logscan.texts import literal
+from logscan.tables.texts import literal
 
 DISCARDED = r"^2\d\d (?:2\.\d\.\d )?(?:Ok, discarded|BLOCKED)"
 """Replies with which filters (amavis, Proxmox) take mail that nobody gets."""

@@ -16,19 +16,19 @@ from logscan.correlate import outcomes as ends
 from logscan.correlate.by_reply import handed_to_gateway
 from logscan.correlate.codes import Ints, category, pairs, plain, take
 from logscan.correlate.delays import delays
-from logscan.correlate.entries import SECOND, find_lives
 from logscan.correlate.facts import LOOPBACK, Facts, facts
 from logscan.correlate.frames import moments, words
 from logscan.correlate.known import Known
 from logscan.correlate.legs import find_legs
 from logscan.correlate.links import KINDS, KNOWN_BY, Legs, nearest, parents, roots
+from logscan.correlate.lives import SECOND, find_lives
 from logscan.correlate.mails import DIRECTIONS, OPENED_BEFORE, mails_of
 from logscan.correlate.meant import meant_for_outside
 from logscan.correlate.places import ORIGINS, local_domains, origins, own_domains, place, undecided
 from logscan.correlate.proxies import forwarded_clients, outer_clients
 from logscan.correlate.relayed import relayed
 from logscan.correlate.verdicts import Judged, judge
-from logscan.schema import ARROW, COMMON, EVENTS
+from logscan.tables.schema import ARROW, COMMON, EVENTS
 
 CONFIDENCES = ("low", "medium", "high")
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
-from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import Facts, ceil
 from logscan.correlate.links import KINDS, Legs
+from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import candidates
 
 UNKNOWN_IDS = ("", "(unknown)", "undef", "unknown")

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise
-from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs
+from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import BUDGET, match
 
 UNANSWERED = 3600

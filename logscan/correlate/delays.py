@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from logscan.correlate.codes import Bools, Floats, Ints, combine, last_index, pairs
-from logscan.correlate.entries import SECOND, plain_float
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs, summed
+from logscan.correlate.lives import SECOND, plain_float
 
 PARTS = ("before_queue", "in_filter", "waiting", "connecting", "sending")
 """Where the time went, in the order a mail goes through it."""

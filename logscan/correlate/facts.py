@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Floats, Ints, factorise, matched, plain, take
-from logscan.correlate.entries import SECOND, Lives, plain_float
+from logscan.correlate.lives import SECOND, Lives, plain_float
 
 LOOPBACK = r"^(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)"
 PRIVATE_RELAY = r"\[(?:/|private/|public/|127\.|::1\]|unix:)"

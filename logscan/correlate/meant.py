@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from logscan import texts
 from logscan.correlate.codes import Bools, plain
 from logscan.correlate.facts import Facts
+from logscan.tables import texts
 
 
 def meant_for_outside(

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from logscan import texts
 from logscan.correlate.codes import Bools, Ints, extracted, matched
 from logscan.correlate.facts import AGENT, COMMAND, PRIVATE_RELAY, Facts
 from logscan.correlate.known import Known
+from logscan.tables import texts
 
 ORIGINS = ("outside", "authenticated", "local", "network", "generated", "unknown")
 

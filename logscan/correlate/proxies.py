@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Ints, combine, factorise, pairs, plain
-from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import Facts
+from logscan.correlate.lives import SECOND
 
 
 def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:

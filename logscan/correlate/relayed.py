@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan import texts
 from logscan.correlate.codes import Bools, Ints, plain
 from logscan.correlate.facts import PRIVATE_ADDRESS, PRIVATE_RELAY
+from logscan.tables import texts
 
 CHANGED = ("forward", "redirect")
 """Legs by which a mail goes to another address than it was sent to."""

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, extracted, factorise, matched, pairs, plain
-from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import SLACK, Facts, ceil, strangers
 from logscan.correlate.links import Legs
+from logscan.correlate.lives import SECOND
 
 CHANGED = 60
 """Seconds before amavis's line within which a child with another Message-ID may have been opened."""

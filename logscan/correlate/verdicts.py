@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from logscan.correlate.by_message_id import by_message_id
 from logscan.correlate.by_reply import by_reply
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
-from logscan.correlate.entries import SECOND
 from logscan.correlate.facts import SLACK, Facts
 from logscan.correlate.links import Legs, nearest
+from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import match
 
 DSPAM_SPAM = frozenset("SVAO")

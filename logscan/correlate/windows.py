@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 
 from logscan.correlate.build import Correlated, Known, completed, correlate
 from logscan.correlate.codes import Bools, Ints, factorise, plain
-from logscan.correlate.entries import RANKS, find_lives
 from logscan.correlate.links import beginnings
-from logscan.schema import EVENTS
-from logscan.texts import literal
+from logscan.correlate.lives import RANKS, find_lives
+from logscan.tables.schema import EVENTS
+from logscan.tables.texts import literal
 
 SETTLE = 3600 * 10**9
 """Nanoseconds after a mail's last line before it counts as closed: bounces, re-injections and late lines come sooner."""

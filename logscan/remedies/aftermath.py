@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 
+from logscan.findings import Need
 from logscan.remedies.mappings import outer_services
-from logscan.report import Patch, Step
+from logscan.report.model import Patch, Step
 from logscan.settings import Settings
-from logscan.verdict import Need
 
 FILES = {"postfix": "logscan-postfix.patch", "dovecot": "logscan-dovecot.patch"}
 """What the commands call the patches."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from logscan.findings import Remedy
 from logscan.remedies.freeing import freed, reasons
 from logscan.remedies.local import unfilter_local
 from logscan.remedies.plan import RELOAD, Change, Plan, joined, not_shown
 from logscan.remedies.steps import drop_parameter, set_override
 from logscan.settings import Listener, Service, Settings
-from logscan.verdict import Remedy
 
 KEY = "filter-port-25-only"
 

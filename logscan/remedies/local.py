@@ -6,11 +6,11 @@ import ipaddress
 from dataclasses import replace
 from functools import partial
 
+from logscan.findings import Edit, Remedy
 from logscan.remedies.freeing import freed, reasons
 from logscan.remedies.plan import RELOAD, RESTART, Change, Plan, apply, not_shown
 from logscan.remedies.steps import is_real_file, newline_of
 from logscan.settings import Listener, Service, Settings, is_loopback, read_settings, split_list
-from logscan.verdict import Edit, Remedy
 
 KEY = "local-unfiltered"
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from logscan.findings import Remedy
 from logscan.remedies.plan import RELOAD, Change, Plan, not_shown
 from logscan.remedies.sides import sides
 from logscan.remedies.steps import append_item, drop_item
 from logscan.settings import Service, Settings, split_list
-from logscan.verdict import Remedy
 
 MAPPINGS = "no_address_mappings"
 OPTIONS = "receive_override_options"

@@ -10,9 +10,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from logscan.findings import Remedy
 from logscan.remedies.plan import RELOAD
 from logscan.settings import Fact, Settings, split_list
-from logscan.verdict import Remedy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from logscan.findings import Edit, Need, Remedy
 from logscan.settings import Settings, base_name, read_settings
-from logscan.verdict import Edit, Need, Remedy
 
 RELOAD = "Then run: postfix check && postfix reload."
 RESTART = "Then run: postfix check && postfix stop && postfix start (a reload can't take over addresses already bound)."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
+from logscan.findings import Edit
 from logscan.remedies.plan import Change
 from logscan.settings import Service, Settings, formats, split_list
-from logscan.verdict import Edit
 
 
 def is_real_file(settings: Settings, file: str) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from logscan.findings import Remedy
 from logscan.remedies.freeing import freed, reasons
 from logscan.remedies.plan import RELOAD, Plan, not_shown
 from logscan.remedies.steps import set_override
 from logscan.settings import Listener, Settings
-from logscan.verdict import Remedy
 
 AUTH = "no-auth-on-25"
 SUBMISSION = "submission-unfiltered"

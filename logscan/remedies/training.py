@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from functools import partial
 
+from logscan.findings import Edit, Remedy
 from logscan.remedies.plan import diff_of, not_shown
 from logscan.settings import Entry, Settings, recognise
-from logscan.verdict import Edit, Remedy
 
 KEY = "training-arguments"
 _RELOAD = (

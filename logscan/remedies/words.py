@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from logscan.findings import Remedy
 from logscan.remedies.plan import RELOAD
 from logscan.settings import Settings
-from logscan.verdict import Remedy
 
 
 def dspam_one_at_a_time(settings: Settings) -> Remedy:

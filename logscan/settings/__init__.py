@@ -7,6 +7,7 @@ the parameter that names them, the filter with the service that takes its mail b
 
 from __future__ import annotations
 
+from logscan.checking.predicting import ExpansionRow, expansion_prediction, predictions
 from logscan.settings.addresses import Alias
 from logscan.settings.destinations import PORTS, Destination, is_loopback, parse_destination
 from logscan.settings.dovecot import Dovecot
@@ -17,7 +18,6 @@ from logscan.settings.filtering import FilterSetup
 from logscan.settings.model import Area, Settings
 from logscan.settings.parameters import DEFAULTS, Parameters
 from logscan.settings.postfix import Postfix
-from logscan.settings.predicting import ExpansionRow, expansion_prediction, predictions
 from logscan.settings.reading import LONGEST, read_settings
 from logscan.settings.recognising import CERTAIN, HEAD, ConfigFormat, Document, formats, recognise
 from logscan.settings.services import Service

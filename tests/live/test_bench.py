@@ -18,7 +18,7 @@ from live.world import Mail, World, missing
 
 import logscan
 from logscan.remedies.combined import ORDER as DIFFS
-from logscan.report import Plan, Report
+from logscan.report.model import Plan, Report
 
 MISSING = missing()
 

@@ -1,0 +1,1 @@
+"""What checks share: the protocol, evidence, predictions, outages, duplicates."""

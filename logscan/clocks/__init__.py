@@ -1,0 +1,1 @@
+"""Clocks: years and zones of stamps, from whatever source tells them."""

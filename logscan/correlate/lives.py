@@ -1,0 +1,375 @@
+"""Lives of a queue ID: short IDs are reused, in real logs a minute apart; a life is what `client=` opens and `removed` ends.
+
+The key is (host, instance, queue ID). Events are ordered by second and, within it, by their place in a mail's way: the
+order of lines within one second says nothing, since several processes write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import (
+    Bools,
+    Floats,
+    Ints,
+    combine,
+    distinct,
+    factorise,
+    first_index,
+    in_order,
+    last_index,
+    pairs,
+    plain,
+)
+from logscan.tables.grouping import by_code
+
+SECOND = 10**9
+
+RANKS = {
+    "clients": 0,
+    "message_ids": 1,
+    "rejects": 2,
+    "queued": 3,
+    "deliveries": 4,
+    "expirations": 5,
+    "notifications": 6,
+    "requeues": 6,
+    "removals": 7,
+}
+"""A line's place in the way of a mail; orders lines of one second."""
+
+EARLY = 5 * SECOND
+"""Lines of one mail change places by up to this: under load pickup's or smtpd's line comes after cleanup's (seen by the
+authors of PLP), and stamps of two processes differ when the clock is set meanwhile. No ID is used again so soon."""
+
+LATE = 5 * SECOND
+"""A delivery that began this long after all lines before it, by its own delay, belongs to the next life."""
+
+
+@dataclass
+class Lives:
+    """The entries' keys and the way from each event row to its entry.
+
+    ``entry[table]`` (int64) is the entry of each row, -1 for rows without a queue ID. ``host``, ``instance``,
+    ``queue_id`` are codes by entry; ``life`` counts from 0; ``first`` and ``last`` are UTC ns.
+    """
+
+    entry: dict[str, Ints]
+    host: Ints
+    instance: Ints
+    queue_id: Ints
+    life: Ints
+    first: Ints
+    last: Ints
+    hosts: pa.Array
+    instances: pa.Array
+    queue_ids: pa.Array
+    time: dict[str, Ints] = field(default_factory=dict)
+    """UTC ns of each row, by table: files and programs come in any order."""
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return len(self.host)
+
+    def by_name(self) -> Ints:
+        """Return each entry's place in the alphabet of queue IDs: an order that doesn't depend on the lines' order."""
+        rank = np.empty(len(self.queue_ids), np.int64)
+        rank[pc.array_sort_indices(self.queue_ids).to_numpy()] = np.arange(len(self.queue_ids))
+        return rank[self.queue_id]
+
+    def first_row(self, table: str) -> Ints:
+        """Return each entry's first row in ``table``, or -1."""
+        return self._row(table, first_index)
+
+    def last_row(self, table: str) -> Ints:
+        """Return each entry's last row in ``table``, or -1."""
+        return self._row(table, last_index)
+
+    def _row(self, table: str, pick: object) -> Ints:
+        entry = self.entry.get(table)
+        if entry is None:
+            return np.full(self.size, -1, np.int64)
+        rows = np.flatnonzero(entry >= 0)
+        time = self.time[table][rows] if table in self.time else rows
+        if len(time) and (time[1:] < time[:-1]).any():
+            rows = rows[np.argsort(time, kind="stable")]
+        found = (first_index if pick is first_index else last_index)(entry[rows], self.size)
+        return np.where(found >= 0, rows[found] if len(rows) else -1, -1)
+
+
+def _instances(
+    tables: dict[str, pa.Table],
+    names: list[str],
+    host: Ints,
+    queue_id: Ints,
+    codes: Ints,
+    values: pa.Array,
+    time: Ints,
+    told: Iterable[tuple[int, str]],
+) -> Ints:
+    """Give a renamed service (`-o syslog_name=reinject`) the instance that its queue IDs belong to.
+
+    cleanup and qmgr always carry the instance's name: an instance without them on this host isn't one. Where a host has
+    several, the one whose cleanup or qmgr goes on with the queue ID at that time. ``told`` are (host, instance) known from
+    elsewhere.
+    """
+    programs = factorise([tables[name].column("program") for name in names])
+    queue_programs = np.asarray([value in ("qmgr", "cleanup", "nqmgr") for value in programs[1].to_pylist()] + [False])
+    texts = values.to_pylist()
+    code_of = {text: code for code, text in enumerate(texts)}
+    elsewhere = [each * (len(texts) + 1) + code_of[name] for each, name in told if name in code_of]
+    if not queue_programs.any() and not elsewhere:
+        return codes
+    is_queue = queue_programs[np.concatenate(programs[0])]
+    width = len(values) + 1
+    place = host * width + codes
+    real = distinct(np.r_[place[is_queue], np.asarray(elsewhere, np.int64)])
+    if not len(real):
+        return codes
+    known = real[np.minimum(np.searchsorted(real, place), len(real) - 1)] == place
+    if known.all():
+        return codes
+    out = codes.copy()
+    strangers, owners = by_code(host, ~known), by_code(host, known & (queue_id >= 0))
+    homes = by_code(real // width, np.ones(len(real), np.bool_))
+    for one, rows in strangers.items():
+        if one not in homes:
+            continue
+        here = real[homes[one]] % width
+        out[rows] = min(here.tolist(), key=lambda code: (texts[code] != "postfix", texts[code]))
+        if len(here) > 1:
+            others = owners.get(one, np.empty(0, np.int64))
+            left, right = pairs(queue_id[rows], queue_id[others])
+            away = np.abs(time[rows[left]] - time[others[right]])
+            order = np.lexsort((away, left))[::-1]
+            # Assigned in this order, the nearest in time is the last and stays.
+            out[rows[left[order]]] = codes[others[right[order]]]
+    return out
+
+
+def find_lives(tables: dict[str, pa.Table], known: Collection[tuple[str, str]] = ()) -> Lives:
+    """Split the events of each (host, instance, queue ID) into lives; ``known`` are (host, instance) seen elsewhere."""
+    names = [name for name in RANKS if name in tables and len(tables[name])]
+    sizes = [len(tables[name]) for name in names]
+    if not names:
+        empty = np.empty(0, np.int64)
+        none = pa.array([], pa.string())
+        return Lives({}, empty, empty, empty, empty, empty, empty, none, none, none)
+    queue_codes, queue_ids = factorise([tables[name].column("queue_id") for name in names])
+    host_codes, hosts = in_order(*factorise([tables[name].column("host") for name in names]))
+    instance_codes, instances = in_order(*factorise([tables[name].column("instance") for name in names]))
+    queue_id = np.concatenate(queue_codes)
+    host = np.concatenate(host_codes)
+    time = np.concatenate([tables[name].column("time").to_numpy() for name in names])
+    place = {name: code for code, name in enumerate(hosts.to_pylist())}
+    told = [(place[name], one) for name, one in known if name in place]
+    instance = _instances(tables, names, host, queue_id, np.concatenate(instance_codes), instances, time, told)
+    rank = np.repeat([RANKS[name] for name in names], sizes)
+    valid = queue_id >= 0
+    for name in ("NOQUEUE", ""):
+        code = pc.index(queue_ids, name).as_py()
+        if code >= 0:
+            valid &= queue_id != code
+    rows = np.flatnonzero(valid)
+    key = queue_id[rows]
+    if len(hosts) > 1 or len(np.unique(instance)) > 1:
+        key = np.unique(combine(host[rows], instance[rows], key), return_inverse=True)[1].astype(np.int64)
+    order = _order(key, time[rows] // SECOND, rank[rows])
+    ordered = rows[order]
+    boundary = _boundaries(tables, key[order], time[ordered], rank[ordered], ordered, names, sizes)
+    number = np.cumsum(boundary) - 1
+    starts = np.flatnonzero(boundary)
+    entry_of = np.full(len(time), -1, np.int64)
+    entry_of[ordered] = number
+    first_rows = ordered[starts]
+    group = key[order][starts]
+    position = np.arange(len(group))
+    head = np.r_[True, group[1:] != group[:-1]] if len(group) else np.empty(0, np.bool_)
+    life = position - np.maximum.accumulate(np.where(head, position, 0)) if len(group) else position
+    ends = np.cumsum([0, *sizes])
+    times = time[ordered]
+    return Lives(
+        {name: entry_of[ends[i] : ends[i + 1]] for i, name in enumerate(names)},
+        host[first_rows],
+        instance[first_rows],
+        queue_id[first_rows],
+        life,
+        np.minimum.reduceat(times, starts) if len(starts) else times,
+        np.maximum.reduceat(times, starts) if len(starts) else times,
+        hosts,
+        instances,
+        queue_ids,
+        {name: time[ends[i] : ends[i + 1]] for i, name in enumerate(names)},
+    )
+
+
+def _order(key: Ints, second: Ints, rank: Ints) -> Ints:
+    """Return the stable order by key, second, rank: as one integer where it fits, for speed."""
+    if not len(key):
+        return np.empty(0, np.int64)
+    second = second - second.min()
+    bits = int(second.max()).bit_length() + 3
+    if int(key.max()).bit_length() + bits < 63:
+        return np.argsort((key << bits) | (second << 3) | rank, kind="stable")
+    return np.lexsort((rank, second, key))
+
+
+def _boundaries(
+    tables: dict[str, pa.Table], key: Ints, time: Ints, rank: Ints, row: Ints, names: list[str], sizes: list[int]
+) -> Bools:
+    """Return which of the ordered events begin a life."""
+    if not len(key):
+        return np.empty(0, np.bool_)
+    boundary: Bools = np.r_[True, key[1:] != key[:-1]]
+    arrival = _arrivals(tables, time, rank, row, names, sizes)
+    some = _unlike_one_life(boundary, time, rank, arrival)
+    if not len(some):
+        return boundary
+    several = _several_lives(boundary[some], time[some], rank[some], arrival[some])
+    if not several.any():
+        return boundary
+    where = some[several[np.cumsum(boundary[some]) - 1]]
+    ids = _message_id_codes(tables, rank[where], row[where], names, sizes)
+    starts = np.flatnonzero(boundary[where])
+    ends = np.r_[starts[1:], len(where)]
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        some = where[start:end]
+        begins = _split(time[some].tolist(), rank[some].tolist(), arrival[some].tolist(), ids[start:end].tolist())
+        boundary[some[begins]] = True
+    return boundary
+
+
+def _arrivals(
+    tables: dict[str, pa.Table], time: Ints, rank: Ints, row: Ints, names: list[str], sizes: list[int]
+) -> Ints:
+    """Return when each delivery's mail arrived by its own account (time - delay); elsewhere the event's time."""
+    if "deliveries" not in names:
+        return time
+    arrival = time.copy()
+    where = np.flatnonzero(rank == RANKS["deliveries"])
+    offset = int(sum(sizes[: names.index("deliveries")]))
+    delay = plain_float(tables["deliveries"].column("delay"))[row[where] - offset]
+    arrival[where] -= (np.nan_to_num(delay, nan=1e9) * SECOND).astype(np.int64)
+    return arrival
+
+
+def _message_id_codes(tables: dict[str, pa.Table], rank: Ints, row: Ints, names: list[str], sizes: list[int]) -> Ints:
+    """Return a code of the Message-ID of these events, -1 for all but cleanup's."""
+    out = np.full(len(rank), -1, np.int64)
+    where = np.flatnonzero(rank == RANKS["message_ids"])
+    if len(where):
+        offset = int(sum(sizes[: names.index("message_ids")]))
+        values = plain(tables["message_ids"].column("message_id")).take(pa.array(row[where] - offset))
+        out[where] = factorise([values])[0][0]
+    return out
+
+
+def _unlike_one_life(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Ints:
+    """Return the events of keys that aren't plainly one life: opened first and once, one message-id, removed at last.
+
+    These must be all keys that :func:`_several_lives` may find a hint in: it is asked about no others.
+    """
+    starts = np.flatnonzero(new_key)
+    sizes = np.diff(np.r_[starts, len(time)])
+    lasts = starts + sizes - 1
+
+    def times(table: str) -> Ints:
+        return np.add.reduceat(rank == RANKS[table], starts, dtype=np.int32)
+
+    plain_life = (times("removals") <= 1) & (times("message_ids") <= 1)
+    opened = times("clients")
+    plain_life &= (opened == 0) | (opened == 1) & (rank[starts] == RANKS["clients"])
+    removed = rank[lasts] == RANKS["removals"]
+    plain_life &= removed | (times("removals") == 0)
+    late = arrival - time[np.repeat(starts, sizes)] > LATE
+    plain_life &= ~np.logical_or.reduceat(late & (rank == RANKS["deliveries"]), starts)
+    return np.flatnonzero(np.repeat(~plain_life, sizes))
+
+
+def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Bools:
+    """Return, per key, whether anything hints at more than one life: :func:`_split` looks at those only."""
+    size = int(np.count_nonzero(new_key))
+    number = np.cumsum(new_key) - 1
+    position = np.arange(len(time))
+    group_start = np.maximum.accumulate(np.where(new_key, position, 0))
+    previous = np.maximum(position - 1, group_start)
+    gap = time - time[previous]
+    removed = rank == RANKS["removals"]
+    removals = np.cumsum(removed) - removed
+    after_removal = removals > removals[group_start]
+    opens = rank == RANKS["clients"]
+    last_opening = np.maximum.accumulate(np.where(opens | new_key, position, 0))
+    before = np.maximum(np.r_[0, last_opening[:-1]], group_start)
+    identified = rank == RANKS["message_ids"]
+    hint = (rank <= RANKS["queued"]) & after_removal & (gap > EARLY)
+    hint |= removed & after_removal & (gap > LATE)
+    hint |= (
+        opens
+        & (before < position)
+        & ((time - time[group_start] > EARLY) | opens[before] & (time - time[before] >= SECOND))
+    )
+    hint |= (rank == RANKS["deliveries"]) & (arrival > time[group_start] + LATE)
+    hint |= (
+        identified & (np.bincount(number[identified], minlength=size)[number] > 1) & (time - time[group_start] > EARLY)
+    )
+    out = np.zeros(size, np.bool_)
+    out[number[hint]] = True
+    return out
+
+
+def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int]) -> list[int]:
+    """Return the positions at which one key's ordered events begin another life."""
+    client, identified, removals = RANKS["clients"], RANKS["message_ids"], RANKS["removals"]
+    begins: list[int] = []
+    opened = code = -1
+    opened_at = identified_at = 0
+    first = last = time[0]
+    over = False
+    for i, (at, kind, arrived, ident) in enumerate(zip(time, rank, arrival, ids, strict=True)):
+        if kind == client:
+            # Late to its own mail's other lines, or logged twice: no new life.
+            new = at - first > EARLY if opened < 0 else at // SECOND != opened_at // SECOND
+        elif kind == identified and code >= 0 and ident != code and at - identified_at > EARLY:
+            new = True
+        elif kind <= RANKS["queued"]:
+            new = over and at - last > EARLY
+        elif kind == removals:
+            new = over and at - last > LATE
+        else:
+            new = kind == RANKS["deliveries"] and arrived > first + LATE
+        if new and i:
+            start = i
+            if kind == RANKS["deliveries"]:
+                # What came before its mail arrived belongs to another: an aborted transaction, a mail that ended unseen.
+                start = next(j for j in range(begins[-1] if begins else 0, i + 1) if time[j] >= arrived - LATE)
+            elif kind == client:
+                # Lines of its own may be stamped before it: those behind a gap, within a few seconds.
+                behind = [j for j in range(begins[-1] + 1 if begins else 1, i) if at - time[j] <= EARLY]
+                start = next((j for j in behind if time[j] - time[j - 1] > EARLY), i)
+            begins.append(start)
+            opened = next((j for j in range(start, i) if rank[j] == client), -1)
+            opened_at, first, last = time[max(opened, 0)], time[start], max(time[start : i + 1])
+            over = removals in rank[start:i]
+            code, identified_at = max(ids[start : i + 1]), at
+        if kind == client and opened < 0:
+            opened, opened_at = i, at
+        if kind == identified:
+            code, identified_at = ident, at
+        over = over or kind == removals
+        last = max(last, at)
+    return begins
+
+
+def plain_float(column: pa.ChunkedArray) -> Floats:
+    """Return a float64 array, NaN for null."""
+    values: Floats = column.combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
+    return values
+
+
+__all__ = ["EARLY", "RANKS", "SECOND", "Lives", "find_lives", "plain", "plain_float"]

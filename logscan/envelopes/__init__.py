@@ -1,0 +1,1 @@
+"""Envelopes: what a transport wrapped around a line, and the lines that belong together."""

@@ -1,0 +1,1 @@
+"""The grammars of log lines: their atoms, and what is compiled from them."""

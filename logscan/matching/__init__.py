@@ -1,0 +1,1 @@
+"""Runs grammars over many lines at once."""

@@ -1,0 +1,1 @@
+"""Reading: from lines to event tables."""

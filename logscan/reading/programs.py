@@ -1,0 +1,25 @@
+"""The compiled grammar of each program."""
+
+from __future__ import annotations
+
+import functools
+
+from logscan.grammar.formats import Pattern, compile_program, formats_for
+from logscan.plugins import log_formats
+
+
+def pattern_for(program: str) -> Pattern:
+    """Return the compiled grammar of ``program``: ``dovecot``, or ``/smtpd`` for a Postfix daemon."""
+    if program not in _programs():  # a log may name any number of those: they share one pattern
+        program = program[:1] if program.startswith("/") else ""
+    return _pattern(program)
+
+
+@functools.cache
+def _programs() -> frozenset[str]:
+    return frozenset(name for each in log_formats() for name in each.programs)
+
+
+@functools.cache
+def _pattern(program: str) -> Pattern:
+    return compile_program(formats_for(program, log_formats()))

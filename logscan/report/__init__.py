@@ -1,0 +1,1 @@
+"""The report as data: counts, lists, the map, the ways of mails."""

@@ -1,0 +1,211 @@
+"""What a report says in numbers: the verdict line and its counts, what is to act on, what one case is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from logscan.findings import Finding, Remedy, Result, Severity
+from logscan.report.model import Report
+
+if TYPE_CHECKING:
+    from logscan.rendering.renderers import RenderOptions
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The verdict line's numbers: findings that count by severity, checks by verdict, lines by what became of them."""
+
+    problems: int
+    warnings: int
+    notes: int
+    mended: int
+    new: int | None
+    found: int
+    clear: int
+    blind: int
+    not_applicable: int
+    concerns: tuple[str, ...]
+    """What went wrong by the numbers and no check judges."""
+    lines: int
+    """Lines read, those read already from another source left out."""
+    understood: int
+    noise: int
+    unknown: int
+    undecodable: int
+
+    @property
+    def recognised(self) -> bool:
+        """Whether any line was known."""
+        return self.understood + self.noise > 0
+
+    @property
+    def share(self) -> float:
+        """Share of lines understood or known noise, 0 to 1; 1 for no lines."""
+        known = self.understood + self.noise
+        every = known + self.unknown + self.undecodable
+        return known / every if every else 1.0
+
+    @property
+    def all_clear(self) -> bool:
+        """Whether all that was looked at is right: at least half of the checks that apply looked, nothing disturbs."""
+        return self.recognised and not self.found and not self.concerns and self.clear > 0 and self.clear >= self.blind
+
+    def verdicts(self) -> str:
+        """Return how many checks are clear, blind and not applicable, e.g. ``3 clear, 2 blind``."""
+        rest = [f"{self.not_applicable} not applicable"] if self.not_applicable else []
+        return ", ".join([f"{self.clear} clear", f"{self.blind} blind", *rest])
+
+    def headline(self) -> str:
+        """Say in a few words what was found, e.g. ``2 problems (1 new), 14 clear, 1 blind``."""
+        parts = []
+        if self.problems:
+            parts.append(plural(self.problems, "problem"))
+        if self.warnings:
+            parts.append(plural(self.warnings, "warning"))
+        if parts and self.new:
+            parts[-1] += f" ({self.new} new)"
+        if not parts:
+            parts.append(f"nothing found, but {self.concerns[0]}" if self.concerns else "nothing found")
+        return ", ".join([*parts, self.verdicts()])
+
+
+def summarise(report: Report, options: RenderOptions | None = None) -> Summary:
+    """Return the counts of the verdict line."""
+    acting = [finding for finding in report.found if finding.counts]
+    new = options.new if options else None
+    verdicts = [check.verdict for check in report.checks]
+    return Summary(
+        problems=sum(finding.severity == "problem" for finding in acting),
+        warnings=sum(finding.severity == "warning" for finding in acting),
+        notes=sum(finding.severity == "note" for finding in report.found),
+        mended=sum(finding.state != "active" for finding in report.found if finding.severity != "note"),
+        new=None if new is None else sum(finding.id in new for finding in acting),
+        found=verdicts.count("found"),
+        clear=verdicts.count("clear"),
+        blind=verdicts.count("blind"),
+        not_applicable=verdicts.count("not-applicable"),
+        concerns=tuple(report.concerns),
+        lines=sum(source.lines - source.copies for source in report.sources),
+        understood=sum(source.understood for source in report.sources),
+        noise=sum(source.noise for source in report.sources),
+        unknown=sum(source.unknown for source in report.sources),
+        undecodable=sum(source.undecodable for source in report.sources),
+    )
+
+
+def verdict_line(counts: Summary) -> str:
+    """Return the page's first words."""
+    if not counts.recognised:
+        return "No line was recognised"
+    parts = [plural(counts.problems, "problem")] if counts.problems else []
+    parts += [plural(counts.warnings, "warning")] if counts.warnings else []
+    if parts:
+        return " and ".join(parts)
+    if counts.concerns:
+        rest = len(counts.concerns) - 1
+        return f"No check found a fault, but {counts.concerns[0]}" + (f" and {rest} more" if rest else "")
+    if not counts.clear:
+        return "Nothing could be judged"
+    if not counts.all_clear:
+        return f"Nothing wrong found, but {plural(counts.blind, 'check')} could not see"
+    looked = f"All clear: {plural(counts.clear, 'check')} looked"
+    return looked + (f", {counts.blind} {'is' if counts.blind == 1 else 'are'} blind" if counts.blind else "")
+
+
+MOST_NAMED = 6
+
+
+def verdict_more(report: Report, counts: Summary) -> list[str]:
+    """Return what the first words leave open, in sentences: concerns, and what nobody looked at."""
+    said = []
+    if counts.concerns and (counts.found or len(counts.concerns) > 1):
+        said.append("Also, by the numbers alone: " + "; ".join(counts.concerns) + ".")
+    for verdict, words in (
+        ("blind", "Not looked at, the evidence is missing"),
+        ("not-applicable", "Does not apply here"),
+    ):
+        names = [check.name for check in by_verdict(report, verdict)]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        if names:
+            said.append(f"{words}: {', '.join(names[:MOST_NAMED])}{more}.")
+    before = report.mails.get("opened_before", 0)
+    if before:
+        verb, whose = ("was", "its") if before == 1 else ("were", "their")
+        said.append(f"{plural(before, 'mail')} {verb} opened before the log begins: {whose} direction isn't known.")
+    return said
+
+
+_RANK: dict[Severity, int] = {"problem": 0, "warning": 1, "note": 2}
+
+
+def acting(report: Report) -> list[Finding]:
+    """Return the findings to act on, problems first, else in the checks' order."""
+    return sorted((each for each in report.found if each.counts), key=lambda each: _RANK[each.severity])
+
+
+def resting(report: Report) -> list[Finding]:
+    """Return the findings that need no action: mended, residual, and notes."""
+    return [each for each in report.found if not each.counts]
+
+
+def by_verdict(report: Report, verdict: str) -> list[Result]:
+    """Return the checks with this verdict in their order."""
+    return [check for check in report.checks if check.verdict == verdict]
+
+
+def title_of(check: Result) -> str:
+    """Return a check's title, made from its name where it has none."""
+    return check.title or check.name.replace("-", " ").capitalize()
+
+
+def clear_text(check: Result) -> str:
+    """Return what is true of a clear check as a sentence: its own, else its title as what wasn't found."""
+    return check.clear_title or f"Not found: {title_of(check)}"
+
+
+def cases_text(finding: Finding) -> str:
+    """Return what a finding counts: ``6 cases (3 mails to 6 recipients)``; each number's unit is said."""
+    cases = plural(finding.count, "case")
+    if not finding.mails:
+        return cases
+    mails = plural(finding.mails, "mail")
+    to = f" to {plural(finding.recipients, 'recipient')}" if finding.recipients else ""
+    return f"{cases} ({mails}{to})"
+
+
+def remedy_of(finding: Finding) -> Remedy | None:
+    """Return what is to do about a finding; nothing where it is mended, or the late case of something mended."""
+    return finding.remedy if finding.state == "active" else None
+
+
+def shared_remedies(findings: Sequence[Finding]) -> dict[str, int]:
+    """Return, by finding's id, the number (from 1) of the finding before it that has the same cure."""
+    first: dict[Any, int] = {}
+    same: dict[str, int] = {}
+    for number, finding in enumerate(findings, 1):
+        remedy = remedy_of(finding)
+        if remedy is None:
+            continue
+        key = (remedy.key or remedy.text, remedy.file, remedy.line, remedy.diff)
+        if key in first:
+            same[finding.id] = first[key]
+        else:
+            first[key] = number
+    return same
+
+
+def percent(share: float) -> str:
+    """Return a share as ``99.9 %``; never 100 % for less than all, never 0 % for more than nothing."""
+    if 0.9995 <= share < 1:
+        return "99.9 %"
+    if 0 < share < 0.0005:
+        return "0.1 %"
+    text = f"{share * 100:.1f}"
+    return f"{text.removesuffix('.0')} %"
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """Return ``1 problem`` or ``1,234 problems``."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"

@@ -1,0 +1,197 @@
+"""What was put off over the whole period: attempts, recipients, mails, why, at which next hop, for how long, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from logscan.checking.outages import NEXT_HOP
+from logscan.correlate.codes import combine
+from logscan.report.model import Listing
+from logscan.report.tallies import Coded, folded, groups, ns, of, percentiles
+from logscan.tables import texts
+
+if TYPE_CHECKING:
+    from logscan.scan.scan import Scan
+
+Ints = npt.NDArray[np.int64]
+
+PUT_OFF = ("deferred", "SOFTBOUNCE")
+
+ENDED = {
+    "delivered": "delivered later",
+    "handed-on": "handed on later",
+    "deferred": "still waiting",
+    "bounced": "bounced",
+    "expired": "expired, returned to its sender",
+    "held": "put on hold",
+    "discarded": "discarded or deleted",
+    "": "under another ID, or not in the log",
+}
+"""How a recipient whose mail was put off ended, by the outcome of the last attempt in that life of a queue ID."""
+
+
+@dataclass(frozen=True)
+class PutOff:
+    """The attempts that were put off, one a row, in the order of their lines."""
+
+    rows: Ints
+    """Rows of ``scan.deliveries``."""
+    mail: Ints
+    recipient: Ints
+    """Code of the recipient in its life of a queue ID: the same for each attempt for it."""
+    reason: Coded
+    hop: Coded
+    waited: npt.NDArray[np.float64]
+    """By code of recipient: seconds from the first attempt to the last line about it."""
+    ended: Coded
+    """By code of recipient: how it ended, in words."""
+    first: Ints
+    """Time of the attempt (UTC ns)."""
+
+
+def put_off(scan: Scan) -> PutOff:
+    """Return every attempt that was put off, of mails: a line logged twice is one attempt."""
+    deliveries = scan.deliveries
+    late = deliveries["status"].isin(PUT_OFF).to_numpy() & (deliveries["mail"].to_numpy() >= 0)
+    late &= (deliveries["outcome"] != "repeated").to_numpy()
+    rows = np.flatnonzero(late)
+    some = deliveries.iloc[rows]
+    entry = some["entry"].to_numpy()
+    # All attempts for the same recipients, to see how each ended.
+    waited = np.zeros(len(scan.entries) + 1, np.bool_)
+    waited[entry] = True
+    around = np.flatnonzero(waited[deliveries["entry"].to_numpy()] & (deliveries["entry"].to_numpy() >= 0))
+    every = deliveries.iloc[around]
+    address = [texts.coded(every[name])[0] for name in ("recipient", "original_recipient")]
+    whole, number = np.unique(combine(every["entry"].to_numpy(), *address), return_inverse=True)
+    of_row = np.full(len(deliveries), -1, np.int64)
+    of_row[around] = number
+    recipient, mine = np.unique(of_row[rows], return_inverse=True)
+    place = np.full(len(whole), -1, np.int64)
+    place[recipient] = np.arange(len(recipient))
+    time = ns(every["time"])
+    start = np.full(len(recipient), np.iinfo(np.int64).max)
+    end = np.zeros(len(recipient), np.int64)
+    at = place[number]
+    kept = at >= 0
+    np.minimum.at(start, mine, ns(some["time"]))
+    np.maximum.at(end, at[kept], time[kept])
+    outcome = every["outcome"].cat.codes.to_numpy().astype(np.int64)
+    names = [ENDED.get(str(name), ENDED[""]) for name in every["outcome"].cat.categories]
+    last = np.full(len(recipient), -1, np.int64)
+    closing = kept & every["last"].to_numpy()
+    last[at[closing]] = outcome[closing]
+    return PutOff(
+        rows=rows,
+        mail=some["mail"].to_numpy(),
+        recipient=mine.astype(np.int64),
+        reason=folded(of(some["reply"])),
+        hop=next_hops(some),
+        waited=np.maximum(end - start, 0) / 1e9,
+        ended=Coded(np.where(last >= 0, last, len(names)), [*names, ENDED[""]]).changed(str),
+        first=ns(some["time"]),
+    )
+
+
+def next_hops(some: pd.DataFrame) -> Coded:
+    """Return the next hop of each attempt: the relay, else the host that the reply names."""
+    relay, reply = of(some["relay"]), of(some["reply"])
+    words = pd.Series(list(reply.values), dtype="str")
+    named = words.str.extract(NEXT_HOP, expand=True)["hop"] if len(words) else words
+    hosts = Coded(reply.codes, named.fillna("").tolist())
+    values = [*relay.values, *hosts.values]
+    none = relay.is_in("none") | (relay.codes < 0)
+    codes = np.where(none & (hosts.codes >= 0), hosts.codes + len(relay.values), relay.codes)
+    return Coded(codes, values).changed(str)
+
+
+def listings(scan: Scan, late: PutOff) -> Iterable[Listing]:
+    """Return how it ended, why it was put off and where, and the mails that waited longest."""
+    if not len(late.rows):
+        return
+    yield _ended(late)
+    yield _reasons(scan, late)
+
+
+def _ended(late: PutOff) -> Listing:
+    """One row for each way to end, and their sum."""
+    size = len(late.waited)
+    attempts = np.bincount(late.recipient, minlength=size)
+    mail = np.full(size, -1, np.int64)
+    mail[late.recipient] = late.mail
+    rows = []
+    by = groups(late.ended)
+    for chosen, words in [
+        *((by.of_row == at, by.name(at)[0]) for at in range(len(by))),
+        (np.ones(size, np.bool_), "in all"),
+    ]:
+        half, most = percentiles(late.waited[chosen], 50, 100)
+        rows.append((words, int(chosen.sum()), len(np.unique(mail[chosen])), int(attempts[chosen].sum()), half, most))
+    rows.sort(key=lambda row: (row[0] == "in all", -row[1], row[0]))
+    return Listing(
+        "put-off",
+        "Put off",
+        "Recipients for whom an attempt was put off (deferred), by how it ended; the wait is in seconds, from the first "
+        "attempt that was put off to the last line about that recipient.",
+        ("how it ended", "recipients", "mails", "attempts put off", "median wait", "longest wait"),
+        tuple(rows),
+        len(rows),
+    )
+
+
+def _reasons(scan: Scan, late: PutOff) -> Listing:
+    by = groups(late.reason, late.hop)
+    first, last = by.ends(late.first, scan.zone)
+    waited = np.zeros(len(by))
+    np.maximum.at(waited, by.of_row, late.waited[late.recipient])
+    ended = late.ended.codes[late.recipient]
+
+    def recipients(*outcomes: str) -> Ints:
+        words = {ENDED[name] for name in outcomes}
+        codes = [code for code, value in enumerate(late.ended.values) if value in words]
+        return by.distinct(late.recipient, np.isin(ended, codes))
+
+    rows, total = by.rows(
+        by.count(),
+        by.distinct(late.recipient),
+        by.distinct(late.mail),
+        recipients("delivered", "handed-on"),
+        recipients("deferred", "held"),
+        recipients("bounced", "expired", "discarded"),
+        np.round(waited, 1),
+        first,
+        last,
+    )
+    return Listing(
+        "put-off-reasons",
+        "Put off, by reason and next hop",
+        "Attempts that were put off, by Postfix's reason (numbers, times and addresses folded) and the next hop, and what "
+        "became of their recipients: one that was put off for two reasons stands in both rows. Went on are those "
+        "delivered or handed on later, waiting those in the queue or on hold, given up those bounced, expired or "
+        "discarded. The longest wait is in seconds.",
+        (
+            "reason", "next hop", "attempts", "recipients", "mails", "went on", "waiting", "given up",
+            "longest wait", "first", "last",
+        ),
+        rows,
+        total,
+    )  # fmt: skip
+
+
+def series(late: PutOff) -> tuple[tuple[str, Ints], ...]:
+    """Return the times of the attempts put off, by who kept the mail waiting."""
+    here = own_services(late)
+    return (("at this server's own services", late.first[here]), ("at other hosts", late.first[~here]))
+
+
+def own_services(late: PutOff) -> npt.NDArray[np.bool_]:
+    """Return which attempts were put off at a service of this host: a socket, the loopback address, no host at all."""
+    return late.hop.having(
+        lambda name: "/" in name or "[127." in name or "[::1" in name if "[" in name else name not in ("", "none")
+    )

@@ -1,0 +1,63 @@
+"""All lists of a report, in their order: outages and delays, people, the door, filters, mailboxes and services."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from logscan.report import deferrals, delays, encryption, endings, judging, mailboxes, people, refusing
+from logscan.report.model import Listing
+from logscan.report.tallies import MOST_ROWS
+
+if TYPE_CHECKING:
+    from logscan.checking.outage import Outage
+    from logscan.report.accounts import Ends
+    from logscan.scan.scan import Scan
+
+WAITING = "waiting"
+"""The part of a report that tells what mail waited for."""
+
+
+def listings(scan: Scan, late: deferrals.PutOff, outages: Sequence[Outage], found: Ends) -> tuple[Listing, ...]:
+    """Return the lists that have rows."""
+    waiting = [_outages(scan, outages), *deferrals.listings(scan, late), *delays.listings(scan, late)]
+    rest = [
+        *people.listings(scan),
+        *endings.listings(scan, found),
+        *refusing.listings(scan),
+        *encryption.listings(scan),
+        *judging.listings(scan),
+        *mailboxes.listings(scan),
+    ]
+    parts = [(WAITING, waiting), ("traffic", rest)]
+    return tuple(replace(each, part=part) for part, some in parts for each in some if each.rows)
+
+
+def _outages(scan: Scan, outages: Sequence[Outage]) -> Listing:
+    rows = tuple(
+        (
+            each.host,
+            each.relay,
+            each.kind,
+            each.first.astimezone(scan.zone).replace(microsecond=0) if scan.zone else each.first,
+            each.until.astimezone(scan.zone).replace(microsecond=0) if scan.zone else each.until,
+            "over" if each.over else "not over",
+            each.mails,
+            each.recipients,
+            each.attempts,
+            each.returned,
+            each.reason,
+        )
+        for each in outages
+    )
+    return Listing(
+        "outages",
+        "Outages",
+        "Times at which a filter, a milter or a mailbox server of this host took no mail, or a filter could hand none "
+        "back (re-injection). An outage is over when the first mail got through again, else the log ends before; one "
+        "or two mails within two minutes don't end it. Returned counts recipients whose mail came back.",
+        ("host", "next hop", "kind", "from", "until", "state", "mails", "recipients", "attempts", "returned", "reason"),
+        rows[:MOST_ROWS],
+        len(rows),
+    )

@@ -1,0 +1,217 @@
+"""Counts for the report's lists: how often each value or combination of values comes, worked on as codes.
+
+Event tables are read column by column from Arrow: most of a large log's text is never decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import combine, factorise
+from logscan.tables import texts
+
+if TYPE_CHECKING:
+    from logscan.scan.scan import Scan
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+Numbers = Sequence[Any] | npt.NDArray[Any]
+
+MOST_ROWS = 100
+"""Rows of a list; the rest lies in the exported tables."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column as codes (int64, -1 where missing) and the values by code."""
+
+    codes: Ints
+    values: Sequence[Any]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.codes)
+
+    def take(self, rows: Ints | Bools) -> Coded:
+        """Return some rows."""
+        return Coded(self.codes[rows], self.values)
+
+    def is_in(self, *names: str) -> Bools:
+        """Return which rows have one of these values."""
+        found = np.array([value in names for value in [*self.values, None]], np.bool_)
+        out: Bools = found[self.codes]
+        return out
+
+    def having(self, test: Any) -> Bools:
+        """Return for which rows ``test`` (of one value) holds; False where there is none."""
+        found = np.array([*map(bool, map(test, self.values)), False], np.bool_)
+        out: Bools = found[self.codes]
+        return out
+
+    def changed(self, change: Any) -> Coded:
+        """Return what ``change`` makes of each value; what it makes the same, and the same text, is one value."""
+        names = [change(value) for value in self.values]
+        place = {name: code for code, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
+        codes = np.array([-1 if name is None else place[name] for name in [*names, None]], np.int64)
+        return Coded(codes[self.codes], list(place))
+
+
+def column(scan: Scan, table: str, name: str) -> Coded:
+    """Return a column of an event table as codes."""
+    (codes,), values = factorise([scan.tables[table].column(name)])
+    return Coded(codes, values.to_pylist())
+
+
+def number(scan: Scan, table: str, name: str) -> Ints:
+    """Return a column of whole numbers or times (UTC ns) of an event table; -1 where there is none."""
+    array = scan.tables[table].column(name)
+    if array.null_count:
+        array = pc.fill_null(array, -1)
+    out: Ints = array.to_numpy().astype(np.int64)
+    return out
+
+
+def ns(times: pd.Series) -> Ints:
+    """Return times of a joined table as UTC ns; those missing are far below 0."""
+    out: Ints = times.dt.as_unit("ns").astype("int64").to_numpy()
+    return out
+
+
+def of(series: pd.Series) -> Coded:
+    """Return a column of a joined table as codes."""
+    codes, values = texts.coded(series)
+    return Coded(codes, values.tolist())
+
+
+def constant(size: int, value: str) -> Coded:
+    """Return a column that holds one value."""
+    return Coded(np.zeros(size, np.int64), [value])
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows by combination of values: each row's group, and the first row of each group."""
+
+    of_row: Ints
+    columns: tuple[Coded, ...]
+    first: Ints
+
+    def __len__(self) -> int:
+        """Return the number of groups."""
+        return len(self.first)
+
+    def name(self, group: int) -> tuple[str, ...]:
+        """Return a group's values; a missing one is an empty text."""
+        codes = [(each, int(each.codes[self.first[group]])) for each in self.columns]
+        return tuple(str(each.values[code]) if code >= 0 else "" for each, code in codes)
+
+    def count(self, rows: Bools | None = None) -> Ints:
+        """Return how many rows (of those given) each group has."""
+        some = self.of_row if rows is None else self.of_row[rows]
+        return np.bincount(some, minlength=len(self))
+
+    def total(self, weights: npt.NDArray[Any]) -> Ints:
+        """Return the sum of whole numbers by group."""
+        return np.bincount(self.of_row, weights=weights, minlength=len(self)).astype(np.int64)
+
+    def percentile(self, seconds: npt.NDArray[np.float64], share: int) -> npt.NDArray[np.float64]:
+        """Return each group's percentile, between two values in proportion (numpy's way), rounded to hundredths."""
+        value = seconds[np.lexsort((seconds, self.of_row))]
+        count = self.count()
+        place = (count - 1) * (share / 100)
+        part = place - np.floor(place)
+        first = np.cumsum(count) - count
+        low, high = value[first + np.floor(place).astype(np.int64)], value[first + np.ceil(place).astype(np.int64)]
+        exact = np.where(part >= 0.5, high - (high - low) * (1 - part), low + (high - low) * part)
+        return np.array([round(each, 2) for each in exact.tolist()], np.float64)
+
+    def distinct(self, codes: Ints, rows: Bools | None = None) -> Ints:
+        """Return how many different codes (of 0 and above) each group has."""
+        known = codes >= 0 if rows is None else (codes >= 0) & rows
+        group = self.of_row[known]
+        if not len(group):
+            return np.zeros(len(self), np.int64)
+        once = np.unique(combine(group, codes[known]), return_index=True)[1]
+        return np.bincount(group[once], minlength=len(self))
+
+    def ends(self, times: Ints, zone: tzinfo | None) -> tuple[list[datetime | None], list[datetime | None]]:
+        """Return each group's first and last time (from UTC ns), in the server's zone."""
+        low = np.full(len(self), np.iinfo(np.int64).max)
+        high = np.full(len(self), np.iinfo(np.int64).min)
+        known = times > 0
+        np.minimum.at(low, self.of_row[known], times[known])
+        np.maximum.at(high, self.of_row[known], times[known])
+        return [moment(value, zone) for value in low], [moment(value, zone) for value in high]
+
+    def rows(self, *numbers: Numbers, most: int = MOST_ROWS) -> tuple[tuple[tuple[Any, ...], ...], int]:
+        """Return (values ..., numbers ...), the greatest first number first, then by name; and how many there are."""
+        rank = np.asarray(numbers[0])
+        there = np.flatnonzero(rank)
+        least = np.sort(rank[there])[-most] if len(there) > most else 0
+        chosen = sorted((-int(rank[at]), self.name(at), at) for at in there[rank[there] >= least].tolist())
+        rows = tuple((*name, *(_plain(values[at]) for values in numbers)) for _, name, at in chosen[:most])
+        return rows, len(there)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def moment(value: int, zone: tzinfo | None) -> datetime | None:
+    """Return a time in UTC ns as an aware datetime of the server's zone, whole seconds; None for none."""
+    limits = np.iinfo(np.int64)
+    if value in (limits.min, limits.max, -1):
+        return None
+    return datetime.fromtimestamp(int(value) // 10**9, UTC).astimezone(zone or UTC)
+
+
+def groups(*columns: Coded) -> Groups:
+    """Return the groups of rows with the same values in all columns."""
+    if not len(columns[0]):
+        return Groups(np.empty(0, np.int64), columns, np.empty(0, np.int64))
+    codes = columns[0].codes if len(columns) == 1 else combine(*(each.codes for each in columns))
+    _, first, of_row = np.unique(codes, return_index=True, return_inverse=True)
+    return Groups(of_row.astype(np.int64), columns, first.astype(np.int64))
+
+
+def percentiles(seconds: npt.NDArray[np.float64], *shares: float) -> tuple[float, ...]:
+    """Return percentiles of what is known, rounded to hundredths."""
+    return tuple(round(float(value), 2) for value in np.percentile(seconds, shares))
+
+
+MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
+CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?"
+ZONE = r"(?: ?(?:[+-]\d\d:?\d\d|Z|UTC|GMT)\b)?"
+FOLDS = (
+    # 2026-12-04 07:36:08, 04/12/2026, Fri, 04 Dec 2026 07:36:08 +0000, Fri Dec  4 07:36:08 2026, 4 Dec, 07:36:08
+    rf"\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? +)?(?:\d{{4}}-\d\d-\d\d|\d{{1,4}}/\d{{1,2}}/\d{{1,4}}|\d{{1,2}}[ -]{MONTHS}"
+    rf"(?:[ -]\d{{2,4}}\b)?|{MONTHS} +\d{{1,2}}\b(?:, \d{{4}})?)(?:,?[ T]+{CLOCK}{ZONE}(?: \d{{4}}\b)?)?",
+    rf"(?<![\d.:])\d{{1,3}}:\d\d:\d\d(?:[.,]\d+)?{ZONE}(?![\d:])",
+    r"(?<![\d.])\d+(?:\.\d+)?(?= ?(?:s|ms|secs?|seconds?|mins?|minutes?|hours?|days?|[kMG]?i?B|bytes|octets)\b)",
+    r"\b(?=\w*\d)[0-9A-Za-z]{8,}\b",
+    r"\d{4,}",
+)
+"""Dates, times, spans, sizes, IDs and numbers, folded out of replies so that like reasons count together."""
+
+
+def folded(replies: Coded) -> Coded:
+    """Return replies by template: addresses, times, numbers and IDs folded."""
+    words = pc.utf8_slice_codeunits(pa.array(list(replies.values), pa.string()), 0, 300)
+    words = pc.replace_substring_regex(words, "<[^<>]*>", "<…>")
+    words = pc.replace_substring_regex(words, r"\[[0-9A-Fa-f.:]+\](?::\d+)?", "[…]").dictionary_encode()
+    names = pd.Series(words.dictionary.to_pandas(), dtype="str")
+    for pattern in FOLDS:
+        names = names.str.replace(pattern, "…", regex=True)
+    codes, found = pd.factorize(names)
+    of_word = np.append(codes[words.indices.to_numpy()] if len(words) else np.empty(0, np.int64), -1)
+    return Coded(of_word.astype(np.int64)[replies.codes], found.tolist())

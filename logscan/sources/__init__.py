@@ -1,0 +1,1 @@
+"""Sources: files, folders, URLs and pipes found, opened, unpacked and pinned."""

@@ -1,0 +1,1 @@
+"""Tables: their columns, the values that they share, texts by code."""
