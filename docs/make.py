@@ -21,8 +21,8 @@ sys.path.insert(0, str(DOCS.parent))
 
 from logscan.checks import all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
-from logscan.grammar.formats import LogFormat  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
+from logscan.grammar.formats import LogFormat  # noqa: E402
 from logscan.plugins import modules  # noqa: E402
 from logscan.tables.schema import COMMON, EVENTS, JOINED, Column, Table  # noqa: E402
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
 
-from logscan.checking import evidence as ev
 from logscan.checking.milter_outages import at_the_door
 from logscan.checking.outage import (
     FLICKER,
@@ -33,6 +32,7 @@ from logscan.checking.reinjection_outages import no_way_back, ways_back
 from logscan.correlate.codes import combine, matched
 from logscan.correlate.facts import PRIVATE_RELAY
 from logscan.correlate.lives import SECOND
+from logscan.scan.hops import filter_hops
 from logscan.settings import parse_destination
 from logscan.tables import texts
 
@@ -155,7 +155,7 @@ def _named(replies: pd.Series) -> pd.Series:
 def _kinds(scan: Scan, settings: Settings, names: set[str]) -> dict[str, Kind]:
     """Return what each relay is, for those that filter, keep mailboxes or at least run on this host."""
     deliveries = scan.deliveries
-    filters = set(deliveries["relay"][ev.filter_hops(scan)].astype("str").unique())
+    filters = set(deliveries["relay"][filter_hops(scan)].astype("str").unique())
     stored = deliveries["final"] & ~deliveries["outside"] & ~deliveries["program"].isin(["local", "virtual"])
     mailboxes = set(deliveries["relay"][stored].astype("str").unique())
     declared = [re.compile(each) for each in _declared(settings)]

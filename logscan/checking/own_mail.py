@@ -17,7 +17,7 @@ from logscan.findings import Counted, Evidence, Finding, Remedy, Result, Severit
 from logscan.scan.aliases import mended_since, reloads
 from logscan.scan.filters import KIND_OF, Filters, behind_the_queue, filters, kinds_of, logs_to_give, name_of
 from logscan.scan.submitted import Own, mail_of
-from logscan.tables import texts
+from logscan.tables import cells, texts
 
 if TYPE_CHECKING:
     from logscan.scan.scan import Scan
@@ -276,8 +276,8 @@ def by_origin(
                 count=len(some),
                 cases=[shown[i] for i in at.tolist()],
                 rows=tuple(i for i in row[at].tolist() if i >= 0),
-                first=ev.moment(some["time"].min()),
-                last=ev.moment(some["time"].max()),
+                first=cells.moment(some["time"].min()),
+                last=cells.moment(some["time"].max()),
                 state="mended" if end else "active",
                 remedy=None if end else cure,
                 evidence=_evidence(scan, some.head(ev.MOST_EVIDENCE)),

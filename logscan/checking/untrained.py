@@ -9,7 +9,9 @@ import pandas as pd
 from logscan.checking import evidence as ev
 from logscan.findings import Finding, Remedy
 from logscan.scan.aliases import Mended, mended_since
+from logscan.scan.hops import filter_kinds
 from logscan.scan.moves import Moves, Uncalled, local_part, trigger
+from logscan.tables import cells, grouping
 
 if TYPE_CHECKING:
     from logscan.scan.scan import Scan
@@ -51,12 +53,12 @@ def not_called(scan: Scan, settings: Settings, found: Moves, open_moves: Uncalle
     rows = open_moves.bad
     if rows.empty:
         return []
-    dspam = "dspam" in ev.filter_kinds(scan, settings)
+    dspam = "dspam" in filter_kinds(scan, settings)
     remedy = Remedy(_NOT_CALLED[trigger(settings)])
     called = found.frame[found.frame["called"] != ""]
     later = called.groupby("user")["time"].apply(list).to_dict()
     out = []
-    for user, some in ev.groups(rows, "user"):
+    for user, some in grouping.groups(rows, "user"):
         cases = [_move_case(*each) for each in zip(some["time"], some["message_id"], some["class"], strict=True)]
         last = some["time"].max()
         mended = sum(time > last for time in later.get(user, ())) >= MENDED_CALLS
@@ -71,8 +73,8 @@ def not_called(scan: Scan, settings: Settings, found: Moves, open_moves: Uncalle
             confidence="high" if open_moves.sure and dspam else "medium",
             count=n,
             cases=cases,
-            first=ev.moment(some["time"].min()),
-            last=ev.moment(last),
+            first=cells.moment(some["time"].min()),
+            last=cells.moment(last),
             state="mended" if mended else "active",
             remedy=None if mended else remedy,
             evidence=ev.rows_at_frame(scan, some),
@@ -88,8 +90,8 @@ def not_called(scan: Scan, settings: Settings, found: Moves, open_moves: Uncalle
 
 def _move_case(time: Any, message_id: Any, kind: str) -> dict[str, Any]:
     return {
-        "time": ev.iso(time),
-        "message_id": ev.text(message_id),
+        "time": cells.iso(time),
+        "message_id": cells.text(message_id),
         "signature": None,
         "path": None,
         "class": kind,
@@ -123,7 +125,7 @@ def failed(scan: Scan, found: Moves) -> list[Finding]:
         place = again.searchsorted(rows["time"] - near), again.searchsorted(rows["time"] + near, "right")
         rows = rows[place[0] == place[1]]
     out = []
-    for user, some in ev.groups(rows, "user"):
+    for user, some in grouping.groups(rows, "user"):
         n = len(some)
         cases = [
             _move_case(time, message_id, "innocent" if "ham" in text else "spam") | {"causes": ["training-call-failed"]}
@@ -137,8 +139,8 @@ def failed(scan: Scan, found: Moves) -> list[Finding]:
             confidence="medium",
             count=n,
             cases=cases,
-            first=ev.moment(some["time"].min()),
-            last=ev.moment(some["time"].max()),
+            first=cells.moment(some["time"].min()),
+            last=cells.moment(some["time"].max()),
             remedy=Remedy(
                 "Run the program by hand, as the user that Dovecot runs it as, with one of these mails on its standard "
                 "input: its exit status must be 0. It must be executable and lie in sieve_pipe_bin_dir, and reach the "

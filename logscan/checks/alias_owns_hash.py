@@ -35,7 +35,9 @@ from logscan import remedies
 from logscan.checking import evidence as ev
 from logscan.findings import Check, Evidence, Finding, Remedy, Result
 from logscan.scan.aliases import Mended, alias_states, owned_aliases, owned_rows
+from logscan.scan.hops import NAMES, filter_kinds, no_filter, unnamed_filter
 from logscan.settings import predictions
+from logscan.tables import cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,10 +119,10 @@ class _Finder:
     def finding(self, subject: str, rows: list[Any], mended: Mended | None, learned: bool) -> Finding:
         cases = [
             {
-                "message_id": ev.text(self.names[row.entry][0]),
+                "message_id": cells.text(self.names[row.entry][0]),
                 "mailboxes": list(row.people),
                 "queue_id": self.names[row.entry][1],
-                "time": ev.iso(row.time),
+                "time": cells.iso(row.time),
             }
             for row in rows
         ]
@@ -140,8 +142,8 @@ class _Finder:
             confidence="high" if learned or self.judged else "medium",
             count=len(cases),
             cases=cases,
-            first=ev.moment(min(times)),
-            last=ev.moment(max(times)),
+            first=cells.moment(min(times)),
+            last=cells.moment(max(times)),
             state="mended" if mended else "active",
             remedy=None if mended else Remedy(LOCAL) if local else self.remedy,
             evidence=self._evidence(rows),
@@ -155,19 +157,19 @@ class _Finder:
 
 def _without(result: Result, scan: Scan, settings: Settings) -> None:
     """Say why no mail was handed to a filter that learns per recipient: there is none, or the log doesn't hold it."""
-    kinds = ev.filter_kinds(scan, settings)
+    kinds = filter_kinds(scan, settings)
     if "dspam" not in kinds:
-        names = " and ".join(ev.NAMES.get(kind, kind) for kind in sorted(kinds - {"other"}))
+        names = " and ".join(NAMES.get(kind, kind) for kind in sorted(kinds - {"other"}))
         if names:
             result.not_applicable = (
                 f"No filter here learns under the recipient's address as DSPAM does: {names} "
                 f"{'learn' if ' and ' in names else 'learns'} for all in common, unless set up per user."
             )
-        elif not kinds and ev.no_filter(scan, settings):
+        elif not kinds and no_filter(scan, settings):
             result.not_applicable = "No filter is set up here, so none can learn under an alias."
         elif kinds:
             result.blind_because.append(
-                f"whether the filter at {ev.unnamed_filter(scan, settings)} learns per recipient isn't known: nothing names it"
+                f"whether the filter at {unnamed_filter(scan, settings)} learns per recipient isn't known: nothing names it"
             )
         else:
             result.blind_because.append(

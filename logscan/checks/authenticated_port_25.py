@@ -39,7 +39,9 @@ import pandas as pd
 from logscan import remedies
 from logscan.checking import evidence as ev
 from logscan.findings import Check, Confidence, Finding, Remedy, Result
+from logscan.scan.hops import entry_has_hop
 from logscan.scan.ports import entry_ports
+from logscan.tables import cells
 
 if TYPE_CHECKING:
     from logscan.scan.scan import Scan
@@ -109,7 +111,7 @@ class _Finder:
         self.sure = [CONFIDENCES.index(each) for each in sure[index].tolist()]
         self.users = rows["sasl_username"].tolist()
         self.index, self.mail = index.tolist(), mail.tolist()
-        self.filtered = ev.entry_has_hop(scan)[index].tolist()
+        self.filtered = entry_has_hop(scan)[index].tolist()
         self.tagged = _tagged(scan)[mail].tolist()
         self.judged = np.append((scan.mails["verdict"] != "unknown").to_numpy(), False)[mail].tolist()
         self.recipients = _recipients(scan, mail)
@@ -140,7 +142,7 @@ class _Finder:
             "queue_id": queue_id,
             "filtered": self.filtered[place],
             "tagged": self.tagged[place],
-            "time": ev.iso(self.times[place]),
+            "time": cells.iso(self.times[place]),
         }
 
     def _finding(self, user: str, places: list[int]) -> Finding:
@@ -163,8 +165,8 @@ class _Finder:
             confidence=CONFIDENCES[max(self.sure[place] for place in places)],
             count=len(cases),
             cases=cases,
-            first=ev.moment(min(times)),
-            last=ev.moment(max(times)),
+            first=cells.moment(min(times)),
+            last=cells.moment(max(times)),
             state="mended" if mended else "active",
             remedy=None if mended else self._remedy(user),
             evidence=[self.evidence[self.index[place]] for place in places[: ev.MOST_EVIDENCE]],

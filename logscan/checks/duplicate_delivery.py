@@ -52,6 +52,7 @@ from logscan.checking.duplicates import (
 from logscan.findings import Check, Finding, Remedy, Result
 from logscan.scan.aliases import Mended, mended_since
 from logscan.settings import predictions
+from logscan.tables import cells
 
 if TYPE_CHECKING:
     from logscan.scan.scan import Scan
@@ -111,7 +112,7 @@ def _case(ways: Ways, copies: list[Copy], names: list[str]) -> dict[str, Any]:
         "mailbox": copies[0].mailbox,
         "copies": len(copies),
         "queue_ids": [str(ways.queue_id.iat[entry]) for entry in dict.fromkeys(copy.entry for copy in in_time)],
-        "time": ev.iso(in_time[0].time),
+        "time": cells.iso(in_time[0].time),
         "causes": names,
     }
 
@@ -132,8 +133,8 @@ def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: It
         confidence="low" if cause == "unknown" else "high",
         count=len(cases),
         cases=cases,
-        first=ev.moment(_times(copies).min()),
-        last=ev.moment(_times(copies).max()),
+        first=cells.moment(_times(copies).min()),
+        last=cells.moment(_times(copies).max()),
         state="mended" if mended else "active",
         remedy=None if mended else mender.remedy(settings, cause, subject, copies),
         evidence=_evidence(scan, copies[:6]),

@@ -42,8 +42,10 @@ from logscan.checking import evidence as ev
 from logscan.checking.untrained import Right, failed, not_called
 from logscan.findings import Check, Evidence, Finding, Prediction, Remedy, Result
 from logscan.scan.aliases import Owned, owning
+from logscan.scan.hops import NAMES, dspam_hops, filter_kinds, no_filter, unnamed_filter
 from logscan.scan.moves import Moves, Uncalled, moves, trigger, uncalled
 from logscan.settings import predictions
+from logscan.tables import cells
 
 if TYPE_CHECKING:
     from logscan.scan.scan import Scan
@@ -103,7 +105,7 @@ def run(scan: Scan, settings: Settings) -> Result:
 
 def _blind(result: Result, scan: Scan, settings: Settings, found: Moves, open_moves: Uncalled) -> None:
     """Say what keeps the check from knowing, or that nobody can train in vain here."""
-    kinds = ev.filter_kinds(scan, settings)
+    kinds = filter_kinds(scan, settings)
     nobody = not result.eligible and not found.piped
     home = f"{settings.dspam.home}/system.log, `SystemLog on`"
     if open_moves.undecided and ev.too_few(result):
@@ -134,15 +136,15 @@ def _blind(result: Result, scan: Scan, settings: Settings, found: Moves, open_mo
         mail_log = "" if settings.dovecot.mail_log else " (moves are told with mail_plugins = … notify mail_log)"
         result.blind_because.append(f"Dovecot trains by {by}, but these logs hold no call and no user's move{mail_log}")
     elif kinds - {"other"}:
-        names = " and ".join(ev.NAMES.get(kind, kind) for kind in sorted(kinds - {"other"}))
+        names = " and ".join(NAMES.get(kind, kind) for kind in sorted(kinds - {"other"}))
         result.not_applicable = (
             f"The filter here is {names}, not DSPAM with its dictionary per user, and nobody trained it in these logs."
         )
     elif kinds:
         result.blind_because.append(
-            f"what the filter at {ev.unnamed_filter(scan, settings)} learns isn't known, and nobody trained one in these logs"
+            f"what the filter at {unnamed_filter(scan, settings)} learns isn't known, and nobody trained one in these logs"
         )
-    elif ev.no_filter(scan, settings):
+    elif no_filter(scan, settings):
         result.not_applicable = "No filter is set up here that users could train."
     else:
         result.blind_because.append(
@@ -163,7 +165,7 @@ class _Known:
     def __init__(self, scan: Scan) -> None:
         verdicts = scan.verdicts
         judged = verdicts[verdicts["filter"] == "dspam"]
-        hops = scan.deliveries[ev.dspam_hops(scan)]
+        hops = scan.deliveries[dspam_hops(scan)]
         self.users = set(judged["user"].dropna().str.lower()) | set(hops["recipient"].dropna().str.lower())
         times = pd.concat([judged["time"], hops["time"]]).dropna()
         self.first, self.last = times.min(), times.max()
@@ -191,14 +193,16 @@ def _unowned(row: Any, user: str, known: _Known) -> str:
     if low in known.users:
         return "signature-expired" if covered or (not pd.isna(row.made) and row.time - row.made >= KEPT) else "unknown"
     # With domain-scale folders DSPAM keeps a user without a domain under `local`.
-    if bare and ("/data/local/" in (ev.text(row.path) or "") or (covered and all("@" in name for name in known.users))):
+    if bare and (
+        "/data/local/" in (cells.text(row.path) or "") or (covered and all("@" in name for name in known.users))
+    ):
         return "login-without-domain"
     return "unknown-user" if covered else "unknown"
 
 
 def _causes(row: Any, owned: Owned, known: _Known) -> list[str]:
     """Return why a call missed, in the order in which to mend it."""
-    user, owner = ev.text(row.user), ev.text(row.belongs_to)
+    user, owner = cells.text(row.user), cells.text(row.belongs_to)
     if user is None:
         return ["unknown"]
     if owner is None:
@@ -251,11 +255,11 @@ def _finding(
 ) -> Finding:
     cases = [
         {
-            "time": ev.iso(row.time),
-            "signature": ev.text(row.signature),
-            "path": ev.text(row.path),
-            "class": ev.text(row.kind),
-            "belongs_to": ev.text(row.belongs_to),
+            "time": cells.iso(row.time),
+            "signature": cells.text(row.signature),
+            "path": cells.text(row.path),
+            "class": cells.text(row.kind),
+            "belongs_to": cells.text(row.belongs_to),
             "causes": row.causes,
             "state": _state(row, owned),
         }
@@ -288,8 +292,8 @@ def _finding(
         else "low",
         count=len(cases),
         cases=cases,
-        first=ev.moment(min(times)),
-        last=ev.moment(max(times)),
+        first=cells.moment(min(times)),
+        last=cells.moment(max(times)),
         state=state,
         remedy=lines.remedy(settings, cause, user, owners) if state == "active" else None,
         evidence=lines.of(user, rows),

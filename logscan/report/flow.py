@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking import evidence as ev
 from logscan.correlate.codes import combine
 from logscan.report.accounts import ENDS, Ends, refusals
 from logscan.report.model import Flow, FlowEdge, FlowNode, Report
+from logscan.scan import ports
 from logscan.scan.ports import entry_ports
 from logscan.tables import texts
 
@@ -214,7 +214,7 @@ def _listener(
         return FlowNode(f"back:{tag}", "re-injection", "reinjection", tag)
     if daemon == "pickup":
         return FlowNode("listener:pickup", "sendmail, cron", "listener", tag)
-    usual = ev.port_of(scan, scan.settings, service)
+    usual = ports.port_of(scan, scan.settings, service)
     port, sure = usual if login is None else login
     name = f"port {port}" if port else tag
     detail = tag + ("" if sure == "high" else ", port inferred" if port else ", port unknown")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from logscan.checking import evidence as ev
 from logscan.findings import Evidence
+from logscan.tables import cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,22 +99,22 @@ def told(scan: Scan, chosen: Sequence[int]) -> list[Refusal]:
 
 
 def _refusal(scan: Scan, row: pd.Series) -> Refusal:
-    moment = ev.moment(row["time"])
-    address = ev.text(row["client_address"])
+    moment = cells.moment(row["time"])
+    address = cells.text(row["client_address"])
     return Refusal(
         time=moment.astimezone(scan.zone).isoformat(timespec="seconds") if moment else None,
         host=str(row["host"]),
         service=f"{row['service']}/{row['program']}",
         outcome=ENDED.get(str(row["action"]), str(row["action"])),
-        stage=ev.text(row["stage"]) or "",
-        client=f"{ev.text(row['client']) or 'unknown'}[{address}]" if address else ev.text(row["client"]) or "",
-        helo=ev.text(row["helo"]),
-        sender=ev.text(row["sender"]),
-        recipient=ev.text(row["recipient"]),
-        login=ev.text(row["sasl_username"]),
-        code=ev.text(row["code"]),
-        dsn=ev.text(row["dsn"]),
-        text=ev.text(row["text"]),
+        stage=cells.text(row["stage"]) or "",
+        client=f"{cells.text(row['client']) or 'unknown'}[{address}]" if address else cells.text(row["client"]) or "",
+        helo=cells.text(row["helo"]),
+        sender=cells.text(row["sender"]),
+        recipient=cells.text(row["recipient"]),
+        login=cells.text(row["sasl_username"]),
+        code=cells.text(row["code"]),
+        dsn=cells.text(row["dsn"]),
+        text=cells.text(row["text"]),
         lines=[Evidence(scan.label(int(row["source"])), int(row["line"]), "")],
     )
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from logscan.checking import evidence as ev
 from logscan.findings import Evidence
 from logscan.reading.line_texts import fetch
 from logscan.report.refusals import ENDED, NOQUEUE, Refusal
+from logscan.tables import cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,10 +207,10 @@ def _life(scan: Scan, entry: int, depth: int, legs: pd.DataFrame, lines: bool, v
         known_by=str(leg["known_by"]) if leg is not None else "",
         confidence=str(leg["confidence"]) if leg is not None else "",
         opened=_iso(scan, row["first"]),
-        opened_by=f"{row['service']}/{row['program']}" if ev.text(row["program"]) else "",
+        opened_by=f"{row['service']}/{row['program']}" if cells.text(row["program"]) else "",
         client=_client(row),
-        sender=ev.text(row["sender"]),
-        message_id=ev.text(row["message_id"]),
+        sender=cells.text(row["sender"]),
+        message_id=cells.text(row["message_id"]),
         size=None if pd.isna(size) else int(size),
         removed=bool(row["removed"]),
         ending=str(row["ending"]),
@@ -222,11 +222,11 @@ def _life(scan: Scan, entry: int, depth: int, legs: pd.DataFrame, lines: bool, v
 
 
 def _client(row: pd.Series) -> str:
-    if ev.text(row["sasl_username"]):
+    if cells.text(row["sasl_username"]):
         return f"{row['client']}[{row['client_address']}], logged in as {row['sasl_username']}"
     if str(row["program"]) == "pickup":
         return f"a local program, uid {row['uid']}"
-    if ev.text(row["client"]):
+    if cells.text(row["client"]):
         return f"{row['client']}[{row['client_address']}]"
     return "made here" if row["opened"] else "opened before these logs"
 
@@ -247,8 +247,8 @@ def _events(scan: Scan, life: pd.Series) -> list[str]:
 def _event(name: str, event: pd.Series) -> str:
     if name == "rejects":
         action = str(event["action"])
-        to = f" for <{event['recipient']}>" if ev.text(event["recipient"]) else ""
-        reply = " ".join(part for part in (ev.text(event[key]) for key in ("code", "dsn", "text")) if part)
+        to = f" for <{event['recipient']}>" if cells.text(event["recipient"]) else ""
+        reply = " ".join(part for part in (cells.text(event[key]) for key in ("code", "dsn", "text")) if part)
         return f"{ENDED.get(action, action)} at {event['stage']}{to}" + (f": {reply}" if reply else "")
     if name == "expirations":
         return f"{event['status']}: too long in the queue, returned to the sender"
@@ -295,7 +295,7 @@ def _verdicts(scan: Scan, entry: int, life: pd.Series) -> list[Judgement]:
             spam=None if pd.isna(verdict["spam"]) else bool(verdict["spam"]),
             score=None if pd.isna(verdict["score"]) else float(verdict["score"]),
             required=None if pd.isna(verdict["required"]) else float(verdict["required"]),
-            detail=ev.text(verdict["status"]),
+            detail=cells.text(verdict["status"]),
         )
         out[judgement] = None
     return list(out)[:MOST_LINES]
@@ -313,7 +313,7 @@ OUTCOMES = {
 
 def _attempt(scan: Scan, index: int) -> Attempt:
     row = scan.deliveries.iloc[index]
-    folder, outcome = ev.text(row["folder"]), str(row["outcome"])
+    folder, outcome = cells.text(row["folder"]), str(row["outcome"])
     if row["hop"]:
         outcome = "handed to the filter"
     elif folder and outcome == "delivered":
@@ -326,16 +326,16 @@ def _attempt(scan: Scan, index: int) -> Attempt:
     return Attempt(
         time=_iso(scan, row["time"]),
         recipient=str(row["recipient"]),
-        original_recipient=ev.text(row["original_recipient"]),
+        original_recipient=cells.text(row["original_recipient"]),
         relay=str(row["relay"]),
         status=str(row["status"]),
         outcome=outcome,
-        reply=ev.text(row["reply"]),
+        reply=cells.text(row["reply"]),
         delay=None if pd.isna(delay) else float(delay),
-        mailbox=ev.text(row["mailbox"]) if row["final"] and not row["outside"] else None,
+        mailbox=cells.text(row["mailbox"]) if row["final"] and not row["outside"] else None,
         folder=folder,
         spam=None if pd.isna(row["spam"]) else bool(row["spam"]),
-        signature=ev.text(row["signature"]),
+        signature=cells.text(row["signature"]),
     )
 
 
@@ -360,7 +360,7 @@ def _lines(scan: Scan, entry: int) -> list[Evidence]:
 
 
 def _iso(scan: Scan, value: Any) -> str | None:
-    found = ev.moment(value)
+    found = cells.moment(value)
     return found.astimezone(scan.zone).isoformat(timespec="seconds") if found else None
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking import evidence as ev
 from logscan.correlate.links import nearest
-from logscan.tables import texts
+from logscan.scan.hops import dspam_hops
+from logscan.tables import grouping, texts
 
 if TYPE_CHECKING:
     from logscan.scan.scan import Scan
@@ -118,7 +118,7 @@ def _owned_aliases(scan: Scan) -> pd.DataFrame:
     (local(8) expanded it, from aliases(5), which no option before the filter can do), ``row``.
     """
     deliveries = scan.deliveries
-    rows = np.flatnonzero(ev.dspam_hops(scan))
+    rows = np.flatnonzero(dspam_hops(scan))
     frame = deliveries[["time", "entry", "recipient", "mailbox", "outside"]].iloc[rows].copy()
     frame["row"] = rows
     frame["host"] = scan.entries["host"].astype("str").to_numpy()[frame["entry"].to_numpy()]
@@ -194,7 +194,7 @@ def owning(scan: Scan) -> Owned:
     """Return who owns a dictionary; where several hosts have an alias, it is mended when it is on each."""
     states = alias_states(scan)
     out: Owned = {}
-    for (alias, host), rows in ev.groups(owned_rows(scan), ["alias", "host"]):
+    for (alias, host), rows in grouping.groups(owned_rows(scan), ["alias", "host"]):
         mended = states[str(alias), str(host)]
         people = frozenset(name for names in rows["people"] for name in names)
         if (before := out.get(str(alias))) is not None:

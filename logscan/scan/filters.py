@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking import evidence as ev
 from logscan.scan.aliases import through_filter
+from logscan.scan.hops import NAMES, dspam_hops, filter_hops
 from logscan.tables.grouping import by_code
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ FAR = 24 * 3600 * 10**9
 
 def name_of(kind: str) -> str:
     """Return how a filter is called in a sentence."""
-    return ev.NAMES.get(kind, kind if kind not in ("", "other") else "the filter")
+    return NAMES.get(kind, kind if kind not in ("", "other") else "the filter")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def filters(scan: Scan, settings: Settings) -> Filters:
 
 
 def _filters(scan: Scan, settings: Settings) -> Filters:
-    queue = bool(ev.filter_hops(scan).any() or _kept_in_queue(scan.deliveries).any())
+    queue = bool(filter_hops(scan).any() or _kept_in_queue(scan.deliveries).any())
     told = settings.known("postfix") and settings.known("master")
     door: set[str] = {setup.kind for setup in settings.filters if setup.via in ("milter", "smtpd_proxy_filter")}
     unknown = tuple(setup.destination for setup in settings.filters if setup.kind == "other" and setup.via == "milter")
@@ -121,7 +121,7 @@ def _at_door(scan: Scan) -> Bools:
     verdicts, deliveries = scan.verdicts, scan.deliveries
     entry = verdicts["entry"].to_numpy()
     handed = np.zeros(len(scan.entries) + 1, np.bool_)
-    handed[deliveries["entry"].to_numpy()[ev.filter_hops(scan)]] = True
+    handed[deliveries["entry"].to_numpy()[filter_hops(scan)]] = True
     handed |= np.append(through_filter(scan), False)
     handed[-1] = False
     kept = deliveries["verdict_row"].to_numpy()[_kept_in_queue(deliveries)]
@@ -225,9 +225,9 @@ def _behind_the_queue(scan: Scan, settings: Settings) -> list[str]:
     found: set[str] = set()
     found.update(each.kind for each in settings.filters if each.via in ("content_filter", "FILTER"))
     found.discard("other")
-    if ev.dspam_hops(scan).any():
+    if dspam_hops(scan).any():
         found.add("dspam")
-    hops = scan.deliveries[ev.filter_hops(scan)]
+    hops = scan.deliveries[filter_hops(scan)]
     judged = hops["verdict_row"].to_numpy()
     found |= set(scan.verdicts["filter"].iloc[judged[judged >= 0]].astype("str").replace(KIND_OF))
     if not found:

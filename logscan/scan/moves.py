@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking import evidence as ev
+from logscan.scan.hops import dspam_hops, filter_kinds
 from logscan.tables import texts
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _piped(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _signed(scan: Scan, frame: pd.DataFrame) -> list[bool | None]:
     """Return whether the filter signed each moved mail; with another filter than DSPAM every mail can be learned."""
-    hops = ev.dspam_hops(scan)
+    hops = dspam_hops(scan)
     verdicts = scan.verdicts
     mine = verdicts[verdicts["filter"] == "dspam"]
     if not hops.any() and mine.empty:
@@ -293,7 +293,7 @@ def _are(signed: pd.Series, *wanted: bool | None) -> npt.NDArray[np.bool_]:
 
 def _where(scan: Scan, settings: Settings) -> str:
     """Return which log of this server would tell a training call."""
-    kinds = ev.filter_kinds(scan, settings)
+    kinds = filter_kinds(scan, settings)
     if "dspam" in kinds:
         return f"DSPAM's system.log ({settings.dspam.home}/system.log, `SystemLog on`) for that time tells a call that works"
     if "rspamd" in kinds:
@@ -312,7 +312,7 @@ class Coverage:
     def __init__(self, scan: Scan, piped: int) -> None:
         sources = self._sources(scan, piped)
         self.bounds = [bounds for n in sorted(sources) if (bounds := scan.sources[n].bounds) is not None]
-        hops = scan.deliveries[ev.dspam_hops(scan)]
+        hops = scan.deliveries[dspam_hops(scan)]
         order = np.argsort(hops["time"].to_numpy(), kind="stable")
         self.hops = hops["time"].dt.as_unit("ns").astype("int64").to_numpy()[order]
         self.judged = hops["verdict_row"].to_numpy()[order] >= 0

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from logscan.checking import evidence as ev
 from logscan.correlate.codes import combine
 from logscan.findings import Confidence
+from logscan.scan.hops import entry_has_hop
+from logscan.tables import grouping
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,10 +56,10 @@ def _entry_ports(scan: Scan, settings: Settings) -> EntryPorts:
         f"a proxy handed the login over (sasl_method={HANDED_OVER}): which port the user spoke to stands in the proxy's log"
     )
     mine = mine & ~handed_over
-    filtered = ev.entry_has_hop(scan)
+    filtered = entry_has_hop(scan)
     process = _processes(entries)
     strangers = np.unique(process[((entries["origin"] == "outside") & entries["queued"]).to_numpy()])
-    for service, rows in ev.groups(entries.loc[mine, ["service"]], "service"):
+    for service, rows in grouping.groups(entries.loc[mine, ["service"]], "service"):
         index = rows.index.to_numpy()
         _service(found, _Name(scan, settings, str(service)), index, filtered, np.isin(process[index], strangers))
     return found
@@ -87,7 +88,7 @@ class _Name:
             if each.tag in (service, self.tag) and each.service.key not in back and each.port is not None
         ]
         self.listeners = [each for each in mine if each.sasl] or mine
-        self.inferred = ev.port_of(scan, settings, service)
+        self.inferred = port_of(scan, settings, service)
 
     @property
     def ports(self) -> list[int]:
@@ -169,3 +170,37 @@ def _processes(entries: pd.DataFrame) -> npt.NDArray[np.int64]:
     day = np.unique(day, return_inverse=True)[1].astype(np.int64)  # a garbled stamp may lie before 1970
     names = [entries[name].cat.codes.to_numpy().astype(np.int64) for name in ("host", "service")]
     return combine(*names, entries["pid"].fillna(-1).to_numpy(dtype=np.int64), day)
+
+
+def port_of(scan: Scan, settings: Settings, tag: str) -> tuple[int | None, Confidence]:
+    """Return the port that a service's tag listens on, and how sure that is.
+
+    The configuration and ``--service`` decide; else names tell (submission, smtps), and a plain ``postfix`` beside a
+    named submission service is port 25 with medium, without any with low confidence.
+    """
+    if not isinstance(tag, str):
+        return None, "low"
+    told = scan.options.services
+    for name in (tag, f"{tag}/smtpd"):
+        if name in told:
+            return told[name], "high"
+    for name in (tag, f"{tag}/smtpd"):
+        port = settings.port_of(name)
+        if port is not None:
+            return port, "high"
+    if settings.known("master"):
+        ports = set(settings.ports_of(tag)) | set(settings.ports_of(f"{tag}/smtpd"))
+        if len(ports) > 1:
+            return (25, "low") if 25 in ports else (min(ports), "low")
+    last = tag.rsplit("/", 1)[-1].lower()
+    if "/" in tag:
+        for word, port in (("submissions", 465), ("smtps", 465), ("submission", 587), ("submiss", 587), ("msa", 587)):
+            if word in last:
+                return port, "high"
+        return (
+            (int(last), "medium") if last.isascii() and last.isdigit() and 0 < int(last[:6]) < 65536 else (None, "low")
+        )
+    named = any(
+        "submission" in service or "smtps" in service for service in scan.events("clients")["service"].cat.categories
+    )
+    return 25, "medium" if named else "low"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from logscan.checking import evidence as ev
 from logscan.scan.aliases import owning
+from logscan.scan.hops import dspam_hops
 from logscan.settings.dspam_home import user_of_path
 from logscan.tables import texts
 
@@ -78,7 +78,7 @@ def _by_time(scan: Scan, frame: pd.DataFrame) -> None:
     open_rows = frame.index[(frame["outcome"] == "missed") & frame["belongs_to"].isna() & frame["made"].notna()]
     if not len(open_rows):
         return
-    deliveries = scan.deliveries[ev.dspam_hops(scan)]
+    deliveries = scan.deliveries[dspam_hops(scan)]
     second = deliveries["time"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND
     codes, delays = texts.coded(deliveries["delays"])
     parts = pd.to_numeric(delays.str.extract(r"([^/]*)$", expand=False), errors="coerce")

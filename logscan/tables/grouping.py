@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 
 def by_code(codes: npt.NDArray[np.integer], chosen: npt.NDArray[np.bool_]) -> dict[int, npt.NDArray[np.int64]]:
@@ -17,3 +21,9 @@ def by_code(codes: npt.NDArray[np.integer], chosen: npt.NDArray[np.bool_]) -> di
     order = np.argsort(of_row, kind="stable")
     values, starts = np.unique(of_row[order], return_index=True)
     return dict(zip(values.tolist(), np.split(rows[order], starts[1:]), strict=True))
+
+
+def groups(frame: pd.DataFrame, by: str | list[str]) -> Iterable[tuple[Any, pd.DataFrame]]:
+    """Return groups in the order of their first row."""
+    found: Iterable[tuple[Any, pd.DataFrame]] = frame.groupby(by, sort=False, dropna=False, observed=True)
+    return found
