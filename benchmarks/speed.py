@@ -106,10 +106,10 @@ def stages(log: Path) -> None:
         laps.append((name, time.process_time()))
 
     import logscan.correlate
+    from logscan.grammar.programs import pattern_for
     from logscan.pipeline.running import _results
     from logscan.plugins import log_formats
     from logscan.reading.merging import _finish, _Merger, _parsed
-    from logscan.reading.programs import pattern_for
     from logscan.report.building import build
     from logscan.scan.scan import Options, Scan
     from logscan.settings import read_settings

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from logscan.checks import all_checks, page  # noqa: E402
+from logscan.checking.check import all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
 from logscan.grammar.formats import LogFormat  # noqa: E402

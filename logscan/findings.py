@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
     from logscan.settings import Settings
 
 Verdict = Literal["found", "clear", "blind", "not-applicable"]
@@ -150,20 +149,3 @@ class Counted(int):
         """Return the number with commas, and the noun that fits."""
         one, _, many = nouns.partition("|")
         return f"{int(self):,}" + (f" {one if self == 1 else many or one}" if nouns else "")
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check: its metadata and its one pure function ``run(scan, settings) -> Result``."""
-
-    name: str
-    title: str
-    groups_by: Literal["mail", "user", "client", "host"]
-    run: Callable[[Scan, Settings], Result]
-    order: int = 100
-    """Place in the report: the seven at the heart come first."""
-    clear: str = ""
-    """The sentence that is true when this check is clear; ``{checked}`` and ``{eligible}`` stand for the counts
-    (:class:`Counted`)."""
-    but: str = "but for what is noted"
-    """What that sentence goes on with where the check has notes, its brackets last; ``{noted}`` stands for their mails."""

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from logscan.checks import HEADINGS, all_checks, page
-from logscan.findings import Check
+from logscan.checking.check import HEADINGS, Check, all_checks, page
 
 CHECKS = all_checks()
 

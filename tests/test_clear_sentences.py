@@ -10,7 +10,8 @@ import pytest
 
 import logscan
 from logscan import remedies
-from logscan.findings import Check, Finding, Remedy, Result
+from logscan.checking.check import Check
+from logscan.findings import Finding, Remedy, Result
 from logscan.pipeline.running import _clear_title, _unbidden, render
 from logscan.remedies.combined import combined
 from logscan.samples import stories, story

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import logscan
-from logscan.checks import HEADINGS, all_checks
+from logscan.checking.check import HEADINGS, all_checks
 from logscan.plugins import log_formats
 from logscan.rendering.renderers import renderers
 from logscan.samples import folder, stories, story

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import logscan
-from logscan.checks import all_checks
+from logscan.checking.check import all_checks
 from logscan.cli import cli
 from logscan.plugins import log_formats
 from logscan.samples import story

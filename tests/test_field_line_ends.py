@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logscan
+from logscan.grammar.programs import pattern_for
 from logscan.pipeline.running import render
 from logscan.plugins import log_formats
 from logscan.reading.parsing import Parsed, parse
-from logscan.reading.programs import pattern_for
 from logscan.samples import story
 
 FIELD = Path(__file__).parent / "data" / "field"

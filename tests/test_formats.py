@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from logscan.grammar.atoms import LONG_DIGITS
 from logscan.grammar.formats import LogFormat, Pattern, Sample, compile_program, formats_for, parse_slowly
+from logscan.grammar.programs import pattern_for
 from logscan.plugins import log_formats
 from logscan.reading import parsing as parse
-from logscan.reading.programs import pattern_for
 from logscan.tables.schema import COMMON, EVENTS
 
 FORMATS: tuple[LogFormat, ...] = log_formats()

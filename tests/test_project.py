@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.checks import all_checks
+from logscan.checking.check import all_checks
 from logscan.cli import cli
 from logscan.samples import stories
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logscan import remedies
+from logscan.checking.predicting import expansion_prediction
 from logscan.findings import Remedy
-from logscan.settings import Settings, expansion_prediction, read_settings
+from logscan.settings import Settings, read_settings
 
 MAIN = """\
 # main

@@ -19,12 +19,13 @@ from test_remedies import MAIN as SHORT
 
 import logscan
 from logscan import remedies
+from logscan.checking.predicting import expansion_prediction
 from logscan.findings import Finding, Remedy
 from logscan.remedies.combined import unexpanded
 from logscan.rendering.renderers import templates
 from logscan.report.model import Plan
 from logscan.samples import stories, story
-from logscan.settings import Settings, expansion_prediction, read_settings
+from logscan.settings import Settings, read_settings
 
 MAKERS: dict[str, Callable[[Settings], Remedy]] = {
     "duplicate": remedies.no_address_mappings_after,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from logscan.checking.predicting import expansion_prediction, predictions
 from logscan.settings import (
     Fact,
     Parameters,
     Settings,
-    expansion_prediction,
     parse_destination,
-    predictions,
     read_settings,
     split_list,
 )

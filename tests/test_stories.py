@@ -16,7 +16,7 @@ import pytest
 
 import logscan
 from benchmarks.accuracy import Score, copies, dictionaries, legs, scores
-from logscan.checks import all_checks
+from logscan.checking.check import all_checks
 from logscan.pipeline.running import render
 from logscan.report.model import Report
 from logscan.samples import stories, story

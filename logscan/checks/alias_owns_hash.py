@@ -33,10 +33,11 @@ import numpy as np
 
 from logscan import remedies
 from logscan.checking import evidence as ev
-from logscan.findings import Check, Evidence, Finding, Remedy, Result
+from logscan.checking.check import Check
+from logscan.checking.predicting import predictions
+from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.scan.aliases import Mended, alias_states, owned_aliases, owned_rows
 from logscan.scan.hops import NAMES, filter_kinds, no_filter, unnamed_filter
-from logscan.settings import predictions
 from logscan.tables import cells
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ import pandas as pd
 
 from logscan import remedies
 from logscan.checking import evidence as ev
-from logscan.findings import Check, Confidence, Finding, Remedy, Result
+from logscan.checking.check import Check
+from logscan.findings import Confidence, Finding, Remedy, Result
 from logscan.scan.hops import entry_has_hop
 from logscan.scan.ports import entry_ports
 from logscan.tables import cells

@@ -38,6 +38,7 @@ import pandas as pd
 
 from logscan import remedies
 from logscan.checking import evidence as ev
+from logscan.checking.check import Check
 from logscan.checking.duplicates import (
     CAUSES,
     Copy,
@@ -49,9 +50,9 @@ from logscan.checking.duplicates import (
     to_commands,
     unanswered,
 )
-from logscan.findings import Check, Finding, Remedy, Result
+from logscan.checking.predicting import predictions
+from logscan.findings import Finding, Remedy, Result
 from logscan.scan.aliases import Mended, mended_since
-from logscan.settings import predictions
 from logscan.tables import cells
 
 if TYPE_CHECKING:

@@ -29,8 +29,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logscan.checking.check import Check
 from logscan.checking.own_mail import by_origin, judged, kept_back
-from logscan.findings import Check, Result
+from logscan.findings import Result
 from logscan.scan.submitted import fetched, own
 
 if TYPE_CHECKING:

@@ -29,8 +29,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logscan.checking.check import Check
 from logscan.checking.own_mail import NO_FILTER, UNSEEN, by_origin, unknown_milter
-from logscan.findings import Check, Result, Severity
+from logscan.findings import Result, Severity
 from logscan.scan.filters import filters
 from logscan.scan.submitted import fetched, groups_of_mail, own
 

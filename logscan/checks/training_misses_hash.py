@@ -39,12 +39,13 @@ import pandas as pd
 
 from logscan import remedies
 from logscan.checking import evidence as ev
+from logscan.checking.check import Check
+from logscan.checking.predicting import predictions
 from logscan.checking.untrained import Right, failed, not_called
-from logscan.findings import Check, Evidence, Finding, Prediction, Remedy, Result
+from logscan.findings import Evidence, Finding, Prediction, Remedy, Result
 from logscan.scan.aliases import Owned, owning
 from logscan.scan.hops import NAMES, dspam_hops, filter_kinds, no_filter, unnamed_filter
 from logscan.scan.moves import Moves, Uncalled, moves, trigger, uncalled
-from logscan.settings import predictions
 from logscan.tables import cells
 
 if TYPE_CHECKING:

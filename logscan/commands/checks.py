@@ -10,7 +10,7 @@ from logscan import console
 @click.command("checks")
 def command() -> None:
     """List the checks, one line each."""
-    from logscan.checks import all_checks
+    from logscan.checking.check import all_checks
 
     for check in all_checks():
         console.out(f"{check.name:24} {check.title}")

@@ -11,7 +11,7 @@ from logscan import console
 @click.argument("name", metavar="NAME")
 def command(name: str) -> None:
     """Explain a check: what it finds, why it matters, what to do, when it is wrong or blind."""
-    from logscan.checks import all_checks, page
+    from logscan.checking.check import all_checks, page
     from logscan.commands.outputs import check_names
 
     check_names((name,))

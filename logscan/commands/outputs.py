@@ -61,7 +61,7 @@ def _by_suffix(path: str) -> str:
 
 def check_names(names: tuple[str, ...]) -> None:
     """Raise :class:`click.BadParameter` for a check there isn't."""
-    from logscan.checks import all_checks
+    from logscan.checking.check import all_checks
 
     known = [check.name for check in all_checks()]
     for name in names:

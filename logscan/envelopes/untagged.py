@@ -9,7 +9,7 @@ import functools
 import re
 
 from logscan.grammar.formats import LogFormat
-from logscan.reading.programs import pattern_for
+from logscan.grammar.programs import pattern_for
 
 DAEMONS = (
     "smtpd", "qmgr", "cleanup", "smtp", "lmtp", "pickup", "bounce", "local", "virtual", "pipe", "error", "postscreen",

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logscan.checking.check import Check
 from logscan.envelopes.stamps import FIRST_YEAR, LAST_YEAR
-from logscan.findings import SEVERITIES, Check, Counted, Finding, Remedy, Result
+from logscan.findings import SEVERITIES, Counted, Finding, Remedy, Result
 from logscan.report.model import Report
 from logscan.scan.options import Options
 from logscan.tables.texts import literal
@@ -28,11 +29,11 @@ MOST_NAMED = 8
 
 def _warm() -> None:
     """Import what the next stages need, while worker processes parse."""
-    import logscan.checks
+    import logscan.checking.check
     import logscan.correlate
     import logscan.report.building
 
-    logscan.checks.all_checks()
+    logscan.checking.check.all_checks()
 
 
 def read(
@@ -276,7 +277,7 @@ def analyse(
 
 
 def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]:
-    from logscan.checks import all_checks
+    from logscan.checking.check import all_checks
 
     wanted = [c for c in all_checks() if (not names or c.name in names) and c.name not in skip]
     results = []

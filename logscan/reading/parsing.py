@@ -24,8 +24,8 @@ from logscan.envelopes import continued as splitlines
 from logscan.envelopes import unwrapping as envelope
 from logscan.envelopes.bodies import divided
 from logscan.grammar.formats import LogFormat, Pattern
+from logscan.grammar.programs import pattern_for
 from logscan.matching import walking as columns
-from logscan.reading.programs import pattern_for
 from logscan.reading.tabling import Rows, Spans, table, typed
 
 MOST_TEMPLATES = 2000

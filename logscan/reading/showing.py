@@ -9,9 +9,9 @@ import click
 
 from logscan.envelopes import unwrapping as envelope
 from logscan.envelopes.bodies import divided
+from logscan.grammar.programs import pattern_for
 from logscan.plugins import log_formats
 from logscan.reading.parsing import REPEATED, resolve
-from logscan.reading.programs import pattern_for
 
 
 def overview() -> Iterator[str]:

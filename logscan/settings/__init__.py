@@ -7,7 +7,6 @@ the parameter that names them, the filter with the service that takes its mail b
 
 from __future__ import annotations
 
-from logscan.checking.predicting import ExpansionRow, expansion_prediction, predictions
 from logscan.settings.addresses import Alias
 from logscan.settings.destinations import PORTS, Destination, is_loopback, parse_destination
 from logscan.settings.dovecot import Dovecot
@@ -39,7 +38,6 @@ __all__ = [
     "Dovecot",
     "Dspam",
     "Entry",
-    "ExpansionRow",
     "Fact",
     "FilterSetup",
     "Listener",
@@ -52,12 +50,10 @@ __all__ = [
     "Service",
     "Settings",
     "base_name",
-    "expansion_prediction",
     "formats",
     "is_loopback",
     "logical_lines",
     "parse_destination",
-    "predictions",
     "read_settings",
     "recognise",
     "split_list",
