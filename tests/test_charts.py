@@ -33,7 +33,7 @@ def test_a_chart_gives_the_same_bytes_each_time(chart: charts.Chart) -> None:
 
 def test_a_chart_gives_the_same_bytes_in_another_process() -> None:
     program = (
-        "import sys; sys.path[:0] = sys.argv[1:]; import report_sample; from logscan import charts;"
+        "import sys; sys.path[:0] = sys.argv[1:]; import report_sample; from logscan.rendering import charts;"
         "sys.stdout.write(''.join(map(charts.svg, charts.charts(report_sample.traffic()))))"
     )
     done = subprocess.run([sys.executable, "-c", program, *sys.path], capture_output=True, check=True)
@@ -59,7 +59,7 @@ def test_an_svg_follows_the_page_and_needs_nothing(chart: charts.Chart) -> None:
 
 def test_pyplot_is_never_loaded() -> None:
     program = (
-        "import sys; sys.path[:0] = sys.argv[1:]; import report_sample; from logscan import charts;"
+        "import sys; sys.path[:0] = sys.argv[1:]; import report_sample; from logscan.rendering import charts;"
         "assert 'matplotlib' not in sys.modules; found = charts.charts(report_sample.traffic());"
         "charts.png(found[0]); assert 'matplotlib.pyplot' not in sys.modules"
     )
