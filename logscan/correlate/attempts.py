@@ -122,7 +122,8 @@ def settle(
     action = frame["store_action"]
     nothing = told.stored == 0
     redirected = np.zeros(len(frame), np.bool_)
-    by_script = legs.row[(legs.kind == KINDS.index("redirect")) & (legs.row >= 0)]
+    sent_on = np.isin(legs.kind, [KINDS.index("redirect"), KINDS.index("list")])
+    by_script = legs.row[sent_on & (legs.row >= 0)]
     redirected[by_script] = told.stored[by_script] <= 0
     known = Attempts(
         tables["deliveries"].column("status"),

@@ -30,6 +30,9 @@ AGENT = (
 )
 """Programs that deliver into a mailbox; others (lists, scripts) have none."""
 
+LISTS = r"^(?i:mailman|majordomo|sympa|schleuder|ecartis|ezmlm|listserv|mlmmj|listar|smartlist|vacation|autore)"
+"""Pipe services that hand mail to a list or answer it: nobody's mailbox, and not outside."""
+
 SLACK = 5
 """Seconds by which stamps of two processes may disagree where a queue ID says what belongs together."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from logscan.correlate import inferred, redirects, told
+from logscan.correlate import inferred, lists, redirects, told
 from logscan.correlate.codes import Bools
 from logscan.correlate.cut_off import cut_off
 from logscan.correlate.facts import Facts
@@ -36,7 +36,8 @@ def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str]) -> tup
     told_on = Legs.joined([found, redirects.redirected(tables, f, found)])
     filters = np.flatnonzero(inferred.declared_relays(f, declared))
     filters = np.union1d(filters, f.relay[found.row[(found.kind == KINDS.index("filter")) & (found.row >= 0)]])
-    legs = acyclic(f.lives.size, Legs.joined([told_on, redirects.handed_in(tables, f, told_on, filters)]))
+    told_on = Legs.joined([told_on, redirects.handed_in(tables, f, told_on, filters)])
+    legs = acyclic(f.lives.size, Legs.joined([told_on, lists.expanded(tables, f, told_on, filters)]))
     hop = _hops(f, legs, declared)
     return legs, hop
 

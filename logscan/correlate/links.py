@@ -8,7 +8,7 @@ import numpy as np
 
 from logscan.correlate.codes import Bools, Floats, Ints
 
-KINDS = ("filter", "bounce", "forward", "requeue", "proxy", "redirect", "relay")
+KINDS = ("filter", "bounce", "forward", "requeue", "proxy", "redirect", "relay", "list")
 KNOWN_BY = (
     "queued as",
     "orig_queue_id",

@@ -50,6 +50,9 @@ authors of PLP), and stamps of two processes differ when the clock is set meanwh
 LATE = 5 * SECOND
 """A delivery that began this long after all lines before it, by its own delay, belongs to the next life."""
 
+LOADED = 60 * SECOND
+"""Where nothing else hints at a next life: a logger that can't keep up stamps lines seconds after their `delay=` was taken."""
+
 
 @dataclass
 class Lives:
@@ -342,7 +345,10 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int])
         elif kind == removals:
             new = over and at - last > LATE
         else:
-            new = kind == RANKS["deliveries"] and arrived > first + LATE
+            late = arrived - first
+            new = kind == RANKS["deliveries"] and late > LATE
+            if new and late <= LOADED and not over:
+                new = not _one_and_the_same(time, rank, begins[-1] if begins else 0, i, arrived)
         if new and i:
             start = i
             if kind == RANKS["deliveries"]:
@@ -364,6 +370,13 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int])
         over = over or kind == removals
         last = max(last, at)
     return begins
+
+
+def _one_and_the_same(time: list[int], rank: list[int], start: int, end: int, arrived: int) -> bool:
+    """Return whether a life that began at ``start`` was taken at once, and none was taken when the delivery at ``end`` arrived."""
+    taken = [j for j in range(start, end) if RANKS["message_ids"] <= rank[j] <= RANKS["queued"] and rank[j] != RANKS["rejects"]]
+    at_once = [j for j in taken if time[j] - time[start] <= EARLY]
+    return bool(at_once) and all(abs(time[j] - arrived) > EARLY for j in taken if time[j] - time[start] > EARLY)
 
 
 def plain_float(column: pa.ChunkedArray) -> Floats:

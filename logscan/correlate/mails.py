@@ -99,7 +99,7 @@ def _directions(base: pd.DataFrame, own: Bools, out_count: Ints, in_count: Ints,
     ``own``: a host trusted to relay handed it in; ``named``: where it went nowhere, a recipient elsewhere is named.
     """
     origin = base["origin"].cat.codes.to_numpy()
-    generated = (origin == ORIGINS.index("generated")) & (base["leg"] != "redirect").to_numpy()
+    generated = (origin == ORIGINS.index("generated")) & ~base["leg"].isin(("redirect", "list")).to_numpy()
     unknown = ~base["opened"].to_numpy() | (origin == ORIGINS.index("unknown"))
     inside = own | np.isin(origin, [ORIGINS.index(n) for n in ("authenticated", "local", "network")])
     away = (out_count > 0) | ((in_count == 0) & named)

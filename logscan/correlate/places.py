@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.correlate.codes import Bools, Ints, extracted, matched
-from logscan.correlate.facts import AGENT, COMMAND, PRIVATE_RELAY, Facts
+from logscan.correlate.facts import AGENT, COMMAND, LISTS, PRIVATE_RELAY, Facts
 from logscan.correlate.known import Known
 from logscan.tables import texts
 
@@ -21,9 +21,6 @@ STORING = ("lmtp", "local", "virtual", "pipe")
 """Daemons whose deliveries stay here, unless they go to a filter or on from here."""
 
 LOCAL_SERVICES = ("local", "virtual")
-
-LISTS = r"^(?i:mailman|majordomo|sympa|schleuder|ecartis|ezmlm|listserv|mlmmj|listar|smartlist|vacation|autore)"
-"""Pipe services that hand mail to a list or answer it: nobody's mailbox, and not outside."""
 
 GATEWAYS = r"^(?i:uucp|bsmtp|ifmail|fax|hylafax|sms|xmpp|x400|pager)"
 """Pipe services by which mail leaves (the first four stand in Postfix's own master.cf)."""

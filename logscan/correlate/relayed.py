@@ -17,7 +17,7 @@ from logscan.correlate.codes import Bools, Ints, plain
 from logscan.correlate.facts import PRIVATE_ADDRESS, PRIVATE_RELAY
 from logscan.tables import texts
 
-CHANGED = ("forward", "redirect")
+CHANGED = ("forward", "redirect", "list")
 """Legs by which a mail goes to another address than it was sent to."""
 
 FAR = 3

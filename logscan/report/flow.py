@@ -54,6 +54,7 @@ REFUSED = FlowNode("refused", "refused", "refused", "before the queue")
 FORWARDS = {
     "forward": FlowNode("forward:local", "forwarded", "forward", "aliases, .forward"),
     "redirect": FlowNode("forward:sieve", "redirected", "forward", "Sieve"),
+    "list": FlowNode("forward:list", "sent on by lists", "forward", "programs"),
 }
 """Lives that began on this server, by their leg."""
 

@@ -15,6 +15,7 @@ LEG_WORDS = {
     "forward": "forwarded",
     "requeue": "requeued",
     "redirect": "redirected by Sieve",
+    "list": "sent on by a list's program",
     "relay": "on the next host",
     "proxy": "through the proxy",
 }

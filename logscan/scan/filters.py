@@ -155,7 +155,7 @@ def covered(scan: Scan, settings: Settings, entry: Ints) -> Bools:
     judged[told] = True
     host = entries["host"].cat.codes.to_numpy().astype(np.int64)
     at = entries["first"].dt.as_unit("ns").astype("int64").to_numpy()
-    came_back = entries["leg"].isin(["filter", "forward", "redirect", "bounce", "requeue"]).to_numpy()
+    came_back = entries["leg"].isin(["filter", "forward", "redirect", "list", "bounce", "requeue"]).to_numpy()
     strange = (entries["origin"] == "outside").to_numpy() & entries["queued"].to_numpy() & ~came_back & ~judged
     out = np.zeros(len(entry), np.bool_)
     speaking, silent = by_code(host, judged), by_code(host, strange)

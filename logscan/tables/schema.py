@@ -365,7 +365,7 @@ ending          cat    removed, deleted (by hand), discarded, canceled, requeued
 client_row      int    internal: row of the clients table
 root            int    row of the entry that the mail began as (itself, when it came out of no other)
 parent          int    row of the entry it came out of, -1 when of none
-leg             cat    how it came out of that: filter, bounce, forward, requeue, proxy, redirect, relay; else empty
+leg             cat    how it came out of that: filter, bounce, forward, requeue, proxy, redirect, relay, list; else empty
 origin          cat    who handed it in: outside, authenticated, local, network (mynetworks), generated (by Postfix), unknown
 untried         int    recipients of whom no attempt is told, though it waits, is on hold or was thrown away
 mail            int    row of the mail it belongs to, -1 for what isn't a mail (transactions given up, address probes)
@@ -420,7 +420,7 @@ _joined(
 host             str  host of both
 parent_queue_id  str  queue ID before
 child_queue_id   str  queue ID after
-kind             cat  filter, bounce, forward, requeue, proxy, redirect, relay
+kind             cat  filter, bounce, forward, requeue, proxy, redirect, relay, list
 known_by         cat  told by: queued as, orig_queue_id, amavis, forwarded as, orig_id, notification, inferred, sieve, requeue
 confidence       cat  high (the log names both), medium or low (inferred; low is ambiguous)
 parent           int  row of the entry before

@@ -1,0 +1,77 @@
+"""Legs of lists: what a program made of the mail it was handed, with the same message-id, for the list's members."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Bools, Ints, combine, factorise, matched
+from logscan.correlate.facts import AGENT, COMMAND, LISTS, STORED, Facts, ceil
+from logscan.correlate.links import Legs, roots
+
+EXPANDED = 600
+"""Seconds within which a list has sent a mail on: managers keep a queue of their own. What waits for a moderator comes later,
+and is a mail of its own."""
+
+
+def expanded(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Ints) -> Legs:
+    """What came in on this host with the message-id of a mail that a program was handed shortly before.
+
+    A program of aliases(5) or a list manager's pipe service is enough; a list manager that speaks LMTP looks like a mailbox
+    server, so there the sender must have changed too, as lists change it. One mail may come back in many pieces.
+    ``hop_relays`` are those of filters.
+    """
+    taken = np.zeros(f.lives.size + 1, np.bool_)
+    taken[legs.child] = True
+    absent = pc.fill_null(pc.equal(f.ids, ""), False).to_numpy(zero_copy_only=False).astype(np.bool_)
+    identified = (f.child_id >= 0) & ~np.append(absent, False)[f.child_id]
+    children = np.flatnonzero(f.local & identified & ~taken[:-1])
+    rows, by_program = _handed(tables, f, hop_relays, children)
+    if not len(rows):
+        return Legs.of(rows, rows, "list", "inferred", 1, -1)
+    left, child = _nearest_before(f, rows, children)
+    row, sure = rows[left], by_program[left]
+    parent = f.row_entry[row]
+    fits = (parent != child) & (f.opened[parent] <= f.opened[child])
+    # Of a mailbox server only what has another sender; a script's redirect keeps it.
+    fits &= sure | ((f.sender[child] != f.sender[parent]) & (f.sender[child] >= 0) & (f.sender[parent] >= 0))
+    # What an alias made of a mail within the same second is not what that mail came out of.
+    fits &= roots(f.lives.size, legs)[parent] != child
+    return Legs.of(parent[fits], child[fits], "list", "inferred", np.where(sure[fits], 1, 0), row[fits])
+
+
+def _handed(tables: dict[str, pa.Table], f: Facts, hop_relays: Ints, children: Ints) -> tuple[Ints, Bools]:
+    """Return the rows of mails with a child's message-id that something took which may be a list, and which are programs."""
+    rows = np.flatnonzero(f.sent & (f.row_entry >= 0) & ~f.forwarded & ~np.isin(f.relay, hop_relays))
+    rows = rows[np.isin(f.parent_id[f.row_entry[rows]], f.child_id[children])]
+    (code,), names = factorise([tables["deliveries"].column("program")])
+    place = {name: number for number, name in enumerate(names.to_pylist())}
+    program = code[rows]
+    reply = f.reply.take(pa.array(rows))
+    command = matched(reply, "^" + COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
+    listed = np.append(pc.match_substring_regex(f.relays, LISTS).to_numpy(zero_copy_only=False).astype(np.bool_), False)
+    sure = command | ((program == place.get("pipe", -2)) & listed[f.relay[rows]])
+    stored = matched(reply, STORED, ends=" Saved", starts="delivered to ")
+    may_be = sure | ((program == place.get("lmtp", -2)) & ~stored)
+    return rows[may_be], sure[may_be]
+
+
+def _nearest_before(f: Facts, rows: Ints, children: Ints) -> tuple[Ints, Ints]:
+    """Return, for each child that has one, the place in ``rows`` of the last hand-over that began before it, and the child."""
+    entry = f.row_entry[rows]
+    key = combine(
+        np.concatenate([f.lives.host[entry], f.lives.host[children]]),
+        np.concatenate([f.parent_id[entry], f.child_id[children]]),
+    )
+    dense = np.unique(key, return_inverse=True)[1].astype(np.int64)
+    mine, theirs = dense[: len(rows)], dense[len(rows) :]
+    begin, opened = f.second[rows] - ceil(f.transmit[rows]) - 1, f.opened[children]
+    start = int(min(begin.min(), opened.min()))
+    span = int(max(begin.max(), opened.max())) - start + 2
+    order = np.lexsort((f.lives.by_name()[entry], mine * span + begin - start))
+    place = (mine * span + begin - start)[order]
+    at = np.searchsorted(place, theirs * span + opened - start, "right") - 1
+    row = order[np.maximum(at, 0)]
+    found = np.flatnonzero((at >= 0) & (mine[row] == theirs) & (opened <= f.second[rows][row] + EXPANDED))
+    return row[found], children[found]
