@@ -207,19 +207,19 @@ def pickup(queue_id: str, second: int, recipient: str, *, ident: str = "<one@exa
 
 
 @pytest.mark.parametrize(
-    ("relay", "reply", "second", "ident", "is_leg"),
+    ("relay", "reply", "second", "ident", "kind"),
     [
-        ("dovecot", "delivered via dovecot service", 2, "<one@example.org>", True),
-        ("maildrop", "delivered via maildrop service", 2, "<one@example.org>", True),
-        ("local", "delivered to command: /usr/bin/procmail", 2, "<one@example.org>", True),
+        ("dovecot", "delivered via dovecot service", 2, "<one@example.org>", "redirect"),
+        ("maildrop", "delivered via maildrop service", 2, "<one@example.org>", "redirect"),
+        ("local", "delivered to command: /usr/bin/procmail", 2, "<one@example.org>", "redirect"),
         # A list's program hands mail in likewise; but nobody's mailbox was asked.
-        ("local", "delivered to command: /usr/local/bin/expand news", 2, "<one@example.org>", False),
-        ("dovecot", "delivered via dovecot service", 40, "<one@example.org>", False),
-        ("dovecot", "delivered via dovecot service", 2, "<other@example.org>", False),
+        ("local", "delivered to command: /usr/local/bin/expand news", 2, "<one@example.org>", "list"),
+        ("dovecot", "delivered via dovecot service", 40, "<one@example.org>", None),
+        ("dovecot", "delivered via dovecot service", 2, "<other@example.org>", None),
     ],
 )
 def test_a_redirect_comes_at_once_from_a_delivery_with_the_same_message_id(
-    read: Read, relay: str, reply: str, second: int, ident: str, is_leg: bool
+    read: Read, relay: str, reply: str, second: int, ident: str, kind: str | None
 ) -> None:
     program = "local" if relay == "local" else "pipe"
     scan = read(f"""
@@ -228,8 +228,8 @@ def test_a_redirect_comes_at_once_from_a_delivery_with_the_same_message_id(
         10:00:01 postfix/qmgr[12]: 1E24012D687: removed
         {pickup("1A00000C11", second, "bob@example.net", ident=ident)}
     """)
-    assert list(scan.legs["kind"]) == (["redirect"] if is_leg else [])
-    assert directions(scan) == ({"forwarded": 1} if is_leg else {"inbound": 1, "outbound": 1})
+    assert list(scan.legs["kind"]) == ([kind] if kind else [])
+    assert directions(scan) == ({"forwarded": 1} if kind else {"inbound": 1, "outbound": 1})
 
 
 def test_what_a_script_throws_away_or_rejects_is_no_delivery(read: Read) -> None:

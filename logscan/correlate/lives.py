@@ -373,10 +373,9 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int])
 
 
 def _one_and_the_same(time: list[int], rank: list[int], start: int, end: int, arrived: int) -> bool:
-    """Return whether a life that began at ``start`` was taken at once, and none was taken when the delivery at ``end`` arrived."""
-    taken = [j for j in range(start, end) if RANKS["message_ids"] <= rank[j] <= RANKS["queued"] and rank[j] != RANKS["rejects"]]
-    at_once = [j for j in taken if time[j] - time[start] <= EARLY]
-    return bool(at_once) and all(abs(time[j] - arrived) > EARLY for j in taken if time[j] - time[start] > EARLY)
+    """Return whether a life that began at ``start`` was taken, and none when the delivery at ``end`` says that it arrived."""
+    taken = [time[j] for j in range(start, end) if rank[j] in (RANKS["message_ids"], RANKS["queued"])]
+    return bool(taken) and all(abs(at - arrived) > EARLY or at - time[start] <= EARLY for at in taken)
 
 
 def plain_float(column: pa.ChunkedArray) -> Floats:
