@@ -111,7 +111,9 @@ def stages(log: Path) -> None:
     from logscan.plugins import log_formats
     from logscan.reading.merging import _finish, _Merger, _parsed
     from logscan.report.building import build
-    from logscan.scan.scan import Options, Scan
+    from logscan.scan.facts import facts_of
+    from logscan.scan.log import Log
+    from logscan.scan.scan import Scan
     from logscan.settings import read_settings
     from logscan.sources.finding import discover, order
 
@@ -130,8 +132,9 @@ def stages(log: Path) -> None:
     settings = read_settings([], domains=(), services={})
     correlated = logscan.correlate.correlate(tables, logscan.correlate.build.Known())
     lap("correlate")
-    scan = Scan(read, correlated, tables, settings, None, Options(), [])
-    scan.zone = read.solution.zone
+    log = Log(read, settings, zone=read.solution.zone)
+    scan = Scan(log, correlated, tables)
+    log.facts = scan.facts = facts_of(scan)
     results = _results(scan, (), ())
     lap("checks")
     report = build(scan, results)

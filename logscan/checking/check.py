@@ -13,7 +13,7 @@ from logscan.findings import Result
 from logscan.plugins import collect
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 HEADINGS = (
@@ -33,7 +33,7 @@ class Check:
     name: str
     title: str
     groups_by: Literal["mail", "user", "client", "host"]
-    run: Callable[[Scan, Settings], Result]
+    run: Callable[[Window, Settings], Result]
     order: int = 100
     """Place in the report: the seven at the heart come first."""
     clear: str = ""

@@ -21,7 +21,7 @@ from logscan.scan.aliases import asked, through_filter, top_rows
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 CAUSES = (
     "double-alias-expansion",
@@ -50,7 +50,7 @@ BROKEN = r"^(?:lost connection|conversation) with .* while (?:sending|receiving)
 """Postfix lost the reply after the data: the copy may have been taken (smtp_proto.c)."""
 
 
-def stores(scan: Scan, outside: bool = False) -> pd.DataFrame:
+def stores(scan: Window, outside: bool = False) -> pd.DataFrame:
     """Return one row per copy stored in a mailbox here, or per copy that left for somebody outside.
 
     Columns of ``deliveries``, and: ``message_id``, ``sender``, ``root`` (entry), ``size`` of the mail as it came in,
@@ -146,7 +146,7 @@ def several(frame: pd.DataFrame) -> list[list[Copy]]:
     return [rows for group in groups for rows in _same_mail(group) if len(rows) > 1]
 
 
-def by_other_ways(scan: Scan, frame: pd.DataFrame) -> list[list[Copy]]:
+def by_other_ways(scan: Window, frame: pd.DataFrame) -> list[list[Copy]]:
     """Return the copies of mails of which each mailbox got one from each of several senders: the author, a list, a forward.
 
     A message-id alone doesn't make them one mail: one of its lives went to a command (a list's), or they are of one mail.
@@ -198,7 +198,7 @@ def _same_mail(copies: list[Copy]) -> list[list[Copy]]:
 class Ways:
     """How entries came out of others, to look at one by one."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Window) -> None:
         entries, deliveries, legs = scan.entries, scan.deliveries, scan.legs
         self.parent = entries["parent"].to_numpy()
         self.queue_id = entries["queue_id"]
@@ -345,7 +345,7 @@ def _doubled(copies: list[Copy]) -> tuple[str, int] | None:
     return None
 
 
-def unanswered(scan: Scan, frame: pd.DataFrame) -> pd.DataFrame:
+def unanswered(scan: Window, frame: pd.DataFrame) -> pd.DataFrame:
     """Return stores by Dovecot whose reply Postfix never got: the copy was stored, and the mail offered again.
 
     Rows as of :func:`stores`, with ``broken`` (row of deliveries) and ``told_by`` (row of the stores table).
@@ -386,7 +386,7 @@ def unanswered(scan: Scan, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).drop_duplicates(["store"]) if rows else frame.iloc[:0]
 
 
-def _stored(scan: Scan, wanted: set[str]) -> dict[Any, pd.DataFrame]:
+def _stored(scan: Window, wanted: set[str]) -> dict[Any, pd.DataFrame]:
     """Return, by message-id and owner, the copies that Dovecot stored and no reply tells of, in the order of time."""
     events = scan.events("stores")
     stored = events[(events["action"] == "stored") & events["message_id"].isin(wanted) & events["user"].notna()]

@@ -12,13 +12,13 @@ import pandas as pd
 from logscan.findings import Evidence, Result
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 MOST_EVIDENCE = 12
 """Lines shown per finding; all cases are listed anyway."""
 
 
-def rows_at(scan: Scan, table: str, index: Iterable[int]) -> list[Evidence]:
+def rows_at(scan: Window, table: str, index: Iterable[int]) -> list[Evidence]:
     """Return evidence for rows of an event table or of ``deliveries``."""
     frame = scan.deliveries if table == "deliveries" else scan.events(table)
     chosen = [int(i) for i in index if int(i) >= 0][:MOST_EVIDENCE]
@@ -26,17 +26,17 @@ def rows_at(scan: Scan, table: str, index: Iterable[int]) -> list[Evidence]:
     return [Evidence(scan.label(int(sources[i])), int(lines[i]), "") for i in chosen]
 
 
-def first_lines(scan: Scan, entries: Iterable[int]) -> list[Evidence]:
+def first_lines(scan: Window, entries: Iterable[int]) -> list[Evidence]:
     """Return the line that opened each entry (smtpd client=, pickup)."""
     row = scan.entries["client_row"].to_numpy()
     return rows_at(scan, "clients", [row[int(e)] for e in entries])
 
 
-def first_line_each(scan: Scan, entries: npt.NDArray[np.int64]) -> list[Evidence]:
+def first_line_each(scan: Window, entries: npt.NDArray[np.int64]) -> list[Evidence]:
     """Return the line that opened each entry, one for each: all at once, where there are many."""
     rows = scan.entries["client_row"].to_numpy()[entries]
     clients = scan.events("clients")
-    labels = [source.label for source in scan.sources]
+    labels = [source.label for source in scan.log.read.sources]
     sources, lines = clients["source"].to_numpy()[rows].tolist(), clients["line"].to_numpy()[rows].tolist()
     return [Evidence(labels[source], line, "") for source, line in zip(sources, lines, strict=True)]
 
@@ -65,7 +65,7 @@ def too_few(result: Result) -> bool:
     return result.checked < COVERED * result.eligible
 
 
-def rows_at_frame(scan: Scan, frame: pd.DataFrame) -> list[Evidence]:
+def rows_at_frame(scan: Window, frame: pd.DataFrame) -> list[Evidence]:
     """Return evidence for the rows of a derived frame, which carry ``source`` and ``line`` themselves."""
     some = frame.head(MOST_EVIDENCE)
     return [

@@ -17,7 +17,7 @@ from logscan.correlate.lives import SECOND
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 MAIL_AT_DOOR = ["host", "pid", "client_address", "sender", "time"]
 """What lines about one refused mail have in common."""
@@ -38,7 +38,7 @@ SESSION = 120 * SECOND
 """How far back a session is looked at whose beginning isn't in the log."""
 
 
-def at_the_door(scan: Scan) -> list[Outage]:
+def at_the_door(scan: Window) -> list[Outage]:
     """Return the outages that Postfix's warnings about milters and proxy filters tell of."""
     errors = scan.events("filter_errors")
     some = errors[(errors["kind"] == "connect") & errors["filter"].isna() & errors["time"].notna()]
@@ -98,7 +98,7 @@ def _runs(part: pd.DataFrame, works: Ints) -> Ints:
     return out
 
 
-def _refused(scan: Scan) -> pd.DataFrame:
+def _refused(scan: Window) -> pd.DataFrame:
     """Return the lines of mail that was refused because a milter was away."""
     rejects = scan.events("rejects")
     some = rejects[
@@ -111,13 +111,13 @@ def _refused(scan: Scan) -> pd.DataFrame:
     return some.assign(at=nanoseconds(some["time"]), mail=some.groupby(MAIL_AT_DOOR, observed=True).ngroup())
 
 
-def _newest(scan: Scan, host: str) -> int:
+def _newest(scan: Window, host: str) -> int:
     clients = scan.events("clients")
     some = clients[(clients["host"] == host) & clients["time"].notna()]
     return int(nanoseconds(some["time"]).max()) if len(some) else 0
 
 
-def _taken(scan: Scan, warned: pd.DataFrame) -> pd.DataFrame:
+def _taken(scan: Window, warned: pd.DataFrame) -> pd.DataFrame:
     """Return the mails (``host``, ``at``) that services with warnings took in sessions without one."""
     clients = scan.events("clients")
     services = warned["service"].astype("str").unique()
@@ -163,7 +163,7 @@ def _place(process: Ints, at: Ints, wanted: Ints, time: Ints) -> Ints:
     return found
 
 
-def _judged(scan: Scan, path: str) -> Ints:
+def _judged(scan: Window, path: str) -> Ints:
     """Return when the milter itself says that it judged a mail of the queue, where the path tells which milter it is."""
     port = path.rpartition(":")[2].partition("@")[0]
     names = [name for name, ports in KNOWN_PORTS.items() if name in path or port in ports]

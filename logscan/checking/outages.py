@@ -37,7 +37,7 @@ from logscan.settings import parse_destination
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 NEXT_HOP = (
@@ -59,13 +59,13 @@ SILENCE = 100 * 60 * SECOND
 """Failures further apart are two outages: Postfix tries again after at most 4000 s (maximal_backoff_time)."""
 
 
-def outages(scan: Scan, settings: Settings) -> list[Outage]:
+def outages(scan: Window, settings: Settings) -> list[Outage]:
     """Return the outages in the order of time."""
     found = [*ways_back(scan, settings, _put_off(scan, settings)), *at_the_door(scan)]
     return sorted(found, key=lambda each: (each.first, each.host, each.relay))
 
 
-def _put_off(scan: Scan, settings: Settings) -> list[Outage]:
+def _put_off(scan: Window, settings: Settings) -> list[Outage]:
     deliveries = scan.deliveries
     status = deliveries["status"]
     late = status.isin(["deferred", "SOFTBOUNCE"]).to_numpy()
@@ -133,7 +133,7 @@ def _of_relay(part: pd.DataFrame, host: str, relay: str, kind: Kind, through: In
     return out
 
 
-def _hosts(scan: Scan, rows: pd.DataFrame) -> npt.NDArray[np.object_]:
+def _hosts(scan: Window, rows: pd.DataFrame) -> npt.NDArray[np.object_]:
     names = np.asarray(scan.entries["host"].astype("str").to_numpy(), dtype=object)
     found: npt.NDArray[np.object_] = np.append(names, "")[rows["entry"].to_numpy()]
     return found
@@ -152,7 +152,7 @@ def _named(replies: pd.Series) -> pd.Series:
     return named.where(~replies.str.endswith(NO_TRANSPORT), NO_TRANSPORT)
 
 
-def _kinds(scan: Scan, settings: Settings, names: set[str]) -> dict[str, Kind]:
+def _kinds(scan: Window, settings: Settings, names: set[str]) -> dict[str, Kind]:
     """Return what each relay is, for those that filter, keep mailboxes or at least run on this host."""
     deliveries = scan.deliveries
     filters = set(deliveries["relay"][filter_hops(scan)].astype("str").unique())
@@ -211,7 +211,7 @@ def _runs(part: pd.DataFrame, kind: Kind, mails: Ints, people: Ints, at: Ints, t
     return out
 
 
-def _lost(scan: Scan, rows: pd.DataFrame) -> Bools:
+def _lost(scan: Window, rows: pd.DataFrame) -> Bools:
     """Return for which of these attempts the same entry ended without reaching that recipient: sent back, or expired."""
     deliveries = scan.deliveries
     ends = deliveries[deliveries["last"] & deliveries["entry"].isin(rows["entry"].unique())]

@@ -20,7 +20,7 @@ from logscan.scan.submitted import Own, mail_of
 from logscan.tables import cells, texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 Ints = npt.NDArray[np.int64]
@@ -50,7 +50,7 @@ LEFT = [
 DISCARDED, REFUSED, BLOCKED = "own-mail-discarded", "own-mail-refused", "own-mail-blocked"
 
 
-def judged(result: Result, rows: pd.DataFrame, scan: Scan, settings: Settings, nothing: str) -> None:
+def judged(result: Result, rows: pd.DataFrame, scan: Window, settings: Settings, nothing: str) -> None:
     """Set ``eligible`` and ``checked``; say why it isn't applicable, or what is missing where verdicts are.
 
     ``nothing`` is the sentence for a log without such mail.
@@ -80,7 +80,7 @@ UNSEEN = (
 )
 
 
-def _missing(rows: pd.DataFrame, blank: np.ndarray, scan: Scan, settings: Settings) -> str:
+def _missing(rows: pd.DataFrame, blank: np.ndarray, scan: Window, settings: Settings) -> str:
     some = rows[blank]
     passed = int(some["passed"].sum())
     kinds = kinds_of(scan, settings, some)
@@ -109,7 +109,7 @@ def _missing(rows: pd.DataFrame, blank: np.ndarray, scan: Scan, settings: Settin
     return f"{len(some)} of {Counted(len(rows)):delivery|deliveries} {why}: give {logs_to_give(settings, kinds)}"
 
 
-def _mute(scan: Scan, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _mute(scan: Window, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which rows amavis took for spam without a word on whether it tagged them."""
     judged = rows["verdict_row"].to_numpy()
     found: npt.NDArray[np.bool_] = np.asarray(judged >= 0)
@@ -143,7 +143,7 @@ class Way:
         return name_of(self.kind)
 
 
-def ways(scan: Scan, settings: Settings, rows: pd.DataFrame) -> list[Way]:
+def ways(scan: Window, settings: Settings, rows: pd.DataFrame) -> list[Way]:
     """Return the way by which each row met a filter."""
     known = filters(scan, settings)
     queue, door = behind_the_queue(scan, settings), sorted(known.door)
@@ -220,7 +220,7 @@ def remedy(settings: Settings, origin: str, way: Way, programs: frozenset[str]) 
 
 
 def by_origin(
-    scan: Scan,
+    scan: Window,
     settings: Settings,
     everything: Own,
     rows: pd.DataFrame,
@@ -326,7 +326,7 @@ def _named(relays: set[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _mended(scan: Scan, everything: Own, origin: str) -> str:
+def _mended(scan: Window, everything: Own, origin: str) -> str:
     """Return by which reload mail of that origin has been let past the filter, never filtered again; empty if by none."""
     mine = everything.frame[(everything.frame["origin"] == origin).to_numpy() & everything.frame["inside"].to_numpy()]
     filtered = (
@@ -356,7 +356,7 @@ def cases(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _evidence(scan: Scan, rows: pd.DataFrame) -> list[Evidence]:
+def _evidence(scan: Window, rows: pd.DataFrame) -> list[Evidence]:
     chosen = [int(i) for i in rows["verdict_row"] if int(i) >= 0][:4]
     table = scan.verdicts
     told = [Evidence(scan.label(int(table["source"].iloc[i])), int(table["line"].iloc[i]), "") for i in chosen]
@@ -365,7 +365,7 @@ def _evidence(scan: Scan, rows: pd.DataFrame) -> list[Evidence]:
     return ev.merged(ev.first_lines(scan, rows["root"].head(3)), told, stopped, deliveries)
 
 
-def kept_back(scan: Scan, settings: Settings, everything: Own, rows: pd.DataFrame, to: str) -> list[Finding]:
+def kept_back(scan: Window, settings: Settings, everything: Own, rows: pd.DataFrame, to: str) -> list[Finding]:
     """Return the findings of own mail that the filter kept back: nobody got it, and mostly nobody was told.
 
     ``to`` ends the sentence: whom the mail was for.

@@ -19,7 +19,7 @@ from logscan.correlate.codes import matched
 from logscan.correlate.lives import SECOND
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 NO_WAY_BACK = (
@@ -41,7 +41,7 @@ def no_way_back(replies: pa.Array) -> Bools:
     return found & ~matched(replies, OTHER_SERVICE, contains="onnect")
 
 
-def ways_back(scan: Scan, settings: Settings, put_off: Sequence[Outage]) -> list[Outage]:
+def ways_back(scan: Window, settings: Settings, put_off: Sequence[Outage]) -> list[Outage]:
     """Return the outages with those of the way back named by what the filters say they could not connect to."""
     tries = _tries(scan, put_off)
     found = []
@@ -62,7 +62,7 @@ def ways_back(scan: Scan, settings: Settings, put_off: Sequence[Outage]) -> list
     return found
 
 
-def _tries(scan: Scan, put_off: Sequence[Outage]) -> pd.DataFrame:
+def _tries(scan: Window, put_off: Sequence[Outage]) -> pd.DataFrame:
     """Return the filters' lines about connections that failed, without those of a client to the filter itself."""
     errors = scan.events("filter_errors")
     own = errors[errors["kind"] == "client"]
@@ -98,7 +98,7 @@ def _kind(path: str, settings: Settings) -> Kind:
     return "service" if ports and port.isdigit() and port not in ports else "re-injection"
 
 
-def _untold(scan: Scan, settings: Settings, host: str, path: str, part: pd.DataFrame) -> list[Outage]:
+def _untold(scan: Window, settings: Settings, host: str, path: str, part: pd.DataFrame) -> list[Outage]:
     """Return the outages that only the filter tells of; they end with the next mail that comes out of a filter."""
     at: Ints = part["at"].to_numpy()
     entries = scan.entries

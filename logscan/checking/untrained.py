@@ -11,10 +11,11 @@ from logscan.findings import Finding, Remedy
 from logscan.scan.aliases import Mended, mended_since
 from logscan.scan.hops import filter_kinds
 from logscan.scan.moves import Moves, Uncalled, local_part, trigger
+from logscan.scan.trainings import trainings
 from logscan.tables import cells, grouping
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 
@@ -28,9 +29,9 @@ MENDED_AFTER = pd.Timedelta(days=1)
 class Right:
     """Calls that hit, by the local part of whom they name, and the last login under each name."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Window) -> None:
         self.scan = scan
-        calls = scan.trainings
+        calls = trainings(scan)
         hit = calls[(calls["filter"] == "dspam") & (calls["outcome"] == "learned") & calls["user"].notna()]
         hit = hit[hit["belongs_to"].isna() | (hit["belongs_to"] == hit["user"])]
         self.hits = dict(iter(hit.groupby(hit["user"].map(local_part))["time"]))
@@ -48,7 +49,7 @@ class Right:
         return mended_since(self.scan, last, later, reloaded=False)
 
 
-def not_called(scan: Scan, settings: Settings, found: Moves, open_moves: Uncalled) -> list[Finding]:
+def not_called(scan: Window, settings: Settings, found: Moves, open_moves: Uncalled) -> list[Finding]:
     """Return one finding a user whose moves no training call followed."""
     rows = open_moves.bad
     if rows.empty:
@@ -113,9 +114,9 @@ _NOT_CALLED = {
 }
 
 
-def failed(scan: Scan, found: Moves) -> list[Finding]:
+def failed(scan: Window, found: Moves) -> list[Finding]:
     """Return one finding a user for training programs that failed; what was learned before already is no failure."""
-    calls = scan.trainings
+    calls = trainings(scan)
     again = calls[(calls["outcome"] == "failed") & calls["text"].str.contains("already", na=False)][
         "time"
     ].sort_values()

@@ -43,11 +43,11 @@ from logscan.tables import cells
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 
-def run(scan: Scan, settings: Settings) -> Result:
+def run(scan: Window, settings: Settings) -> Result:
     """Look at each hand-over to DSPAM and at what its recipient became behind it."""
     frame = owned_aliases(scan)
     kept_back = _kept_back(scan, frame)
@@ -81,7 +81,7 @@ def run(scan: Scan, settings: Settings) -> Result:
     return result
 
 
-def _kept_back(scan: Scan, frame: pd.DataFrame) -> np.ndarray:
+def _kept_back(scan: Window, frame: pd.DataFrame) -> np.ndarray:
     """Return which hand-overs ended in the filter's quarantine, so that nothing can come out."""
     rows = scan.deliveries["verdict_row"].to_numpy()[frame["row"].to_numpy(dtype=np.int64)]
     status = scan.verdicts["status"]
@@ -99,7 +99,7 @@ LOCAL = (
 class _Finder:
     """Makes one finding an alias; what all share is looked up once, since they may be many."""
 
-    def __init__(self, scan: Scan, settings: Settings, bad: pd.DataFrame) -> None:
+    def __init__(self, scan: Window, settings: Settings, bad: pd.DataFrame) -> None:
         self.scan = scan
         self.judged = not scan.verdicts.empty
         entry = bad["entry"].to_numpy()
@@ -156,7 +156,7 @@ class _Finder:
         )
 
 
-def _without(result: Result, scan: Scan, settings: Settings) -> None:
+def _without(result: Result, scan: Window, settings: Settings) -> None:
     """Say why no mail was handed to a filter that learns per recipient: there is none, or the log doesn't hold it."""
     kinds = filter_kinds(scan, settings)
     if "dspam" not in kinds:

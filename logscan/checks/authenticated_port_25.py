@@ -45,7 +45,7 @@ from logscan.scan.ports import entry_ports
 from logscan.tables import cells
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
@@ -56,7 +56,7 @@ MENDED_AFTER = pd.Timedelta(days=2)
 MENDED_MAILS = 5
 
 
-def run(scan: Scan, settings: Settings) -> Result:
+def run(scan: Window, settings: Settings) -> Result:
     """Group the queued mails with a SASL user name by service and user."""
     entries = scan.entries
     mine = entries[entries["sasl_username"].notna() & (entries["queued"] | (entries["mail"] >= 0))]
@@ -103,7 +103,7 @@ def _moved(mine: pd.DataFrame, ports: np.ndarray) -> set[str]:
 class _Finder:
     """Makes one finding a user; all that users share is looked up once, since they may be many."""
 
-    def __init__(self, scan: Scan, settings: Settings, rows: pd.DataFrame, sure: np.ndarray, moved: set[str]) -> None:
+    def __init__(self, scan: Window, settings: Settings, rows: pd.DataFrame, sure: np.ndarray, moved: set[str]) -> None:
         self.scan = scan
         self.rows = rows
         self.moved = moved
@@ -186,7 +186,7 @@ _SOMEBODY = "\0user\0"
 """Stands for the user in the letter, which is made once. No log line holds a NUL character in a login."""
 
 
-def _tagged(scan: Scan) -> np.ndarray:
+def _tagged(scan: Window) -> np.ndarray:
     """Return, per mail, whether any recipient's copy was tagged."""
     deliveries = scan.deliveries
     out = np.zeros(len(scan.mails) + 1, np.bool_)
@@ -196,7 +196,7 @@ def _tagged(scan: Scan) -> np.ndarray:
     return out
 
 
-def _recipients(scan: Scan, mails: np.ndarray) -> dict[int, set[str]]:
+def _recipients(scan: Window, mails: np.ndarray) -> dict[int, set[str]]:
     """Return each mail's recipients as its sender gave them."""
     entries = scan.entries
     deliveries = scan.deliveries

@@ -56,7 +56,7 @@ from logscan.scan.aliases import Mended, mended_since
 from logscan.tables import cells
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 SEVERITY: dict[str, Literal["problem", "warning", "note"]] = {
@@ -75,7 +75,7 @@ SEVERAL_TIMES = ("by-list-and-directly", "sender-resent")
 Items = list[tuple[dict[str, Any], list[Copy]]]
 
 
-def run(scan: Scan, settings: Settings) -> Result:
+def run(scan: Window, settings: Settings) -> Result:
     """Count the distinct stores of each (message-id, sender, mailbox)."""
     frame = stores(scan)
     beyond = stores(scan, outside=True)
@@ -118,7 +118,7 @@ def _case(ways: Ways, copies: list[Copy], names: list[str]) -> dict[str, Any]:
     }
 
 
-def _finding(scan: Scan, settings: Settings, cause: str, subject: str, items: Items, mender: _Mender) -> Finding:
+def _finding(scan: Window, settings: Settings, cause: str, subject: str, items: Items, mender: _Mender) -> Finding:
     cases = [case for case, _ in items]
     copies = [copy for _, some in items for copy in some]
     summary = _summary(cause, subject, items)
@@ -169,7 +169,7 @@ def _summary(cause: str, subject: str, items: Items) -> str:
     return f"{words} {' and '.join(places)}"
 
 
-def _evidence(scan: Scan, copies: list[Copy]) -> list[Any]:
+def _evidence(scan: Window, copies: list[Copy]) -> list[Any]:
     """Return what broke off, the hand-overs that doubled, the doubled person's own first, and the copies."""
     first = sorted(copies, key=lambda copy: copy.handed != copy.mailbox)
     return ev.merged(
@@ -183,7 +183,7 @@ def _evidence(scan: Scan, copies: list[Copy]) -> list[Any]:
 class _Mender:
     """Tells since when mail to an alias is stored once, or since when the BCC is; what findings share is made once."""
 
-    def __init__(self, scan: Scan, frame: pd.DataFrame) -> None:
+    def __init__(self, scan: Window, frame: pd.DataFrame) -> None:
         self.scan = scan
         good = frame.loc[frame["filtered"], ["time", "root", "mailbox", "store", "asked", "asked_first", "recipient"]]
         onward = (good["mailbox"] != good["asked_first"]) | (good["asked"] != good["recipient"].str.lower())
@@ -266,7 +266,7 @@ _PROXIES = ("spampd", "clamsmtpd", "clamsmtp", "proxsmtpd", "amavis", "dspam", "
 """Programs that stand between Postfix and a mailbox server and hand on the replies."""
 
 
-def _remedy(scan: Scan, settings: Settings, cause: str, subject: str, copies: list[Copy]) -> Remedy | None:
+def _remedy(scan: Window, settings: Settings, cause: str, subject: str, copies: list[Copy]) -> Remedy | None:
     if cause == "double-alias-expansion":
         return remedies.no_address_mappings_after(settings)
     if cause == "filter-reinjected-twice":
@@ -276,12 +276,12 @@ def _remedy(scan: Scan, settings: Settings, cause: str, subject: str, copies: li
     return None
 
 
-def _lost_reply(scan: Scan, relay: str, copies: list[Copy]) -> str:
+def _lost_reply(scan: Window, relay: str, copies: list[Copy]) -> str:
     """Return where to look for a reply that got lost: at all that stands between Postfix and the mailbox."""
     ids = {copy.message_id for copy in copies}
     verdicts = scan.verdicts
     spoke = set(verdicts.loc[verdicts["message_id"].isin(ids), "program"].dropna().astype("str"))
-    spoke |= {program for program in scan.read.programs if program in _PROXIES}
+    spoke |= {program for program in scan.log.read.programs if program in _PROXIES}
     named = ", ".join(sorted(spoke & {*_PROXIES, "spamd"}))
     between = f"{named}, whose lines are in these logs," if named else "a proxy (spampd, a virus scanner)"
     return (

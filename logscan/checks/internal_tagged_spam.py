@@ -37,11 +37,11 @@ from logscan.scan.submitted import fetched, own
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 
-def run(scan: Scan, settings: Settings) -> Result:
+def run(scan: Window, settings: Settings) -> Result:
     """Look at each delivery to a recipient here of mail submitted here."""
     mine = own(scan, settings)
     local = mine.frame[mine.frame["inside"] & ~mine.frame["outside"].astype(bool)]

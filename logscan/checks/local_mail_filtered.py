@@ -38,11 +38,11 @@ from logscan.scan.submitted import fetched, groups_of_mail, own
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 
-def run(scan: Scan, settings: Settings) -> Result:
+def run(scan: Window, settings: Settings) -> Result:
     """Look at each delivery of mail that a local process handed in."""
     mine = own(scan, settings)
     local = mine.frame[mine.frame["local"]]

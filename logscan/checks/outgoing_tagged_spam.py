@@ -44,11 +44,11 @@ from logscan.findings import Counted, Result
 from logscan.scan.submitted import own
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 
-def run(scan: Scan, settings: Settings) -> Result:
+def run(scan: Window, settings: Settings) -> Result:
     """Look at each delivery to an outside recipient of mail submitted here."""
     mine = own(scan, settings)
     away = mine.frame[mine.frame["outside"].to_numpy(dtype=bool)]

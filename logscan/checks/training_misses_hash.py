@@ -46,10 +46,11 @@ from logscan.findings import Evidence, Finding, Prediction, Remedy, Result
 from logscan.scan.aliases import Owned, owning
 from logscan.scan.hops import NAMES, dspam_hops, filter_kinds, no_filter, unnamed_filter
 from logscan.scan.moves import Moves, Uncalled, moves, trigger, uncalled
+from logscan.scan.trainings import trainings
 from logscan.tables import cells
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 CAUSES = (
@@ -69,9 +70,9 @@ KEPT = pd.Timedelta(days=7)
 """A signature that is older may have been purged (dspam_clean, by its cron job); a younger one hardly."""
 
 
-def run(scan: Scan, settings: Settings) -> Result:
+def run(scan: Window, settings: Settings) -> Result:
     """Look at each training call, for each miss at whose signature it was, and at each move whether a call followed."""
-    calls = scan.trainings
+    calls = trainings(scan)
     calls = calls[calls["filter"] == "dspam"]
     learned = calls[(calls["outcome"] == "learned") & calls["class"].isin(["spam", "innocent"])]
     missed = calls[calls["outcome"] == "missed"]
@@ -104,7 +105,7 @@ def run(scan: Scan, settings: Settings) -> Result:
     return result
 
 
-def _blind(result: Result, scan: Scan, settings: Settings, found: Moves, open_moves: Uncalled) -> None:
+def _blind(result: Result, scan: Window, settings: Settings, found: Moves, open_moves: Uncalled) -> None:
     """Say what keeps the check from knowing, or that nobody can train in vain here."""
     kinds = filter_kinds(scan, settings)
     nobody = not result.eligible and not found.piped
@@ -117,7 +118,7 @@ def _blind(result: Result, scan: Scan, settings: Settings, found: Moves, open_mo
     if "dspam" in kinds:
         # Each move of which DSPAM learned the mail needs no line that tells of a failure.
         proven = len(found.frame) and (found.frame["called"] == "at once").all() and not open_moves.undecided
-        if "dspam" not in scan.read.programs and not proven:
+        if "dspam" not in scan.log.read.programs and not proven:
             result.blind_because.append(
                 "no syslog line of DSPAM (program dspam) in these logs: a training that fails is told only there"
             )
@@ -154,7 +155,7 @@ def _blind(result: Result, scan: Scan, settings: Settings, found: Moves, open_mo
         )
 
 
-def _astray(scan: Scan, learned: pd.DataFrame) -> pd.DataFrame:
+def _astray(scan: Window, learned: pd.DataFrame) -> pd.DataFrame:
     """Return trainings that were learned, but under another user than the one who owns the signature."""
     other = learned[learned["belongs_to"].notna() & learned["user"].notna()]
     return other[other["belongs_to"] != other["user"]]
@@ -163,7 +164,7 @@ def _astray(scan: Scan, learned: pd.DataFrame) -> pd.DataFrame:
 class _Known:
     """Whom the filter has mail of, and the time over which the logs tell that."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Window) -> None:
         verdicts = scan.verdicts
         judged = verdicts[verdicts["filter"] == "dspam"]
         hops = scan.deliveries[dspam_hops(scan)]
@@ -306,9 +307,9 @@ def _finding(
 class _Lines:
     """The lines that prove misses, and the remedies, each looked up once: users may be many."""
 
-    def __init__(self, scan: Scan, misses: pd.DataFrame) -> None:
+    def __init__(self, scan: Window, misses: pd.DataFrame) -> None:
         self.scan = scan
-        self.labels = [source.label for source in scan.sources]
+        self.labels = [source.label for source in scan.log.read.sources]
         verdicts = scan.verdicts
         mine = verdicts[(verdicts["filter"] == "dspam") & verdicts["signature"].isin(misses["signature"].dropna())]
         self.learned: dict[str, list[tuple[int, int]]] = {}
@@ -337,7 +338,7 @@ class _Lines:
         return self._remedies[key]
 
 
-def _untold(scan: Scan, rows: list[Any], known: _Known) -> str:
+def _untold(scan: Window, rows: list[Any], known: _Known) -> str:
     """Return why the cause of a miss can't be told."""
     if pd.isna(known.first):
         return "The cause can't be told: these logs hold no mail that DSPAM judged."
@@ -375,7 +376,7 @@ def _remedy(settings: Settings, cause: str, user: str, owners: list[str]) -> Rem
     return Remedy("Find out which address this login's mail is filtered under, and pass that to the training call.")
 
 
-def _predictions(scan: Scan, settings: Settings) -> list[Prediction]:
+def _predictions(scan: Window, settings: Settings) -> list[Prediction]:
     """Predict misses for every user seen logging in without a domain, where the training call passes the bare login."""
     fact = settings.dovecot.training_arguments
     if fact is None or not settings.dovecot.trains_login_as_given or settings.dovecot.default_domain:

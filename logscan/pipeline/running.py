@@ -69,25 +69,28 @@ def read(
     got = read_sources(logs, jobs=jobs, year=year, timezone=timezone, progress=progress, meanwhile=_warm)
     from logscan.correlate import correlate
     from logscan.correlate.build import completed
+    from logscan.scan.facts import facts_of
+    from logscan.scan.log import Log
     from logscan.scan.scan import Scan
 
     options = options or Options()
     settings, inventory, notes = _configuration(found, config, dspam_home, options)
     tables = _window(_aliased(completed(got.tables), options), options, _zone(got.solution.zone))
     known = _known(settings, options, tables)
-    scan = Scan(got, correlate(tables, known), tables, settings, inventory, options, notes)
+    log = Log(
+        got, settings, inventory, options, notes, named=bool(sources), modes=found.modes, zone=_zone(got.solution.zone)
+    )
+    scan = Scan(log, correlate(tables, known), tables)
+    log.facts = scan.facts = facts_of(scan)
     if spool:
-        scan.spool = spool
-        weakref.finalize(scan, spool.close)
-    scan.modes = found.modes
-    scan.named = bool(sources)
-    scan.zone = _zone(got.solution.zone)
-    scan.errors = [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]
-    scan.errors += _foreign(sources, found, settings)
-    scan.notes += [*found.passed_over, *_unknown_texts(sources, found, settings), *got.solution.notes]
+        log.spool = spool
+        weakref.finalize(log, spool.close)
+    log.errors += [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]
+    log.errors += _foreign(sources, found, settings)
+    log.notes += [*found.passed_over, *_unknown_texts(sources, found, settings), *got.solution.notes]
     for one in got.sources:
         if one.copies:
-            scan.notes.append(
+            log.notes.append(
                 f"{one.label}: {one.copies} of {one.lines} lines stand in another file too and are read once"
             )
     return scan

@@ -17,7 +17,7 @@ from logscan.correlate.facts import AGENT, COMMAND
 from logscan.report.tallies import of
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -56,7 +56,7 @@ class Ends:
     told: Bools
 
 
-def ends(scan: Scan) -> Ends:
+def ends(scan: Window) -> Ends:
     """Return all ends of mails. Those of :data:`OUTCOMES` add up to the counts in ``scan.mails``, mail by mail."""
     mails, deliveries, entries = scan.mails, scan.deliveries, scan.entries
     outcome = deliveries["outcome"]
@@ -103,7 +103,7 @@ def _kept_back(some: pd.DataFrame) -> Ints:
     return np.where(kept, some["relay"].cat.codes.to_numpy(), -1).astype(np.int64)
 
 
-def _untold(scan: Scan, name: str, left: Ints) -> Ends:
+def _untold(scan: Window, name: str, left: Ints) -> Ends:
     """Return ends for the recipients of whom no attempt is told, ``left`` of each mail: in the entries where they are."""
     entries, mails = scan.entries, scan.mails
     end, endings = WITHOUT_ATTEMPT.get(name, (name, ()))
@@ -129,7 +129,7 @@ def _codes(names: pd.Index) -> Ints:
     return np.array([ENDS.index(name) if name in OUTCOMES else -1 for name in names], np.int64)
 
 
-def _open(scan: Scan, known: list[Ends]) -> list[Ends]:
+def _open(scan: Window, known: list[Ends]) -> list[Ends]:
     """Return what was handed on and never came back, and mails of which the log tells no end at all."""
     mails, deliveries = scan.mails, scan.deliveries
     entry, mail = deliveries["entry"].to_numpy(), deliveries["mail"].to_numpy()
@@ -150,7 +150,7 @@ def _open(scan: Scan, known: list[Ends]) -> list[Ends]:
     return [lost, _ends(first, kind, np.maximum(expected, 1), rest)]
 
 
-def refusals(scan: Scan) -> pd.DataFrame:
+def refusals(scan: Window) -> pd.DataFrame:
     """Return one row a recipient refused before the queue.
 
     A milter's refusal at the end of a message may be logged twice: of one mail, each recipient counts once.
@@ -163,7 +163,7 @@ def refusals(scan: Scan) -> pd.DataFrame:
     return rows.drop(index=again.index[again])
 
 
-def refused_rows(scan: Scan) -> Ints:
+def refused_rows(scan: Window) -> Ints:
     """Return the rows of the table of rejects that :func:`refusals` has."""
     rows: Ints = refusals(scan).index.to_numpy(dtype=np.int64)
     return rows

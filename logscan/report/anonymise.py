@@ -21,7 +21,7 @@ from logscan.report.vocabulary import words
 
 if TYPE_CHECKING:
     from logscan.report.model import Report
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 ROLES = frozenset(
     {"root", "postmaster", "mailer-daemon", "abuse", "hostmaster", "webmaster", "nobody", "daemon", "localhost",
@@ -116,7 +116,7 @@ class Names:
 class Anonymiser:
     """Replaces the names of one scan, in reports and in tables, the same by the same."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Window) -> None:
         self.names = Names()
         self.words = words()
         self.users: set[str] = set()
@@ -139,7 +139,7 @@ class Anonymiser:
         self.users -= ROLES
         self.hosts -= ROLES | self.words
         self.labels: dict[str, str] = {}
-        for read in scan.sources:
+        for read in scan.log.read.sources:
             self.labels[read.label] = self.only(self.text(read.label))
 
     def _learn(self, column: str, values: Any) -> None:
@@ -393,6 +393,6 @@ class Anonymiser:
         return replaced.astype("category" if isinstance(values.dtype, pd.CategoricalDtype) else values.dtype)
 
 
-def anonymise(report: Report, scan: Scan) -> Report:
+def anonymise(report: Report, scan: Window) -> Report:
     """Return a copy of the report of ``scan`` with people, hosts and addresses replaced, the same by the same everywhere."""
     return Anonymiser(scan).report(report)

@@ -24,7 +24,7 @@ from logscan.report.model import Period, ProgramCount, Report, SourceCount, Unkn
 from logscan.report.traffic import traffic
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 MOST_UNKNOWN = 50
 """Templates of unknown lines in a report, the most frequent ones."""
@@ -33,7 +33,7 @@ MOST_PATHS = 200
 """Mails whose whole way a report holds."""
 
 
-def build(scan: Scan, results: Sequence[Result], *, now: datetime | None = None) -> Report:
+def build(scan: Window, results: Sequence[Result], *, now: datetime | None = None) -> Report:
     """Return the report of a scan."""
     zone = scan.zone or UTC
     report = Report(
@@ -53,15 +53,15 @@ def build(scan: Scan, results: Sequence[Result], *, now: datetime | None = None)
                 read.copies,
                 read.error,
             )
-            for read in scan.sources
+            for read in scan.log.read.sources
         ],
         unknown=_unknown(scan),
         mails=summary(scan.correlated, rejected(scan)),
         checks=list(results),
         programs=[
-            ProgramCount(name, *counts) for name, counts in sorted(scan.read.programs.items(), key=lambda kv: kv[0])
+            ProgramCount(name, *counts) for name, counts in sorted(scan.log.read.programs.items(), key=lambda kv: kv[0])
         ],
-        notes=list(scan.notes),
+        notes=list(scan.log.notes),
     )
     for result in report.checks:
         for finding in result.findings:
@@ -89,12 +89,12 @@ def _with_untried(mails: dict[str, int], ended: Ends) -> dict[str, int]:
     return out
 
 
-def rejected(scan: Scan) -> int:
+def rejected(scan: Window) -> int:
     """Return how many recipients were refused before the queue."""
     return len(refusals(scan))
 
 
-def _hosts(scan: Scan) -> list[str]:
+def _hosts(scan: Window) -> list[str]:
     names: set[str] = set()
     for table in scan.tables.values():
         column = table.column("host")
@@ -102,7 +102,7 @@ def _hosts(scan: Scan) -> list[str]:
     return sorted(names)
 
 
-def _period(scan: Scan) -> Period:
+def _period(scan: Window) -> Period:
     low, high = None, None
     for table in scan.tables.values():
         time = table.column("time").to_numpy()
@@ -110,7 +110,7 @@ def _period(scan: Scan) -> Period:
         if len(time):
             low = int(time.min()) if low is None else min(low, int(time.min()))
             high = int(time.max()) if high is None else max(high, int(time.max()))
-    solution = scan.read.solution
+    solution = scan.log.read.solution
     zone = scan.zone or UTC
 
     def at(ns: int | None) -> datetime | None:
@@ -119,15 +119,15 @@ def _period(scan: Scan) -> Period:
     return Period(at(low), at(high), solution.inferred_year, str(zone), solution.inferred_zone, tuple(solution.notes))
 
 
-def _unknown(scan: Scan) -> list[Unknown]:
-    items = sorted(scan.read.templates.items(), key=lambda item: (-item[1][0], item[0]))
+def _unknown(scan: Window) -> list[Unknown]:
+    items = sorted(scan.log.read.templates.items(), key=lambda item: (-item[1][0], item[0]))
     return [
         Unknown(program, template, count, scan.label(source), line, text)
         for (program, template), (count, source, line, text) in items[:MOST_UNKNOWN]
     ]
 
 
-def _paths(scan: Scan, report: Report) -> None:
+def _paths(scan: Window, report: Report) -> None:
     """Give the whole way of the first mails that findings name, by queue ID."""
     from logscan.report.tracing import way
 
@@ -144,22 +144,22 @@ def _paths(scan: Scan, report: Report) -> None:
         report.paths[str(entries["queue_id"].iat[entry])] = way(scan, int(entry))
 
 
-def _fill_evidence(scan: Scan, report: Report) -> None:
+def _fill_evidence(scan: Window, report: Report) -> None:
     wanted: dict[str, set[int]] = {}
     for finding in report.found:
         for item in finding.evidence:
             wanted.setdefault(item.source, set()).add(item.line)
-    texts = fetch(scan.sources, wanted)
+    texts = fetch(scan.log.read.sources, wanted)
     for finding in report.found:
         finding.evidence = [
             replace(item, text=texts.get((item.source, item.line), item.text)) for item in finding.evidence
         ]
 
 
-def evidence_of(scan: Scan, source: int, line: int) -> Evidence:
+def evidence_of(scan: Window, source: int, line: int) -> Evidence:
     """Return one line as evidence, its text fetched."""
     label = scan.label(source)
-    return Evidence(label, line, fetch(scan.sources, {label: {line}}).get((label, line), ""))
+    return Evidence(label, line, fetch(scan.log.read.sources, {label: {line}}).get((label, line), ""))
 
 
 __all__ = ["build", "evidence_of", "rejected"]

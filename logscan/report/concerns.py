@@ -17,7 +17,7 @@ from logscan.report.tallies import Coded, column, groups, ns, number, of
 
 if TYPE_CHECKING:
     from logscan.checking.outage import Outage
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 KINDS = {
     "filter": "the filter",
@@ -67,7 +67,7 @@ ENOUGH = 300 * 10**9
 """Nanoseconds that the log must go on after a mail went into the filter."""
 
 
-def concerns(scan: Scan, late: PutOff, outages: Sequence[Outage], found: Ends) -> list[str]:
+def concerns(scan: Window, late: PutOff, outages: Sequence[Outage], found: Ends) -> list[str]:
     """Return short sentences' halves that go on behind "but": ``46 attempts for 20 mails were put off``."""
     said = [
         _outages(outages),
@@ -97,14 +97,14 @@ def _outages(outages: Sequence[Outage]) -> str:
     )
 
 
-def _put_off(scan: Scan, late: PutOff) -> str:
+def _put_off(scan: Window, late: PutOff) -> str:
     mails, every = len(np.unique(late.mail)), len(scan.mails)
     if mails < MANY_PUT_OFF or mails < SHARE_PUT_OFF * every:
         return ""
     return f"{plural(mails, 'mail')} of {every:,} ({percent(mails / every)}) were put off, {len(late.rows):,} attempts in all"
 
 
-def _lost_in_filter(scan: Scan, found: Ends) -> str:
+def _lost_in_filter(scan: Window, found: Ends) -> str:
     """Return how many recipients' mail was handed to a filter and isn't seen again, though the log goes on."""
     lost = (found.kind == ENDS.index("open")) & (found.via >= 0)
     if not lost.any():
@@ -117,7 +117,7 @@ def _lost_in_filter(scan: Scan, found: Ends) -> str:
     return f"{plural(mails, 'mail')} to {plural(recipients, 'recipient')} went into the filter and came out nowhere"
 
 
-def _refused_elsewhere(scan: Scan) -> str:
+def _refused_elsewhere(scan: Window) -> str:
     deliveries = scan.deliveries
     rows = deliveries["last"] & deliveries["outside"] & (deliveries["mail"] >= 0) & ~deliveries["final"]
     rows &= deliveries["outcome"].isin(["bounced", "expired", "deferred"])
@@ -136,7 +136,7 @@ def _for_policy(reply: str) -> bool:
     return not ABOUT_RECIPIENT.search(rest) and bool(found["dsn"] or POLICY.search(rest))
 
 
-def _waited(scan: Scan, late: PutOff, outages: Sequence[Outage]) -> str:
+def _waited(scan: Window, late: PutOff, outages: Sequence[Outage]) -> str:
     """Return whose mail waited long for a service of this server; an outage says it itself."""
     if outages or not len(late.rows):
         return ""
@@ -150,7 +150,7 @@ def _waited(scan: Scan, late: PutOff, outages: Sequence[Outage]) -> str:
     )
 
 
-def _bounced(scan: Scan) -> str:
+def _bounced(scan: Window) -> str:
     mails = scan.mails
     count, every = int((mails["bounced"] + mails["expired"]).sum()), int(mails["recipients"].sum())
     if count < MANY_BOUNCED or count < SHARE_BOUNCED * every:
@@ -158,7 +158,7 @@ def _bounced(scan: Scan) -> str:
     return f"{plural(count, 'recipient')} of {every:,} ({percent(count / every)}) bounced or expired"
 
 
-def _full(scan: Scan) -> str:
+def _full(scan: Window) -> str:
     """Return how many mailboxes here take no mail because they are full."""
     deliveries = scan.deliveries
     rows = ~deliveries["outside"] & (deliveries["mail"] >= 0) & ~deliveries["final"]
@@ -173,14 +173,14 @@ def _full(scan: Scan) -> str:
     )
 
 
-def _loops(scan: Scan) -> str:
+def _loops(scan: Window) -> str:
     deliveries = scan.deliveries
     some = deliveries[deliveries["last"] & (deliveries["mail"] >= 0) & ~deliveries["final"]]
     count = int(of(some["reply"]).having(lambda value: any(word in value for word in LOOPS)).sum())
     return f"the mail of {plural(count, 'recipient')} went in a loop" if count else ""
 
 
-def _busy_account(scan: Scan) -> str:
+def _busy_account(scan: Window) -> str:
     """Return the account that handed in much within a day, from many networks (of /24 and /48)."""
     mails = scan.mails
     rows = np.flatnonzero(mails["sasl_username"].notna().to_numpy())
@@ -204,20 +204,20 @@ def _network(address: str) -> str:
     return ":".join(address.split(":")[:3]) if ":" in address else address.rpartition(".")[0]
 
 
-def _failed_logins(scan: Scan) -> str:
+def _failed_logins(scan: Window) -> str:
     count = int(column(scan, "sessions", "event").is_in("auth failed").sum())
     count += int(column(scan, "logins", "event").is_in("failed").sum())
     return f"{plural(count, 'login')} failed" if count >= MANY_FAILED else ""
 
 
-def _unfiltered(scan: Scan) -> str:
+def _unfiltered(scan: Window) -> str:
     kind = column(scan, "filter_errors", "kind")
     words = [(name, int(kind.is_in(name).sum())) for name in ("delivered unfiltered", "crash")]
     parts = [f"{count:,} times {name}" for name, count in words if count]
     return f"the filter reports trouble ({', '.join(parts)})" if parts else ""
 
 
-def _lost_lines(scan: Scan) -> str:
+def _lost_lines(scan: Window) -> str:
     event = column(scan, "losses", "event")
     lost = event.is_in("lost")
     if not lost.any():

@@ -17,7 +17,7 @@ from logscan.report.tallies import Coded, folded, groups, ns, of, percentiles
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
 
@@ -55,7 +55,7 @@ class PutOff:
     """Time of the attempt (UTC ns)."""
 
 
-def put_off(scan: Scan) -> PutOff:
+def put_off(scan: Window) -> PutOff:
     """Return every attempt that was put off, of mails: a line logged twice is one attempt."""
     deliveries = scan.deliveries
     late = deliveries["status"].isin(PUT_OFF).to_numpy() & (deliveries["mail"].to_numpy() >= 0)
@@ -111,7 +111,7 @@ def next_hops(some: pd.DataFrame) -> Coded:
     return Coded(codes, values).changed(str)
 
 
-def listings(scan: Scan, late: PutOff) -> Iterable[Listing]:
+def listings(scan: Window, late: PutOff) -> Iterable[Listing]:
     """Return how it ended, why it was put off and where, and the mails that waited longest."""
     if not len(late.rows):
         return
@@ -145,7 +145,7 @@ def _ended(late: PutOff) -> Listing:
     )
 
 
-def _reasons(scan: Scan, late: PutOff) -> Listing:
+def _reasons(scan: Window, late: PutOff) -> Listing:
     by = groups(late.reason, late.hop)
     first, last = by.ends(late.first, scan.zone)
     waited = np.zeros(len(by))

@@ -13,7 +13,7 @@ from logscan.report.model import Listing
 from logscan.report.tallies import groups, moment, ns, of, percentiles
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 PARTS = {
     "before_queue": "before the queue",
@@ -32,7 +32,7 @@ SLOW = 1.0
 """Seconds: what took less is not named among the slowest."""
 
 
-def listings(scan: Scan, late: PutOff) -> Iterable[Listing]:
+def listings(scan: Window, late: PutOff) -> Iterable[Listing]:
     """Return percentiles of the delay and its parts, delays by next hop, and the slowest mails."""
     deliveries = scan.deliveries
     final = deliveries.loc[deliveries["final"] & deliveries["total_delay"].notna() & (deliveries["mail"] >= 0)]
@@ -73,7 +73,7 @@ def _by_hop(final: pd.DataFrame) -> Listing:
     )
 
 
-def _slowest(scan: Scan, final: pd.DataFrame, late: PutOff) -> Listing:
+def _slowest(scan: Window, final: pd.DataFrame, late: PutOff) -> Listing:
     """Return the mails whose last recipient waited longest: one row a mail."""
     slow = final[final["total_delay"] >= SLOW].copy()
     slow["total_delay"] = slow["total_delay"].round(2)

@@ -13,7 +13,7 @@ from logscan.report.model import Listing
 from logscan.report.tallies import Coded, column, groups, number, of
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
 
@@ -24,7 +24,7 @@ NONE = "plain text"
 TOLD = "TLS"
 
 
-def listings(scan: Scan) -> Iterable[Listing]:
+def listings(scan: Window) -> Iterable[Listing]:
     """Return TLS by direction and version, and who came or was served in plain text."""
     event = column(scan, "sessions", "event")
     tls = np.flatnonzero(event.is_in("tls"))
@@ -54,7 +54,7 @@ def _before(when: Ints, key: Ints, then: Ints, of_then: Ints) -> Ints:
     return out
 
 
-def _mails_in(scan: Scan, tls: Ints) -> Iterable[Listing]:
+def _mails_in(scan: Window, tls: Ints) -> Iterable[Listing]:
     """Say of each mail that smtpd took from another host whether its session was encrypted."""
     mails, entries = scan.mails, scan.entries
     client = entries["client_row"].to_numpy()[mails["entry"].to_numpy()]
@@ -112,7 +112,7 @@ def _code(coded: Coded, value: str) -> list[int]:
     return [code for code, name in enumerate(coded.values) if name == value]
 
 
-def _session_keys(scan: Scan, clients: Ints, tls: Ints, connects: Ints) -> tuple[Ints, Ints, Ints]:
+def _session_keys(scan: Window, clients: Ints, tls: Ints, connects: Ints) -> tuple[Ints, Ints, Ints]:
     """Return one number for each SMTP session's process and client: of mails, TLS lines and connects."""
     parts = []
     for name in ("host", "client_address"):
@@ -127,7 +127,7 @@ def _session_keys(scan: Scan, clients: Ints, tls: Ints, connects: Ints) -> tuple
     return first, second, third
 
 
-def _deliveries_out(scan: Scan, tls: Ints) -> Iterable[Listing]:
+def _deliveries_out(scan: Window, tls: Ints) -> Iterable[Listing]:
     """Say of each delivery to another host whether its connection was encrypted."""
     deliveries = scan.deliveries
     program = of(deliveries["program"])
@@ -170,7 +170,7 @@ def _deliveries_out(scan: Scan, tls: Ints) -> Iterable[Listing]:
         )
 
 
-def _out_versions(scan: Scan, rows: Ints, mine: Ints, address: Coded, summary: Coded) -> Coded:
+def _out_versions(scan: Window, rows: Ints, mine: Ints, address: Coded, summary: Coded) -> Coded:
     """Return each delivery's encryption: its own summary (Postfix 3.11), else the last TLS line of its process and host."""
     sessions, deliveries = scan.tables["sessions"], scan.tables["deliveries"]
     hosts, _ = factorise([deliveries.column("host"), sessions.column("host")])

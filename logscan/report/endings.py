@@ -17,7 +17,7 @@ from logscan.report.model import Listing
 from logscan.report.tallies import MOST_ROWS, Coded, column, folded, groups, of
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
 
@@ -54,12 +54,12 @@ ENDED = {
 """Why no attempt is told, by the ending of the entry."""
 
 
-def listings(scan: Scan, found: Ends) -> list[Listing]:
+def listings(scan: Window, found: Ends) -> list[Listing]:
     """Return one list for each way not to arrive."""
     return [_listing(scan, found, name) for name in TITLES]
 
 
-def _listing(scan: Scan, found: Ends, outcome: str) -> Listing:
+def _listing(scan: Window, found: Ends, outcome: str) -> Listing:
     deliveries = scan.deliveries
     last = deliveries["last"] & (deliveries["mail"] >= 0)
     some = deliveries[last & (deliveries["outcome"] == outcome)]
@@ -86,7 +86,7 @@ def _reasons(some: pd.DataFrame) -> Coded:
     return Coded(np.where(sieved, action.codes + len(reply.values), reply.codes), [*reply.values, *action.values])
 
 
-def _untold(scan: Scan, found: Ends, outcome: str, some: pd.DataFrame) -> list[tuple[Any, ...]]:
+def _untold(scan: Window, found: Ends, outcome: str, some: pd.DataFrame) -> list[tuple[Any, ...]]:
     """Return rows for the ends that no delivery line tells, by how the entry ended and at which stage a rule did it."""
     entries = scan.entries
     mine = np.flatnonzero((found.kind == ENDS.index(outcome)) & ~found.told)
@@ -104,7 +104,7 @@ def _untold(scan: Scan, found: Ends, outcome: str, some: pd.DataFrame) -> list[t
     return rows
 
 
-def _stages(scan: Scan, outcome: str, entry: Ints) -> Coded:
+def _stages(scan: Window, outcome: str, entry: Ints) -> Coded:
     """Return, per entry, the stage at which a rule or a milter put the mail on hold or threw it away."""
     word = {"held": "hold", "discarded": "discard"}.get(outcome)
     none = Coded(np.full(len(entry), -1, np.int64), [])

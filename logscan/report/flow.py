@@ -22,7 +22,7 @@ from logscan.scan.ports import entry_ports
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
 
@@ -104,7 +104,7 @@ class _Map:
         return sorted(out, key=lambda edge: (-edge[2], edge[0], edge[1]))
 
 
-def flow(scan: Scan, report: Report, found: Ends) -> Flow:
+def flow(scan: Window, report: Report, found: Ends) -> Flow:
     """Return nodes and edges of the map, the findings that make an edge wrong with them."""
     drawn = _Map()
     places = _places(scan, drawn)
@@ -121,7 +121,7 @@ def flow(scan: Scan, report: Report, found: Ends) -> Flow:
     return Flow(tuple(node for node in drawn.nodes if node.key in used), edges)
 
 
-def _follow(scan: Scan, drawn: _Map, places: Ints, found: Ends) -> None:
+def _follow(scan: Window, drawn: _Map, places: Ints, found: Ends) -> None:
     """Follow each end back to its source, a life a turn."""
     entries = scan.entries
     back = (entries["leg"] == "filter").to_numpy()
@@ -147,7 +147,7 @@ def _follow(scan: Scan, drawn: _Map, places: Ints, found: Ends) -> None:
         at, weight, mail, head = parent[at[~done]], weight[~done], mail[~done], head[~done]
 
 
-def _filters(scan: Scan, drawn: _Map, back: npt.NDArray[np.bool_]) -> Ints:
+def _filters(scan: Window, drawn: _Map, back: npt.NDArray[np.bool_]) -> Ints:
     """Return, per entry that came out of a filter, the node of that filter; -1 for the others."""
     out = np.full(len(scan.entries), -1, np.int64)
     legs = scan.legs[scan.legs["kind"] == "filter"]
@@ -166,7 +166,7 @@ def _filters(scan: Scan, drawn: _Map, back: npt.NDArray[np.bool_]) -> Ints:
     return out
 
 
-def _relay_nodes(scan: Scan, drawn: _Map, relays: Ints) -> Ints:
+def _relay_nodes(scan: Window, drawn: _Map, relays: Ints) -> Ints:
     """Return the node by code of relay, for the codes that occur; the last value is for -1."""
     names = scan.deliveries["relay"].cat.categories
     out = np.full(len(names) + 1, -1, np.int64)
@@ -184,7 +184,7 @@ def _relay_label(relay: str) -> str:
     return "filter"
 
 
-def _places(scan: Scan, drawn: _Map) -> Ints:
+def _places(scan: Window, drawn: _Map) -> Ints:
     """Return, per entry, the node of the service that it came in by; -1 for what came in by none.
 
     On one port, logins and programs of this host are nodes of their own: their way into the filter may be the wrong one.
@@ -207,7 +207,7 @@ def _places(scan: Scan, drawn: _Map) -> Ints:
 
 
 def _listener(
-    scan: Scan, service: str, daemon: str, origin: str, back: bool, login: tuple[int, str] | None = None
+    scan: Window, service: str, daemon: str, origin: str, back: bool, login: tuple[int, str] | None = None
 ) -> FlowNode:
     """Return the node of a service; ``login`` is the port that a login came in by (0 unknown), and how sure that is."""
     tag = f"{service}/{daemon}"
@@ -230,7 +230,7 @@ def _listener(
     return FlowNode(f"listener:{tag}", name, "listener", detail)
 
 
-def _refused(scan: Scan, drawn: _Map, places: Ints) -> None:
+def _refused(scan: Window, drawn: _Map, places: Ints) -> None:
     """Add who was refused before the queue: the life's own place where the line names one, else its service's."""
     rows = refusals(scan)
     if rows.empty:
@@ -256,7 +256,7 @@ def _loopback(addresses: pd.Series) -> pd.Series:
     return addresses.str.startswith(("127.", "::1"))
 
 
-def _entry_of(scan: Scan, rows: pd.DataFrame) -> Ints:
+def _entry_of(scan: Window, rows: pd.DataFrame) -> Ints:
     """Return the entry whose queue ID the line names, the last life of that ID; -1 for none."""
     named = rows[["host", "queue_id"]].astype("str")
     known = scan.entries.loc[scan.entries["queue_id"].isin(set(named["queue_id"])), ["host", "queue_id"]].astype("str")
@@ -266,7 +266,7 @@ def _entry_of(scan: Scan, rows: pd.DataFrame) -> Ints:
     return found
 
 
-def _of_rows(scan: Scan, report: Report, drawn: _Map, places: Ints) -> dict[tuple[str, str], set[str]]:
+def _of_rows(scan: Window, report: Report, drawn: _Map, places: Ints) -> dict[tuple[str, str], set[str]]:
     """Return the findings on tagged mail by the last edge of their deliveries' ways."""
     out: dict[tuple[str, str], set[str]] = defaultdict(set)
     entry, outside = scan.deliveries["entry"].to_numpy(), scan.deliveries["outside"].to_numpy()

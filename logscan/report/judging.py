@@ -10,9 +10,10 @@ import numpy as np
 
 from logscan.report.model import Listing
 from logscan.report.tallies import Coded, column, folded, groups, number, of
+from logscan.scan.trainings import trainings
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 METHODS = {"opendkim": "DKIM", "opendmarc": "DMARC", "policyd-spf": "SPF"}
 """What a milter or policy service checks."""
@@ -23,7 +24,7 @@ SYMBOLS = re.compile(r"\b(?:R_(SPF|DKIM)|(DMARC_POLICY|DMARC|ARC))_([A-Z]+)\b")
 GOOD = frozenset({"pass", "signed", "allow", "no error", "success", "success (no bits set)"})
 
 
-def listings(scan: Scan) -> Iterable[Listing]:
+def listings(scan: Window) -> Iterable[Listing]:
     """Return the lists of what was judged."""
     yield from _verdicts(scan)
     yield from _authentication(scan)
@@ -32,7 +33,7 @@ def listings(scan: Scan) -> Iterable[Listing]:
     yield from _troubles(scan)
 
 
-def _verdicts(scan: Scan) -> Iterable[Listing]:
+def _verdicts(scan: Window) -> Iterable[Listing]:
     verdicts = scan.verdicts
     if verdicts.empty:
         return
@@ -50,7 +51,7 @@ def _verdicts(scan: Scan) -> Iterable[Listing]:
     )
 
 
-def _authentication(scan: Scan) -> Iterable[Listing]:
+def _authentication(scan: Window) -> Iterable[Listing]:
     """Return DKIM, DMARC and SPF results by domain: of milters and policy services, and of rspamd's symbols."""
     milter = column(scan, "milters", "filter")
     result, domain = column(scan, "milters", "result"), column(scan, "milters", "domain")
@@ -93,7 +94,7 @@ def _authentication(scan: Scan) -> Iterable[Listing]:
         )
 
 
-def _rspamd(scan: Scan) -> dict[tuple[str, str], int]:
+def _rspamd(scan: Window) -> dict[tuple[str, str], int]:
     """Return how often rspamd's symbols told which result, by method and result."""
     verdicts = scan.verdicts
     symbols = of(verdicts.loc[verdicts["filter"] == "rspamd", "status"])
@@ -106,7 +107,7 @@ def _rspamd(scan: Scan) -> dict[tuple[str, str], int]:
     return counts
 
 
-def _milters(scan: Scan) -> Iterable[Listing]:
+def _milters(scan: Window) -> Iterable[Listing]:
     """Return what the other milters and policy services did: greylisting and the like."""
     milter = column(scan, "milters", "filter")
     rows = np.flatnonzero(~milter.is_in(*METHODS) & (milter.codes >= 0))
@@ -124,12 +125,12 @@ def _milters(scan: Scan) -> Iterable[Listing]:
     )
 
 
-def _trainings(scan: Scan) -> Iterable[Listing]:
-    trainings = scan.trainings
-    if trainings.empty:
+def _trainings(scan: Window) -> Iterable[Listing]:
+    calls = trainings(scan)
+    if calls.empty:
         return
-    by = groups(of(trainings["filter"]), of(trainings["outcome"]), of(trainings["class"]))
-    listed, total = by.rows(by.count(), by.distinct(of(trainings["user"]).codes))
+    by = groups(of(calls["filter"]), of(calls["outcome"]), of(calls["class"]))
+    listed, total = by.rows(by.count(), by.distinct(of(calls["user"]).codes))
     yield Listing(
         "trainings",
         "Training",
@@ -140,7 +141,7 @@ def _trainings(scan: Scan) -> Iterable[Listing]:
     )
 
 
-def _troubles(scan: Scan) -> Iterable[Listing]:
+def _troubles(scan: Window) -> Iterable[Listing]:
     name = column(scan, "filter_errors", "filter")
     if not len(name):
         return

@@ -13,13 +13,13 @@ from logscan.report.tallies import MOST_ROWS
 if TYPE_CHECKING:
     from logscan.checking.outage import Outage
     from logscan.report.accounts import Ends
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 WAITING = "waiting"
 """The part of a report that tells what mail waited for."""
 
 
-def listings(scan: Scan, late: deferrals.PutOff, outages: Sequence[Outage], found: Ends) -> tuple[Listing, ...]:
+def listings(scan: Window, late: deferrals.PutOff, outages: Sequence[Outage], found: Ends) -> tuple[Listing, ...]:
     """Return the lists that have rows."""
     waiting = [_outages(scan, outages), *deferrals.listings(scan, late), *delays.listings(scan, late)]
     rest = [
@@ -34,7 +34,7 @@ def listings(scan: Scan, late: deferrals.PutOff, outages: Sequence[Outage], foun
     return tuple(replace(each, part=part) for part, some in parts for each in some if each.rows)
 
 
-def _outages(scan: Scan, outages: Sequence[Outage]) -> Listing:
+def _outages(scan: Window, outages: Sequence[Outage]) -> Listing:
     rows = tuple(
         (
             each.host,

@@ -11,12 +11,12 @@ from logscan.report.model import Listing
 from logscan.report.tallies import column, folded, groups, number
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 FAILED = ("failed", "aborted")
 
 
-def listings(scan: Scan) -> Iterable[Listing]:
+def listings(scan: Window) -> Iterable[Listing]:
     """Return the lists of mailboxes and services."""
     yield from _stores(scan)
     yield from _logins(scan)
@@ -27,7 +27,7 @@ def listings(scan: Scan) -> Iterable[Listing]:
     yield from _losses(scan)
 
 
-def _stores(scan: Scan) -> Iterable[Listing]:
+def _stores(scan: Window) -> Iterable[Listing]:
     action = column(scan, "stores", "action")
     if not len(action):
         return
@@ -51,7 +51,7 @@ def _stores(scan: Scan) -> Iterable[Listing]:
     )
 
 
-def _logins(scan: Scan) -> Iterable[Listing]:
+def _logins(scan: Window) -> Iterable[Listing]:
     event = column(scan, "logins", "event")
     if not len(event):
         return
@@ -99,7 +99,7 @@ def _logins(scan: Scan) -> Iterable[Listing]:
         )
 
 
-def _moves(scan: Scan) -> Iterable[Listing]:
+def _moves(scan: Window) -> Iterable[Listing]:
     event = column(scan, "moves", "event")
     if not len(event):
         return
@@ -115,7 +115,9 @@ def _moves(scan: Scan) -> Iterable[Listing]:
     )
 
 
-def _simple(scan: Scan, table: str, name: str, title: str, help_text: str, head: tuple[str, ...]) -> Iterable[Listing]:
+def _simple(
+    scan: Window, table: str, name: str, title: str, help_text: str, head: tuple[str, ...]
+) -> Iterable[Listing]:
     coded = column(scan, table, name)
     if not len(coded):
         return
@@ -124,7 +126,7 @@ def _simple(scan: Scan, table: str, name: str, title: str, help_text: str, head:
     yield Listing(table, title, help_text, (*head, "times", "queue ids"), listed, total)
 
 
-def _services(scan: Scan) -> Iterable[Listing]:
+def _services(scan: Window) -> Iterable[Listing]:
     event = column(scan, "service_events", "event")
     if not len(event):
         return
@@ -141,7 +143,7 @@ def _services(scan: Scan) -> Iterable[Listing]:
     )
 
 
-def _losses(scan: Scan) -> Iterable[Listing]:
+def _losses(scan: Window) -> Iterable[Listing]:
     event = column(scan, "losses", "event")
     if not len(event):
         return

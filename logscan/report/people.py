@@ -12,7 +12,7 @@ from logscan.report.model import Listing
 from logscan.report.tallies import Coded, column, groups, of
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 SENDERS_HELP = (
     "Envelope senders by mails; bytes as the mail came in, once a mail. Those rewritten by SRS stand under the address they "
@@ -42,7 +42,7 @@ def original(address: str) -> str:
     return f"{found['user']}@{found['domain']}" if found else address
 
 
-def listings(scan: Scan) -> Iterable[Listing]:
+def listings(scan: Window) -> Iterable[Listing]:
     """Return the lists of people, domains and sizes."""
     yield from _senders(scan)
     yield from _recipients(scan)
@@ -50,7 +50,7 @@ def listings(scan: Scan) -> Iterable[Listing]:
     yield _doors(scan)
 
 
-def _senders(scan: Scan) -> Iterable[Listing]:
+def _senders(scan: Window) -> Iterable[Listing]:
     mails = scan.mails
     sender = of(mails["sender"].where(mails["sender"] != "", "<>")).changed(original)
     size = mails["size"].fillna(0).to_numpy(dtype=np.int64)
@@ -69,7 +69,7 @@ def _senders(scan: Scan) -> Iterable[Listing]:
         yield Listing(key, title, help_text, (name, *columns), rows, total)
 
 
-def _recipients(scan: Scan) -> Iterable[Listing]:
+def _recipients(scan: Window) -> Iterable[Listing]:
     deliveries = scan.deliveries
     final = deliveries.loc[
         deliveries["final"] & (deliveries["mail"] >= 0), ["mailbox", "outside", "recipient", "relay", "entry", "spam"]
@@ -91,7 +91,7 @@ def _recipients(scan: Scan) -> Iterable[Listing]:
         yield Listing(key, title, help_text, (name, "deliveries", "tagged", "bytes"), rows, total)
 
 
-def _sizes(scan: Scan) -> Iterable[Listing]:
+def _sizes(scan: Window) -> Iterable[Listing]:
     size = scan.mails["size"]
     known = size.dropna().to_numpy(dtype=np.int64)
     if not len(known):
@@ -113,7 +113,7 @@ def _sizes(scan: Scan) -> Iterable[Listing]:
     )
 
 
-def _doors(scan: Scan) -> Listing:
+def _doors(scan: Window) -> Listing:
     """Return how mail was handed in: by which service, with which login method."""
     mails = scan.mails
     entry = mails["entry"].to_numpy()

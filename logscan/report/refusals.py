@@ -14,7 +14,7 @@ from logscan.tables import cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 NOQUEUE = "NOQUEUE"
 
@@ -59,7 +59,7 @@ class Refusal:
         return self.outcome.startswith("refused")
 
 
-def rows(scan: Scan, what: str) -> np.ndarray:
+def rows(scan: Window, what: str) -> np.ndarray:
     """Return the rows (int64) of ``rejects`` that concern an address, a client's address, or a host or domain by name."""
     rejects = scan.events("rejects")
     low = what.strip().strip("<>").casefold()
@@ -81,7 +81,7 @@ def _is(column: pd.Series, low: str) -> np.ndarray:
     return found
 
 
-def refused(scan: Scan, what: str) -> list[int]:
+def refused(scan: Window, what: str) -> list[int]:
     """Return those of the rows that no queue ID belongs to, oldest first."""
     rejects = scan.events("rejects")
     found = rows(scan, what)
@@ -92,13 +92,13 @@ def refused(scan: Scan, what: str) -> list[int]:
     return out
 
 
-def told(scan: Scan, chosen: Sequence[int]) -> list[Refusal]:
+def told(scan: Window, chosen: Sequence[int]) -> list[Refusal]:
     """Return the refusals of these rows, with the places of their lines."""
     frame = scan.events("rejects")
     return [_refusal(scan, frame.iloc[row]) for row in chosen]
 
 
-def _refusal(scan: Scan, row: pd.Series) -> Refusal:
+def _refusal(scan: Window, row: pd.Series) -> Refusal:
     moment = cells.moment(row["time"])
     address = cells.text(row["client_address"])
     return Refusal(

@@ -12,17 +12,17 @@ from logscan.report.model import Listing
 from logscan.report.tallies import column, folded, groups, number
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 
-def listings(scan: Scan) -> Iterable[Listing]:
+def listings(scan: Window) -> Iterable[Listing]:
     """Return the lists of refusals and sessions."""
     yield _refused(scan)
     yield from _rules(scan)
     yield from _sessions(scan)
 
 
-def _refused(scan: Scan) -> Listing:
+def _refused(scan: Window) -> Listing:
     """Return refusals by reason; its recipients add up to ``mails.rejected``."""
     action = column(scan, "rejects", "action")
     rows = np.flatnonzero(action.is_in(*REFUSING))
@@ -43,7 +43,7 @@ def _refused(scan: Scan) -> Listing:
     )
 
 
-def _rules(scan: Scan) -> Iterable[Listing]:
+def _rules(scan: Window) -> Iterable[Listing]:
     """Return what rules and milters did other than refuse."""
     action = column(scan, "rejects", "action")
     rows = np.flatnonzero(~action.is_in(*REFUSING) & (action.codes >= 0))
@@ -61,7 +61,7 @@ def _rules(scan: Scan) -> Iterable[Listing]:
     )
 
 
-def _sessions(scan: Scan) -> Iterable[Listing]:
+def _sessions(scan: Window) -> Iterable[Listing]:
     event = column(scan, "sessions", "event")
     if not len(event):
         return

@@ -20,7 +20,7 @@ from logscan.correlate.codes import combine, factorise
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -66,13 +66,13 @@ class Coded:
         return Coded(codes[self.codes], list(place))
 
 
-def column(scan: Scan, table: str, name: str) -> Coded:
+def column(scan: Window, table: str, name: str) -> Coded:
     """Return a column of an event table as codes."""
     (codes,), values = factorise([scan.tables[table].column(name)])
     return Coded(codes, values.to_pylist())
 
 
-def number(scan: Scan, table: str, name: str) -> Ints:
+def number(scan: Window, table: str, name: str) -> Ints:
     """Return a column of whole numbers or times (UTC ns) of an event table; -1 where there is none."""
     array = scan.tables[table].column(name)
     if array.null_count:

@@ -12,7 +12,7 @@ from logscan.report.refusals import NOQUEUE, refused, rows, told
 from logscan.report.tracing import Trace, fetched
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 MOST_RULED = 1000
 """Rows of rules and milters that are looked through for one address."""
@@ -21,7 +21,7 @@ ONLY_REFUSED = "never taken, so there is no mail to follow"
 BEFORE_QUEUE = "what was refused, and what rules did, before there was a queue ID"
 
 
-def find(scan: Scan, what: str) -> list[int]:
+def find(scan: Window, what: str) -> list[int]:
     """Return the first entries (roots) of the mails with that queue ID, message-id, address, login or client, oldest first."""
     entries, deliveries = scan.entries, scan.deliveries
     bare = what.strip().strip("<>")
@@ -43,7 +43,7 @@ def find(scan: Scan, what: str) -> list[int]:
     return found
 
 
-def _ruled(scan: Scan, what: str) -> list[int]:
+def _ruled(scan: Window, what: str) -> list[int]:
     """Return the entries that a rule or a milter acted on for that address: on hold, thrown away, refused at their end."""
     rejects = scan.events("rejects")
     found = rows(scan, what)
@@ -63,7 +63,7 @@ def _ruled(scan: Scan, what: str) -> list[int]:
     return out
 
 
-def find_refused(scan: Scan, what: str, most: int, *, lines: bool = False) -> tuple[Trace | None, int]:
+def find_refused(scan: Window, what: str, most: int, *, lines: bool = False) -> tuple[Trace | None, int]:
     """Return what was refused for an address, a client or a host, the last ``most`` refusals, and how many there are."""
     found = refused(scan, what)
     if not found:

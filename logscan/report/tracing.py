@@ -16,7 +16,7 @@ from logscan.tables import cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 MOST_LINES = 60
 """Lines of one mail's way in a report; a mail to a list of thousands is cut."""
@@ -100,7 +100,7 @@ class Trace:
     refusals: list[Refusal] = field(default_factory=list)
 
 
-def members(scan: Scan, entry: int) -> list[int]:
+def members(scan: Window, entry: int) -> list[int]:
     """Return the entries of the mail that ``entry`` belongs to, each behind the one it came out of."""
     root = int(scan.entries["root"].iat[entry])
     inside = _by_root(scan).rows(root)
@@ -137,14 +137,14 @@ class _Owned:
         return self.order[low:high]
 
 
-def _by_root(scan: Scan) -> _Owned:
+def _by_root(scan: Window) -> _Owned:
     cache: _Owned | None = scan.__dict__.get("_by_root")
     if cache is None:
         cache = scan.__dict__["_by_root"] = _Owned.by(scan.entries["root"].to_numpy())
     return cache
 
 
-def _rows_of(scan: Scan, entry: int) -> np.ndarray:
+def _rows_of(scan: Window, entry: int) -> np.ndarray:
     cache: _Owned | None = scan.__dict__.get("_by_entry")
     if cache is None:
         cache = scan.__dict__["_by_entry"] = _Owned.by(scan.deliveries["entry"].to_numpy())
@@ -154,7 +154,7 @@ def _rows_of(scan: Scan, entry: int) -> np.ndarray:
 # --- describing ----------------------------------------------------------------------------------------------------
 
 
-def traces(scan: Scan, roots: Sequence[int], *, lines: bool = False, verdicts: bool = False) -> list[Trace]:
+def traces(scan: Window, roots: Sequence[int], *, lines: bool = False, verdicts: bool = False) -> list[Trace]:
     """Return the mails that begin with these entries; with ``lines``, their log lines too; likewise ``verdicts``."""
     legs = scan.legs.set_index("child")
     out = []
@@ -173,18 +173,18 @@ def traces(scan: Scan, roots: Sequence[int], *, lines: bool = False, verdicts: b
     return out
 
 
-def fetched(scan: Scan, lists: Sequence[list[Evidence]]) -> None:
+def fetched(scan: Window, lists: Sequence[list[Evidence]]) -> None:
     """Fill in the texts of the lines in all of the lists."""
     wanted: dict[str, set[int]] = {}
     for each in lists:
         for item in each:
             wanted.setdefault(item.source, set()).add(item.line)
-    texts = fetch(scan.sources, wanted)
+    texts = fetch(scan.log.read.sources, wanted)
     for each in lists:
         each[:] = [Evidence(i.source, i.line, texts.get((i.source, i.line), "")) for i in each]
 
 
-def _labels(scan: Scan, root: int, number: int) -> list[str]:
+def _labels(scan: Window, root: int, number: int) -> list[str]:
     labels = []
     if number < 0:
         labels.append("never queued: aborted, refused or still coming in")
@@ -195,7 +195,7 @@ def _labels(scan: Scan, root: int, number: int) -> list[str]:
     return labels
 
 
-def _life(scan: Scan, entry: int, depth: int, legs: pd.DataFrame, lines: bool, verdicts: bool) -> Life:
+def _life(scan: Window, entry: int, depth: int, legs: pd.DataFrame, lines: bool, verdicts: bool) -> Life:
     row = scan.entries.iloc[entry]
     leg = legs.loc[entry] if entry in legs.index else None
     size = row["size"]
@@ -231,7 +231,7 @@ def _client(row: pd.Series) -> str:
     return "made here" if row["opened"] else "opened before these logs"
 
 
-def _events(scan: Scan, life: pd.Series) -> list[str]:
+def _events(scan: Window, life: pd.Series) -> list[str]:
     """Return, in order, what rules, milters, postsuper and qmgr did to a life, in sentences."""
     found: list[tuple[pd.Timestamp, str]] = []
     for name, row in _acted(scan).get((str(life["host"]), str(life["queue_id"])), ()):
@@ -259,7 +259,7 @@ def _event(name: str, event: pd.Series) -> str:
     return str(event["action"])
 
 
-def _acted(scan: Scan) -> dict[tuple[str, str], list[tuple[str, int]]]:
+def _acted(scan: Window) -> dict[tuple[str, str], list[tuple[str, int]]]:
     """Return, by host and queue ID, the rows of what was done to mails beside delivering them: few mails have any."""
     cache: dict[tuple[str, str], list[tuple[str, int]]] | None = scan.__dict__.get("_acted")
     if cache is None:
@@ -278,7 +278,7 @@ def _acted(scan: Scan) -> dict[tuple[str, str], list[tuple[str, int]]]:
     return cache
 
 
-def _verdicts(scan: Scan, entry: int, life: pd.Series) -> list[Judgement]:
+def _verdicts(scan: Window, entry: int, life: pd.Series) -> list[Judgement]:
     """Return the verdicts on a life: those that its recipients have, and those that name its queue ID."""
     frame = scan.verdicts
     found = {int(scan.deliveries["verdict_row"].iat[row]) for row in _rows_of(scan, entry).tolist()}
@@ -311,7 +311,7 @@ OUTCOMES = {
 }
 
 
-def _attempt(scan: Scan, index: int) -> Attempt:
+def _attempt(scan: Window, index: int) -> Attempt:
     row = scan.deliveries.iloc[index]
     folder, outcome = cells.text(row["folder"]), str(row["outcome"])
     if row["hop"]:
@@ -339,7 +339,7 @@ def _attempt(scan: Scan, index: int) -> Attempt:
     )
 
 
-def _lines(scan: Scan, entry: int) -> list[Evidence]:
+def _lines(scan: Window, entry: int) -> list[Evidence]:
     """Return the places of the lines of a life: those of its queue ID, its stores and its verdict, in order."""
     found: set[tuple[str, int]] = set()
     row = scan.entries.iloc[entry]
@@ -359,7 +359,7 @@ def _lines(scan: Scan, entry: int) -> list[Evidence]:
     return [Evidence(source, line, "") for source, line in sorted(found)]
 
 
-def _iso(scan: Scan, value: Any) -> str | None:
+def _iso(scan: Window, value: Any) -> str | None:
     found = cells.moment(value)
     return found.astimezone(scan.zone).isoformat(timespec="seconds") if found else None
 
@@ -367,7 +367,7 @@ def _iso(scan: Scan, value: Any) -> str | None:
 # --- showing -------------------------------------------------------------------------------------------------------
 
 
-def way(scan: Scan, entry: int) -> list[str]:
+def way(scan: Window, entry: int) -> list[str]:
     """Return the mail's way in lines of plain text, times in the server's zone."""
     from logscan.report.trace_texts import text_of
 

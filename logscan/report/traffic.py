@@ -13,7 +13,7 @@ from logscan.report import deferrals
 from logscan.report.model import Report, Series, Traffic
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 STEPS = (5, 15, 60, 180, 360, 1440, 10080)
 """Minutes a bucket may last; the smallest that gives at most MOST_BUCKETS is taken."""
@@ -21,7 +21,7 @@ STEPS = (5, 15, 60, 180, 360, 1440, 10080)
 MOST_BUCKETS = 170
 
 
-def traffic(scan: Scan, report: Report, late: deferrals.PutOff) -> Traffic:
+def traffic(scan: Window, report: Report, late: deferrals.PutOff) -> Traffic:
     """Return the charts' data; the lists are :mod:`logscan.report.listings`'."""
     first, last = report.period.first, report.period.last
     if first is None or last is None:
@@ -89,7 +89,7 @@ ORIGIN_WORDS = {
 }
 
 
-def _by_origin(scan: Scan) -> tuple[tuple[str, int, int], ...]:
+def _by_origin(scan: Window) -> tuple[tuple[str, int, int], ...]:
     deliveries = scan.deliveries
     once = deliveries["final"] & deliveries["last"] & (deliveries["mail"] >= 0)
     final = deliveries.loc[once & deliveries["spam"].notna(), ["mail", "spam"]]

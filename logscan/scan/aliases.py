@@ -14,10 +14,10 @@ from logscan.scan.hops import dspam_hops
 from logscan.tables import grouping, texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 
-def top_rows(scan: Scan) -> npt.NDArray[np.int64]:
+def top_rows(scan: Window) -> npt.NDArray[np.int64]:
     """Return, per delivery, the first delivery row of its chain: the hand-over from which, leg by leg, it came.
 
     A delivery of an entry that came out of nothing is its own.
@@ -43,7 +43,7 @@ def asked(frame: pd.DataFrame) -> pd.Series:
     return texts.lower(texts.either(frame["original_recipient"], frame["recipient"]))
 
 
-def through_filter(scan: Scan) -> npt.NDArray[np.bool_]:
+def through_filter(scan: Window) -> npt.NDArray[np.bool_]:
     """Return, per entry, whether it, or one that it came out of, came back from a filter."""
     came_back = (scan.entries["leg"] == "filter").to_numpy()
     place = np.arange(len(came_back))
@@ -60,7 +60,7 @@ class Mended:
     words: str
 
 
-def reloads(scan: Scan) -> pd.DataFrame:
+def reloads(scan: Window) -> pd.DataFrame:
     """Return ``time`` and ``event`` (start, reload) of Postfix's master, in the order of time; made once."""
     cache: pd.DataFrame | None = scan.__dict__.get("_reloads")
     if cache is None:
@@ -70,7 +70,7 @@ def reloads(scan: Scan) -> pd.DataFrame:
     return cache
 
 
-def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series, reloaded: bool = True) -> Mended | None:
+def mended_since(scan: Window, last_bad: pd.Timestamp, good: pd.Series, reloaded: bool = True) -> Mended | None:
     """Return since when it goes right: the reload between the last bad and the first good case, else that case.
 
     ``good`` are the times at which the same situation came up and went right. None when it never did after ``last_bad``.
@@ -94,13 +94,13 @@ def mended_since(scan: Scan, last_bad: pd.Timestamp, good: pd.Series, reloaded: 
     )
 
 
-def _clock(scan: Scan, time: pd.Timestamp, near: pd.Timestamp) -> str:
+def _clock(scan: Window, time: pd.Timestamp, near: pd.Timestamp) -> str:
     """Return the time of day on the server's clock, with the date where it isn't the day of ``near``."""
     here, there = (each.tz_convert(scan.zone or "UTC") for each in (time, near))
     return f"{here:%H:%M}" if here.date() == there.date() else f"{here:%H:%M} on {here.day} {here:%B %Y}"
 
 
-def owned_aliases(scan: Scan) -> pd.DataFrame:
+def owned_aliases(scan: Window) -> pd.DataFrame:
     """Return :func:`_owned_aliases` of this scan, made once."""
     cache: pd.DataFrame | None = scan.__dict__.get("_owned_aliases")
     if cache is None:
@@ -108,7 +108,7 @@ def owned_aliases(scan: Scan) -> pd.DataFrame:
     return cache
 
 
-def _owned_aliases(scan: Scan) -> pd.DataFrame:
+def _owned_aliases(scan: Window) -> pd.DataFrame:
     """Return hand-overs to a filter that learns per recipient, one row each.
 
     Columns: ``time``, ``entry``, ``host``, ``mail``, ``user`` (the recipient as the filter saw it), ``asked``, ``child``
@@ -160,7 +160,7 @@ def _tuples(some: pd.DataFrame) -> pd.Series:
     return pd.Series([tuple(names[a:b]) for a, b in zip([0, *ends], ends, strict=False)], index=rows, dtype="object")
 
 
-def alias_states(scan: Scan) -> dict[tuple[str, str], Mended | None]:
+def alias_states(scan: Window) -> dict[tuple[str, str], Mended | None]:
     """Return, by alias and host, since when an alias that the filter learned under no longer owns its mail.
 
     Mended is what later came to the filter expanded.
@@ -181,7 +181,7 @@ Owned = dict[str, tuple[Mended | None, frozenset[str]]]
 """By alias that owns a dictionary: since when it no longer learns there, and the people behind it."""
 
 
-def owned_rows(scan: Scan) -> pd.DataFrame:
+def owned_rows(scan: Window) -> pd.DataFrame:
     """Return the rows of :func:`owned_aliases` whose user is an alias that keeps nothing on that host, with ``alias``."""
     frame = owned_aliases(scan)
     user = texts.lower(frame["user"])
@@ -190,7 +190,7 @@ def owned_rows(scan: Scan) -> pd.DataFrame:
     return frame[mine].assign(alias=user[mine])
 
 
-def owning(scan: Scan) -> Owned:
+def owning(scan: Window) -> Owned:
     """Return who owns a dictionary; where several hosts have an alias, it is mended when it is on each."""
     states = alias_states(scan)
     out: Owned = {}

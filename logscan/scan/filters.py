@@ -19,7 +19,7 @@ from logscan.scan.hops import NAMES, dspam_hops, filter_hops
 from logscan.tables.grouping import by_code
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 Ints = npt.NDArray[np.int64]
@@ -87,7 +87,7 @@ class Filters:
         return not self.queue and self.door == {"other"} and not self.proxies
 
 
-def filters(scan: Scan, settings: Settings) -> Filters:
+def filters(scan: Window, settings: Settings) -> Filters:
     """Return the filters of this server, found once."""
     cache: Filters | None = scan.__dict__.get("_filters")
     if cache is None:
@@ -95,7 +95,7 @@ def filters(scan: Scan, settings: Settings) -> Filters:
     return cache
 
 
-def _filters(scan: Scan, settings: Settings) -> Filters:
+def _filters(scan: Window, settings: Settings) -> Filters:
     queue = bool(filter_hops(scan).any() or _kept_in_queue(scan.deliveries).any())
     told = settings.known("postfix") and settings.known("master")
     door: set[str] = {setup.kind for setup in settings.filters if setup.via in ("milter", "smtpd_proxy_filter")}
@@ -116,7 +116,7 @@ def _filters(scan: Scan, settings: Settings) -> Filters:
     return Filters(queue, frozenset(door), proxies, unknown, told, bool(settings.filters), log)
 
 
-def _at_door(scan: Scan) -> Bools:
+def _at_door(scan: Window) -> Bools:
     """Return which verdicts were given on an entry at its door, not during a hand-over."""
     verdicts, deliveries = scan.verdicts, scan.deliveries
     entry = verdicts["entry"].to_numpy()
@@ -141,7 +141,7 @@ def _kept_in_queue(deliveries: pd.DataFrame) -> Bools:
     return out
 
 
-def covered(scan: Scan, settings: Settings, entry: Ints) -> Bools:
+def covered(scan: Window, settings: Settings, entry: Ints) -> Bools:
     """Return for which entries the log of the filters at the door was alive when they came in, on their host.
 
     Alive is a log that tells of other mails shortly before and after; or further away, as long as no mail from outside
@@ -166,7 +166,7 @@ def covered(scan: Scan, settings: Settings, entry: Ints) -> Bools:
     return out
 
 
-def spared(scan: Scan, settings: Settings, entry: Ints) -> Bools:
+def spared(scan: Window, settings: Settings, entry: Ints) -> Bools:
     """Return which entries came in by a service that, by the configuration, has no filter at the door.
 
     The configuration isn't believed of a service of whose mail some was judged at the door all the same.
@@ -198,7 +198,7 @@ def _alive(time: Ints, spoke: Ints, unjudged: Ints) -> Bools:
     return found
 
 
-def kinds_of(scan: Scan, settings: Settings, rows: pd.DataFrame) -> list[str]:
+def kinds_of(scan: Window, settings: Settings, rows: pd.DataFrame) -> list[str]:
     """Return the kinds of filter that these deliveries met, or may have, in the order of the alphabet.
 
     ``rows`` have ``entry``, ``verdict_row`` and ``passed``, as in :class:`logscan.scan.submitted.Own`.
@@ -213,7 +213,7 @@ def kinds_of(scan: Scan, settings: Settings, rows: pd.DataFrame) -> list[str]:
     return sorted(found - {""}) if len(found) == 1 else sorted(found - {"", "other"}) or sorted(found)
 
 
-def behind_the_queue(scan: Scan, settings: Settings) -> list[str]:
+def behind_the_queue(scan: Window, settings: Settings) -> list[str]:
     """Return the kinds of the filters that mail is handed to from the queue, found once."""
     cache: list[str] | None = scan.__dict__.get("_behind_the_queue")
     if cache is None:
@@ -221,7 +221,7 @@ def behind_the_queue(scan: Scan, settings: Settings) -> list[str]:
     return cache
 
 
-def _behind_the_queue(scan: Scan, settings: Settings) -> list[str]:
+def _behind_the_queue(scan: Window, settings: Settings) -> list[str]:
     found: set[str] = set()
     found.update(each.kind for each in settings.filters if each.via in ("content_filter", "FILTER"))
     found.discard("other")

@@ -12,7 +12,7 @@ import pandas as pd
 from logscan.scan.filters import KEPT
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 Ints = npt.NDArray[np.int64]
@@ -23,7 +23,7 @@ OTHER_REASONS = r"(?i)\b(virus|infected|banned|bad[- ]header|oversized|unchecked
 SLACK = pd.Timedelta(seconds=5)
 
 
-def kept_in_queue(scan: Scan, rows: Ints) -> pd.DataFrame:
+def kept_in_queue(scan: Window, rows: Ints) -> pd.DataFrame:
     """Return, by row of deliveries (of those in ``rows``), what a filter behind the queue kept back.
 
     Columns: ``kept`` (discarded, quarantined, refused), ``reason`` (other than spam, else empty), ``away`` (whether the
@@ -69,7 +69,7 @@ def kept_in_queue(scan: Scan, rows: Ints) -> pd.DataFrame:
 ACTIONS = {"milter-discard": "discarded", "milter-hold": "quarantined", "milter-reject": "refused"}
 
 
-def kept_at_the_door(scan: Scan, settings: Settings, origins: Sequence[str]) -> pd.DataFrame:
+def kept_at_the_door(scan: Window, settings: Settings, origins: Sequence[str]) -> pd.DataFrame:
     """Return what milters kept back of mail with these origins, as rows like those of deliveries, numbered below 0.
 
     A mail that a milter refuses counts where it was refused as spam: by the filter's verdict, or by its words.
@@ -110,7 +110,7 @@ def kept_at_the_door(scan: Scan, settings: Settings, origins: Sequence[str]) -> 
     return _like_deliveries(scan, both)
 
 
-def _by_mailscanner(scan: Scan, held: pd.DataFrame) -> pd.DataFrame:
+def _by_mailscanner(scan: Window, held: pd.DataFrame) -> pd.DataFrame:
     """Return those rows of mail on hold that MailScanner took out of the queue and neither delivered nor forwarded.
 
     ``kept`` is set by its actions: it stores what it keeps, and drops the rest (MailScanner Message.pm, HandleHamAndSpam()).
@@ -134,7 +134,7 @@ LONGEST_BATCH = pd.Timedelta(hours=12)
 """A mail waits for its batch; where MailScanner was away, for hours."""
 
 
-def _spam(scan: Scan, rows: Ints) -> npt.NDArray[np.bool_]:
+def _spam(scan: Window, rows: Ints) -> npt.NDArray[np.bool_]:
     results = np.append(scan.verdicts["result"].astype("str").to_numpy(dtype=object), "")[rows]
     found: npt.NDArray[np.bool_] = np.isin(
         results, ["reject", "discard", "quarantine", "add header", "rewrite subject", "Y", "spam"]
@@ -142,7 +142,7 @@ def _spam(scan: Scan, rows: Ints) -> npt.NDArray[np.bool_]:
     return found | np.char.startswith(results.astype("str"), "Blocked SPAM")
 
 
-def _like_deliveries(scan: Scan, both: pd.DataFrame) -> pd.DataFrame:
+def _like_deliveries(scan: Window, both: pd.DataFrame) -> pd.DataFrame:
     """Return them with the columns of deliveries."""
     out = scan.deliveries.iloc[:0].reindex(range(-1, -1 - len(both), -1))
     for name in ("time", "entry", "mail", "queue_id", "recipient", "source", "line", "verdict_row"):

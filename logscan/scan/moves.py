@@ -19,10 +19,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.scan.hops import dspam_hops, filter_kinds
+from logscan.scan.trainings import trainings
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 JUNK = (
@@ -69,7 +70,7 @@ class Moves:
         return bool((self.frame["called"] == "at once").any())
 
 
-def moves(scan: Scan, settings: Settings) -> Moves:
+def moves(scan: Window, settings: Settings) -> Moves:
     """Return :class:`Moves` of this scan, made once."""
     cache: Moves | None = scan.__dict__.get("_moves")
     if cache is None:
@@ -77,7 +78,7 @@ def moves(scan: Scan, settings: Settings) -> Moves:
     return cache
 
 
-def _moves(scan: Scan, settings: Settings) -> Moves:
+def _moves(scan: Window, settings: Settings) -> Moves:
     events = scan.events("moves")
     frame = _into_and_out_of(scan, settings, events)
     failed, piped = _piped(events)
@@ -87,7 +88,7 @@ def _moves(scan: Scan, settings: Settings) -> Moves:
     return Moves(frame, failed, len(piped), np.asarray(sorted(calls.every), np.float64))
 
 
-def _into_and_out_of(scan: Scan, settings: Settings, events: pd.DataFrame) -> pd.DataFrame:
+def _into_and_out_of(scan: Window, settings: Settings, events: pd.DataFrame) -> pd.DataFrame:
     """Return the moves that should train: into a folder of spam, or out of one, but not to or from the trash."""
     told = settings.dovecot.spam_folders
     junk = _matcher(JUNK, told)
@@ -130,7 +131,7 @@ def _piped(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return once[once["event"] == "pipe failed"], once
 
 
-def _signed(scan: Scan, frame: pd.DataFrame) -> list[bool | None]:
+def _signed(scan: Window, frame: pd.DataFrame) -> list[bool | None]:
     """Return whether the filter signed each moved mail; with another filter than DSPAM every mail can be learned."""
     hops = dspam_hops(scan)
     verdicts = scan.verdicts
@@ -156,7 +157,7 @@ def local_part(user: str) -> str:
 class _Calls:
     """Training calls by mail and class, and by user and class, in the order of time (seconds); the class may be empty."""
 
-    def __init__(self, scan: Scan, piped: pd.DataFrame) -> None:
+    def __init__(self, scan: Window, piped: pd.DataFrame) -> None:
         self.by_mail: dict[tuple[str, str], list[float]] = {}
         self.last: dict[tuple[str, str, str], float] = {}
         """By mail, class and user: the last call."""
@@ -209,9 +210,9 @@ Call = tuple[float, str, str, str]
 """When (seconds), message-id without brackets, user, class; what isn't told is empty."""
 
 
-def _told(scan: Scan) -> Iterable[Call]:
+def _told(scan: Window) -> Iterable[Call]:
     """Return the calls that filters tell of; a mail's message-id also by way of its signature."""
-    calls = scan.trainings
+    calls = trainings(scan)
     calls = calls[(calls["outcome"] != "autolearned") & calls["time"].notna()]
     verdicts = scan.verdicts
     told = verdicts[verdicts["signature"].notna() & verdicts["message_id"].notna()]
@@ -251,7 +252,7 @@ def trigger(settings: Settings) -> str:
     return "antispam" if "antispam" in loaded else "imapsieve" if "imap_sieve" in loaded else ""
 
 
-def uncalled(scan: Scan, settings: Settings, found: Moves) -> Uncalled:
+def uncalled(scan: Window, settings: Settings, found: Moves) -> Uncalled:
     """Return the moves that no call followed.
 
     Where moves make their calls themselves, one without is known at once; a job that trains once a day has to have run,
@@ -278,7 +279,7 @@ def uncalled(scan: Scan, settings: Settings, found: Moves) -> Uncalled:
                 trained
             ).to_numpy()
         else:
-            ends = [source.bounds[1] for source in scan.sources if source.bounds]
+            ends = [source.bounds[1] for source in scan.log.read.sources if source.bounds]
             decided &= seconds + LATE <= max(ends, default=0) / 1e9
             reason = "no call follows up to the end of these logs, and a job that trains once a day would come later"
     left = int(np.count_nonzero(~decided))
@@ -291,7 +292,7 @@ def _are(signed: pd.Series, *wanted: bool | None) -> npt.NDArray[np.bool_]:
     return np.asarray([any(each is one for one in wanted) for each in signed], np.bool_)
 
 
-def _where(scan: Scan, settings: Settings) -> str:
+def _where(scan: Window, settings: Settings) -> str:
     """Return which log of this server would tell a training call."""
     kinds = filter_kinds(scan, settings)
     if "dspam" in kinds:
@@ -309,16 +310,16 @@ def _where(scan: Scan, settings: Settings) -> str:
 class Coverage:
     """Whether a log in which a training call would stand covers a time."""
 
-    def __init__(self, scan: Scan, piped: int) -> None:
+    def __init__(self, scan: Window, piped: int) -> None:
         sources = self._sources(scan, piped)
-        self.bounds = [bounds for n in sorted(sources) if (bounds := scan.sources[n].bounds) is not None]
+        self.bounds = [bounds for n in sorted(sources) if (bounds := scan.log.read.sources[n].bounds) is not None]
         hops = scan.deliveries[dspam_hops(scan)]
         order = np.argsort(hops["time"].to_numpy(), kind="stable")
         self.hops = hops["time"].dt.as_unit("ns").astype("int64").to_numpy()[order]
         self.judged = hops["verdict_row"].to_numpy()[order] >= 0
 
     @staticmethod
-    def _sources(scan: Scan, piped: int) -> set[int]:
+    def _sources(scan: Window, piped: int) -> set[int]:
         """Return the sources in which a call leaves its trace: DSPAM's own logs, rspamd's, those that tell of pipes.
 
         sa-learn writes no log; spamd tells a call only where `spamc -L` makes it, so only where it told one.

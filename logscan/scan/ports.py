@@ -21,7 +21,7 @@ from logscan.tables import grouping
 if TYPE_CHECKING:
     import pandas as pd
 
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Listener, Settings
 
 HANDED_OVER = "XCLIENT"
@@ -38,7 +38,7 @@ class EntryPorts(NamedTuple):
     """A clause (str), empty where the port is known."""
 
 
-def entry_ports(scan: Scan, settings: Settings) -> EntryPorts:
+def entry_ports(scan: Window, settings: Settings) -> EntryPorts:
     """Return the port behind each entry with a login."""
     cache: EntryPorts | None = scan.__dict__.get("_entry_ports")
     if cache is None:
@@ -46,7 +46,7 @@ def entry_ports(scan: Scan, settings: Settings) -> EntryPorts:
     return cache
 
 
-def _entry_ports(scan: Scan, settings: Settings) -> EntryPorts:
+def _entry_ports(scan: Window, settings: Settings) -> EntryPorts:
     entries = scan.entries
     size = len(entries)
     found = EntryPorts(np.zeros(size, np.int64), np.full(size, "low", object), np.full(size, "", object))
@@ -65,7 +65,7 @@ def _entry_ports(scan: Scan, settings: Settings) -> EntryPorts:
     return found
 
 
-def _handed_over(scan: Scan) -> npt.NDArray[np.bool_]:
+def _handed_over(scan: Window) -> npt.NDArray[np.bool_]:
     """Return, per entry, whether its login came by XCLIENT."""
     methods = scan.events("clients")["sasl_method"].astype("category")
     code = methods.cat.categories.get_indexer([HANDED_OVER])[0]
@@ -77,7 +77,7 @@ def _handed_over(scan: Scan) -> npt.NDArray[np.bool_]:
 class _Name:
     """A name that smtpd services log under, and what is known of the ports behind it."""
 
-    def __init__(self, scan: Scan, settings: Settings, service: str) -> None:
+    def __init__(self, scan: Window, settings: Settings, service: str) -> None:
         self.tag = f"{service}/smtpd"
         told = scan.options.services
         self.told = next((told[name] for name in (service, self.tag) if name in told), None)
@@ -172,7 +172,7 @@ def _processes(entries: pd.DataFrame) -> npt.NDArray[np.int64]:
     return combine(*names, entries["pid"].fillna(-1).to_numpy(dtype=np.int64), day)
 
 
-def port_of(scan: Scan, settings: Settings, tag: str) -> tuple[int | None, Confidence]:
+def port_of(scan: Window, settings: Settings, tag: str) -> tuple[int | None, Confidence]:
     """Return the port that a service's tag listens on, and how sure that is.
 
     The configuration and ``--service`` decide; else names tell (submission, smtps), and a plain ``postfix`` beside a
@@ -200,7 +200,10 @@ def port_of(scan: Scan, settings: Settings, tag: str) -> tuple[int | None, Confi
         return (
             (int(last), "medium") if last.isascii() and last.isdigit() and 0 < int(last[:6]) < 65536 else (None, "low")
         )
-    named = any(
-        "submission" in service or "smtps" in service for service in scan.events("clients")["service"].cat.categories
-    )
+    named = any("submission" in service or "smtps" in service for service in scan.facts.services)
     return 25, "medium" if named else "low"
+
+
+def services(window: Window) -> frozenset[str]:
+    """Return the services that took mail in, as their tags name them."""
+    return frozenset(str(name) for name in window.tables["clients"].column("service").unique().to_pylist() if name)

@@ -17,7 +17,7 @@ from logscan.scan.ports import entry_ports
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
 
 INSIDE = ("authenticated", "local", "network")
@@ -44,7 +44,7 @@ class Own:
     """Recipients of such mail that is still on its way."""
 
 
-def own(scan: Scan, settings: Settings) -> Own:
+def own(scan: Window, settings: Settings) -> Own:
     """Gather what became of mail with an origin inside, and of what was forwarded from outside to outside."""
     cache: Own | None = scan.__dict__.get("_own")
     if cache is None:
@@ -52,7 +52,7 @@ def own(scan: Scan, settings: Settings) -> Own:
     return cache
 
 
-def _own(scan: Scan, settings: Settings) -> Own:
+def _own(scan: Window, settings: Settings) -> Own:
     deliveries, mails = scan.deliveries, scan.mails
     entry = deliveries["entry"].to_numpy()
     of_mail = deliveries["mail"].to_numpy()
@@ -77,7 +77,7 @@ def _own(scan: Scan, settings: Settings) -> Own:
     return Own(_once(frame), len(inside))
 
 
-def _described(scan: Scan, settings: Settings, frame: pd.DataFrame) -> pd.DataFrame:
+def _described(scan: Window, settings: Settings, frame: pd.DataFrame) -> pd.DataFrame:
     """Add how each row's mail came in, and whether it is known what the filter said."""
     mail, entry = frame["mail"].to_numpy(), frame["entry"].to_numpy()
     root = np.where(mail >= 0, np.append(scan.mails["entry"].to_numpy(), -1)[mail], entry)
@@ -122,7 +122,7 @@ def mail_of(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _origins(
-    scan: Scan, settings: Settings, root: npt.NDArray[np.int64], port: npt.NDArray[np.int64]
+    scan: Window, settings: Settings, root: npt.NDArray[np.int64], port: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.object_]:
     """Return each entry's origin as the contract names them."""
     everything = settings.known("postfix") and bool(settings.postfix.get("content_filter").strip())
@@ -138,7 +138,7 @@ def _origins(
     return found
 
 
-def own_names(scan: Scan, settings: Settings) -> frozenset[str]:
+def own_names(scan: Window, settings: Settings) -> frozenset[str]:
     """Return this server's names, lower case: its domains, localhost, its host names as Postfix writes them."""
     cache: frozenset[str] | None = scan.__dict__.get("_own_names")
     if cache is None:
@@ -146,7 +146,7 @@ def own_names(scan: Scan, settings: Settings) -> frozenset[str]:
     return cache
 
 
-def _own_names(scan: Scan, settings: Settings) -> frozenset[str]:
+def _own_names(scan: Window, settings: Settings) -> frozenset[str]:
     names = {name for name in scan.correlated.local_domains if name}
     names |= {"localhost", "localhost.localdomain"}
     # Postfix writes its own name before the path of a socket.
@@ -178,7 +178,7 @@ def _of(names: frozenset[str]) -> Callable[[pd.Series], pd.Series]:
     return test
 
 
-def fetched(scan: Scan, settings: Settings, frame: pd.DataFrame) -> pd.Series:
+def fetched(scan: Window, settings: Settings, frame: pd.DataFrame) -> pd.Series:
     """Return which rows are foreign mail handed in from this host (fetchmail): a sender of another domain, no login."""
     ours = _of(own_names(scan, settings))
     found: pd.Series = frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False)

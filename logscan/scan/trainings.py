@@ -10,11 +10,12 @@ import pandas as pd
 
 from logscan.scan.aliases import owning
 from logscan.scan.hops import dspam_hops
+from logscan.scan.memo import per_window
 from logscan.settings.dspam_home import user_of_path
 from logscan.tables import texts
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
 
 SECOND = 10**9
 
@@ -31,7 +32,7 @@ def signature_time(signatures: pd.Series) -> pd.Series:
     )
 
 
-def owners(scan: Scan) -> dict[str, str]:
+def owners(scan: Window) -> dict[str, str]:
     """Return, by signature, the user under whom DSPAM learned that mail: from its logs, else from its home."""
     verdicts = scan.verdicts
     rows = verdicts[(verdicts["filter"] == "dspam") & verdicts["signature"].notna() & verdicts["user"].notna()]
@@ -40,7 +41,8 @@ def owners(scan: Scan) -> dict[str, str]:
     return found
 
 
-def trainings(scan: Scan) -> pd.DataFrame:
+@per_window
+def trainings(scan: Window) -> pd.DataFrame:
     """Return one row per training call.
 
     Columns of the event table, and ``belongs_to`` (str, the signature's owner or null) and ``made`` (datetime64, when the
@@ -70,7 +72,7 @@ def trainings(scan: Scan) -> pd.DataFrame:
     return frame.sort_values(["time", "source", "line"], kind="stable", ignore_index=True)
 
 
-def _by_time(scan: Scan, frame: pd.DataFrame) -> None:
+def _by_time(scan: Window, frame: pd.DataFrame) -> None:
     """Find owners that no file of DSPAM tells: whom DSPAM was handed mail for in the second the signature was made.
 
     Of several recipients, the one that can be the caller's: the same local part, or an alias. Sets ``inferred``.

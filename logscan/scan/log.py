@@ -1,0 +1,54 @@
+"""What is known of a log as a whole, beside its rows: its sources, the configuration, what the survey fixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from logscan.scan.options import Options
+
+if TYPE_CHECKING:
+    from logscan.reading.merging import Read
+    from logscan.settings import Settings
+    from logscan.settings.dspam_home import Inventory
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What holds for the whole log and is fixed before its first window is looked at; each is made in one place.
+
+    A window adds what it shows itself (:meth:`logscan.scan.window.Window.facts`), so that a survey that was too short
+    makes nobody blind for what stands in front of them.
+    """
+
+    dspam_relays: frozenset[str] = frozenset()
+    """Relays that are DSPAM (:func:`logscan.scan.hops.dspam_relays`)."""
+    services: frozenset[str] = frozenset()
+    """Services that took mail in, as their tags name them (:func:`logscan.scan.ports.services`)."""
+
+    def __or__(self, other: Facts) -> Facts:
+        """Return what either knows."""
+        return Facts(**{name: getattr(self, name) | getattr(other, name) for name in self.__dataclass_fields__})
+
+
+@dataclass(eq=False)
+class Log:
+    """A log and what is known of it; the windows of a log share it."""
+
+    read: Read
+    """Sources with their counts; complete only when all is read."""
+    settings: Settings
+    inventory: Inventory | None = None
+    options: Options = field(default_factory=Options)
+    notes: list[str] = field(default_factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be read, each with the reason."""
+    named: bool = True
+    """Whether sources were named, rather than this host's own log looked for."""
+    spool: Any = None
+    """The temporary file that standard input was kept in."""
+    modes: list[tuple[int, int]] = field(default_factory=list)
+    """Mode and group of each file that was read."""
+    zone: Any = None
+    """The server's time zone (tzinfo), in which reports show times."""
+    facts: Facts = field(default_factory=Facts)

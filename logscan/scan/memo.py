@@ -1,0 +1,29 @@
+"""Keeps what was made of a window for as long as the window lives, beside the window: nothing is hung onto it."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from logscan.scan.window import Window
+
+T = TypeVar("T")
+
+
+def per_window(make: Callable[..., T]) -> Callable[..., T]:
+    """Let ``make(window, *others)`` be made once for each window and each set of the others (the very same objects)."""
+    made: weakref.WeakKeyDictionary[Window, list[tuple[tuple[Any, ...], T]]] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(make)
+    def once(window: Window, *others: Any) -> T:
+        known = made.setdefault(window, [])
+        for asked, result in known:
+            if len(asked) == len(others) and all(a is b for a, b in zip(asked, others, strict=True)):
+                return result
+        result = make(window, *others)
+        known.append((others, result))
+        return result
+
+    return once

@@ -1,0 +1,226 @@
+"""What is kept of a piece of a log, so that pieces can be put together in any grouping: the parts of a partial.
+
+Each part's merge is exactly associative and commutative in what it holds: rows are kept, or counted by key with sums of whole
+numbers and with extremes, or the first few of each key are kept by an order of their own. The order of the rows tells nothing:
+whoever concludes sorts by something that the rows themselves hold.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Ints = npt.NDArray[np.int64]
+
+MOST_KEYS = 100_000
+"""Keys that one table counts exactly; beyond that the keys with the smallest hashes are kept, and the others as one sum."""
+
+GAMMA = 1.02
+"""The ratio of neighbouring bounds of :func:`buckets`: a percentile read from them is right to 1 %."""
+
+ZERO = -(2**31)
+"""The bucket of 0 and below."""
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame without an index and without categories: those of one piece say nothing in another."""
+    coded = {
+        name: frame[name].astype("str") for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)
+    }
+    return frame.assign(**coded).reset_index(drop=True) if coded else frame.reset_index(drop=True)
+
+
+def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames of the same columns one below the other; empty ones don't change a column's type."""
+    filled = [frame for frame in frames if len(frame)]
+    if len(filled) < 2:
+        return filled[0] if filled else frames[0]
+    return pd.concat(filled, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that are kept as they are: cases, and what may become one."""
+
+    frames: tuple[pd.DataFrame, ...]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Rows:
+        """Return the part for the rows of one piece."""
+        return cls((plain(frame),))
+
+    @functools.cached_property
+    def frame(self) -> pd.DataFrame:
+        """All rows; their order tells nothing."""
+        return together(self.frames)
+
+    def merged(self, others: Sequence[Rows]) -> Rows:
+        """Return the rows of all."""
+        return Rows((together([frame for each in (self, *others) for frame in each.frames]),))
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """One row a key: whole numbers summed, extremes. All columns but those named are the key.
+
+    Beyond :data:`MOST_KEYS` keys those with the smallest hashes are kept (``limit`` is the first hash left out), the sums of the
+    others are in ``rest`` (by column of ``sums``).
+    """
+
+    frame: pd.DataFrame
+    sums: tuple[str, ...] = ()
+    least: tuple[str, ...] = ()
+    most: tuple[str, ...] = ()
+    limit: int = 2**64
+    rest: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls, frame: pd.DataFrame, *, sums: Iterable[str] = (), least: Iterable[str] = (), most: Iterable[str] = ()
+    ) -> Keyed:
+        """Return the part for the rows of one piece; ``sums`` are columns of whole numbers."""
+        added, low, high = tuple(sums), tuple(least), tuple(most)
+        return cls(_grouped(plain(frame), added, low, high), added, low, high, 2**64, (0,) * len(added))._bounded()
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that are the key."""
+        return [str(name) for name in self.frame.columns if name not in (*self.sums, *self.least, *self.most)]
+
+    def merged(self, others: Sequence[Keyed]) -> Keyed:
+        """Return the sums and extremes of all."""
+        every = (self, *others)
+        frame = _grouped(together([each.frame for each in every]), self.sums, self.least, self.most)
+        rest = tuple(sum(values) for values in zip(*(each.rest for each in every), strict=True))
+        limit = min(each.limit for each in every)
+        return Keyed(frame, self.sums, self.least, self.most, limit, rest)._bounded()
+
+    def _bounded(self) -> Keyed:
+        """Leave out what lies beyond the limit, which falls where there are too many keys."""
+        if self.limit == 2**64 and len(self.frame) <= MOST_KEYS:
+            return self
+        hashes = pd.util.hash_pandas_object(self.frame[self.keys], index=False).to_numpy(dtype=np.uint64)
+        limit = self.limit
+        if np.count_nonzero(hashes < limit) > MOST_KEYS if limit < 2**64 else len(hashes) > MOST_KEYS:
+            limit = int(np.partition(hashes, MOST_KEYS)[MOST_KEYS])
+        keep = hashes < limit
+        left = self.frame.loc[~keep, list(self.sums)].sum()
+        rest = tuple(before + int(left[name]) for before, name in zip(self.rest, self.sums, strict=True))
+        return Keyed(self.frame[keep].reset_index(drop=True), self.sums, self.least, self.most, limit, rest)
+
+
+def _grouped(frame: pd.DataFrame, sums: tuple[str, ...], least: tuple[str, ...], most: tuple[str, ...]) -> pd.DataFrame:
+    keys = [name for name in frame.columns if name not in (*sums, *least, *most)]
+    if not keys:
+        how = {**dict.fromkeys(sums, "sum"), **dict.fromkeys(least, "min"), **dict.fromkeys(most, "max")}
+        return pd.DataFrame({name: [frame[name].agg(way)] for name, way in how.items()}) if len(frame) else frame
+    if not (sums or least or most):
+        return frame.drop_duplicates(ignore_index=True)
+    ways: Any = {**dict.fromkeys(sums, "sum"), **dict.fromkeys(least, "min"), **dict.fromkeys(most, "max")}
+    grouped = frame.groupby(keys, sort=False, dropna=False, observed=True, as_index=False).agg(ways)
+    return grouped[list(frame.columns)]
+
+
+@dataclass(frozen=True)
+class First:
+    """The first ``size`` rows of each key (of all, without keys) in the order of ``by``, which tells any two rows apart."""
+
+    frame: pd.DataFrame
+    size: int
+    by: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, size: int, by: Sequence[str], keys: Sequence[str] = ()) -> First:
+        """Return the part for the rows of one piece."""
+        return cls(_firsts(plain(frame), size, tuple(by), tuple(keys)), size, tuple(by), tuple(keys))
+
+    def merged(self, others: Sequence[First]) -> First:
+        """Return the first of all."""
+        frame = together([each.frame for each in (self, *others)])
+        return First(_firsts(frame, self.size, self.by, self.keys), self.size, self.by, self.keys)
+
+
+def _firsts(frame: pd.DataFrame, size: int, by: tuple[str, ...], keys: tuple[str, ...]) -> pd.DataFrame:
+    frame = frame.sort_values(list(by), kind="stable", ignore_index=True)
+    if not keys:
+        return frame.head(size)
+    nth = frame.groupby(list(keys), sort=False, dropna=False, observed=True).cumcount()
+    return frame[(nth < size).to_numpy()].reset_index(drop=True)
+
+
+Part = Rows | Keyed | First | int
+"""A part of a partial; numbers are summed."""
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What one look at a window returned, or several looks together: parts by name."""
+
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return the rows of a part."""
+        part = self.parts[name]
+        assert not isinstance(part, int)
+        return part.frame
+
+    def count(self, name: str) -> int:
+        """Return a number; 0 where no window had any."""
+        part = self.parts.get(name, 0)
+        assert isinstance(part, int)
+        return part
+
+    def __contains__(self, name: str) -> bool:
+        """Whether any window had this part."""
+        return name in self.parts
+
+    def __add__(self, other: Partial) -> Partial:
+        """Return what both hold."""
+        return merged([self, other])
+
+
+def merged(partials: Iterable[Partial]) -> Partial:
+    """Put partials of one look together; those of no window at all are an empty one."""
+    parts: dict[str, list[Part]] = {}
+    for partial in partials:
+        for name, part in partial.parts.items():
+            parts.setdefault(name, []).append(part)
+    return Partial({name: _merged(some) for name, some in parts.items()})
+
+
+def _merged(parts: Sequence[Any]) -> Part:
+    first = parts[0]
+    if isinstance(first, int):
+        return int(sum(parts))
+    whole: Part = first.merged(parts[1:]) if len(parts) > 1 else first
+    return whole
+
+
+def buckets(values: npt.NDArray[np.float64]) -> Ints:
+    """Return the logarithmic bucket (int64) of each value, for a column of a :class:`Keyed`; below a millionth it is 0."""
+    out = np.full(len(values), ZERO, np.int64)
+    large = values > 1e-6
+    out[large] = np.ceil(np.log(values[large]) / math.log(GAMMA)).astype(np.int64)
+    return out
+
+
+def percentiles(bucket: Ints, count: Ints, *wanted: float) -> tuple[float, ...]:
+    """Return percentiles (0 to 100) of values counted by :func:`buckets`, right to 1 %; NaN of none.
+
+    The rank is the nearest one above: of two values the 50th is the lower.
+    """
+    total = int(count.sum())
+    if not total:
+        return (math.nan,) * len(wanted)
+    order = np.argsort(bucket, kind="stable")
+    below = np.cumsum(count[order])
+    at = [int(np.searchsorted(below, max(1, math.ceil(total * each / 100)))) for each in wanted]
+    return tuple(0.0 if bucket[order[i]] == ZERO else 2 * GAMMA ** float(bucket[order[i]]) / (GAMMA + 1) for i in at)
