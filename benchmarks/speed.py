@@ -107,10 +107,9 @@ def stages(log: Path) -> None:
 
     import logscan.correlate
     from logscan.grammar.programs import pattern_for
-    from logscan.pipeline.running import _results
+    from logscan.pipeline.pieces import Looking
     from logscan.plugins import log_formats
     from logscan.reading.merging import _finish, _Merger, _parsed
-    from logscan.report.building import build
     from logscan.scan.facts import facts_of
     from logscan.scan.log import Log
     from logscan.scan.scan import Scan
@@ -135,10 +134,11 @@ def stages(log: Path) -> None:
     log = Log(read, settings, zone=read.solution.zone)
     scan = Scan(log, correlated, tables)
     log.facts = scan.facts = facts_of(scan)
-    results = _results(scan, (), ())
-    lap("checks")
-    report = build(scan, results)
-    lap("report")
+    looking = Looking(log)
+    looking.add(scan)
+    lap("look")
+    report = looking.conclude()
+    lap("conclude")
     from logscan.pipeline.running import render
 
     for name in ("json", "text", "html"):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from logscan.checking.check import HEADINGS, Check, all_checks, page
+from logscan.checking.check import HEADINGS, Check, all_checks, module_of, page
 
 CHECKS = all_checks()
 
@@ -30,7 +30,7 @@ def test_a_page_begins_with_one_sentence(check: Check) -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_check_is_named_like_its_module_and_never_for_its_remedy(check: Check) -> None:
-    assert check.run.__module__ == f"logscan.checks.{check.name.replace('-', '_')}"
+    assert module_of(check) == f"logscan.checks.{check.name.replace('-', '_')}"
     assert not check.name.startswith(("check-", "detect-", "fix-", "use-"))
 
 

@@ -11,8 +11,9 @@ import pytest
 import logscan
 from logscan import remedies
 from logscan.checking.check import Check
+from logscan.checking.judging import clear_title, unbidden
 from logscan.findings import Finding, Remedy, Result
-from logscan.pipeline.running import _clear_title, _unbidden, render
+from logscan.pipeline.running import render
 from logscan.remedies.combined import combined
 from logscan.samples import stories, story
 from logscan.settings import read_settings
@@ -38,11 +39,11 @@ def finding(**other: Any) -> Finding:
 def check(
     but: str = "but for {noted:mail|mails} by design", clear: str = "Nothing ({checked:mail|mails} seen)"
 ) -> Check:
-    return Check("some-check", "Something happens", "mail", lambda _scan, _settings: Result(), clear=clear, but=but)
+    return Check("some-check", "Something happens", whole=lambda _scan, _settings: Result(), clear=clear, but=but)
 
 
 def said(check: Check, *findings: Finding) -> str:
-    return _clear_title(check, Result(checked=9, eligible=9, findings=list(findings)))
+    return clear_title(check, Result(checked=9, eligible=9, findings=list(findings)))
 
 
 def test_notes_are_named_in_the_sentence() -> None:
@@ -50,7 +51,7 @@ def test_notes_are_named_in_the_sentence() -> None:
     assert said(check(), finding()) == "Nothing, but for 2 mails by design (9 mails seen)"
     assert said(check(), finding(mails=0, count=1)) == "Nothing, but for 1 mail by design (9 mails seen)"
     assert said(check(clear="Nothing"), finding(mails=1)) == "Nothing, but for 1 mail by design"
-    plugin = Check("x", "X", "mail", lambda _scan, _settings: Result(), clear="No mail did ({checked} seen)")
+    plugin = Check("x", "X", whole=lambda _scan, _settings: Result(), clear="No mail did ({checked} seen)")
     assert said(plugin, finding()) == "No mail did, but for what is noted (9 seen)"
 
 
@@ -86,12 +87,12 @@ def test_a_plan_is_made_of_what_is_to_be_done_only() -> None:
 
 def test_a_note_keeps_the_words_of_its_remedy_and_no_diff() -> None:
     one = finding(remedy=Remedy("Do it.", "main.cf", 3, diff="--- a", key="k", needs=("restart",)))
-    _unbidden(one)
+    unbidden(one)
     assert one.remedy == Remedy("Nothing has to be done. Who wants it otherwise: Do it.", "main.cf", 3, key="k-noted")
     words, acting = Remedy("Look at it."), finding(severity="warning", remedy=Remedy("Do it.", diff="--- a"))
     kept = finding(remedy=words)
-    _unbidden(kept)
-    _unbidden(acting)
+    unbidden(kept)
+    unbidden(acting)
     assert kept.remedy == words
     assert acting.remedy
     assert acting.remedy.diff

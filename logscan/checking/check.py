@@ -7,14 +7,16 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from logscan.findings import Result
 from logscan.plugins import collect
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
+    from logscan.tables.partials import Partial
 
 HEADINGS = (
     "What it finds",
@@ -28,12 +30,18 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its metadata and its one pure function ``run(scan, settings) -> Result``."""
+    """A check: its metadata and its two pure functions.
+
+    ``look(window, settings)`` returns what one window of the log shows: cases, counts by key, nothing whose size follows the
+    log. ``conclude(partial, log)`` makes the answer of what all windows showed together, whatever they were cut from.
+    """
 
     name: str
     title: str
-    groups_by: Literal["mail", "user", "client", "host"]
-    run: Callable[[Window, Settings], Result]
+    look: Callable[[Window, Settings], Partial] | None = None
+    conclude: Callable[[Partial, Log], Result] | None = None
+    whole: Callable[[Window, Settings], Result] | None = None
+    """Instead of both, for a check that can look only at a whole log."""
     order: int = 100
     """Place in the report: the seven at the heart come first."""
     clear: str = ""
@@ -49,7 +57,12 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(sorted(collect("logscan.checks", "CHECK", Check), key=lambda check: (check.order, check.name)))
 
 
+def module_of(check: Check) -> str:
+    """Return the name of the module that a check lies in."""
+    made = check.look or check.whole
+    return made.__module__ if made is not None else ""
+
+
 def page(check: Check) -> str:
     """Return the check's page: the docstring of its module, in Markdown."""
-    module = sys.modules[check.run.__module__]
-    return inspect.cleandoc(module.__doc__ or "")
+    return inspect.cleandoc(sys.modules[module_of(check)].__doc__ or "")

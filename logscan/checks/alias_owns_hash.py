@@ -189,8 +189,7 @@ def _without(result: Result, scan: Window, settings: Settings) -> None:
 CHECK = Check(
     "alias-owns-hash",
     "The filter learns under an alias",
-    "user",
-    run,
+    whole=run,
     order=20,
     clear="The filter learned under no alias ({checked:hand-over|hand-overs} to it looked at)",
     but="but for {noted:mail|mails} to aliases(5), which are always expanded behind it",

@@ -212,8 +212,7 @@ def _recipients(scan: Window, mails: np.ndarray) -> dict[int, set[str]]:
 CHECK = Check(
     "authenticated-port-25",
     "Users submit with a login on port 25",
-    "user",
-    run,
+    whole=run,
     order=40,
     clear="No user submitted with a login on port 25 ({checked:mail|mails} with a login looked at)",
 )

@@ -295,8 +295,7 @@ def _lost_reply(scan: Window, relay: str, copies: list[Copy]) -> str:
 CHECK = Check(
     "duplicate-delivery",
     "Mail is stored more than once",
-    "mail",
-    run,
+    whole=run,
     order=30,
     clear="No mail was stored twice ({checked:delivery|deliveries} looked at)",
     but="but for {noted:mail|mails} by design",

@@ -74,8 +74,7 @@ def _in_spam_folder(settings: Settings, frame: pd.DataFrame) -> pd.Series:
 CHECK = Check(
     "internal-tagged-spam",
     "Internal mail is tagged as spam",
-    "mail",
-    run,
+    whole=run,
     order=70,
     clear="No mail between this server's own users was tagged as spam or kept back ({checked:delivery|deliveries} looked at)",
 )

@@ -79,8 +79,7 @@ def _detail(rows: pd.DataFrame) -> tuple[str, Severity]:
 CHECK = Check(
     "local-mail-filtered",
     "Mail from local programs is filtered",
-    "mail",
-    run,
+    whole=run,
     order=60,
     clear="No mail of a local program was handed to a content filter ({checked:delivery|deliveries} looked at)",
     but="but for {noted:mail|mails} to users here, which came through",

@@ -79,8 +79,7 @@ def run(scan: Window, settings: Settings) -> Result:
 CHECK = Check(
     "outgoing-tagged-spam",
     "Outgoing mail is tagged as spam",
-    "mail",
-    run,
+    whole=run,
     order=50,
     clear="No outgoing mail was tagged as spam or kept back by this server's own filter "
     "({checked:delivery|deliveries} looked at)",

@@ -399,8 +399,7 @@ def _predictions(scan: Window, settings: Settings) -> list[Prediction]:
 CHECK = Check(
     "training-misses-hash",
     "Users train in vain",
-    "user",
-    run,
+    whole=run,
     order=10,
     clear="Nobody trained in vain ({checked:training|trainings} looked at)",
 )

@@ -8,9 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from logscan.checking.check import Check
 from logscan.envelopes.stamps import FIRST_YEAR, LAST_YEAR
-from logscan.findings import SEVERITIES, Counted, Finding, Remedy, Result
 from logscan.report.model import Report
 from logscan.scan.options import Options
 from logscan.tables.texts import literal
@@ -274,71 +272,11 @@ def analyse(
     now: datetime | None = None,
 ) -> Report:
     """Run the checks (all, or those named, without those in ``skip``) and return the :class:`Report`."""
-    from logscan.report.building import build
+    from logscan.pipeline.pieces import Looking
 
-    return build(scan, _results(scan, checks, skip), now=now)
-
-
-def _results(scan: Scan, names: Sequence[str], skip: Sequence[str]) -> list[Any]:
-    from logscan.checking.check import all_checks
-
-    wanted = [c for c in all_checks() if (not names or c.name in names) and c.name not in skip]
-    results = []
-    for check in wanted:
-        result = check.run(scan, scan.settings)
-        result.name, result.title = check.name, check.title
-        result.clear_title = _clear_title(check, result)
-        for finding in result.findings:
-            finding.check = check.name
-            _unbidden(finding)
-            finding.cases.sort(key=_case_rank)
-        result.findings.sort(key=_rank)
-        results.append(result)
-    return results
-
-
-def _clear_title(check: Check, result: Result) -> str:
-    """Return the sentence that is true of the check if it is clear.
-
-    What was mended did happen, only not since; what is a note did happen, only nothing is to be done about it.
-    """
-    sentence = check.clear.format(checked=Counted(result.checked), eligible=Counted(result.eligible))
-    words, bracket, looked_at = sentence.rpartition(" (")
-    if not bracket:
-        words, looked_at = sentence, ""
-    states = {finding.state for finding in result.findings if finding.severity != "note"} - {"active"}
-    if states:
-        late = "since then only late cases of before" if "residual" in states else "no case since"
-        words = f"{check.title}: mended, and {late}"
-    noted = sum(finding.mails or finding.count for finding in result.findings if finding.severity == "note")
-    if noted:
-        words += f", {check.but.format(noted=Counted(noted))}"
-    return words + bracket + looked_at
-
-
-def _unbidden(finding: Finding) -> None:
-    """Leave words of a note's remedy: a diff, beside changes that are to be made, would be taken for one of them."""
-    cure = finding.remedy
-    if finding.severity == "note" and cure is not None and (cure.diff or cure.needs):
-        text = f"Nothing has to be done. Who wants it otherwise: {cure.text}"
-        finding.remedy = Remedy(text, cure.file, cure.line, key=f"{cure.key}-noted" if cure.key else "")
-
-
-def _rank(finding: Finding) -> tuple[bool, int, int, str, str]:
-    """Findings to act on first, the gravest and most frequent before others; the same order whatever the lines' order."""
-    return (
-        not finding.counts,
-        SEVERITIES.index(finding.severity),
-        -finding.count,
-        finding.cause,
-        finding.subject,
-    )
-
-
-def _case_rank(case: dict[str, Any]) -> tuple[str, ...]:
-    """Cases in the order of time; those of one second in an order of their own, not the lines'."""
-    names = ("time", "message_id", "queue_id", "recipient", "mailbox", "signature")
-    return tuple(str(case.get(name) or "") for name in names)
+    looking = Looking(scan.log, checks=checks, skip=skip)
+    looking.add(scan)
+    return looking.conclude(now)
 
 
 def render(report: Report, name: str, **options: Any) -> Rendered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -24,7 +24,9 @@ from logscan.report.model import Period, ProgramCount, Report, SourceCount, Unkn
 from logscan.report.traffic import traffic
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
+    from logscan.tables.partials import Partial
 
 MOST_UNKNOWN = 50
 """Templates of unknown lines in a report, the most frequent ones."""
@@ -33,8 +35,19 @@ MOST_PATHS = 200
 """Mails whose whole way a report holds."""
 
 
-def build(scan: Window, results: Sequence[Result], *, now: datetime | None = None) -> Report:
-    """Return the report of a scan."""
+PANELS: dict[str, Callable[[Window], Partial]] = {}
+"""What looks at each window for the report, by name."""
+
+
+def looked(window: Window) -> dict[str, Partial]:
+    """Return what the panels see in a window."""
+    return {name: look(window) for name, look in PANELS.items()}
+
+
+def build(
+    log: Log, panels: Mapping[str, Partial], results: Sequence[Result], scan: Window, *, now: datetime | None = None
+) -> Report:
+    """Return the report on a log; ``scan`` is the whole, for the panels that don't look at windows yet."""
     zone = scan.zone or UTC
     report = Report(
         version=__version__,

@@ -157,8 +157,7 @@ class Window:
         places = {name: _places(mask) for name, mask in {**events, **kept}.items()}
         for name, column, to in POINTERS:
             frames[name][column] = places[to][frames[name][column].to_numpy()]
-        for frame in frames.values():
-            frame.reset_index(drop=True, inplace=True)
+        frames = {name: frame.reset_index(drop=True) for name, frame in frames.items()}
         return Window(self.log, replace(found, **frames), tables, self.facts)
 
     def of_mails(self, mails: Bools) -> Window:

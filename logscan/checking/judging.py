@@ -1,0 +1,91 @@
+"""Runs the checks over the windows of a log: each looks at every window, and concludes once from all that it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from logscan.checking.check import Check, all_checks
+from logscan.findings import SEVERITIES, Counted, Finding, Remedy, Result
+from logscan.tables.partials import Partial, merged
+
+if TYPE_CHECKING:
+    from logscan.scan.log import Log
+    from logscan.scan.window import Window
+
+
+def wanted(names: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
+    """Return the checks named, or all, without those to be skipped, in the order of the report."""
+    return [each for each in all_checks() if (not names or each.name in names) and each.name not in skip]
+
+
+def looked(checks: Sequence[Check], window: Window) -> dict[str, Partial]:
+    """Return what each check sees in a window."""
+    return {each.name: each.look(window, window.settings) for each in checks if each.look is not None}
+
+
+def concluded(
+    checks: Sequence[Check], partials: Sequence[dict[str, Partial]], log: Log, whole: Window | None = None
+) -> list[Result]:
+    """Return the checks' answers; ``whole`` is for those that look at a log only as a whole."""
+    results = []
+    for check in checks:
+        if check.look is not None and check.conclude is not None:
+            result = check.conclude(merged(each[check.name] for each in partials), log)
+        else:
+            assert whole is not None
+            assert check.whole is not None
+            result = check.whole(whole, log.settings)
+        result.name, result.title = check.name, check.title
+        result.clear_title = clear_title(check, result)
+        for finding in result.findings:
+            finding.check = check.name
+            unbidden(finding)
+            finding.cases.sort(key=_case_rank)
+        result.findings.sort(key=_rank)
+        results.append(result)
+    return results
+
+
+def clear_title(check: Check, result: Result) -> str:
+    """Return the sentence that is true of the check if it is clear.
+
+    What was mended did happen, only not since; what is a note did happen, only nothing is to be done about it.
+    """
+    sentence = check.clear.format(checked=Counted(result.checked), eligible=Counted(result.eligible))
+    words, bracket, looked_at = sentence.rpartition(" (")
+    if not bracket:
+        words, looked_at = sentence, ""
+    states = {finding.state for finding in result.findings if finding.severity != "note"} - {"active"}
+    if states:
+        late = "since then only late cases of before" if "residual" in states else "no case since"
+        words = f"{check.title}: mended, and {late}"
+    noted = sum(finding.mails or finding.count for finding in result.findings if finding.severity == "note")
+    if noted:
+        words += f", {check.but.format(noted=Counted(noted))}"
+    return words + bracket + looked_at
+
+
+def unbidden(finding: Finding) -> None:
+    """Leave words of a note's remedy: a diff, beside changes that are to be made, would be taken for one of them."""
+    cure = finding.remedy
+    if finding.severity == "note" and cure is not None and (cure.diff or cure.needs):
+        text = f"Nothing has to be done. Who wants it otherwise: {cure.text}"
+        finding.remedy = Remedy(text, cure.file, cure.line, key=f"{cure.key}-noted" if cure.key else "")
+
+
+def _rank(finding: Finding) -> tuple[bool, int, int, str, str]:
+    """Findings to act on first, the gravest and most frequent before others; the same order whatever the lines' order."""
+    return (
+        not finding.counts,
+        SEVERITIES.index(finding.severity),
+        -finding.count,
+        finding.cause,
+        finding.subject,
+    )
+
+
+def _case_rank(case: dict[str, Any]) -> tuple[str, ...]:
+    """Cases in the order of time; those of one second in an order of their own, not the lines'."""
+    names = ("time", "message_id", "queue_id", "recipient", "mailbox", "signature")
+    return tuple(str(case.get(name) or "") for name in names)

@@ -1,0 +1,101 @@
+"""Looks may be cut anywhere: a log in one window or in many gives the same report, to the byte of its JSON."""
+
+from __future__ import annotations
+
+import functools
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import logscan
+from logscan.checking.check import Check, all_checks
+from logscan.checking.judging import concluded, looked
+from logscan.pipeline.pieces import Looking
+from logscan.report.model import Report
+from logscan.samples import stories, story
+from logscan.scan.scan import Scan
+from logscan.scan.window import Window, joined, windows_of
+from logscan.tables.partials import merged
+
+NAMES = list(stories())
+
+
+@functools.cache
+def scan(name: str) -> Scan:
+    return logscan.read(story(name))
+
+
+@functools.cache
+def whole(name: str) -> Report:
+    return logscan.analyse(scan(name))
+
+
+def windows(name: str, count: int, seed: int = 0) -> list[Window]:
+    """Return the story cut at random times into ``count`` windows, some of them empty."""
+    one = scan(name)
+    times = one.deliveries["time"].dt.as_unit("ns").astype("int64").to_numpy()
+    cuts = np.sort(np.random.default_rng(seed).choice(times, min(count - 1, len(times)), replace=False))
+    return windows_of(one, lambda first: np.searchsorted(cuts, first))
+
+
+def report(some: list[Window], log: Any, now: Any) -> Any:
+    looking = Looking(log)
+    for window in some:
+        looking.add(window)
+    return logscan.render(looking.conclude(now), "json")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_window_holds_each_row_once_and_points_to_its_own(name: str) -> None:
+    one, some = scan(name), windows(name, 5)
+    for table in ("entries", "deliveries", "legs", "mails", "verdicts"):
+        assert sum(len(getattr(window, table)) for window in some) == len(getattr(one, table)), table
+    for table, rows in one.tables.items():
+        assert sum(len(window.tables[table]) for window in some) == len(rows), table
+    for window in [*some, joined(some)]:
+        stored = window.deliveries[window.deliveries["store_row"] >= 0]
+        there = window.events("stores")["session"].to_numpy()[stored["store_row"].to_numpy()]
+        assert (there == stored["session"].to_numpy()).all()
+        opened = window.entries[window.entries["client_row"] >= 0]
+        ids = window.events("clients")["queue_id"].to_numpy()[opened["client_row"].to_numpy()]
+        assert (ids == opened["queue_id"].to_numpy()).all()
+    assert sum(int((window.deliveries["verdict_row"] >= 0).sum()) for window in some) == int(
+        (one.deliveries["verdict_row"] >= 0).sum()
+    )
+
+
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_check_says_the_same_of_one_window_and_of_many(check: Check, name: str) -> None:
+    if check.look is None:
+        return  # it looks at the whole
+    one = scan(name)
+    once = concluded([check], [looked([check], one)], one.log)
+    for count, seed in ((2, 1), (7, 2), (40, 3)):
+        some = windows(name, count, seed)
+        random.Random(seed).shuffle(some)
+        assert concluded([check], [looked([check], window) for window in some], one.log) == once, (count, seed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_partials_are_put_together_in_any_grouping(name: str) -> None:
+    one = scan(name)
+    checks = [check for check in all_checks() if check.look is not None]
+    some = [looked(checks, window) for window in windows(name, 6, 4)]
+    flat = concluded(checks, some, one.log)
+    left = functools.reduce(lambda a, b: {key: a[key] + b[key] for key in a}, some)
+    right = functools.reduce(lambda a, b: {key: b[key] + a[key] for key in a}, reversed(some))
+    pairs = [{key: merged([a[key], b[key]]) for key in a} for a, b in zip(some[::2], some[1::2], strict=True)]
+    assert concluded(checks, [left], one.log) == flat
+    assert concluded(checks, [right], one.log) == flat
+    assert concluded(checks, pairs, one.log) == flat
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_report_is_the_same_to_the_byte(name: str) -> None:
+    one, expected = scan(name), whole(name)
+    json = logscan.render(expected, "json")
+    for count, seed in ((2, 5), (30, 6)):
+        assert report(windows(name, count, seed), one.log, expected.generated) == json, (count, seed)
