@@ -16,8 +16,9 @@ from logscan import writing
 from logscan.cli import asks_for_nagios
 from logscan.commands.outputs import server_of
 from logscan.commands.settings_file import _defaults
-from logscan.sources.finding import MOST_NULS, Discovery, Source, discover
+from logscan.sources.finding import Discovery, discover
 from logscan.sources.opening import OpenError, journal
+from logscan.sources.source import MOST_NULS, Source
 from logscan.visible import without_secrets
 
 LINE = b"Nov 23 10:00:02 mx1 postfix/smtpd[7]: connect from unknown[192.0.2.7]\n"

@@ -18,9 +18,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan.sources import finding as sources
-from logscan.sources.finding import Discovery, Source, discover, dspam_user, order
+from logscan.sources import source as of_source
+from logscan.sources.finding import Discovery, discover, order
+from logscan.sources.naming import dspam_user
 from logscan.sources.opening import local
+from logscan.sources.source import Source
 
 BSD = b"Nov 22 19:03:45 mx1 postfix/qmgr[7]: 4A97F54A7D9: removed\n"
 ISO = b"2026-11-22T19:03:45.123456+00:00 mx1 postfix/qmgr[7]: 4A97F54A7D9: removed\n"
@@ -256,8 +258,8 @@ def test_times_in_the_lines_beat_the_names(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_fills_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "LONGEST", 5000)
-    monkeypatch.setattr(sources, "BLOCK", 1000)
+    monkeypatch.setattr(of_source, "LONGEST", 5000)
+    monkeypatch.setattr(of_source, "BLOCK", 1000)
     path = tmp_path / "mail.log"
     path.write_bytes(BSD + b"x" * 100_000 + b"\n" + BSD)
     source = discover([str(path)]).sources[0]

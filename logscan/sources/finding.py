@@ -3,149 +3,26 @@
 from __future__ import annotations
 
 import glob
-import itertools
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
-from logscan.envelopes.records import BOUNDARIES
 from logscan.envelopes.sniffing import sniff
 from logscan.sources import rotation
+from logscan.sources.naming import dspam_user, unique
 from logscan.sources.opening import Opener, OpenError, journal, local, remote, shown, streamed
-from logscan.sources.pinned import cut
-from logscan.sources.unpacking import NAMES, compression
-from logscan.sources.unpacking import unpack as unpacked
-
-HEAD = 65_536
-"""Bytes by which a file is recognised."""
-
-MOST_NULS = 64 << 20
-"""NUL bytes skipped at the head of a file in search of text."""
-
-BLOCK = 1 << 20
-"""Bytes read at once, beyond what they were recognised by."""
-
-LONGEST = 1 << 20
-"""Bytes of a line that are kept; what a program wrote beyond this in one line isn't a log line."""
+from logscan.sources.source import HEAD, MOST_NULS, ConfigFile, Source, why
+from logscan.sources.unpacking import NAMES, compression, unpack
 
 DEFAULT_LOGS = ("/var/log/mail.log*", "/var/log/maillog*")
 SKIPPED_FOLDERS = (".sig", ".frag")
 """Endings of folders in a DSPAM home that hold one file a message and no log."""
 
 NOT_LOGS = {"binary": "not a text file", "mbox": "a mailbox", "empty": "empty"}
-
-
-@dataclass
-class ConfigFile:
-    """A text file that is no log, so perhaps a configuration; ``label`` as for :class:`Source`."""
-
-    path: str
-    label: str
-    opener: Opener = field(repr=False)
-
-    @property
-    def head(self) -> bytes:
-        """The first 64 KiB, unpacked; empty where it can't be read."""
-        return self.read(HEAD)
-
-    def read(self, limit: int = 64 << 20) -> bytes:
-        """Return the content, unpacked, up to ``limit`` bytes; empty where it can't be read."""
-        out = bytearray()
-        for block in _blocks(self.opener, []):
-            out += block
-            if len(out) >= limit:
-                break
-        return bytes(out[:limit])
-
-
-@dataclass
-class Source:
-    """One log to read.
-
-    ``label`` is a short unique name; ``kind`` what wrote it (see :mod:`logscan.envelopes.sniffing`); ``compression`` gzip,
-    bzip2, xz, zstd or empty; ``size`` its bytes as stored, where known; ``mtime`` in epoch seconds; ``first_time`` the
-    UTC time (ns) of its first line where that tells it; ``context`` what :func:`logscan.envelopes.unwrapping.unwrap` needs (the
-    user of a DSPAM user log). ``error`` says after reading why not all could be read.
-    """
-
-    path: str
-    label: str
-    kind: str
-    opener: Opener = field(repr=False)
-    compression: str = ""
-    size: int | None = None
-    mtime: float | None = None
-    first_time: int | None = None
-    context: dict[str, Any] = field(default_factory=dict)
-    error: str = ""
-
-    def chunks(self, size: int = 4 << 20) -> Iterator[bytes]:
-        """Yield the content, unpacked, in pieces of whole lines of about ``size`` bytes; the last may lack its newline.
-
-        A line longer than 1 MiB is cut there. Nothing is raised: what can't be read is told in ``error``. Streams can
-        be read once, beyond what they were recognised by.
-        """
-        errors: list[str] = []
-        blocks = _blocks(self.opener, errors, min(size, BLOCK))
-        if self.kind != "journal-export":
-            # A log cut to nothing while its writer stays at the old place (copytruncate) starts with a run of NULs.
-            endless = self.opener.kind in ("stream", "remote", "journal")
-            blocks = _without_nuls(blocks, errors, MOST_NULS if endless else None)
-        yield from _whole_lines(blocks, size, self._boundary)
-        if errors:
-            self.error = errors[0]
-
-    @property
-    def _boundary(self) -> tuple[bytes, ...]:
-        return BOUNDARIES.get(self.kind, (b"\n",))
-
-    def spans(self, size: int = 4 << 20) -> list[tuple[int, int]] | None:
-        """Return (offset, length) of pieces of whole lines, or None where the content must be read in sequence.
-
-        Only plain local files have spans. The file is taken to end where it ended when it was found.
-        """
-        if self.compression or self.opener.kind != "local" or self.kind in BOUNDARIES:
-            return None
-        out: list[tuple[int, int]] = []
-        held = self.opener.pinned
-        if held is None:
-            return None
-        try:
-            start, total = 0, held.size
-            while start < total:
-                end = min(start + size, total)
-                if end < total:
-                    window = held.pread(LONGEST, end - 1)
-                    if (at := window.find(b"\n")) < 0 and end - 1 + len(window) < total:
-                        return None
-                    end = end + at if at >= 0 else total
-                out.append((start, end - start))
-                start = end
-        except OSError as error:
-            self.error = _why(error)
-        return out
-
-    def read_span(self, offset: int, length: int) -> bytes:
-        """Return the piece that :meth:`spans` named; what there is of it, with ``error`` set, where it can't be read."""
-        held = self.opener.pinned
-        try:
-            found = held.pread(length, offset) if held is not None else b""
-        except OSError as error:
-            self.error = _why(error)
-            return b""
-        if len(found) < length and held is not None:
-            self.error = cut(offset + len(found), held.size)
-        return found
-
-    def settled(self) -> None:
-        """Look, once all is read, whether the file stayed what it was; else say so in ``error``."""
-        held = self.opener.pinned
-        if held is not None and not self.error:
-            self.error = held.change()
 
 
 @dataclass
@@ -214,7 +91,7 @@ class _Finder:
     def finish(self) -> Discovery:
         """Return what was found, ordered, with unique labels."""
         self.found.sources = order(self.found.sources)
-        _unique([*self.found.sources, *self.found.configs])
+        unique([*self.found.sources, *self.found.configs])
         return self.found
 
     def _journal(self, arg: str) -> None:
@@ -243,7 +120,7 @@ class _Finder:
             try:
                 mode = each.stat().st_mode
             except OSError as error:
-                self.found.errors.append((str(each), _why(error)))
+                self.found.errors.append((str(each), why(error)))
                 continue
             if stat.S_ISDIR(mode):
                 self._folder(each)
@@ -254,7 +131,7 @@ class _Finder:
         visited: set[tuple[int, int]] = set()
 
         def failed(error: OSError) -> None:
-            self.found.errors.append((str(error.filename), _why(error)))
+            self.found.errors.append((str(error.filename), why(error)))
 
         for folder, folders, files in os.walk(top, followlinks=True, onerror=failed):
             here = Path(folder).stat()
@@ -274,7 +151,7 @@ class _Finder:
             status = path.stat()
         except OSError as error:
             if explicit or not path.is_symlink():
-                self.found.errors.append((str(path), _why(error)))
+                self.found.errors.append((str(path), why(error)))
             return
         if not stat.S_ISREG(status.st_mode):
             if explicit and (stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)):
@@ -282,7 +159,7 @@ class _Finder:
                     stream = streamed(path.open("rb"), HEAD, str(path), owned=True)
                     self._add(stream, str(path), label, explicit=True)
                 except OSError as error:
-                    self.found.errors.append((str(path), _why(error)))
+                    self.found.errors.append((str(path), why(error)))
                     return
                 kept: list[Source | ConfigFile] = [*self.found.sources, *self.found.configs]
                 if all(each.opener is not stream for each in kept):
@@ -298,7 +175,7 @@ class _Finder:
         try:
             opener = local(path)
         except OSError as error:
-            self.found.errors.append((str(path), _why(error)))
+            self.found.errors.append((str(path), why(error)))
             return
         self._add(opener, str(path), label, explicit=explicit)
 
@@ -308,7 +185,7 @@ class _Finder:
             packed = compression(opener.head(512)) if not kind else ""
             head, whole = (b"", True) if kind else _head(opener, errors)
         except (OSError, OpenError) as error:
-            self.found.errors.append((path, _why(error) if isinstance(error, OSError) else str(error)))
+            self.found.errors.append((path, why(error) if isinstance(error, OSError) else str(error)))
             return
         if packed in NAMES:
             self.found.passed_over.append(f"{label}: compressed with {NAMES[packed]}, which logscan can't unpack")
@@ -347,27 +224,6 @@ class _Finder:
         self.found.passed_over += [f"{label}/{each}" for each in passed]
 
 
-def dspam_user(path: str) -> str:
-    """Return the DSPAM user whose log lies at ``path``: ``alice@example.com``, or ``alice`` in the domain ``local``.
-
-    Reads DSPAM's layouts (``_ds_userdir_path``, util.c): data/DOMAIN/USER, data/USER, data/U/S/USER and data/U/USER.
-    """
-    parts = PurePath(path).parts
-    folders = list(parts[:-1])
-    user = rotation.NUMBERED.sub("", rotation.COMPRESSED.sub("", parts[-1])).removesuffix(".log")
-    if "data" in folders:
-        folders = folders[len(folders) - folders[::-1].index("data") :]
-    if folders and parts[-1].startswith(f"{folders[-1]}.log"):
-        user = folders[-1]
-    if not folders or folders[-1] != user:
-        return user
-    above = folders[-2] if len(folders) > 1 else ""
-    scaled = len(above) == 1 and above in user[:2]
-    if "data" not in parts and "." not in above:
-        return user
-    return user if not above or above == "local" or scaled else f"{user}@{above}"
-
-
 def _first_time(head: bytes, kind: str) -> int | None:
     from logscan.envelopes.unwrapping import NO_TIME, unwrap
 
@@ -380,7 +236,7 @@ def _first_time(head: bytes, kind: str) -> int | None:
 def _head(opener: Opener, errors: list[str]) -> tuple[bytes, bool]:
     """Return the first :data:`HEAD` bytes, unpacked, and whether that is all."""
     out, skipped = b"", 0
-    for block in unpacked(opener.pieces(HEAD), errors):
+    for block in unpack(opener.pieces(HEAD), errors):
         text = block if out else block.lstrip(b"\0")
         skipped += len(block) - len(text)
         out += text
@@ -389,88 +245,5 @@ def _head(opener: Opener, errors: list[str]) -> tuple[bytes, bool]:
     return out or b"\0" * min(skipped, 1), True
 
 
-def _blocks(opener: Opener, errors: list[str], size: int = BLOCK) -> Iterator[bytes]:
-    try:
-        yield from unpacked(opener.pieces(size), errors)
-    except (OSError, OpenError) as error:
-        errors.append(_why(error) if isinstance(error, OSError) else str(error))
-
-
-def _without_nuls(blocks: Iterator[bytes], errors: list[str], most: int | None) -> Iterator[bytes]:
-    """Yield blocks without their NULs; what is nothing else for ``most`` bytes ends there, since it may have no end."""
-    run = 0
-    for block in blocks:
-        text = block.translate(None, b"\0") if b"\0" in block else block
-        run = run + len(block) if not text else 0
-        if most is not None and run > most:
-            errors.append(f"nothing but NUL bytes for {most >> 20} MB: what stands before was read")
-            return
-        if text:
-            yield text
-
-
-def _whole_lines(blocks: Iterator[bytes], size: int, boundaries: tuple[bytes, ...]) -> Iterator[bytes]:
-    """Cut a stream behind newlines every ``size`` bytes or so.
-
-    Each of the ``boundaries`` starts with the bytes that end a piece, equally many newlines, and goes on with what begins
-    the next one.
-    """
-    parts: list[bytes] = []
-    held = 0
-    keep = boundaries[0].rindex(b"\n") + 1
-    skipping = False
-    for incoming in blocks:
-        block = incoming
-        if skipping:
-            at = block.find(b"\n")
-            if at < 0:
-                continue
-            block, skipping = block[at:], False
-        parts.append(block)
-        held += len(block)
-        if held < size:
-            continue
-        whole = b"".join(parts)
-        at = max(whole.rfind(boundary) for boundary in boundaries)
-        if at >= 0:
-            yield whole[: at + keep]
-            whole = whole[at + keep :]
-        elif keep == 1 and len(whole) > LONGEST:
-            whole, skipping = whole[:LONGEST], True
-        parts, held = [whole], len(whole)
-    whole = b"".join(parts)
-    if whole:
-        yield whole
-
-
 def _matches(pattern: str) -> list[str]:
     return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 -- Path.glob takes no absolute pattern
-
-
-def _unique(found: Sequence[Source | ConfigFile]) -> None:
-    """Make labels unique: equal ones grow by the folders before them, at last by a number."""
-    for _ in range(64):
-        counts: dict[str, list[Source | ConfigFile]] = {}
-        for each in found:
-            counts.setdefault(each.label, []).append(each)
-        equal = [group for group in counts.values() if len(group) > 1]
-        if not equal:
-            return
-        for each in itertools.chain.from_iterable(equal):
-            parts = Path(os.path.abspath(each.path)).parts  # noqa: PTH100 -- links keep their names
-            more = len(Path(each.label).parts) + 1
-            each.label = str(Path(*parts[-more:])) if more <= len(parts) and "://" not in each.path else each.path
-    numbers: dict[str, int] = {}
-    for each in found:
-        numbers[each.label] = numbers.get(each.label, 0) + 1
-        if numbers[each.label] > 1:
-            each.label += f" #{numbers[each.label]}"
-
-
-def _why(error: OSError) -> str:
-    """Return a sentence: what is wrong, and what to do."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file or folder; check the path"
-    if isinstance(error, PermissionError):
-        return "it may not be read by this user; run as root or as a member of the group adm"
-    return f"it could not be read: {error.strerror or error}"

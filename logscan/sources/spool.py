@@ -6,7 +6,7 @@ import tempfile
 from typing import Any, BinaryIO
 
 from logscan.envelopes.sniffing import sniff
-from logscan.sources.finding import HEAD, MOST_NULS
+from logscan.sources.source import HEAD, MOST_NULS
 from logscan.sources.unpacking import compression
 
 
