@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logscan.clocks.solving import NEVER, Anchor, Solution, SourceClock, host_timezone, naive, solve, to_utc
+from logscan.clocks.model import Anchor, Solution, SourceClock
+from logscan.clocks.solving import host_timezone, solve
+from logscan.clocks.wall import NEVER, Pass, naive, to_utc
 from logscan.clocks.zones import Steps, fixed, named, zone_name
 from logscan.sources import rotation
 
@@ -53,9 +55,9 @@ def anchor(source: int, local: str, zone: tzinfo, *, turn: int = 0, slack: int =
     return Anchor(source, wall(local[5:]), turn, round(at.timestamp()) * SECOND, slack, slack)
 
 
-def converted(stamps: list[str], year: int, zone: tzinfo, **more: int) -> list[str]:
+def converted(stamps: list[str], year: int, zone: tzinfo, previous: int | None = None) -> list[str]:
     clocks = np.array([wall(stamp) for stamp in stamps], np.int64)
-    return iso(to_utc(clocks, np.zeros(len(stamps), np.int16), year, zone, **more))
+    return iso(to_utc(clocks, np.zeros(len(stamps), np.int16), year, zone, state=Pass(previous)))
 
 
 def years(solution: Solution) -> list[int]:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.clocks.solving import NEVER, Anchor
+from logscan.clocks.model import Anchor
+from logscan.clocks.wall import NEVER
 
 if TYPE_CHECKING:
     import pandas as pd

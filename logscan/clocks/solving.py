@@ -10,25 +10,18 @@ from __future__ import annotations
 import os
 import zoneinfo
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from time import time as current_time
 
 import numpy as np
-import numpy.typing as npt
 
+from logscan.clocks.model import Anchor, Solution, SourceClock
 from logscan.clocks.offsets import Offsets, Told, told_zone
-from logscan.clocks.zones import Steps, fit_zone, named, transitions, zone_name
-from logscan.envelopes.stamps import DAY, FIRST_YEAR, LAST_YEAR, LEAP, NO_TIME, SECOND, YEAR_START, is_leap
+from logscan.clocks.wall import Ints, naive_at
+from logscan.clocks.zones import fit_zone, named, zone_name
+from logscan.envelopes.stamps import DAY, SECOND, is_leap
 from logscan.sources import rotation
-
-__all__ = ["NEVER", "Anchor", "Solution", "SourceClock", "Steps", "host_timezone", "solve", "to_utc"]
-
-NEVER = NO_TIME
-"""UTC time of a line that has none."""
-
-Ints = npt.NDArray[np.int64]
 
 GRACE = 2 * DAY
 """How much a line may seem later than the file's time: zones, and clocks that are off."""
@@ -39,76 +32,8 @@ NAME_GRACE = 35 * DAY
 NEAR = 100 * DAY
 """Sources that tell their year tell that of others only this close: half a year off, either year would do."""
 
-MARCH = 60 * DAY
-"""1 March in a leap year's wall clock."""
-
-STEP_BACK = 600 * SECOND
-"""Within a repeated hour a clock that falls by this much has been set back; late lines are never that late."""
-
 FAR = 15 * 3600 * SECOND
 """No zone is further from UTC."""
-
-
-@dataclass
-class SourceClock:
-    """The wall clocks of one source: ``name`` is its path (rotated sets and dates in names are told from it).
-
-    ``first`` and ``last`` are its first and last wall clock (ns within a leap year); ``turns`` is the last line's turn,
-    ``low`` and ``high`` the lowest and highest (see :class:`logscan.envelopes.unwrapping.Lines`); ``mtime`` the file time (epoch
-    seconds); ``year`` the calendar year of turn 0 where the lines tell it, else 0; ``leap_turns`` the turns in which a
-    29 February was seen.
-    """
-
-    name: str
-    first: int
-    last: int
-    turns: int = 0
-    low: int = 0
-    high: int = 0
-    mtime: float | None = None
-    year: int = 0
-    leap_turns: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """The line of ``source`` at this clock and turn was written in [utc - slack_before, utc + slack_after] (all ns)."""
-
-    source: int
-    clock: int
-    turn: int
-    utc: int
-    slack_before: int
-    slack_after: int
-
-
-@dataclass
-class Solution:
-    """Year and zone of each source with wall clocks, by the source's key.
-
-    ``base_year`` is the year of turn 0. ``zone`` is the zone most sources have (the one to show times in), ``zones``
-    each source's own. ``year_from`` and ``zone_from`` say in a word or two where they are from; ``notes`` are
-    sentences.
-    """
-
-    base_year: dict[int, int]
-    zones: dict[int, tzinfo]
-    zone: tzinfo
-    inferred_year: bool = False
-    inferred_zone: bool = False
-    notes: list[str] = field(default_factory=list)
-    year_from: dict[int, str] = field(default_factory=dict)
-    zone_from: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def zone_name(self) -> str:
-        """The name of ``zone``: that of a zone file, ``UTC`` or an offset such as ``+02:00``."""
-        return zone_name(self.zone)
-
-    def utc(self, source: int, clock: Ints, turn: npt.NDArray[np.int16], *, previous: int | None = None) -> Ints:
-        """Return UTC nanoseconds (int64) of a source's lines in file order; see :func:`to_utc`."""
-        zone = self.zones.get(source, self.zone)
-        return to_utc(clock, turn, self.base_year[source], zone, previous=previous)
 
 
 def host_timezone() -> tzinfo:
@@ -126,72 +51,6 @@ def host_timezone() -> tzinfo:
         except (OSError, ValueError):
             zone = None
     return zone or datetime.now().astimezone().tzinfo or UTC
-
-
-# --- wall clock to UTC ---------------------------------------------------------------------------------------------
-
-
-def naive(clock: Ints, turn: npt.NDArray[np.int16], base_year: int) -> Ints:
-    """Return the wall clock as ns since 1970, as if it were UTC (int64). 29 February in a common year is 1 March."""
-    index = np.clip(turn.astype(np.int64) + (base_year - FIRST_YEAR), 0, LAST_YEAR - FIRST_YEAR)
-    shift = ~LEAP[index] & (clock >= MARCH)
-    out: Ints = YEAR_START[index] * DAY + clock - np.where(shift, DAY, 0)
-    return out
-
-
-def to_utc(
-    clock: Ints, turn: npt.NDArray[np.int16], base_year: int, zone: tzinfo, *, previous: int | None = None
-) -> Ints:
-    """Return UTC nanoseconds (int64) of wall clocks (ns within a leap year, int64) whose turn 0 is ``base_year``.
-
-    Lines are taken in file order: in the hour that the end of summer time repeats, they belong to the first pass until
-    the clock steps back, then to the second. ``previous`` is the UTC time of the line before the first one, where the
-    file is converted piece by piece. A negative clock gives :data:`NEVER`.
-    """
-    local = naive(clock, turn, base_year)
-    if not len(local):
-        return local
-    there = clock >= 0
-    if not there.all():
-        out = np.full(len(local), NEVER, np.int64)
-        if there.any():
-            out[there] = to_utc(clock[there], turn[there], base_year, zone, previous=previous)
-        return out
-    at, offset = transitions(zone, int(local.min()) - DAY, int(local.max()) + DAY)
-    if len(at) == 1:
-        return np.asarray(local - offset[0], np.int64)
-    begins = at + offset
-    begins[0] = np.iinfo(np.int64).min
-    later = np.searchsorted(begins, local, side="right") - 1
-    ends = np.append(at[1:] + offset[:-1], np.iinfo(np.int64).max)
-    first = local - offset[np.minimum(np.searchsorted(ends, local, side="right"), len(at) - 1)]
-    second = local - offset[later]
-    out = second.copy()
-    twice = np.flatnonzero(second > first)
-    if not len(twice):
-        return out
-    breaks = np.flatnonzero(np.diff(later[twice]) != 0) + 1
-    for rows in np.split(twice, breaks):
-        out[rows] = np.where(_second_pass(local, first, second, rows, previous), second[rows], first[rows])
-    return out
-
-
-def _second_pass(local: Ints, first: Ints, second: Ints, rows: Ints, previous: int | None) -> npt.NDArray[np.bool_]:
-    """Tell which of ``rows``, all in one repeated hour, belong to its second pass (bool)."""
-    start = int(rows[0])
-    before = previous if start == 0 else int(second[start - 1])
-    if before is not None and first[start] < before - STEP_BACK and second[start] >= before - STEP_BACK:
-        return np.ones(len(rows), np.bool_)
-    back = np.flatnonzero(np.diff(local[rows]) <= -STEP_BACK)
-    if len(back):
-        return np.asarray(np.arange(len(rows)) > back[0], np.bool_)
-    # A piece that starts within the hour and leaves it with neither a step back nor a gap is from the second pass.
-    end = int(rows[-1])
-    leaves = end + 1 < len(local) and 0 <= local[end + 1] - local[end] < STEP_BACK
-    return np.full(len(rows), before is None and leaves, np.bool_)
-
-
-# --- solving -------------------------------------------------------------------------------------------------------
 
 
 def solve(
@@ -290,7 +149,7 @@ class _Solver:
         for anchor in anchors:
             about = datetime.fromtimestamp(anchor.utc / SECOND, UTC).year - anchor.turn
             for base in (about, about - 1, about + 1):
-                offset = _naive(anchor.clock, base + anchor.turn) - anchor.utc
+                offset = naive_at(anchor.clock, base + anchor.turn) - anchor.utc
                 if -FAR - anchor.slack_before <= offset <= FAR + anchor.slack_after:
                     votes[base] = votes.get(base, 0) + 1
                     break
@@ -305,7 +164,7 @@ class _Solver:
     def _span(self, key: int, base: int) -> tuple[int, int]:
         """Return the source's first and last time, as if in UTC, were turn 0 in year ``base``."""
         clock = self.clocks[key]
-        return _naive(clock.first, base), _naive(clock.last, base + clock.turns)
+        return naive_at(clock.first, base), naive_at(clock.last, base + clock.turns)
 
     def _latest(self, key: int, bound: int) -> int:
         """Return the latest base year with which the source's last line isn't after ``bound``."""
@@ -406,37 +265,39 @@ class _Solver:
     # zones
 
     def _zones(self) -> None:
-        fitted: dict[int, tzinfo] = {}
-        for key, base in self.out.base_year.items():
-            bounds = self._offsets(key, base)
+        fitted: dict[str, tzinfo] = {}
+        for (
+            name,
+            keys,
+        ) in self.sets.items():  # a set is one log, wherever it was cut: its parts tell their zone together
+            bounds = self._offsets(keys)
             if not len(bounds[0]):
                 continue
-            host = self.told.of(self.clocks[key].name) or self.host
+            host = self.told.of(self.clocks[keys[0]].name) or self.host
             zone, way, fits = fit_zone(*bounds, given=self.given, host=host)
-            fitted[key] = zone
-            self.out.zone_from[key] = way
+            fitted[name] = zone
+            self.out.zone_from |= dict.fromkeys(keys, way)
             if fits < 0.9:
                 self.out.notes.append(
-                    f"{self.clocks[key].name}: only {fits:.0%} of what tells its zone agrees with {zone_name(zone)}."
+                    f"{self.clocks[keys[-1]].name}: only {fits:.0%} of what tells its zone agrees with {zone_name(zone)}."
                 )
-        common = _commonest([fitted[key] for key in fitted], self.given or self.host)
-        for keys in self.sets.values():
+        by_source = [fitted[name] for name, keys in self.sets.items() for _ in keys if name in fitted]
+        common = _commonest(by_source, self.given or self.host)
+        for name, keys in self.sets.items():
             told = None if self.given else self.told.of(self.clocks[keys[0]].name)
-            own = _commonest([fitted[key] for key in keys if key in fitted], told or common)
-            for key in keys:
-                if key not in fitted:
-                    self.out.zone_from[key] = (
-                        "user" if self.given else "stamps" if own is told else "set" if fitted else "host"
-                    )
-                self.out.zones[key] = fitted.get(key, own)
+            own = fitted.get(name, told or common)
+            if name not in fitted:
+                way = "user" if self.given else "stamps" if own is told else "set" if fitted else "host"
+                self.out.zone_from |= dict.fromkeys(keys, way)
+            self.out.zones |= dict.fromkeys(keys, own)
         if not self.given and (self.told.zone is None or self.told.weak):
             self.out.zone = _commonest(list(self.out.zones.values()), common)
 
-    def _offsets(self, key: int, base: int) -> tuple[Ints, Ints, Ints]:
+    def _offsets(self, keys: list[int]) -> tuple[Ints, Ints, Ints]:
         """Return the anchors' UTC times, and the lowest and highest offset each allows (ns, int64), by time."""
         rows = []
-        for anchor in self.anchors.get(key, ()):
-            offset = _naive(anchor.clock, base + anchor.turn) - anchor.utc
+        for anchor in (each for key in keys for each in self.anchors.get(key, ())):
+            offset = naive_at(anchor.clock, self.out.base_year[anchor.source] + anchor.turn) - anchor.utc
             # An anchor that is loose by hours tells the year, not the zone.
             if anchor.slack_before + anchor.slack_after <= 1800 * SECOND and abs(offset) <= FAR:
                 rows.append((anchor.utc, offset - anchor.slack_after - SECOND, offset + anchor.slack_before + SECOND))
@@ -464,11 +325,6 @@ class _Solver:
             self.out.notes.append(f"Logs that tell no time zone are taken to be in that of the others' stamps, {name}.")
         elif "offset" in self.out.zone_from.values():
             self.out.notes.append(f"The logs' time zone is {name}, as lines with a known time show.")
-
-
-def _naive(clock: int, year: int) -> int:
-    index = min(max(year - FIRST_YEAR, 0), LAST_YEAR - FIRST_YEAR)
-    return int(YEAR_START[index]) * DAY + clock - (DAY if clock >= MARCH and not LEAP[index] else 0)
 
 
 def _commonest(zones: list[tzinfo], default: tzinfo) -> tzinfo:
