@@ -109,7 +109,9 @@ def stages(log: Path) -> None:
     from logscan.grammar.programs import pattern_for
     from logscan.pipeline.pieces import Looking
     from logscan.plugins import log_formats
-    from logscan.reading.merging import _finish, _Merger, _parsed
+    from logscan.reading import working
+    from logscan.reading.merging import Merger
+    from logscan.reading.workers import crew
     from logscan.scan.facts import facts_of
     from logscan.scan.log import Log
     from logscan.scan.scan import Scan
@@ -121,11 +123,11 @@ def stages(log: Path) -> None:
         _ = pattern_for(program).match
     lap("grammars (all)")
     sources = order(discover([str(log)]).sources)
-    merger = _Merger(sources)
-    for (number, span, _), parsed in _parsed(sources, 1):
-        merger.add(number, span, parsed)
+    merger = Merger(sources)
+    for task, worked in working.in_order(sources, crew(working.work, 1)):
+        merger.add(task.number, task.span, worked, working.CHUNK)
     lap("parse")
-    read = _finish(merger, year=None, timezone=None)
+    read = merger.finish(year=None, timezone=None).read
     lap("clocks, copies")
     tables = logscan.correlate.build.completed(read.tables)
     settings = read_settings([], domains=(), services={})

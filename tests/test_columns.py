@@ -19,6 +19,7 @@ from logscan.matching import operations
 from logscan.matching import walking as columns
 from logscan.plugins import log_formats
 from logscan.reading import parsing as parse
+from logscan.reading.parsed import Parsed
 from logscan.samples import story
 
 FORMATS = log_formats()
@@ -318,7 +319,7 @@ def test_slices_are_the_bytes_between_and_null_where_there_is_none() -> None:
 # -- whole chunks --------------------------------------------------------------------------------------------------------
 
 
-def rows_of(parsed: parse.Parsed) -> dict[str, Any]:
+def rows_of(parsed: Parsed) -> dict[str, Any]:
     """Return all that a chunk became in a form that doesn't depend on the order in which its lines were matched."""
     out: dict[str, Any] = {}
     for name, table in parsed.tables.items():

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 import logscan
 from logscan.envelopes.sniffing import sniff
 from logscan.envelopes.unwrapping import unwrap
-from logscan.reading import merging as reading
+from logscan.reading import working as reading
 from logscan.reading.line_texts import fetch
-from logscan.reading.parsing import Parsed, parse
+from logscan.reading.parsed import Parsed
+from logscan.reading.parsing import parse
 from logscan.samples import story
 
 FIELD = Path(__file__).parent / "data" / "field"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.reading.merging import SourceRead
+from logscan.reading.reads import SourceRead
 
 RECORD: dict[str, Any] = {
     "__CURSOR": "s=1",

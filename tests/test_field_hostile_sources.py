@@ -24,8 +24,10 @@ from conftest import Run
 
 import logscan
 from logscan.reading import line_texts as linetext
-from logscan.reading import merging as reading
 from logscan.reading import parsing as parse
+from logscan.reading import working as reading
+from logscan.reading.parsed import Parsed
+from logscan.reading.whole import read_sources
 from logscan.scan.options import Options
 from logscan.sources import opening as sources_open
 from logscan.sources import pinned, unpacking
@@ -176,13 +178,13 @@ def test_a_packed_log_is_pinned_too(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(lines()))
     found = discover([str(path)])
     path.write_bytes(gzip.compress(lines("mallory", 5)))
-    read = reading.read_sources(found.sources, jobs=1)
+    read = read_sources(found.sources, jobs=1)
     assert "was cut while it was read" in read.sources[0].error
     assert read.sources[0].lines < LINES
 
 
 def test_the_command_ends_with_3_and_says_it(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cutting(data: bytes, kind: str, context: dict[str, Any]) -> parse.Parsed:
+    def cutting(data: bytes, kind: str, context: dict[str, Any]) -> Parsed:
         os.truncate(log, 100)
         return parse.parse(data, kind, context)
 
@@ -204,7 +206,7 @@ def test_more_files_than_may_be_open_are_known_again(tmp_path: Path, monkeypatch
     assert opened - before <= 4
     (tmp_path / "mail.log.2").write_bytes(lines("mallory", 500))
     (tmp_path / "mail.log.3").unlink()
-    read = reading.read_sources(found.sources, jobs=1)
+    read = read_sources(found.sources, jobs=1)
     wrong = {each.label: each.error for each in read.sources if each.error}
     assert set(wrong) <= {"mail.log.2", "mail.log.3"}
     assert "overwritten" in wrong["mail.log.2"]
@@ -238,7 +240,8 @@ def test_a_journal_that_breaks_off_is_an_error(tmp_path: Path, monkeypatch: pyte
 
 WORKERS = """
 import os, signal, sys, time
-from logscan.reading import merging as reading
+from logscan.reading import workers, working as reading
+workers.ATTEMPTS = int(os.environ.get("ATTEMPTS", 3))
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
 reading.PARALLEL_FROM, reading.CHUNK = 1, 20_000
 parse = reading.parse
@@ -283,11 +286,21 @@ def test_workers_end_with_their_master(process: subprocess.Popen[bytes], number:
 
 
 @pytest.mark.parametrize("process", ["os.kill(os.getpid(), signal.SIGKILL)"], indirect=True)
-def test_a_worker_that_is_killed_is_told(process: subprocess.Popen[bytes]) -> None:
+def test_a_worker_that_is_killed_is_replaced(process: subprocess.Popen[bytes], run: Run, log: Path) -> None:
     left, said = process.communicate(timeout=60)
+    undisturbed = run("analyse", "-f", "nagios", log)
+    assert process.returncode == undisturbed.returncode
+    assert left.decode().replace("working\n", "") == undisturbed.stdout
+    assert b"Traceback" not in said
+
+
+def test_lines_on_which_workers_die_are_told(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTEMPTS", "1")
+    with started("args[0].startswith(b'Nov') and os.kill(os.getpid(), signal.SIGKILL)", log) as process:
+        left, said = process.communicate(timeout=60)
     assert process.returncode == 3
     assert b"LOGSCAN UNKNOWN - " in left
-    assert b"a worker process was ended from outside" in said
+    assert b"lines were not read: the workers that parsed them were ended from outside" in said
     assert b"Traceback" not in said
 
 

@@ -16,7 +16,8 @@ import logscan
 from logscan.grammar.programs import pattern_for
 from logscan.pipeline.running import render
 from logscan.plugins import log_formats
-from logscan.reading.parsing import Parsed, parse
+from logscan.reading.parsed import Parsed
+from logscan.reading.parsing import parse
 from logscan.samples import story
 
 FIELD = Path(__file__).parent / "data" / "field"

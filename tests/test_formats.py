@@ -16,7 +16,7 @@ from logscan.grammar.atoms import LONG_DIGITS
 from logscan.grammar.formats import LogFormat, Pattern, Sample, compile_program, formats_for, parse_slowly
 from logscan.grammar.programs import pattern_for
 from logscan.plugins import log_formats
-from logscan.reading import parsing as parse
+from logscan.reading.tags import resolve
 from logscan.tables.schema import COMMON, EVENTS
 
 FORMATS: tuple[LogFormat, ...] = log_formats()
@@ -228,7 +228,7 @@ def test_no_line_of_the_sample_logs_that_says_something_is_noise() -> None:
         for line in path.read_bytes().splitlines():
             whole, _, text = line[16:].partition(b": ")
             head, _, name = whole.partition(b"[")[0].partition(b" ")
-            compiled = pattern_for(parse.resolve(head, name.rstrip(b":"))[1])
+            compiled = pattern_for(resolve(head, name.rstrip(b":"))[1])
             found = compiled.match(text)
             if found is not None and found.lastindex:
                 fmt = compiled.shapes[found.lastindex].format

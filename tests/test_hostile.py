@@ -15,8 +15,9 @@ from conftest import Run
 
 import logscan
 from logscan.pipeline.running import render
-from logscan.reading import merging as reading
 from logscan.reading import parsing as parse
+from logscan.reading import working as reading
+from logscan.reading.whole import read_sources
 from logscan.samples import story
 from logscan.scan.options import Options
 from logscan.scan.scan import Scan
@@ -84,7 +85,7 @@ def test_what_comes_next_is_imported_meanwhile_however_short_the_log(
     from logscan.sources.finding import discover
 
     called: list[bool] = []
-    reading.read_sources(discover([str(path)]).sources, jobs=2, meanwhile=lambda: called.append(True))
+    read_sources(discover([str(path)]).sources, jobs=2, meanwhile=lambda: called.append(True))
     assert called == [True]
 
 

@@ -24,7 +24,7 @@ from logscan.grammar.formats import LogFormat, Pattern, compile_program
 from logscan.grammar.programs import pattern_for
 from logscan.grammar.repeats import SOUND
 from logscan.plugins import log_formats
-from logscan.reading import merging as reading
+from logscan.reading import whole as reading
 from logscan.report import tallies
 from logscan.sources.finding import discover
 from logscan.tables import texts

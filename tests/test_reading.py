@@ -19,7 +19,7 @@ import pytest
 
 import logscan
 from logscan.clocks import solving as clock
-from logscan.reading import merging as reading
+from logscan.reading import working as reading
 from logscan.scan.scan import Scan
 from logscan.tables.schema import COMMON, EVENTS
 

@@ -10,13 +10,14 @@ from logscan.plugins import log_formats
 
 def pattern_for(program: str) -> Pattern:
     """Return the compiled grammar of ``program``: ``dovecot``, or ``/smtpd`` for a Postfix daemon."""
-    if program not in _programs():  # a log may name any number of those: they share one pattern
+    if program not in known_programs():  # a log may name any number of those: they share one pattern
         program = program[:1] if program.startswith("/") else ""
     return _pattern(program)
 
 
 @functools.cache
-def _programs() -> frozenset[str]:
+def known_programs() -> frozenset[str]:
+    """Return the names that formats give: ``dovecot``, or ``/smtpd`` for a Postfix daemon."""
     return frozenset(name for each in log_formats() for name in each.programs)
 
 

@@ -14,11 +14,12 @@ from logscan.scan.options import Options
 from logscan.tables.texts import literal
 
 if TYPE_CHECKING:
-    from logscan.reading.merging import Progress
+    from logscan.reading.whole import Progress
     from logscan.rendering.renderers import Rendered
     from logscan.scan.scan import Scan
     from logscan.settings import Settings
-    from logscan.sources.finding import ConfigFile, Discovery, Source
+    from logscan.sources.finding import Discovery
+    from logscan.sources.source import ConfigFile, Source
 
 
 MOST_NAMED = 8
@@ -50,7 +51,7 @@ def read(
     ``sources`` are what the command line takes (files, folders, globs, ``-``, ``journal:``); with none, this host's own
     mail log. Files that can't be read are named in ``scan.errors``; nothing is raised for what a log holds.
     """
-    from logscan.reading.merging import read_sources
+    from logscan.reading.whole import read_sources
     from logscan.sources.finding import discover, order
     from logscan.sources.spool import spooled
 

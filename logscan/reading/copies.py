@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from logscan.clocks import solving as clock
+from logscan.clocks.model import Solution
+from logscan.clocks.wall import Pass
 from logscan.envelopes import unwrapping as envelope
 from logscan.sources import rotation
 
 if TYPE_CHECKING:
-    from logscan.reading.merging import SourceRead
+    from logscan.reading.reads import SourceRead
 
 Dropped = dict[int, npt.NDArray[np.bool_]]
 """By source: for each of its lines (from 0) whether it was read elsewhere."""
@@ -27,7 +28,7 @@ NOT_LOGS = ("dspam-system-log", "dspam-user-log")
 """Kinds whose lines have no twin in a syslog; DSPAM's own logs are matched by signature, not by line."""
 
 
-def find(reads: Sequence[SourceRead], solution: clock.Solution) -> Dropped:
+def find(reads: Sequence[SourceRead], solution: Solution) -> Dropped:
     """Return the lines to drop, and note their number in each source's ``copies``."""
     logs = [n for n, read in enumerate(reads) if read.bounds and read.lines and read.kind not in NOT_LOGS]
     overlapping = [n for n in logs if any(m != n and _may_copy(reads[n], reads[m]) for m in logs)]
@@ -82,11 +83,12 @@ class _Keys:
         self.key, self.number, self.fine = key, number, fine
 
 
-def _keys(source: int, read: SourceRead, solution: clock.Solution) -> _Keys:
+def _keys(source: int, read: SourceRead, solution: Solution) -> _Keys:
     hashes: list[npt.NDArray[np.int64]] = []
     seconds: list[npt.NDArray[np.int64]] = []
     numbers: list[npt.NDArray[np.int64]] = []
     fine, before, last, turn = False, 0, -1, 0
+    state = Pass()
     for chunk in read.source.chunks(4 << 20):
         found = envelope.unwrap(chunk, read.source.kind, read.source.context)
         time = found.time.copy()
@@ -96,7 +98,7 @@ def _keys(source: int, read: SourceRead, solution: clock.Solution) -> _Keys:
             if last >= 0:
                 turn += envelope.turn_between(last, first)
             turns = (found.turn[wall] + turn).astype(np.int16)
-            utc = solution.utc(source, found.clock[wall], turns, previous=last if last >= 0 else None)
+            utc = solution.utc(source, found.clock[wall], turns, state=state)
             known = time[wall] != envelope.NO_TIME
             time[wall] = np.where(known, time[wall], utc)
             last, turn = int(found.clock[wall[-1]]), int(turns[-1])

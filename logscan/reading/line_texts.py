@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from logscan.reading.merging import SourceRead
+    from logscan.reading.reads import SourceRead
 
 CHUNK = 4 << 20
 """Bytes read at once where there is no index."""

@@ -8,11 +8,9 @@ Everything rare happens in :func:`_second_look`.
 
 from __future__ import annotations
 
-import functools
 import gc
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,13 +21,13 @@ import pyarrow.compute as pc
 from logscan.envelopes import continued as splitlines
 from logscan.envelopes import unwrapping as envelope
 from logscan.envelopes.bodies import divided
-from logscan.grammar.formats import LogFormat, Pattern
+from logscan.grammar.formats import Pattern
 from logscan.grammar.programs import pattern_for
 from logscan.matching import walking as columns
+from logscan.reading.counting import Counter
+from logscan.reading.parsed import Parsed
 from logscan.reading.tabling import Rows, Spans, table, typed
-
-MOST_TEMPLATES = 2000
-"""Templates of unknown lines kept per chunk; the rest is counted under one name, so that noise can't fill the memory."""
+from logscan.reading.tags import Ints, Tags, resolve
 
 DAY = 86_400 * 10**9
 LEAP_DAY = 59
@@ -54,139 +52,6 @@ MOST_REPEATED = 200_000
 """Rows that all such lines of a chunk may become together: a few lines may claim millions of repeats."""
 
 
-@dataclass(frozen=True)
-class Head:
-    """What a "host tag" says: host, Postfix instance, service, program."""
-
-    host: str
-    instance: str
-    service: str
-    program: str
-
-
-@dataclass
-class Parsed:
-    """What one chunk became.
-
-    ``tables`` have ``line`` (int32, from 0 in the chunk), ``head`` (int32, an index of ``heads``), ``pid``, the clocks
-    ``time``, ``clock``, ``turn`` (see :class:`logscan.envelopes.unwrapping.Lines`) and those of the table's own columns that
-    have any value.
-    """
-
-    kind: str
-    lines: int
-    understood: int = 0
-    noise: int = 0
-    unknown: int = 0
-    undecodable: int = 0
-    heads: list[Head] = field(default_factory=list)
-    tables: dict[str, pa.Table] = field(default_factory=dict)
-    programs: dict[str, list[int]] = field(default_factory=dict)
-    templates: dict[tuple[str, str], tuple[int, int, str]] = field(default_factory=dict)
-    formats: dict[str, int] = field(default_factory=dict)
-    clock: tuple[int, int, int, int, int] | None = None
-    """First and last wall clock, last turn, lowest and highest turn; None where no line had one."""
-    year: int = 0
-    """Calendar year of turn 0, where the lines tell it."""
-    leap_turns: tuple[int, ...] = ()
-    """Turns in which a 29 February was seen."""
-    utc: tuple[int, int] | None = None
-    """Lowest and highest UTC time (ns) of the lines that had one."""
-    offsets: tuple[envelope.Offsets, ...] = ()
-    """The offsets from UTC that the stamps carry, in the order of the lines."""
-
-
-# --- programs ------------------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=65_536)
-def resolve(host: bytes, tag: bytes) -> tuple[Head, str]:
-    """Split a tag; returns the head and the name under which formats know the program."""
-    text = tag.decode("utf-8", "backslashreplace")
-    name = host.decode("utf-8", "backslashreplace")
-    path, slash, daemon = text.rpartition("/")
-    if slash:  # with an empty syslog_name nothing stands before it
-        return Head(name, path.split("/", 1)[0], path, daemon), f"/{daemon}"
-    program = daemon or text
-    return Head(name, "", program, program), program
-
-
-# --- the loop ------------------------------------------------------------------------------------------------------
-
-
-Ints = npt.NDArray[np.int64]
-Adders = tuple[tuple[int, ...] | None, Callable[[Any], None], Callable[[int], None], Callable[[int], None]]
-"""The groups to ask for, and what adds to the lists of :class:`Rows`."""
-
-
-class _Chunk:
-    """The tags of a chunk and the rows found so far, by pattern and shape."""
-
-    def __init__(self, parsed: Parsed) -> None:
-        self.parsed = parsed
-        self.tags: dict[bytes, tuple[Pattern, dict[int, Adders], int]] = {}
-        """By "host tag[pid": the pattern, its shapes' adders, and the tag's number."""
-        self.heads: list[int] = []
-        self.pids: list[bytes | None] = []
-        self.rows: dict[int, tuple[dict[int, Rows], dict[int, Adders]]] = {}
-        self.spans: list[Spans] = []
-        self._programs: dict[bytes, tuple[int, Pattern]] = {}
-
-    def tag(self, whole: bytes) -> tuple[Pattern, dict[int, Adders], int]:
-        """Return the entry of ``tags``, made when it is new."""
-        known = self.tags.get(whole)
-        if known is not None:
-            return known
-        tag, _, pid = whole.partition(b"[")
-        head, pattern = self.program(tag)
-        self.heads.append(head)
-        self.pids.append(pid.partition(b"]")[0] or None)
-        found = self.tags[whole] = pattern, self._adders(pattern), len(self.heads) - 1
-        return found
-
-    def program(self, tag: bytes) -> tuple[int, Pattern]:
-        """Return the number of a "host tag"'s head, and its program's pattern."""
-        found = self._programs.get(tag)
-        if found is None:
-            host, _, name = tag.partition(b" ")
-            head, known_as = resolve(host, name.rstrip(b":"))
-            self.parsed.heads.append(head)
-            found = self._programs[tag] = len(self.parsed.heads) - 1, pattern_for(known_as)
-        return found
-
-    def number(self, tags: pa.Array) -> tuple[Ints, Ints, list[Pattern]]:
-        """Return each tag's number and its pattern's place in a list; ``tags`` are distinct, and new numbers are given."""
-        parts = pc.extract_regex(tags, rb"^(?P<tag>[^\[]*)(?:\[(?P<pid>[^\]]*))?")
-        names = pc.struct_field(parts, [0]).dictionary_encode()
-        programs = [self.program(name) for name in names.dictionary.to_pylist()]
-        of_tag = names.indices.to_numpy()
-        first = len(self.heads)
-        self.heads += np.asarray([head for head, _ in programs], np.int64)[of_tag].tolist()
-        self.pids += [pid or None for pid in pc.struct_field(parts, [1]).to_pylist()]
-        patterns = {id(pattern): pattern for _, pattern in programs}
-        place = {each: at for at, each in enumerate(patterns)}
-        pattern_of = np.asarray([place[id(pattern)] for _, pattern in programs], np.int64)[of_tag]
-        return np.arange(first, len(self.heads)), pattern_of, list(patterns.values())
-
-    def pieces(self) -> list[Rows | Spans]:
-        """Return what was found, one piece a shape and way."""
-        found: list[Rows | Spans] = [*self.spans]
-        found += [each for shapes, _ in self.rows.values() for each in shapes.values() if each.tags]
-        return found
-
-    def _adders(self, pattern: Pattern) -> dict[int, Adders]:
-        if id(pattern) not in self.rows:
-            rows: dict[int, Rows] = {}
-            adders: dict[int, Adders] = {}
-            for number, shape in pattern.shapes.items():
-                # group(a, b) makes a tuple, group(a) a bare value and group() the whole match: ask for two at least.
-                groups = shape.groups + (number,) * max(0, 2 - len(shape.groups)) if shape.format.table else None
-                to = rows[number] = Rows(shape, len(groups or ()))
-                adders[number] = groups, to.values.extend, to.index.append, to.tags.append
-            self.rows[id(pattern)] = rows, adders
-        return self.rows[id(pattern)][1]
-
-
 def parse(chunk: bytes, kind: str, context: dict[str, Any] | None = None) -> Parsed:
     """Parse one chunk of whole lines from a source of the given kind."""
     collecting = gc.isenabled()
@@ -206,12 +71,12 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
         bodies.changed |= splitlines.joined({at: bodies[at] for at in pieces})
     parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable, offsets=found.offsets)
     parsed.noise = found.lines - found.undecodable - _distinct(found.number)
-    rows = _Chunk(parsed)
+    rows = Tags(parsed)
     repeats = _unwrapped(bodies) if b": message repeated " in chunk else {}
     left = _columns(bodies, rows, repeats)
     missed = _loop(left, bodies.cut(left), rows)
     heads = np.asarray(rows.heads, np.int32)
-    seen = _Seen(parsed, found.number)
+    seen = Counter(parsed, found.number)
     for each in rows.pieces():
         seen.count(each.shape.format, heads[np.asarray(each.tags)], each.index)
         if repeats and isinstance(each, Rows) and each.shape.format.table in COUNTED_REPEATS:
@@ -268,7 +133,7 @@ def _repeat(rows: Rows, repeats: dict[int, int]) -> None:
         rows.tags += [rows.tags[at]] * times
 
 
-def _columns(bodies: envelope.Bodies, rows: _Chunk, but: Iterable[int]) -> Ints:
+def _columns(bodies: envelope.Bodies, rows: Tags, but: Iterable[int]) -> Ints:
     """Read as columns what many lines have in common, ``but`` some; returns the indices of the other bodies."""
     every = np.arange(len(bodies))
     if len(bodies) < FROM or not columns.AVAILABLE:
@@ -298,7 +163,7 @@ def _columns(bodies: envelope.Bodies, rows: _Chunk, but: Iterable[int]) -> Ints:
     return np.sort(np.concatenate(left))
 
 
-def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: _Chunk) -> Ints:
+def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: Tags) -> Ints:
     """Read the bodies ``index`` from ``starts`` to ``ends`` in ``text``; returns the indices of those not claimed."""
     colons = text.places(b":")
     colons = np.append(colons[text.data[colons + 1] == 32], text.end)
@@ -337,7 +202,7 @@ def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: _Chu
     return np.concatenate([untagged, index[~claimed]])
 
 
-def _loop(numbers: Ints, bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
+def _loop(numbers: Ints, bodies: Sequence[bytes], rows: Tags) -> list[int]:
     """Match every line; returns the indices of those that no grammar took. ``numbers`` are the bodies' indices."""
     missed: list[int] = []
     known = {whole: (pattern.match, adders, tag) for whole, (pattern, adders, tag) in rows.tags.items()}
@@ -362,55 +227,8 @@ def _loop(numbers: Ints, bodies: Sequence[bytes], rows: _Chunk) -> list[int]:
     return missed
 
 
-# --- from rows to columns ------------------------------------------------------------------------------------------
-
-
-class _Seen:
-    """Counts lines (not bodies: glued records of DSPAM are several bodies of one line) by program and format."""
-
-    def __init__(self, parsed: Parsed, number: npt.NDArray[np.int32]) -> None:
-        self.parsed = parsed
-        self.number = number
-        """The bodies' lines, rising."""
-        self.several = set(number[1:][np.diff(number) == 0].tolist())
-        """Lines with several bodies that haven't been counted."""
-        self.counted: set[int] = set()
-        """Lines with several bodies that have been."""
-
-    def again(self, line: int) -> bool:
-        """Whether the line has been counted with another of its bodies; from now on it has."""
-        if line in self.several:
-            self.several.remove(line)
-            self.counted.add(line)
-            return False
-        return line in self.counted
-
-    def count(self, fmt: LogFormat, heads: npt.NDArray[np.int32], index: Sequence[int] | Ints) -> None:
-        """Count the lines of one shape, ``heads`` and ``index`` (of bodies) being one a row."""
-        if self.several or self.counted:
-            new = [not self.again(line) for line in self.number[np.asarray(index, np.int64)].tolist()]
-            heads = heads[new]
-        by_head = np.bincount(heads, minlength=1)
-        for head in np.flatnonzero(by_head).tolist():
-            lines_of = int(by_head[head])
-            counts = self.parsed.programs.setdefault(_shown(self.parsed.heads[head]), [0, 0, 0])
-            if fmt.table:
-                self.parsed.understood += lines_of
-                counts[0] += lines_of
-            else:
-                self.parsed.noise += lines_of
-                counts[1] += lines_of
-            self.parsed.formats[fmt.name] = self.parsed.formats.get(fmt.name, 0) + lines_of
-
-
-def _shown(head: Head) -> str:
-    name = head.program if head.service == head.program else f"{head.service}/{head.program}"
-    return name or "(no program)"
-
-
-def _second_look(found: envelope.Lines, missed: Iterable[int], rows: _Chunk, seen: _Seen) -> None:
+def _second_look(found: envelope.Lines, missed: Iterable[int], rows: Tags, seen: Counter) -> None:
     """Give the lines that no grammar took another chance: unwrap rsyslog's repeats; else count them as unknown."""
-    parsed = rows.parsed
     for i in missed:
         whole, text = divided(found.bodies[i])
         pattern, adders, tag = rows.tag(whole)
@@ -425,36 +243,8 @@ def _second_look(found: envelope.Lines, missed: Iterable[int], rows: _Chunk, see
                 add_index(i)
                 add_tag(tag)
             continue
-        if seen.again(int(found.number[i])):
-            continue
-        parsed.unknown += 1
-        name = _shown(parsed.heads[head])
-        parsed.programs.setdefault(name, [0, 0, 0])[2] += 1
-        key = (name, template(text))
-        if key not in parsed.templates and len(parsed.templates) >= MOST_TEMPLATES:
-            key = (name, "(other lines)")
-        before = parsed.templates.get(key)
-        parsed.templates[key] = (
-            (before[0] + 1, *before[1:])
-            if before
-            else (1, int(found.number[i]), text[:1000].decode("utf-8", "backslashreplace"))
-        )
-
-
-_FOLDS: tuple[tuple[re.Pattern[bytes], bytes], ...] = (
-    (re.compile(rb"<[^<>]*>"), b"<...>"),
-    (re.compile(rb"\[[0-9a-fA-F.:]+\](?::\d+)?"), b"[...]"),
-    (re.compile(rb"\b(?=\w*\d)[0-9A-Za-z]{6,}\b"), b"*"),
-    (re.compile(rb"\d+(?:\.\d+)*"), b"N"),
-)
-
-
-def template(text: bytes) -> str:
-    """Return the text with addresses, IDs and numbers folded, so that like lines get one name."""
-    folded = text[:400]
-    for pattern, replacement in _FOLDS:
-        folded = pattern.sub(replacement, folded)
-    return folded[:200].decode("utf-8", "backslashreplace")
+        seen.unknown(head, i, text)
+    seen.close()
 
 
 def _clocks(found: envelope.Lines, parsed: Parsed) -> None:

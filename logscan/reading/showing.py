@@ -11,7 +11,8 @@ from logscan.envelopes import unwrapping as envelope
 from logscan.envelopes.bodies import divided
 from logscan.grammar.programs import pattern_for
 from logscan.plugins import log_formats
-from logscan.reading.parsing import REPEATED, resolve
+from logscan.reading.parsing import REPEATED
+from logscan.reading.tags import resolve
 
 
 def overview() -> Iterator[str]:

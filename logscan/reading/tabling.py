@@ -129,7 +129,8 @@ def table(
 ) -> pa.Table:
     """Return the event table ``name`` of a chunk: line, head, pid and clocks, and the columns that have any value.
 
-    ``heads`` and ``pids`` (int64) are by tag; see :class:`logscan.reading.parsing.Parsed` for the types.
+    Rows are in the order of the lines. ``heads`` and ``pids`` (int64) are by tag; types are told at
+    :class:`logscan.reading.parsed.Parsed`.
     """
     index = np.concatenate([np.asarray(piece.index, np.int64) for piece in pieces])
     tags = np.concatenate([np.asarray(piece.tags, np.int64) for piece in pieces])
@@ -145,4 +146,7 @@ def table(
         array = _column(column, "cat" if kind == "str" and name in APART else kind, pieces)
         if array is not None:
             arrays[column] = array
-    return pa.table(arrays)
+    whole = pa.table(arrays)
+    if len(pieces) > 1 and np.any(np.diff(index) < 0):
+        return whole.take(pa.array(np.argsort(index, kind="stable")))
+    return whole

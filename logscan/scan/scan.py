@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from logscan.reading.merging import Read, SourceRead
+    from logscan.reading.reads import Read, SourceRead
 
 INTERNAL = ("client_row", "store_row", "verdict_row", "session_row")
 """Columns that tell the rows that others have within logscan."""
