@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from logscan.scan.options import Options
 
 if TYPE_CHECKING:
-    from logscan.reading.merging import Read
+    from logscan.reading.reads import Read
     from logscan.settings import Settings
     from logscan.settings.dspam_home import Inventory
 
