@@ -251,8 +251,8 @@ def test_standard_input_is_read_like_a_file(tmp_path: Path) -> None:
         assert rows(scan, line=False) == rows(read(path), line=False)
         assert len(scan.sources) == 1
         assert not any("/" in each.label for each in scan.sources), "no name of a temporary file"
-        if scan.spool:
-            scan.spool.close()
+        if scan.log.spool:
+            scan.log.spool.close()
 
 
 # -- pieces, workers -------------------------------------------------------------------------------------------------

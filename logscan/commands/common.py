@@ -195,7 +195,7 @@ def complain(scan: Scan, quiet: bool) -> int:
 def nothing(scan: Scan) -> str:
     """Return why there is nothing to say anything about, or an empty string; a log that is empty is no reason."""
     lines = sum(read.lines for read in scan.sources)
-    if not lines and not scan.named:
+    if not lines and not scan.log.named:
         return "no mail log on this host (/var/log/mail.log*, /var/log/maillog*, the journal): name a file or a folder"
     if not lines and not scan.errors:
         if any(read.source.path == "-" for read in scan.sources):
