@@ -1,0 +1,167 @@
+"""The lists of the report over windows: counts by key of one window, put together, made to rows once.
+
+A panel looks at a window with :mod:`logscan.report.tallies` and hands what it counted by group to :func:`counted`, which
+gives a ``Keyed`` that can be merged. What may be added from window to window is: rows, whole numbers, and different mails,
+as a mail lies in one window as a whole. What may come in many windows again (addresses, users, hosts) is part of the key
+(:func:`hashed` keeps it short) and is counted by :func:`distinct` in the end. Seconds are counted by :func:`spread`; their
+percentiles are right to 1 %. In the end, :func:`rows` gives what a ``Listing`` takes::
+
+    by = groups(reason, hop)                                                             # look
+    keyed = counted(by, ("reason", "hop"), {"recipients": by.count(), "mails": by.distinct(mail)}, times={"time": time})
+    …
+    frame = partial.frame("refused")                                                     # conclude
+    listed, total = rows(frame, ("reason", "hop"), "recipients", "mails", moments(frame["time_first"], zone))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from logscan.report.tallies import MOST_ROWS, Coded, Groups, Ints, groups, moment
+from logscan.tables.partials import GAMMA, ZERO, Keyed, buckets
+
+Floats = npt.NDArray[np.float64]
+
+LIMITS = np.iinfo(np.int64)
+
+
+def counted(
+    by: Groups, names: Sequence[str], sums: Mapping[str, Ints], *, times: Mapping[str, Ints] | None = None
+) -> Keyed:
+    """Return the groups of one window by their values, columns ``names`` (str, a missing one is an empty text).
+
+    ``sums`` hold one whole number a group. ``times`` hold UTC ns by row (0 and below: none): of each the first and the last
+    are kept, as ``NAME_first`` and ``NAME_last``.
+    """
+    columns: dict[str, Any] = {name: _values(each, by.first) for name, each in zip(names, by.columns, strict=True)}
+    columns |= {name: np.asarray(each).astype(np.int64) for name, each in sums.items()}
+    for name, each in (times or {}).items():
+        columns[f"{name}_first"], columns[f"{name}_last"] = extremes(by, each)
+    frame = pd.DataFrame(columns)
+    return Keyed.of(
+        frame,
+        sums=sums,
+        least=[f"{name}_first" for name in times or ()],
+        most=[f"{name}_last" for name in times or ()],
+    )
+
+
+def _values(column: Coded, rows: Ints) -> Any:
+    """Return the values of some rows, of one type always: whole numbers as such, all else as text."""
+    codes = column.codes[rows]
+    if isinstance(column.values, np.ndarray) and column.values.dtype.kind in "iu":
+        return np.append(column.values.astype(np.int64), -1)[codes]
+    words = np.array(["" if value is None else str(value) for value in [*column.values, None]], object)
+    return pd.Series(words[codes], dtype="str")
+
+
+def extremes(by: Groups, times: Ints) -> tuple[Ints, Ints]:
+    """Return each group's first and last time (UTC ns); int64's own limits where it has none above 0."""
+    low, high = np.full(len(by), LIMITS.max), np.full(len(by), LIMITS.min)
+    known = times > 0
+    np.minimum.at(low, by.of_row[known], times[known])
+    np.maximum.at(high, by.of_row[known], times[known])
+    return low, high
+
+
+def moments(times: pd.Series, zone: tzinfo | None) -> list[datetime | None]:
+    """Return times of :func:`counted` as aware datetimes of the server's zone, whole seconds; None for none."""
+    return [moment(value, zone) for value in times.tolist()]
+
+
+def hashed(column: Coded) -> Coded:
+    """Return the column with 64-bit hashes (int64) for values: to count different ones of what nobody shows.
+
+    A missing value is one that is missing from what :func:`distinct` counts.
+    """
+    words = np.array([str(value) for value in column.values], object)
+    hashes = pd.util.hash_array(words, categorize=False).view(np.int64) if len(words) else np.empty(0, np.int64)
+    hashes = np.where(hashes == -1, 0, hashes)
+    return Coded(column.codes, hashes)  # type: ignore[arg-type]
+
+
+def distinct(frame: pd.DataFrame, names: Sequence[str], of: str, among: pd.DataFrame) -> Ints:
+    """Return, for each row of ``among`` (its key is ``names``), how many different values ``of`` the frame has for that key.
+
+    The frame is a ``Keyed``'s with ``of`` in its key, from :func:`counted`; missing values ("" and -1) don't count.
+    """
+    known = frame[(frame[of] != ("" if frame[of].dtype.kind not in "iu" else -1)).to_numpy()]
+    once = known[[*names, of]].drop_duplicates()
+    if not len(once):
+        return np.zeros(len(among), np.int64)
+    size = once.groupby(list(names), sort=False, dropna=False).size()
+    found = among[list(names)].merge(size.rename("n").reset_index(), on=list(names), how="left")["n"]
+    counts: Ints = found.fillna(0).to_numpy(dtype=np.int64)
+    return counts
+
+
+def spread(columns: Sequence[Coded], names: Sequence[str], seconds: Floats) -> Keyed:
+    """Return seconds by key and bucket, column ``n``; see :func:`percentiles`."""
+    bucket, code = np.unique(buckets(seconds), return_inverse=True)
+    by = groups(*columns, Coded(code.astype(np.int64), bucket))  # type: ignore[arg-type]
+    return counted(by, (*names, "bucket"), {"n": by.count()})
+
+
+def percentiles(frame: pd.DataFrame, names: Sequence[str], among: pd.DataFrame, share: float) -> Floats:
+    """Return, for each row of ``among`` (its key is ``names``), the percentile of what :func:`spread` counted for that key.
+
+    It lies between two values in proportion (numpy's way), each right to 1 %, and is rounded to hundredths; NaN of none.
+    Without ``names`` each row gets the percentile of all.
+    """
+    out = np.full(len(among), np.nan)
+    if not len(frame):
+        return out
+    both = pd.concat([frame[list(names)], among[list(names)]], ignore_index=True)
+    key = both.groupby(list(names), sort=False, dropna=False).ngroup().to_numpy() if names else np.zeros(len(both), int)
+    mine, wanted = key[: len(frame)], key[len(frame) :]
+    order = np.lexsort((frame["bucket"].to_numpy(), mine))
+    mine, bucket, n = mine[order], frame["bucket"].to_numpy()[order], frame["n"].to_numpy()[order]
+    value = np.where(bucket == ZERO, 0.0, 2 * GAMMA ** np.where(bucket == ZERO, 0, bucket).astype(float) / (GAMMA + 1))
+    ends = np.cumsum(n)
+    start = np.searchsorted(mine, wanted, "left")
+    stop = np.searchsorted(mine, wanted, "right")
+    some = np.flatnonzero(stop > start)
+    before = np.append(0, ends)[start[some]]
+    place = (ends[stop[some] - 1] - before - 1) * (share / 100)
+    low = value[np.searchsorted(ends, before + np.floor(place), "right")]
+    high = value[np.searchsorted(ends, before + np.ceil(place), "right")]
+    part = place - np.floor(place)
+    out[some] = [round(float(each), 2) for each in low + (high - low) * part]
+    return out
+
+
+def rows(
+    frame: pd.DataFrame, names: Sequence[str], *numbers: str | Sequence[Any] | npt.NDArray[Any], most: int = MOST_ROWS
+) -> tuple[tuple[tuple[Any, ...], ...], int]:
+    """Return (values of ``names`` ..., numbers ...), the greatest first number first, then by name; and how many there are.
+
+    ``numbers`` are columns' names, or one value a row of the frame. Rows whose first number is 0 are none.
+    """
+    values = [frame[each].tolist() if isinstance(each, str) else _plain(each) for each in numbers]
+    rank = np.asarray(values[0])
+    there = np.flatnonzero(rank)
+    chosen = there[rank[there] >= np.sort(rank[there])[-most]] if len(there) > most else there
+    keys = [frame[name].to_numpy(dtype=object) for name in names]
+    order = sorted((-rank[at], *(key[at] for key in keys), int(at)) for at in chosen.tolist())[:most]
+    return tuple((*each[1:-1], *(value[each[-1]] for value in values)) for each in order), len(there)
+
+
+def _plain(values: Any) -> list[Any]:
+    listed: list[Any] = values.tolist() if hasattr(values, "tolist") else list(values)
+    return listed
+
+
+def left_out(part: Keyed) -> str:
+    """Return what a list says where there were more keys than are counted exactly; empty where there were not."""
+    if part.limit == 2**64:
+        return ""
+    return (
+        f" There were more different ones than are counted one by one: these are {len(part.frame):,} taken at random, and "
+        f"{max(part.rest, default=0):,} others belong to the rest."
+    )
