@@ -106,9 +106,8 @@ def stages(log: Path) -> None:
         laps.append((name, time.process_time()))
 
     import logscan.correlate
-    from logscan.grammar.programs import pattern_for
+    from logscan.grammar.programs import log_formats, pattern_for
     from logscan.pipeline.pieces import Looking
-    from logscan.plugins import log_formats
     from logscan.reading import working
     from logscan.reading.merging import Merger
     from logscan.reading.workers import crew

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 import click
 
-from logscan import __version__, console
+from logscan import console
 from logscan.plugins import modules
+from logscan.version import __version__
 from logscan.visible import without_secrets
 
 NAGIOS = "logscan.nagios"

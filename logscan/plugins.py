@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -22,6 +21,11 @@ def extend_path(path: list[str], folder: str) -> None:
     root = Path(__file__).resolve().parent.parent
     if (root / "pyproject.toml").is_file() and (root / folder).is_dir():
         path.append(str(root / folder))
+
+
+def folders(package: str) -> list[Path]:
+    """Return the folders that a package's modules lie in."""
+    return [Path(each) for each in importlib.import_module(package).__path__]
 
 
 def modules(package: str) -> Iterator[ModuleType]:
@@ -47,12 +51,3 @@ def collect(package: str, attribute: str, kind: type[T]) -> list[T]:
                 raise PluginError(f"{module.__file__}: {attribute} is {type(item).__name__}, not {kind.__name__}")
             found.append(item)
     return found
-
-
-@functools.cache
-def log_formats() -> tuple[Any, ...]:
-    """Return every :class:`logscan.grammar.formats.LogFormat`, the weightiest (most frequent lines) first."""
-    from logscan.grammar.formats import LogFormat
-
-    formats = collect("logscan.parsers", "FORMAT", LogFormat)
-    return tuple(sorted(formats, key=lambda each: (-each.weight, each.name)))

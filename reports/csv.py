@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from logscan.findings import Finding
-from logscan.rendering.renderers import Renderer, RenderOptions, case_columns, plain, value_text, visible
+from logscan.rendering.renderers import Renderer, RenderOptions
+from logscan.rendering.wording import case_columns, plain, value_text
 from logscan.report.model import Report
+from logscan.visible import visible
 
 # Spreadsheets take these for the start of a formula (OWASP, CSV injection); the full-width forms are folded by some.
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r|%＝＋－＠]")

@@ -17,29 +17,22 @@ from pathlib import Path
 from markupsafe import Markup
 
 from logscan.rendering import charts
-from logscan.rendering.renderers import (
-    Renderer,
-    RenderError,
-    RenderOptions,
+from logscan.rendering.markup import templates
+from logscan.rendering.renderers import Renderer, RenderError, RenderOptions, renderer
+from logscan.rendering.summary import (
     acting,
     by_verdict,
-    day,
-    host_text,
-    local,
-    period_text,
     remedy_of,
-    renderer,
     resting,
     shared_remedies,
-    stamp,
     summarise,
-    templates,
     verdict_line,
     verdict_more,
-    visible,
-    without_subjects,
 )
+from logscan.rendering.wording import day, host_text, local, period_text, stamp
 from logscan.report.model import Report
+from logscan.report.subjects import without_subjects
+from logscan.visible import visible
 
 MOST_FINDINGS = 12
 MOST_DETAILED = 6

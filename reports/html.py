@@ -13,29 +13,20 @@ from markupsafe import Markup
 
 from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.rendering import charts, flowmap
-from logscan.rendering.renderers import (
-    Limits,
-    Renderer,
-    RenderOptions,
+from logscan.rendering.limits import Limits, take
+from logscan.rendering.markup import templates
+from logscan.rendering.renderers import Renderer, RenderOptions
+from logscan.rendering.summary import (
     acting,
     by_verdict,
-    case_columns,
-    host_text,
-    local,
-    period_text,
-    plain,
-    queue_ids,
     remedy_of,
     resting,
     shared_remedies,
-    stamp,
     summarise,
-    take,
-    templates,
-    value_text,
     verdict_line,
     verdict_more,
 )
+from logscan.rendering.wording import case_columns, host_text, local, period_text, plain, queue_ids, stamp, value_text
 from logscan.report.model import Listing, Report
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from logscan.rendering.renderers import Renderer, RenderOptions, Summary, acting, host_text, summarise, visible
+from logscan.rendering.renderers import Renderer, RenderOptions
+from logscan.rendering.summary import Summary, acting, summarise
+from logscan.rendering.wording import host_text
 from logscan.report.model import Report
+from logscan.visible import visible
 
 STATUS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}
 """By exit status: https://nagios-plugins.org/doc/guidelines.html#AEN78"""

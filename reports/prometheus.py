@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from logscan.findings import SEVERITIES
-from logscan.rendering.renderers import Renderer, RenderOptions, summarise, visible
+from logscan.rendering.renderers import Renderer, RenderOptions
+from logscan.rendering.summary import summarise
 from logscan.report.model import Report
+from logscan.visible import visible
 
 VERDICTS = ("found", "clear", "blind", "not-applicable")
 STATES = ("active", "mended", "residual")

@@ -6,32 +6,26 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from logscan.amounts import percent, plural
 from logscan.findings import Finding, Severity
 from logscan.rendering.planning import lines as plan_lines
-from logscan.rendering.renderers import (
-    Renderer,
-    RenderOptions,
+from logscan.rendering.renderers import Renderer, RenderOptions
+from logscan.rendering.summary import (
     acting,
     by_verdict,
     cases_text,
     clear_text,
-    host_text,
-    percent,
-    period_text,
-    plural,
-    queue_ids,
     remedy_of,
     resting,
     shared_remedies,
-    stamp,
     summarise,
     title_of,
-    value_text,
     verdict_line,
     verdict_more,
-    visible,
 )
+from logscan.rendering.wording import host_text, period_text, queue_ids, stamp, value_text
 from logscan.report.model import Report
+from logscan.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

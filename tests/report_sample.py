@@ -7,20 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from logscan.findings import Evidence, Finding, Prediction, Remedy, Result
+from logscan.plans import ByHand, Patch, Plan, Step
 from logscan.report.model import (
-    ByHand,
     Flow,
     FlowEdge,
     FlowNode,
     Listing,
-    Patch,
     Period,
-    Plan,
     ProgramCount,
     Report,
     Series,
     SourceCount,
-    Step,
     Traffic,
     Unknown,
 )

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import logscan
+from logscan.grammar.programs import log_formats
 from logscan.pipeline.running import render
-from logscan.plugins import log_formats
 from logscan.samples import story
 from logscan.scan.scan import Scan
 

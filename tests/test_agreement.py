@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.rendering.renderers import plural, render, value_text
+from logscan.amounts import plural
+from logscan.rendering.renderers import render
+from logscan.rendering.wording import value_text
 from logscan.report.model import Listing, Report
 from logscan.samples import story
 

@@ -14,7 +14,7 @@ import pytest
 
 import logscan
 from logscan.checking.check import HEADINGS, all_checks
-from logscan.plugins import log_formats
+from logscan.grammar.programs import log_formats
 from logscan.rendering.renderers import renderers
 from logscan.samples import folder, stories, story
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from logscan.grammar.atoms import last, queue_id, upto
 from logscan.grammar.formats import LogFormat, Pattern, Sample, compile_program, formats_for, rest, rx
+from logscan.grammar.programs import log_formats
 from logscan.matching import operations
 from logscan.matching import walking as columns
-from logscan.plugins import log_formats
 from logscan.reading import parsing as parse
 from logscan.reading.parsed import Parsed
 from logscan.samples import story

@@ -18,7 +18,7 @@ import pytest
 import logscan
 from logscan.checking.check import all_checks
 from logscan.cli import cli
-from logscan.plugins import log_formats
+from logscan.grammar.programs import log_formats
 from logscan.samples import story
 from logscan.scan.scan import Scan
 from logscan.tables.schema import COMMON, EVENTS, JOINED, Column

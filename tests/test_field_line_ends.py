@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logscan
-from logscan.grammar.programs import pattern_for
+from logscan.grammar.programs import log_formats, pattern_for
 from logscan.pipeline.running import render
-from logscan.plugins import log_formats
 from logscan.reading.parsed import Parsed
 from logscan.reading.parsing import parse
 from logscan.samples import story

@@ -10,7 +10,7 @@ import pytest
 from test_lists import OUT, SAVED, delivery, mail, report_of, rows
 
 import logscan
-from logscan.rendering.renderers import summarise, verdict_line
+from logscan.rendering.summary import summarise, verdict_line
 from logscan.report.concerns import _for_policy
 from logscan.report.model import Report
 from logscan.report.people import original

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from logscan.grammar.atoms import LONG_DIGITS
 from logscan.grammar.formats import LogFormat, Pattern, Sample, compile_program, formats_for, parse_slowly
-from logscan.grammar.programs import pattern_for
-from logscan.plugins import log_formats
+from logscan.grammar.programs import log_formats, pattern_for
 from logscan.reading.tags import resolve
 from logscan.tables.schema import COMMON, EVENTS
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logscan.grammar.formats import Pattern, compile_program, formats_for
-from logscan.plugins import log_formats
+from logscan.grammar.programs import log_formats
 
 FORMATS = log_formats()
 UNSURE = {"message_id", "score", "signature", "queue_id", "child_queue_id"} | {

@@ -21,9 +21,8 @@ import pytest
 import logscan
 from logscan.grammar import formats as grammar
 from logscan.grammar.formats import LogFormat, Pattern, compile_program
-from logscan.grammar.programs import pattern_for
+from logscan.grammar.programs import log_formats, pattern_for
 from logscan.grammar.repeats import SOUND
-from logscan.plugins import log_formats
 from logscan.reading import whole as reading
 from logscan.report import tallies
 from logscan.sources.finding import discover

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.report.counting import summarise, verdict_line
+from logscan.rendering.summary import summarise, verdict_line
 from logscan.report.model import Report
 from logscan.samples import story
 

@@ -20,9 +20,10 @@ import pytest
 import report_sample
 
 import logscan
-from logscan.rendering.renderers import render, save
+from logscan.rendering.renderers import render
 from logscan.report.model import Report
 from logscan.samples import story
+from logscan.writing import save
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""

@@ -21,9 +21,9 @@ import logscan
 from logscan import remedies
 from logscan.checking.predicting import expansion_prediction
 from logscan.findings import Finding, Remedy
+from logscan.plans import Plan
 from logscan.remedies.combined import unexpanded
-from logscan.rendering.renderers import templates
-from logscan.report.model import Plan
+from logscan.rendering.markup import templates
 from logscan.samples import stories, story
 from logscan.settings import Settings, read_settings
 

@@ -22,22 +22,15 @@ import report_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logscan.amounts import percent
 from logscan.findings import Finding, Severity
 from logscan.plugins import modules
-from logscan.rendering.renderers import (
-    RenderError,
-    acting,
-    exit_status,
-    for_stdout,
-    hide_subjects,
-    percent,
-    render,
-    renderers,
-    save,
-    summarise,
-    visible,
-)
+from logscan.rendering.renderers import RenderError, exit_status, for_stdout, render, renderers
+from logscan.rendering.summary import acting, summarise
 from logscan.report.model import Report
+from logscan.report.subjects import hide_subjects
+from logscan.visible import visible
+from logscan.writing import save
 
 GOLDEN = Path(__file__).with_name("golden")
 NAMES = ("csv", "email", "html", "json", "nagios", "prometheus", "text")

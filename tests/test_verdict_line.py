@@ -12,15 +12,8 @@ import pytest
 import report_sample
 
 from logscan.findings import Finding, Result
-from logscan.rendering.renderers import (
-    clear_text,
-    remedy_of,
-    render,
-    shared_remedies,
-    summarise,
-    verdict_line,
-    verdict_more,
-)
+from logscan.rendering.renderers import render
+from logscan.rendering.summary import clear_text, remedy_of, shared_remedies, summarise, verdict_line, verdict_more
 from logscan.report.model import Report
 
 FORMS = ("html", "text", "email")

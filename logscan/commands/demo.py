@@ -53,8 +53,9 @@ def command(names: tuple[str, ...], output: Path | None, show: bool, only_list: 
 def _page(folder: Path, path: Path) -> str:
     """Analyse one story, write its page, and return its verdict in a few words."""
     from logscan.pipeline.running import analyse, read
-    from logscan.rendering.renderers import render, save, summarise
-    from logscan.writing import made
+    from logscan.rendering.renderers import render
+    from logscan.rendering.summary import summarise
+    from logscan.writing import made, save
 
     report = analyse(read(folder, jobs=1))
     try:

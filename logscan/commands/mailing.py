@@ -150,7 +150,7 @@ def _loopback(host: str) -> bool:
 
 def _reply(code: int, text: bytes | str) -> str:
     """Return a server's reply as one line; it is somebody else's text."""
-    from logscan.rendering.renderers import visible
+    from logscan.visible import visible
 
     words = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
     return f"{code} {visible(words, 300)}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from logscan.grammar.formats import Pattern, compile_program, formats_for
-from logscan.plugins import log_formats
+from logscan.grammar.formats import LogFormat, Pattern, compile_program, formats_for
+from logscan.plugins import collect
 
 
 def pattern_for(program: str) -> Pattern:
@@ -24,3 +24,10 @@ def known_programs() -> frozenset[str]:
 @functools.cache
 def _pattern(program: str) -> Pattern:
     return compile_program(formats_for(program, log_formats()))
+
+
+@functools.cache
+def log_formats() -> tuple[LogFormat, ...]:
+    """Return every :class:`logscan.grammar.formats.LogFormat`, the weightiest (most frequent lines) first."""
+    formats = collect("logscan.parsers", "FORMAT", LogFormat)
+    return tuple(sorted(formats, key=lambda each: (-each.weight, each.name)))

@@ -9,8 +9,7 @@ import click
 
 from logscan.envelopes import unwrapping as envelope
 from logscan.envelopes.bodies import divided
-from logscan.grammar.programs import pattern_for
-from logscan.plugins import log_formats
+from logscan.grammar.programs import log_formats, pattern_for
 from logscan.reading.parsing import REPEATED
 from logscan.reading.tags import resolve
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 
 from logscan.findings import Need
+from logscan.plans import Patch, Step
 from logscan.remedies.mappings import outer_services
-from logscan.report.model import Patch, Step
 from logscan.settings import Settings
 
 FILES = {"postfix": "logscan-postfix.patch", "dovecot": "logscan-dovecot.patch"}

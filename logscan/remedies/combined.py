@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from logscan.findings import Finding, Need, Remedy
+from logscan.plans import ByHand, Patch, Plan
 from logscan.remedies import global_filter, local, mappings, submission, training
 from logscan.remedies.aftermath import steps_of, undo_of
 from logscan.remedies.plan import changed, file_name, reread, unified
 from logscan.remedies.sides import sides
-from logscan.report.model import ByHand, Patch, Plan
 from logscan.settings import Settings
 
 ORDER = (

@@ -13,10 +13,12 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
+from logscan.amounts import percent
 from logscan.rendering import plotting
-from logscan.rendering.renderers import day, percent, visible
 from logscan.rendering.timeaxis import ticks
+from logscan.rendering.wording import day
 from logscan.report.model import Series, Traffic
+from logscan.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
-from logscan.report.counting import plural
+from logscan.amounts import plural
 from logscan.report.model import Flow, FlowEdge, FlowNode
 
 NODE_WIDTH, MIN_HEIGHT = 176, 54

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from logscan.report.model import Plan
+from logscan.plans import Plan
 
 Kind = Literal["head", "text", "command", "patch", "blank"]
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from datetime import datetime
 
-from logscan.rendering.renderers import day
+from logscan.rendering.wording import day
 
 STEPS = (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
 """Minutes from one label of the time axis to the next; the smallest that fits is taken. Then days:"""

@@ -311,7 +311,7 @@ class Anonymiser:
 
     def report(self, report: Report) -> Report:
         """Return a copy of the report with people, hosts and addresses replaced, and no subject of any mail."""
-        from logscan.rendering.renderers import without_subjects
+        from logscan.report.subjects import without_subjects
 
         self.words |= {word.casefold() for word in PART.findall(report.period.zone)}
         hidden = without_subjects(report)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from logscan import __version__
 from logscan.checking.outages import outages
 from logscan.correlate.build import summary
 from logscan.findings import Evidence, Result
@@ -22,6 +21,7 @@ from logscan.report.flow import flow
 from logscan.report.listings import listings
 from logscan.report.model import Period, ProgramCount, Report, SourceCount, Unknown
 from logscan.report.traffic import traffic
+from logscan.version import __version__
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from logscan.rendering.renderers import visible
+from logscan.amounts import percent, plural
 from logscan.report.accounts import ENDS, Ends
-from logscan.report.counting import percent, plural
 from logscan.report.deferrals import PutOff, own_services
 from logscan.report.tallies import Coded, column, groups, ns, number, of
+from logscan.visible import visible
 
 if TYPE_CHECKING:
     from logscan.checking.outage import Outage

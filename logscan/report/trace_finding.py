@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from logscan.report.refusals import NOQUEUE, refused, rows, told
-from logscan.report.tracing import Trace, fetched
+from logscan.report.trace_model import Trace
+from logscan.report.tracing import fetched
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window

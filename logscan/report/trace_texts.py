@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from logscan.report.refusals import sentence
-from logscan.report.tracing import TAKEN_OUT, Attempt, Judgement, Life, Trace
+from logscan.report.trace_model import TAKEN_OUT, Attempt, Judgement, Life, Trace
 
 LEG_WORDS = {
     "filter": "back from the filter",
@@ -98,7 +98,7 @@ def attempted(each: Attempt) -> str:
 
 def as_text(found: Sequence[Trace], verbose: bool) -> str:
     """Return traces as text for people, control characters shown as escapes."""
-    from logscan.rendering.renderers import visible
+    from logscan.visible import visible
 
     return "\n\n".join("\n".join(visible(line) for line in text_of(trace, verbose)) for trace in found)
 

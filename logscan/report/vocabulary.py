@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from logscan.plugins import folders
+
 WORD = re.compile(r"[A-Za-z]+")
 
 REPLIES = """
@@ -44,7 +46,7 @@ REPLIES = """
 @functools.cache
 def words() -> frozenset[str]:
     """Return the words, in lower case. Where the program's source isn't at hand they are few, and more is hidden."""
-    from logscan.plugins import log_formats
+    from logscan.grammar.programs import log_formats
 
     found = {word.lower() for word in WORD.findall(REPLIES)}
     for line_format in log_formats():
@@ -64,10 +66,8 @@ def words() -> frozenset[str]:
 
 def _modules() -> Iterator[Path]:
     """Yield the modules with texts of logscan's own; the formats' hold samples of logs beside their grammars."""
-    import logscan.reports
-
     parsers = Path(__file__).parent.parent / "parsers"
-    for folder in (Path(__file__).parent.parent, *map(Path, logscan.reports.__path__)):
+    for folder in (Path(__file__).parent.parent, *folders("logscan.reports")):
         yield from sorted(path for path in folder.rglob("*.py") if not path.is_relative_to(parsers))
 
 

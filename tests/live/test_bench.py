@@ -17,8 +17,9 @@ from live import setups
 from live.world import Mail, World, missing
 
 import logscan
+from logscan.plans import Plan
 from logscan.remedies.combined import ORDER as DIFFS
-from logscan.report.model import Plan, Report
+from logscan.report.model import Report
 
 MISSING = missing()
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from live import setups
 
-from logscan.report.model import Step
+from logscan.plans import Step
 
 NEEDED = ("postfix", "postconf", "dovecot", "doveadm", "ip", "unshare", "patch")
 OWN = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")

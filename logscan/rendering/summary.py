@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from logscan.amounts import plural
 from logscan.findings import Finding, Remedy, Result, Severity
 from logscan.report.model import Report
 
@@ -194,18 +195,3 @@ def shared_remedies(findings: Sequence[Finding]) -> dict[str, int]:
         else:
             first[key] = number
     return same
-
-
-def percent(share: float) -> str:
-    """Return a share as ``99.9 %``; never 100 % for less than all, never 0 % for more than nothing."""
-    if 0.9995 <= share < 1:
-        return "99.9 %"
-    if 0 < share < 0.0005:
-        return "0.1 %"
-    text = f"{share * 100:.1f}"
-    return f"{text.removesuffix('.0')} %"
-
-
-def plural(count: int, noun: str, many: str = "") -> str:
-    """Return ``1 problem`` or ``1,234 problems``."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
