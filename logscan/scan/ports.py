@@ -4,6 +4,10 @@ Where several ports log under one name (a submission service without its own ``s
 whether the mail went through a filter that only one of the services has, and the smtpd process, which serves one line of
 master.cf for its whole life: one that also takes strangers' mail is port 25's. Where neither tells, the port isn't known.
 Nor is it where a proxy stands before Postfix: the port that Postfix listens on isn't the one that the user spoke to.
+
+A process may take strangers' mail in one window and a login in another. So a window tells only the *doors* of its logins
+(:func:`doors`: what they can be told by) and what it saw of services and processes (:func:`look`); :func:`concluded` knows
+the ports when all is seen. :func:`entry_ports` is both in one, for what looks at one window that is the whole log.
 """
 
 from __future__ import annotations
@@ -12,120 +16,228 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from logscan.correlate.codes import combine
 from logscan.findings import Confidence
+from logscan.scan import port_names
 from logscan.scan.hops import entry_has_hop
+from logscan.scan.memo import per_window
+from logscan.scan.port_names import Name
 from logscan.tables import grouping
+from logscan.tables.partials import Keyed, Partial
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
-    from logscan.settings import Listener, Settings
+    from logscan.settings import Settings
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 HANDED_OVER = "XCLIENT"
 """What smtpd logs as ``sasl_method`` for a login that a proxy hands over (XCLIENT_README, attribute LOGIN)."""
 
+DOOR = ("service", "handed_over", "filtered", "process")
+"""Columns that tell a login's port; to be part of a key, or columns of rows.
+
+``service`` (str) as the tag names it, ``handed_over`` (bool) by a proxy's XCLIENT; and, for services whose port nothing else
+tells (else False and 0), ``filtered`` (bool: handed to a filter from the queue) and ``process`` (int64, a hash)."""
+
 
 class EntryPorts(NamedTuple):
-    """By entry: the port (0 where it can't be told, or without a login), how sure that is, and why it can't be told."""
+    """By entry or row: the port (0 where it can't be told, or without a login), how sure that is, and why it can't be told."""
 
-    port: npt.NDArray[np.int64]
+    port: Ints
     sure: npt.NDArray[Any]
     """:data:`Confidence` each."""
     why: npt.NDArray[Any]
     """A clause (str), empty where the port is known."""
 
 
-def entry_ports(scan: Window, settings: Settings) -> EntryPorts:
-    """Return the port behind each entry with a login."""
-    cache: EntryPorts | None = scan.__dict__.get("_entry_ports")
-    if cache is None:
-        cache = scan.__dict__["_entry_ports"] = _entry_ports(scan, settings)
-    return cache
+class Doors(NamedTuple):
+    """The doors of a window's logins: ``code`` (int64) by entry, -1 without a login; ``kinds``, columns :data:`DOOR`, by code."""
+
+    code: Ints
+    kinds: pd.DataFrame
 
 
-def _entry_ports(scan: Window, settings: Settings) -> EntryPorts:
-    entries = scan.entries
-    size = len(entries)
-    found = EntryPorts(np.zeros(size, np.int64), np.full(size, "low", object), np.full(size, "", object))
-    mine = entries["sasl_username"].notna().to_numpy()
-    handed_over = _handed_over(scan) & mine
-    found.why[handed_over] = (
-        f"a proxy handed the login over (sasl_method={HANDED_OVER}): which port the user spoke to stands in the proxy's log"
+@per_window
+def doors(window: Window, settings: Settings) -> Doors:
+    """Return what each login of a window can be told by. For look."""
+    entries = window.entries
+    mine = np.flatnonzero(entries["sasl_username"].notna().to_numpy())
+    service = _codes(window, mine)
+    handed = _handed_over(window)[mine]
+    by_filter, by_process = _left_open(window, settings)
+    unsettled = by_filter[service] & ~handed
+    filtered = entry_has_hop(window)[mine] & unsettled
+    process = np.zeros(len(mine), np.int64)
+    asked = np.flatnonzero(by_process[service, filtered.astype(np.int64)] & ~handed)
+    process[asked] = _processes(window, mine[asked])
+    number = np.unique(process, return_inverse=True)[1].astype(np.int64)
+    key = combine(service, handed.astype(np.int64), filtered.astype(np.int64), number)
+    _, first, of_mine = np.unique(key, return_index=True, return_inverse=True)
+    code = np.full(len(entries), -1, np.int64)
+    code[mine] = of_mine
+    names = [*map(str, entries["service"].cat.categories), MISSING]
+    kinds = pd.DataFrame(
+        {
+            "service": pd.Series([names[at] for at in service[first].tolist()], dtype="str"),
+            "handed_over": handed[first],
+            "filtered": filtered[first],
+            "process": process[first],
+        }
     )
-    mine = mine & ~handed_over
-    filtered = entry_has_hop(scan)
-    process = _processes(entries)
-    strangers = np.unique(process[((entries["origin"] == "outside") & entries["queued"]).to_numpy()])
-    for service, rows in grouping.groups(entries.loc[mine, ["service"]], "service"):
-        index = rows.index.to_numpy()
-        _service(found, _Name(scan, settings, str(service)), index, filtered, np.isin(process[index], strangers))
-    return found
+    return Doors(code, kinds)
 
 
-def _handed_over(scan: Window) -> npt.NDArray[np.bool_]:
+MISSING = "nan"
+"""The name of a service without one."""
+
+
+def look(window: Window, settings: Settings) -> dict[str, Keyed]:
+    """Return the parts from which :func:`concluded` knows ports. For look.
+
+    The processes that took strangers' mail are kept only of services whose port nothing else tells; beyond
+    :data:`logscan.tables.partials.MOST_KEYS` of them some are forgotten, and the port of their logins isn't known.
+    """
+    entries = window.entries
+    services = pd.DataFrame({"service": pd.Series(sorted(window.facts.services), dtype="str")})
+    found = doors(window, settings)
+    by_filter, by_process = _left_open(window, settings)
+    n = np.bincount(found.code + 1, minlength=len(found.kinds) + 1)[1:]
+    every = [*entries["service"].cat.categories, MISSING]
+    names = {str(name) for name, left in zip(every, by_filter, strict=True) if left}
+    unsettled = (found.kinds["service"].isin(names) & ~found.kinds["handed_over"]).to_numpy()
+    logins = found.kinds.loc[unsettled, ["service", "filtered"]].assign(n=n[unsettled])
+    strange = ((entries["origin"] == "outside") & entries["queued"]).to_numpy()
+    strange = strange & np.asarray(by_process.any(axis=1))[_codes(window, np.arange(len(entries)))]
+    strangers = pd.DataFrame({"process": np.unique(_processes(window, np.flatnonzero(strange)))})
+    return {
+        "ports.services": Keyed.of(services),
+        "ports.logins": Keyed.of(logins, sums=("n",)),
+        "ports.strangers": Keyed.of(strangers),
+    }
+
+
+class Ports:
+    """What all windows tell of ports. For conclude."""
+
+    def __init__(self, log: Log, settings: Settings, partial: Partial) -> None:
+        self.options, self.settings = log.options, settings
+        seen = partial.frame("ports.services")["service"].tolist() if "ports.services" in partial else []
+        self.services = log.facts.services | frozenset(map(str, seen))
+        logins = partial.frame("ports.logins") if "ports.logins" in partial else pd.DataFrame({"service": []})
+        ways = logins.groupby("service").size()
+        self.passing_by = frozenset(map(str, ways.index[ways > 1]))
+        """Services some of whose logins go through a filter, others not."""
+        strangers = partial.frame("ports.strangers") if "ports.strangers" in partial else pd.DataFrame({"process": []})
+        self.strangers: Ints = strangers["process"].to_numpy(dtype=np.int64)
+
+    def port_of(self, tag: str) -> tuple[int | None, Confidence]:
+        """Return the port that a service's tag listens on, and how sure that is (:func:`port_of`)."""
+        return port_names.port_of(self.options, self.settings, self.services, tag)
+
+    def of(self, frame: pd.DataFrame) -> EntryPorts:
+        """Return the ports of rows with the columns :data:`DOOR`."""
+        size = len(frame)
+        found = EntryPorts(np.zeros(size, np.int64), np.full(size, "low", object), np.full(size, "", object))
+        handed = frame["handed_over"].to_numpy(dtype=np.bool_)
+        found.why[handed] = (
+            f"a proxy handed the login over (sasl_method={HANDED_OVER}): which port the user spoke to stands in the proxy's log"
+        )
+        filtered = frame["filtered"].to_numpy(dtype=np.bool_)
+        shared = np.isin(frame["process"].to_numpy(dtype=np.int64), self.strangers)
+        rows = frame[["service"]].reset_index(drop=True)[~handed]
+        for service, some in grouping.groups(rows, "service"):
+            index = some.index.to_numpy()
+            name = Name(self.options, self.settings, self.services, str(service))
+            _service(found, name, index, filtered, shared[index], str(service) in self.passing_by)
+        return found
+
+
+def concluded(partial: Partial, log: Log) -> Ports:
+    """Return what is known of ports when all windows are seen (parts of :func:`look`). For conclude."""
+    return Ports(log, log.settings, partial)
+
+
+@per_window
+def entry_ports(window: Window, settings: Settings) -> EntryPorts:
+    """Return the port behind each entry with a login, by what this one window tells."""
+    ports = Ports(window.log, settings, Partial({**look(window, settings)}))
+    ports.services |= window.facts.services
+    code, kinds = doors(window, settings)
+    found = ports.of(kinds)
+    return EntryPorts(
+        np.append(found.port, 0)[code],
+        np.append(found.sure, "low")[code],
+        np.append(found.why, "")[code],
+    )
+
+
+@per_window
+def _handed_over(window: Window) -> Bools:
     """Return, per entry, whether its login came by XCLIENT."""
-    methods = scan.events("clients")["sasl_method"].astype("category")
+    methods = window.events("clients")["sasl_method"].astype("category")
     code = methods.cat.categories.get_indexer([HANDED_OVER])[0]
     by_row = np.append((methods.cat.codes.to_numpy() == code) & (code >= 0), False)
-    out: npt.NDArray[np.bool_] = by_row[scan.entries["client_row"].to_numpy()]
+    out: Bools = by_row[window.entries["client_row"].to_numpy()]
     return out
 
 
-class _Name:
-    """A name that smtpd services log under, and what is known of the ports behind it."""
+@per_window
+def _left_open(window: Window, settings: Settings) -> tuple[Bools, Bools]:
+    """Return what else tells a login's port, as far as is known by now.
 
-    def __init__(self, scan: Window, settings: Settings, service: str) -> None:
-        self.tag = f"{service}/smtpd"
-        told = scan.options.services
-        self.told = next((told[name] for name in (service, self.tag) if name in told), None)
-        back = {each.service.key for each in settings.reinjection()}
-        mine = [
-            each
-            for each in settings.listeners()
-            if each.tag in (service, self.tag) and each.service.key not in back and each.port is not None
-        ]
-        self.listeners = [each for each in mine if each.sasl] or mine
-        self.inferred = port_of(scan, settings, service)
-
-    @property
-    def ports(self) -> list[int]:
-        return sorted({each.port for each in self.listeners if each.port is not None})
-
-    def wrapped(self) -> bool:
-        """Return whether a proxy stands before these services, and all of them speak TLS from the first byte on."""
-        wrapped = [each.service.get("smtpd_tls_wrappermode").strip().lower() == "yes" for each in self.listeners]
-        return bool(wrapped) and all(wrapped) and bool(self.proxied())
-
-    def proxied(self) -> str:
-        """Return what says that a proxy stands before one of these services, empty where nothing does."""
-        for each in self.listeners:
-            for name in ("postscreen_upstream_proxy_protocol", "smtpd_upstream_proxy_protocol"):
-                if (each.postscreen or name.startswith("smtpd")) and (value := _upstream(each, name)):
-                    return f"{name}={value}"
-        return ""
+    By code of service: whether the filter does; and, by code and way (0 past the filter, 1 through it), whether the process.
+    """
+    known = window.facts.services
+    names = [Name(window.options, settings, known, str(name)) for name in window.entries["service"].cat.categories]
+    missing = Name(window.options, settings, known, MISSING)
+    every = [(each.settled(), each.ways_left()) for each in (*names, missing)]
+    by_filter = np.array([not settled for settled, _ in every], np.bool_)
+    by_process = np.array([[not settled and way in left for way in (False, True)] for settled, left in every], np.bool_)
+    return by_filter, by_process
 
 
-def _upstream(listener: Listener, name: str) -> str:
-    """Return the protocol by which a proxy tells a listener its client, empty without a proxy."""
-    return listener.service.get(name).strip()
+def _codes(window: Window, rows: Ints) -> Ints:
+    codes: Ints = window.entries["service"].cat.codes.to_numpy()[rows].astype(np.int64)
+    return codes
+
+
+def _processes(window: Window, rows: Ints) -> Ints:
+    """Return a hash of each entry's smtpd process, the same in each window: of host, service, process ID and day; never 0."""
+    some = window.entries.iloc[rows]
+    if some.empty:
+        return np.empty(0, np.int64)
+    # A garbled stamp may lie before 1970.
+    day = some["first"].dt.as_unit("s").astype("int64").to_numpy() // 86_400
+    pid = some["pid"].fillna(-1).to_numpy(dtype=np.int64)
+    names = [some[name].cat.codes.to_numpy().astype(np.int64) for name in ("host", "service")]
+    number = combine(*names, pid, np.unique(day, return_inverse=True)[1].astype(np.int64))
+    _, first, of_row = np.unique(number, return_index=True, return_inverse=True)
+    key = pd.DataFrame({name: some[name].iloc[first].astype("str").fillna(MISSING) for name in ("host", "service")})
+    hashed = pd.util.hash_pandas_object(key.assign(pid=pid[first], day=day[first]), index=False)
+    made: Ints = hashed.to_numpy(dtype=np.uint64).view(np.int64)[of_row]
+    return np.where(made == 0, 1, made)
 
 
 def _service(
     found: EntryPorts,
-    name: _Name,
-    index: npt.NDArray[np.int64],
-    filtered: npt.NDArray[np.bool_],
-    shared: npt.NDArray[np.bool_],
+    name: Name,
+    index: Ints,
+    filtered: Bools,
+    shared: Bools,
+    passing_by: bool,
 ) -> None:
-    """Set port, confidence and reason of the entries ``index``, which one name covers.
+    """Set port, confidence and reason of the rows ``index``, which one name covers.
 
-    ``filtered`` is by entry; ``shared``, as long as ``index``, tells whose smtpd process took strangers' mail too.
+    ``filtered`` is by row; ``shared``, as long as ``index``, tells whose smtpd process took strangers' mail too;
+    ``passing_by`` whether the log has logins by that name through a filter, and past it.
     """
 
-    def known(rows: npt.NDArray[np.int64], port: int, sure: Confidence) -> None:
+    def known(rows: Ints, port: int, sure: Confidence) -> None:
         found.port[rows], found.sure[rows] = port, sure
 
     if name.told is not None:
@@ -146,12 +258,10 @@ def _service(
         return known(index, name.inferred[0], name.inferred[1])
     open_rows = np.ones(len(index), np.bool_)
     for through in (True, False) if ports else ():
-        fitting = {each.port for each in name.listeners if bool(each.content_filter) == through}
         of_them = filtered[index] == through
-        if len(fitting) == 1 and (port := fitting.pop()):
+        if port := name.fitting(through):
             known(index[of_them], port, "medium")
             open_rows &= ~of_them
-    passing_by = filtered[index].any() and not filtered[index].all()
     stranger_s = open_rows & shared & (filtered[index] if passing_by else True)
     known(index[stranger_s], 25, "medium")
     open_rows &= ~stranger_s
@@ -164,44 +274,9 @@ def _service(
     return None
 
 
-def _processes(entries: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return a number for each entry's smtpd process: host, service, process ID and day."""
-    day = entries["first"].dt.as_unit("s").astype("int64").to_numpy() // 86_400
-    day = np.unique(day, return_inverse=True)[1].astype(np.int64)  # a garbled stamp may lie before 1970
-    names = [entries[name].cat.codes.to_numpy().astype(np.int64) for name in ("host", "service")]
-    return combine(*names, entries["pid"].fillna(-1).to_numpy(dtype=np.int64), day)
-
-
-def port_of(scan: Window, settings: Settings, tag: str) -> tuple[int | None, Confidence]:
-    """Return the port that a service's tag listens on, and how sure that is.
-
-    The configuration and ``--service`` decide; else names tell (submission, smtps), and a plain ``postfix`` beside a
-    named submission service is port 25 with medium, without any with low confidence.
-    """
-    if not isinstance(tag, str):
-        return None, "low"
-    told = scan.options.services
-    for name in (tag, f"{tag}/smtpd"):
-        if name in told:
-            return told[name], "high"
-    for name in (tag, f"{tag}/smtpd"):
-        port = settings.port_of(name)
-        if port is not None:
-            return port, "high"
-    if settings.known("master"):
-        ports = set(settings.ports_of(tag)) | set(settings.ports_of(f"{tag}/smtpd"))
-        if len(ports) > 1:
-            return (25, "low") if 25 in ports else (min(ports), "low")
-    last = tag.rsplit("/", 1)[-1].lower()
-    if "/" in tag:
-        for word, port in (("submissions", 465), ("smtps", 465), ("submission", 587), ("submiss", 587), ("msa", 587)):
-            if word in last:
-                return port, "high"
-        return (
-            (int(last), "medium") if last.isascii() and last.isdigit() and 0 < int(last[:6]) < 65536 else (None, "low")
-        )
-    named = any("submission" in service or "smtps" in service for service in scan.facts.services)
-    return 25, "medium" if named else "low"
+def port_of(window: Window, settings: Settings, tag: str) -> tuple[int | None, Confidence]:
+    """Return the port that a service's tag listens on, and how sure that is, by what is known of the log by now."""
+    return port_names.port_of(window.options, settings, window.facts.services, tag)
 
 
 def services(window: Window) -> frozenset[str]:
