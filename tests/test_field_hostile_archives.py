@@ -67,7 +67,7 @@ def test_what_of_an_archive_is_not_read_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
     found = discover([str(archive)])
     assert lines(found) == [LINE]
-    assert [each.split(": ")[1] for each in found.passed_over[:3]] == [
+    assert [each.why for each in found.passed_over[:3]] == [
         "a link in the archive", "not a regular file", "its name begins with a dot",
     ]  # fmt: skip
     assert len(found.passed_over) == 21

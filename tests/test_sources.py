@@ -130,7 +130,7 @@ def test_a_damaged_archive_is_no_crash(tmp_path: Path) -> None:
 
 def test_unknown_packers_are_named(tmp_path: Path) -> None:
     (tmp_path / "mail.log.1.lz4").write_bytes(b"\x04\x22\x4d\x18" + bytes(20))
-    assert "lz4" in discover([str(tmp_path)]).passed_over[0]
+    assert "lz4" in str(discover([str(tmp_path)]).passed_over[0])
 
 
 def test_a_folder_is_searched_by_content(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_folder_is_searched_by_content(tmp_path: Path) -> None:
         "dspam/data/example.com/bob/bob.stats": b"0,8,0,0,0,0\n",
         "main.cf": b"myhostname = mx1\n",
     }
-    assert sorted(found.passed_over) == [
+    assert sorted(map(str, found.passed_over)) == [
         "box: a mailbox",
         "nothing: empty",
         "picture: not a text file",
@@ -278,7 +278,7 @@ def test_a_run_of_nuls_before_the_first_line_is_skipped(tmp_path: Path) -> None:
     found = discover([str(tmp_path)])
     assert [whole(source) for source in found.sources] == [BSD * 2]
     assert found.sources[0].spans(1 << 20) is None
-    assert found.passed_over == ["lastlog: not a text file"]
+    assert list(map(str, found.passed_over)) == ["lastlog: not a text file"]
 
 
 def test_journal_entries_are_not_split(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import logscan
 from logscan.correlate import windows
 from logscan.correlate.delays import PARTS
 from logscan.correlate.outcomes import ENDS
-from logscan.pipeline.running import _known
+from logscan.pipeline.known import known_of
 from logscan.samples import story as story_folder
 from logscan.scan.scan import Scan
 
@@ -55,7 +55,7 @@ def bounds(scan: Scan) -> tuple[int, int]:
 
 
 def in_windows(scan: Scan, edges: list[int]) -> tuple[windows.Closed, list[int]]:
-    known = _known(scan.settings, scan.options, scan.tables)
+    known = known_of(scan.settings, scan.options)
     work = windows.Windows(known)
     pieces, carried = [], []
     for part in windows.split_by_time(scan.tables, edges):

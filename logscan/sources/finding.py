@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from logscan.envelopes.sniffing import sniff
 from logscan.sources import rotation
@@ -25,13 +25,25 @@ SKIPPED_FOLDERS = (".sig", ".frag")
 NOT_LOGS = {"binary": "not a text file", "mbox": "a mailbox", "empty": "empty"}
 
 
+class PassedOver(NamedTuple):
+    """A file that isn't read: its path, how it is called in notes, and why."""
+
+    path: str
+    label: str
+    why: str
+
+    def __str__(self) -> str:
+        """Return a note."""
+        return f"{self.label}: {self.why}"
+
+
 @dataclass
 class Discovery:
     """What was found: ``sources`` in order of time within each set, ``errors`` as (what was named, what is wrong)."""
 
     sources: list[Source] = field(default_factory=list)
     configs: list[ConfigFile] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
     modes: list[tuple[int, int]] = field(default_factory=list)
     """Mode and group of each local file that was opened."""
@@ -167,7 +179,7 @@ class _Finder:
                 if not stream.start:
                     self.found.errors.append((str(path), "it is empty"))
             else:
-                self.found.passed_over.append(f"{label}: not a regular file")
+                self._pass(str(path), label, "not a regular file")
             return
         if (status.st_dev, status.st_ino) in self.seen:
             return
@@ -188,7 +200,7 @@ class _Finder:
             self.found.errors.append((path, why(error) if isinstance(error, OSError) else str(error)))
             return
         if packed in NAMES:
-            self.found.passed_over.append(f"{label}: compressed with {NAMES[packed]}, which logscan can't unpack")
+            self._pass(path, label, f"compressed with {NAMES[packed]}, which logscan can't unpack")
             return
         if head[257:262] == b"ustar":
             if opener.kind == "local":
@@ -205,7 +217,7 @@ class _Finder:
         elif kind == "text":
             self.found.configs.append(ConfigFile(path, label, opener))
         elif kind in ("binary", "mbox") or (kind == "empty" and not explicit and "log" not in Path(label).name):
-            self.found.passed_over.append(f"{label}: {NOT_LOGS[kind]}")
+            self._pass(path, label, NOT_LOGS[kind])
         else:
             source = Source(path, label, kind, opener, packed, opener.size, opener.mtime, _first_time(head, kind))
             if kind == "dspam-user-log":
@@ -221,7 +233,12 @@ class _Finder:
                 self._add(member, member.path, f"{label}/{name[:MOST_NAME]}", explicit=False)
         except OpenError as error:
             self.found.errors.append((path, str(error)))
-        self.found.passed_over += [f"{label}/{each}" for each in passed]
+        for each in passed:
+            name, _, reason = each.rpartition(": ")
+            self._pass(path, f"{label}/{name}" if name else label, reason)
+
+    def _pass(self, path: str, label: str, reason: str) -> None:
+        self.found.passed_over.append(PassedOver(path, label, reason))
 
 
 def _first_time(head: bytes, kind: str) -> int | None:

@@ -1,0 +1,48 @@
+"""What the configuration and the user tell the correlation."""
+
+from __future__ import annotations
+
+from logscan.correlate.known import Known
+from logscan.scan.options import Options
+from logscan.settings import Settings
+from logscan.tables.texts import literal
+
+
+def known_of(settings: Settings, options: Options) -> Known:
+    """Return what is known before the first line is joined."""
+    filters = []
+    for setup in settings.filters:
+        if setup.via in ("content_filter", "FILTER") and settings.reinjection():
+            filters += _relays(setup.destination)
+    mailboxes = []
+    for name in ("virtual_transport", "mailbox_transport", "local_transport"):
+        mailboxes += _relays(settings.postfix.get(name))
+    known = settings.known("postfix")
+    lists = ("mydestination:", "virtual_mailbox_domains:", "virtual_alias_domains:", "relay_domains:")
+    whole = known and not any(each.value.startswith(lists) for each in settings.unresolved)
+    return Known(
+        tuple(filters),
+        settings.local_domains,
+        whole or bool(options.local_domains),
+        tuple(mailboxes),
+        frozenset({settings.postfix.get("myhostname").strip().lower()} - {""}) if known else frozenset(),
+        tuple(str(net) for net in settings.networks) if known else (),
+        known,
+        settings.delimiters if known else "+",
+    )
+
+
+def _relays(destination: str) -> list[str]:
+    """Return patterns for the relays by which deliveries to a ``transport:nexthop`` are logged."""
+    from logscan.settings import parse_destination
+    from logscan.settings.destinations import PORTS
+
+    to = parse_destination(destination)
+    if to.path:
+        # Below the queue folder the path is logged as it is given; elsewhere in full.
+        return [literal(f"[{to.path}]") + "$"]
+    if to.host and to.transport not in ("local", "virtual", "error", "discard", "retry"):
+        port = to.port or PORTS.get(to.transport)
+        end = f":{port}$" if port else ":(?:24|25)$"
+        return [f"^{literal(to.host)}(?:\\[[^\\]]*\\])?{end}", literal(f"[{to.host}]") + end]
+    return [f"^{literal(to.transport)}$"] if to.transport and not to.host else []
