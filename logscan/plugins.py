@@ -28,11 +28,15 @@ def folders(package: str) -> list[Path]:
     return [Path(each) for each in importlib.import_module(package).__path__]
 
 
+def names(package: str) -> list[str]:
+    """Return the names of a package's modules; none is imported. An output format is called like its module."""
+    return sorted(each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__))
+
+
 def modules(package: str) -> Iterator[ModuleType]:
     """Yield every module of ``package`` in the order of its names."""
-    parent = importlib.import_module(package)
-    for info in sorted(pkgutil.iter_modules(parent.__path__), key=lambda each: each.name):
-        yield importlib.import_module(f"{package}.{info.name}")
+    for name in names(package):
+        yield importlib.import_module(f"{package}.{name}")
 
 
 def collect(package: str, attribute: str, kind: type[T]) -> list[T]:

@@ -505,3 +505,11 @@ def test_a_finding_keeps_its_number() -> None:
     again = Finding("login-without-domain", "alice", "other words", "note", "low", 1, [], check="training-misses-hash")
     assert again.id == report_sample.TRAINING.id
     assert report_sample.sample().generated == datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
+
+
+def test_a_format_is_called_like_its_module_so_that_it_reaches_the_command_line_by_itself() -> None:
+    from logscan.plugins import names
+    from logscan.rendering.renderers import by_suffix, renderers
+
+    assert names("logscan.reports") == sorted(renderers())
+    assert by_suffix()[".txt"] == "text"

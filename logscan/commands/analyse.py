@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from logscan.commands.common import complain, reading_options, scan_of
-
-FORMATS = ("html", "text", "json", "csv", "email", "nagios", "prometheus")
+from logscan.plugins import names
 
 
 @click.command("analyse")
@@ -22,7 +21,7 @@ FORMATS = ("html", "text", "json", "csv", "email", "nagios", "prometheus")
     "-f",
     "formats",
     multiple=True,
-    type=click.Choice(FORMATS),
+    type=click.Choice(names("logscan.reports")),
     help="What to write; repeatable, in pairs with -o. Default: text.",
 )
 @click.option("--output", "-o", "outputs", multiple=True, metavar="PATH", help="Where to: a file, '-' for stdout.")

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from logscan.report.model import Report
     from logscan.scan.scan import Scan
 
-SUFFIXES = {".html": "html", ".htm": "html", ".json": "json", ".txt": "text", ".prom": "prometheus", ".eml": "email"}
-
 Plan = list[tuple[str, str]]
 """(format, path) pairs; ``-`` is stdout."""
 
@@ -53,9 +51,13 @@ def wanted(formats: tuple[str, ...], outputs: tuple[str, ...], *, mailed: bool =
 def _by_suffix(path: str) -> str:
     if path == "-":
         return "text"
-    found = SUFFIXES.get(Path(path).suffix.lower())
+    from logscan.rendering.renderers import by_suffix
+
+    known = by_suffix()
+    suffix = Path(path).suffix.lower()
+    found = known.get(".html" if suffix == ".htm" else suffix)
     if found is None:
-        raise click.UsageError(f"{path}: say with --format what to write ({', '.join(sorted(set(SUFFIXES.values())))})")
+        raise click.UsageError(f"{path}: say with --format what to write ({', '.join(sorted(known.values()))})")
     return found
 
 

@@ -60,6 +60,15 @@ def renderers() -> dict[str, Renderer]:
     return {each.name: each for each in collect("logscan.reports", "REPORT", Renderer)}
 
 
+def by_suffix() -> dict[str, str]:
+    """Return the renderer's name by the ending of its files; one for people to read comes before one for Nagios."""
+    found: dict[str, str] = {}
+    for each in sorted(renderers().values(), key=lambda each: (each.exit_status is not None, each.name)):
+        if each.suffix:
+            found.setdefault(each.suffix, each.name)
+    return found
+
+
 def renderer(name: str) -> Renderer:
     """Return the renderer called ``name``; raises :class:`RenderError`, which lists those there are."""
     found = renderers().get(name)
