@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.correlate.links import nearest
+from logscan.correlate.links import beginnings, nearest
 from logscan.scan.hops import dspam_hops
+from logscan.scan.memo import per_window
+from logscan.scan.mended import Ends, Mended
 from logscan.tables import grouping, texts
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
+
+__all__ = [
+    "Mended",
+    "Owned",
+    "alias_states",
+    "asked",
+    "mended_since",
+    "owned_aliases",
+    "owned_rows",
+    "owning",
+    "reloads",
+    "through_filter",
+    "top_rows",
+]
 
 
 def top_rows(scan: Window) -> npt.NDArray[np.int64]:
@@ -27,15 +42,8 @@ def top_rows(scan: Window) -> npt.NDArray[np.int64]:
     hand_over = np.full(size + 1, -1, np.int64)
     usable = legs["kind"].isin(["filter", "relay", "forward"]).to_numpy()
     hand_over[legs["child"].to_numpy()[usable]] = legs["delivery"].to_numpy()[usable]
-    entry = deliveries["entry"].to_numpy()
-    at = np.arange(len(deliveries))
-    for _ in range(16):
-        above = hand_over[entry[at]]
-        above = np.where(entry[at] >= 0, above, -1)
-        if (above < 0).all():
-            break
-        at = np.where(above >= 0, above, at)
-    return at
+    above = hand_over[deliveries["entry"].to_numpy()]
+    return beginnings(np.where(above >= 0, above, np.arange(len(above))))
 
 
 def asked(frame: pd.DataFrame) -> pd.Series:
@@ -52,63 +60,19 @@ def through_filter(scan: Window) -> npt.NDArray[np.bool_]:
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """Since when something goes right, and in words what mended it."""
-
-    since: pd.Timestamp
-    words: str
-
-
+@per_window
 def reloads(scan: Window) -> pd.DataFrame:
-    """Return ``time`` and ``event`` (start, reload) of Postfix's master, in the order of time; made once."""
-    cache: pd.DataFrame | None = scan.__dict__.get("_reloads")
-    if cache is None:
-        events = scan.events("service_events")
-        wanted = events[(events["program"] == "master") & events["event"].isin(["start", "reload"])]
-        cache = scan.__dict__["_reloads"] = wanted[["time", "event"]].sort_values("time")
-    return cache
+    """Return ``time`` and ``event`` (start, reload) of Postfix's master, in the order of time."""
+    return Ends.within(scan).reloads.sort_values("time")
 
 
 def mended_since(scan: Window, last_bad: pd.Timestamp, good: pd.Series, reloaded: bool = True) -> Mended | None:
-    """Return since when it goes right: the reload between the last bad and the first good case, else that case.
-
-    ``good`` are the times at which the same situation came up and went right. None when it never did after ``last_bad``.
-    ``reloaded`` is whether Postfix's reload may be what mended it.
-    """
-    later = good[good > last_bad] if len(good) else good
-    if not len(later):
-        return None
-    first = later.min()
-    between = reloads(scan)
-    between = between[(between["time"] > last_bad) & (between["time"] <= first)]
-    if between.empty or not reloaded:
-        return Mended(first, f"mended since {_clock(scan, first, last_bad)}")
-    since, last = between["time"].iloc[0], between["time"].iloc[-1]
-    name = "restart" if (between["event"] == "start").all() else "reload"
-    if len(between) == 1:
-        return Mended(since, f"mended by the {name} at {_clock(scan, since, last_bad)}")
-    return Mended(
-        since,
-        f"mended by one of the {name}s between {_clock(scan, since, last_bad)} and {_clock(scan, last, last_bad)}",
-    )
+    """Return :meth:`logscan.scan.mended.Ends.mended` by the reloads of one window."""
+    return Ends(reloads(scan), scan.zone).mended(last_bad, good, reloaded)
 
 
-def _clock(scan: Window, time: pd.Timestamp, near: pd.Timestamp) -> str:
-    """Return the time of day on the server's clock, with the date where it isn't the day of ``near``."""
-    here, there = (each.tz_convert(scan.zone or "UTC") for each in (time, near))
-    return f"{here:%H:%M}" if here.date() == there.date() else f"{here:%H:%M} on {here.day} {here:%B %Y}"
-
-
+@per_window
 def owned_aliases(scan: Window) -> pd.DataFrame:
-    """Return :func:`_owned_aliases` of this scan, made once."""
-    cache: pd.DataFrame | None = scan.__dict__.get("_owned_aliases")
-    if cache is None:
-        cache = scan.__dict__["_owned_aliases"] = _owned_aliases(scan)
-    return cache
-
-
-def _owned_aliases(scan: Window) -> pd.DataFrame:
     """Return hand-overs to a filter that learns per recipient, one row each.
 
     Columns: ``time``, ``entry``, ``host``, ``mail``, ``user`` (the recipient as the filter saw it), ``asked``, ``child``

@@ -1,0 +1,84 @@
+"""When trouble ended: by which reload of Postfix, or with which mail, something goes right again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from logscan.tables.partials import Keyed
+
+if TYPE_CHECKING:
+    from logscan.scan.log import Log
+    from logscan.scan.window import Window
+    from logscan.tables.partials import Partial
+
+RELOADS = "reloads"
+"""The part of a partial that :meth:`Ends.of` reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Since when something goes right, and in words what mended it."""
+
+    since: pd.Timestamp
+    words: str
+
+
+def reload_times(window: Window) -> Keyed:
+    """Return when Postfix's master was started or reloaded: ``time``, ``event`` (start, reload) and ``lines``."""
+    events = window.events("service_events")
+    wanted = events[(events["program"] == "master") & events["event"].isin(["start", "reload"])]
+    frame = wanted[["time", "event"]].astype({"event": "str"})
+    return Keyed.of(frame.assign(lines=1), sums=["lines"])
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Tells since when something goes right, by all reloads of a log (:func:`reload_times`); ``zone`` is the server's."""
+
+    reloads: pd.DataFrame
+    zone: Any
+
+    @classmethod
+    def of(cls, partial: Partial, log: Log) -> Ends:
+        """Return it for what looks put under :data:`RELOADS`."""
+        return cls(partial.frame(RELOADS), log.zone)
+
+    @classmethod
+    def within(cls, window: Window) -> Ends:
+        """Return it for the reloads of one window alone."""
+        return cls(reload_times(window).frame, window.zone)
+
+    def mended(self, last_bad: pd.Timestamp, good: pd.Series, reloaded: bool = True) -> Mended | None:
+        """Return since when it goes right: the reload between the last bad and the first good case, else that case.
+
+        ``good`` are the times at which the same situation came up and went right; None when it never did after
+        ``last_bad``. ``reloaded`` is whether Postfix's reload may be what mended it.
+        """
+        later = good[good > last_bad] if len(good) else good
+        if not len(later):
+            return None
+        first = later.min()
+        between = self.between(last_bad, first)
+        if between.empty or not reloaded:
+            return Mended(first, f"mended since {self._clock(first, last_bad)}")
+        since, last = between["time"].min(), between["time"].max()
+        name = "restart" if (between["event"] == "start").all() else "reload"
+        if int(between["lines"].sum()) == 1:
+            return Mended(since, f"mended by the {name} at {self._clock(since, last_bad)}")
+        return Mended(
+            since,
+            f"mended by one of the {name}s between {self._clock(since, last_bad)} and {self._clock(last, last_bad)}",
+        )
+
+    def between(self, after: pd.Timestamp, until: pd.Timestamp) -> pd.DataFrame:
+        """Return the reloads behind one time, up to and with another."""
+        time = self.reloads["time"]
+        return self.reloads[(time > after) & (time <= until)]
+
+    def _clock(self, time: pd.Timestamp, near: pd.Timestamp) -> str:
+        """Return the time of day on the server's clock, with the date where it isn't the day of ``near``."""
+        here, there = (each.tz_convert(self.zone or "UTC") for each in (time, near))
+        return f"{here:%H:%M}" if here.date() == there.date() else f"{here:%H:%M} on {here.day} {here:%B %Y}"
