@@ -17,14 +17,15 @@ import pyparsing as pp
 from click.testing import CliRunner
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent))
+sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 
 from logscan.checking.check import all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
 from logscan.grammar.formats import LogFormat  # noqa: E402
 from logscan.plugins import modules  # noqa: E402
-from logscan.tables.schema import COMMON, EVENTS, JOINED, Column, Table  # noqa: E402
+from logscan.tables.joined import JOINED  # noqa: E402
+from logscan.tables.schema import COMMON, EVENTS, Column, Table  # noqa: E402
 
 MADE = "<!-- Made by docs/make.py from the program itself; don't edit it by hand. -->"
 

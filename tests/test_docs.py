@@ -21,7 +21,8 @@ from logscan.cli import cli
 from logscan.grammar.programs import log_formats
 from logscan.samples import story
 from logscan.scan.scan import Scan
-from logscan.tables.schema import COMMON, EVENTS, JOINED, Column
+from logscan.tables.joined import JOINED
+from logscan.tables.schema import COMMON, EVENTS, Column
 
 STORIES = ("mixed-day", "double-alias-expansion", "amavis-healthy", "rspamd-healthy")
 

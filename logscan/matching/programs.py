@@ -12,17 +12,8 @@ import numpy as np
 from logscan.matching.operations import (
     DIGITS,
     WORD,
-    Atomic,
-    Boundary,
     Branch,
-    Group,
-    LastInWord,
-    LastOf,
-    Lazy,
-    LineEnd,
     Literal,
-    Look,
-    Nothing,
     One,
     Op,
     Repeat,
@@ -30,9 +21,9 @@ from logscan.matching.operations import (
     Span,
     Table,
     Unknown,
-    Until,
     table_of,
 )
+from logscan.matching.searches import Atomic, Boundary, Group, LastInWord, LastOf, Lazy, LineEnd, Look, Nothing, Until
 
 try:  # Python's own parser of regular expressions, which has no public name
     from re import _constants as sre  # type: ignore[attr-defined]
