@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from logscan.reading import working
-from logscan.reading.ledger import Ledger
 from logscan.reading.merging import Merger
 from logscan.reading.reads import Read
+from logscan.reading.settling import settle
 from logscan.reading.workers import crew
 from logscan.reading.working import in_order, jobs_for, work
 from logscan.sources.source import Source
@@ -45,11 +45,3 @@ def read_sources(
         workers.close()
     settle(merger.ledger)
     return merger.finish(year=year, timezone=timezone).read
-
-
-def settle(ledger: Ledger) -> None:
-    """Look, once all is read, whether the sources stayed what they were; else that is their error."""
-    for read in ledger.reads:
-        read.source.error = read.error or read.source.error
-        read.source.settled()
-        read.error = read.source.error

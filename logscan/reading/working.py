@@ -49,9 +49,10 @@ class Task:
 
 def work(source: Source, span: Span | None, chunk: bytes | None) -> Worked:
     """Read a chunk where it isn't given, and parse it."""
-    source.error = ""
+    if span is not None:  # else it is read elsewhere, and what went wrong there stays said
+        source.error = ""
     data = source.read_span(*span) if span is not None else chunk or b""
-    return Worked(parse(data, source.kind, source.context), zlib.crc32(data), source.error)
+    return Worked(parse(data, source.kind, source.context), zlib.crc32(data), source.error if span else "")
 
 
 def settled(source: Source, task: Task, done: Worked | Lost) -> Worked:
@@ -61,7 +62,6 @@ def settled(source: Source, task: Task, done: Worked | Lost) -> Worked:
     died, the chunk's lines are only counted, so that the numbers of those behind it stay right.
     """
     if isinstance(done, Lost):
-        source.error = ""
         data = source.read_span(*task.span) if task.span is not None else task.chunk or b""
         lines = data.count(b"\n") + (bool(data) and not data.endswith(b"\n"))
         return Worked(Parsed(source.kind, lines), zlib.crc32(data), f"{lines:,} lines were not read: {done.why}")

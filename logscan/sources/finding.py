@@ -73,7 +73,7 @@ def order(sources: Sequence[Source]) -> list[Source]:
     out: list[Source] = []
     for members in sets.values():
         if all(each.first_time is not None for each in members):
-            members.sort(key=lambda each: each.first_time or 0)
+            members.sort(key=lambda each: (each.first_time or 0, rotation.parse(each.path).age))
         else:
             members.sort(key=lambda each: rotation.parse(each.path).age)
         out += members

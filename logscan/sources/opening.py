@@ -23,7 +23,9 @@ class OpenError(Exception):
 
 @dataclass
 class Opener:
-    """How to get at bytes. ``kind``: local, tar, stream, remote or journal. Only streams can't be opened twice.
+    """How to get at bytes. ``kind``: local, tar, stream, remote, journal, or kept (one of those, on disk).
+
+    Only streams can't be opened twice.
 
     ``path`` is what is shown of the place; a URL's secrets stand in ``extra`` alone. ``part`` is (offset, size) of a tar
     archive's member within the pinned file.
@@ -40,6 +42,8 @@ class Opener:
     part: tuple[int, int] | None = None
     owned: bool = False
     """Whether the stream was opened for this, rather than given."""
+    broken: str = ""
+    """Why what was kept of it isn't all."""
 
     def __post_init__(self) -> None:
         # What an archive's header or a server says of a time may be any number, or none.
@@ -66,6 +70,8 @@ class Opener:
         with self._open() as file:
             while piece := file.read(size):
                 yield piece
+        if self.broken:
+            raise OpenError(self.broken)
 
     def _streamed(self, size: int) -> Iterator[bytes]:
         """Yield what was read for recognition, then the rest; the latter once."""

@@ -78,7 +78,7 @@ class Source:
         pieces = blocks(self.opener, errors, min(size, BLOCK))
         if self.kind != "journal-export":
             # A log cut to nothing while its writer stays at the old place (copytruncate) starts with a run of NULs.
-            endless = self.opener.kind in ("stream", "remote", "journal")
+            endless = self.opener.kind in ("stream", "remote", "journal", "kept")
             pieces = _without_nuls(pieces, errors, MOST_NULS if endless else None)
         yield from _whole_lines(pieces, size, self._boundary)
         if errors:
