@@ -18,6 +18,7 @@ from logscan.correlate.inferred import explained
 from logscan.correlate.known import Known
 from logscan.correlate.links import KINDS, Legs, some
 from logscan.correlate.outcomes import OUTCOMES, PUT_OFF, Attempts, handed_back, once, outcome, outcomes, unattempted
+from logscan.correlate.vanished import Ended
 from logscan.correlate.verdicts import Judged
 from logscan.tables.texts import literal
 
@@ -115,7 +116,7 @@ def settle(
     legs: Legs,
     told: Told,
     repeated: Bools,
-    ended: Ints,
+    end: Ended,
     entries: pd.DataFrame,
 ) -> Ints:
     """Set ``outcome``, ``final`` and ``last``; returns, per entry, the recipients that no attempt tells of."""
@@ -133,7 +134,7 @@ def settle(
         nothing & (action == "rejected").to_numpy(),
         repeated,
     )
-    code, last = outcomes(f, known, ended, entries["expired"].to_numpy())
+    code, last = outcomes(f, known, end.code, entries["expired"].to_numpy())
     frame["outcome"] = pd.Categorical.from_codes(code, list(OUTCOMES))
     final = code == outcome("delivered")
     frame["final"], frame["last"] = final, last
@@ -141,8 +142,10 @@ def settle(
     for name in ("total_delay", *PARTS):
         frame.loc[late, name] = np.nan
         frame[name] = frame[name].round(3)
-    left = unattempted(f, tables, last, ended, entries["opened"].to_numpy())
+    left = unattempted(f, tables, last, end.code, entries["opened"].to_numpy())
     put_off = frame["status"].isin(PUT_OFF).to_numpy() & (code != outcome("repeated"))
+    if end.listed:
+        left = end.listed.untold(left, f.row_entry[last & put_off & (f.row_entry >= 0)])
     frame["last"] = once(f, legs, code, last, put_off, left)
     return handed_back(f, legs, left)
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate import attempts as ways
 from logscan.correlate import outcomes as ends
+from logscan.correlate import vanished
 from logscan.correlate.by_reply import handed_to_gateway
 from logscan.correlate.codes import Ints, category, pairs, plain, take
 from logscan.correlate.delays import delays
@@ -27,6 +28,7 @@ from logscan.correlate.meant import meant_for_outside
 from logscan.correlate.places import ORIGINS, local_domains, origins, own_domains, place, undecided
 from logscan.correlate.proxies import forwarded_clients, outer_clients
 from logscan.correlate.relayed import relayed
+from logscan.correlate.vanished import Ended
 from logscan.correlate.verdicts import Judged, judge
 from logscan.tables.schema import ARROW, COMMON, EVENTS
 
@@ -74,12 +76,12 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     root = roots(lives.size, legs)
     judged = judge(tables, f, legs, hop)
     outer = outer_clients(tables, f)
-    ended = ends.endings(tables, f, legs)
-    entries = _entries(tables, f, legs, root, outer, ended)
+    end = vanished.ended(tables, f, legs, ends.endings(tables, f, legs), known)
+    entries = _entries(tables, f, legs, root, outer, end)
     opened = entries["opened"].to_numpy()
     late = delays(tables, f, legs, root, outer, opened)
     deliveries, repeated = ways.attempts(tables, f, hop, judged, told.result(), late)
-    left = ways.settle(deliveries, tables, f, legs, told.result(), repeated, ended, entries)
+    left = ways.settle(deliveries, tables, f, legs, told.result(), repeated, end, entries)
     domains = local_domains(deliveries, known)
     place(deliveries, domains, known, f)
     origin = origins(entries, known)
@@ -103,7 +105,7 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     return Correlated(entries, deliveries, _legs(legs, f, entries), mails, judged.frame, domains)
 
 
-def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, outer: Ints, ended: Ints) -> pd.DataFrame:
+def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, outer: Ints, end: Ended) -> pd.DataFrame:
     """One row per life of a queue ID."""
     lives = f.lives
     clients, queued = tables["clients"], tables["queued"]
@@ -138,7 +140,7 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, oute
             "opened": (client >= 0) | (message >= 0),
             "queued": queue >= 0,
             "removed": removal >= 0,
-            "ending": pd.Categorical.from_codes(ended, list(ends.ENDINGS)),
+            "ending": pd.Categorical.from_codes(end.code, list(ends.ENDINGS)),
             "client_row": client,
             "root": root,
         }
@@ -148,6 +150,11 @@ def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, oute
     # Of what qmgr never saw (held, discarded, refused at its end) the rule's line names the sender.
     stopped = of(tables["rejects"], lives.first_row("rejects"), "sender")
     frame["sender"] = frame["sender"].where(frame["queued"], stopped.where(stopped.notna(), pickup))
+    waits = frame["ending"].isin((*ends.WAITING, "held"))
+    still = np.where(waits, end.listed.recipients, -1) if end.listed else np.full(lives.size, -1)
+    frame["listed"] = pd.Series(still, dtype="Int64").where(still >= 0)
+    if end.listed:
+        frame["sender"] = end.listed.named(frame["sender"])
     frame["parent"] = -1
     frame["leg"] = ""
     frame.loc[legs.child, "parent"] = legs.parent

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logscan.correlate.queue_listing import Listing
 
 
 @dataclass(frozen=True)
@@ -26,3 +30,9 @@ class Known:
     """Characters, each of which begins an address extension."""
     instances: frozenset[tuple[str, str]] = frozenset()
     """(host, instance) that have a queue of their own, from lines read before."""
+    listings: tuple[Listing, ...] = ()
+    """What `postqueue -j` told of the queues."""
+    retry: tuple[int, int, int] = (300, 4000, 300)
+    """Seconds of minimal_backoff_time, maximal_backoff_time and queue_run_delay (Postfix's defaults)."""
+    silences: tuple[tuple[str, int, int], ...] = ()
+    """(host, from, until in UTC ns) of the times of which the log may lack lines; empty: the tables at hand are all."""

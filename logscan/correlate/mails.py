@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from logscan.correlate.codes import Bools, Ints
-from logscan.correlate.outcomes import ENDS, PUT_OFF, WAITING
+from logscan.correlate.outcomes import ENDS, PUT_OFF, THROWN, WAITING
 from logscan.correlate.outcomes import outcome as outcome_code
 from logscan.correlate.places import ORIGINS
 
@@ -33,7 +33,7 @@ def mails_of(
     outcome = deliveries["outcome"].cat.codes.to_numpy()
     probe = np.zeros(size + 1, np.bool_)
     probe[deliveries["entry"].to_numpy()[outcome == outcome_code("probe")]] = True
-    taken = queued | has_delivery[:-1] | ending.isin(("held", "discarded", "deleted", "unseen")).to_numpy()
+    taken = queued | has_delivery[:-1] | ending.isin(("held", "unseen", *THROWN)).to_numpy()
     real = np.zeros(size, np.bool_)
     np.logical_or.at(real, root, taken & ~probe[:-1])
     mail_entries = np.flatnonzero(real & (root == np.arange(size)))
@@ -54,7 +54,7 @@ def mails_of(
     at_end = deliveries["last"].to_numpy() & np.isin(outcome, [outcome_code(name) for name in ENDS])
     outside = deliveries["outside"].to_numpy()
     by_outcome = {name: counted(at_end & (outcome == outcome_code(name))) for name in ENDS}
-    for name, endings in (("deferred", WAITING), ("held", ["held"]), ("discarded", ["deleted", "discarded"])):
+    for name, endings in (("deferred", WAITING), ("held", ["held"]), ("discarded", THROWN)):
         rows = np.flatnonzero((left > 0) & ending.isin(endings).to_numpy() & (of_entry >= 0) & ~probe[:-1])
         by_outcome[name] += np.bincount(of_entry[rows], left[rows], minlength=count).astype(np.int64)
     put_off = deliveries["status"].isin(PUT_OFF).to_numpy() & (outcome != outcome_code("repeated"))

@@ -20,9 +20,13 @@ OUTCOMES = (
 
 ENDS = ("delivered", "deferred", "bounced", "expired", "held", "discarded")
 
-ENDINGS = ("removed", "deleted", "discarded", "canceled", "requeued", "held", "queued", "unseen", "")
+ENDINGS = ("removed", "deleted", "discarded", "canceled", "requeued", "held", "queued", "unseen", "vanished", "")
 """How lives end: removed by qmgr, deleted by hand, thrown away by cleanup, given up by the client, queued again under
-another ID, on hold, still in the queue, taken and never seen by qmgr; empty for transactions that never were a mail."""
+another ID, on hold, still in the queue, taken and never seen by qmgr, in no queue though no line ends it; empty for
+transactions that never were a mail."""
+
+THROWN = ("deleted", "discarded", "vanished")
+"""Endings of mail that nobody gets."""
 
 WAITING = ("queued", "unseen")
 """Endings of mail that is in the queue as far as the log tells."""
@@ -151,7 +155,7 @@ def outcomes(f: Facts, some: Attempts, ended: Ints, expired: Bools) -> tuple[Int
     last = _last_attempts(f, final, counts)
     of = np.append(ended, ending(""))[entry]
     waiting = last & put_off
-    code = np.where(waiting & np.isin(of, [ending("deleted"), ending("discarded")]), outcome("discarded"), code)
+    code = np.where(waiting & np.isin(of, [ending(name) for name in THROWN]), outcome("discarded"), code)
     code = np.where(waiting & (of == ending("held")), outcome("held"), code)
     code = np.where(waiting & np.append(expired, False)[entry], outcome("expired"), code)
     # What postsuper queued again is put off no longer: its recipients end under the new ID.
@@ -237,7 +241,7 @@ def unattempted(f: Facts, tables: dict[str, pa.Table], last: Bools, ended: Ints,
     counted = tables["queued"].column("nrcpt").combine_chunks()
     nrcpt = np.append(pc.fill_null(counted, 0).to_numpy(zero_copy_only=False).astype(np.int64), 0)[row]
     tried = np.bincount(f.row_entry[last & (f.row_entry >= 0)], minlength=lives.size)[: lives.size]
-    waits = np.isin(ended, [ending(name) for name in ("deleted", "discarded", "held", *WAITING)])
+    waits = np.isin(ended, [ending(name) for name in (*THROWN, "held", *WAITING)])
     # An ID whose beginning the log lacks had attempts before it; of those of a hostile count no more than can be.
     whole = np.where(opened, np.clip(nrcpt, 0, MOST_RECIPIENTS), 0)
     left = np.where(tried == 0, np.maximum(whole, 1), np.maximum(whole - tried, 0))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Ints, combine, extracted, factorise, matched, pairs, plain
-from logscan.correlate.facts import AGENT, COMMAND, STORED, Facts, ceil
+from logscan.correlate.facts import AGENT, COMMAND, LISTS, STORED, Facts, ceil
 from logscan.correlate.links import Legs, roots
 from logscan.correlate.matching import match
 
@@ -76,7 +76,8 @@ def handed_in(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Int
     rows = rows[agents[program[0][0][rows]]]
     reply = f.reply.take(pa.array(rows))
     command = matched(reply, "^" + COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
-    rows = rows[~command & ~matched(reply, STORED, starts="delivered to ")]
+    listed = np.append(pc.match_substring_regex(f.relays, LISTS).to_numpy(zero_copy_only=False).astype(np.bool_), False)
+    rows = rows[~command & ~listed[f.relay[rows]] & ~matched(reply, STORED, starts="delivered to ")]
     if not len(rows):
         return none
     key = combine(

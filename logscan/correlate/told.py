@@ -112,7 +112,7 @@ def queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     # Another instance of Postfix that answers for itself is the next server on the way, on this host.
     next_one = (f.lives.instance[parent] != f.lives.instance[child]) & same_id
     next_one &= matched(
-        f.reply.take(pa.array(row)), r"^250 2\.0\.0 Ok: queued as \S+$", starts="250 2.0.0 Ok: queued as "
+        f.reply.take(pa.array(row)), r"^250 (?:2\.\d\.\d )?Ok: (?:\d+ bytes )?queued as \S+$", starts="250 "
     )
     rank[next_one & (rank == 0)] = 1
     some = np.flatnonzero(rank >= 0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from logscan.correlate.known import Known
+from logscan.correlate.queue_listing import Listing
+from logscan.pipeline.queues import retry
 from logscan.scan.options import Options
 from logscan.settings import Settings
 from logscan.tables.texts import literal
 
 
-def known_of(settings: Settings, options: Options) -> Known:
+def known_of(settings: Settings, options: Options, listings: tuple[Listing, ...] = ()) -> Known:
     """Return what is known before the first line is joined."""
     filters = []
     for setup in settings.filters:
@@ -29,6 +31,8 @@ def known_of(settings: Settings, options: Options) -> Known:
         tuple(str(net) for net in settings.networks) if known else (),
         known,
         settings.delimiters if known else "+",
+        listings=listings,
+        retry=retry(settings),
     )
 
 

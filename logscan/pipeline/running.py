@@ -65,14 +65,16 @@ def read(
     got = read_sources(logs, jobs=jobs, year=year, timezone=timezone, progress=progress, meanwhile=_warm)
     from logscan.correlate import correlate
     from logscan.correlate.build import completed
+    from logscan.pipeline import queues
     from logscan.scan.facts import facts_of
     from logscan.scan.log import Log
     from logscan.scan.scan import Scan
 
     options = options or Options()
+    listings = queues.queues(found)
     settings, inventory, notes = configuration(found, config, dspam_home, options)
     tables = between(aliased(completed(got.tables), options), options, zone_of(got.solution.zone))
-    known = known_of(settings, options)
+    known = known_of(settings, options, listings)
     log = Log(
         got,
         settings,
@@ -91,6 +93,7 @@ def read(
     log.errors += [*found.errors, *((read.source.path, read.error) for read in got.sources if read.error)]
     log.errors += foreign(sources, found, settings)
     log.notes += [*map(str, found.passed_over), *unknown_texts(sources, found, settings), *got.solution.notes]
+    log.notes += queues.notes(listings, scan)
     for one in got.sources:
         if one.copies:
             log.notes.append(

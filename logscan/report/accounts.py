@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.correlate.facts import AGENT, COMMAND
+from logscan.correlate.outcomes import THROWN
 from logscan.report.tallies import of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ log doesn't tell."""
 WITHOUT_ATTEMPT = {
     "deferred": ("untried", ("queued", "unseen")),
     "held": ("held", ("held",)),
-    "discarded": ("discarded", ("deleted", "discarded")),
+    "discarded": ("discarded", THROWN),
 }
 """How recipients of whom no attempt is told may end, by their column of ``mails``: as which end, in entries of which ending."""
 

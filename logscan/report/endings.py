@@ -50,6 +50,7 @@ ENDED = {
     "held": "put on hold before any attempt",
     "deleted": "deleted by hand before any attempt",
     "discarded": "discarded before any attempt",
+    "vanished": "in no queue any more, though no line says why",
 }
 """Why no attempt is told, by the ending of the entry."""
 

@@ -26,6 +26,7 @@ ENDINGS = {
     "canceled": "given up by the client",
     "held": "still on hold when these logs end",
     "queued": "still in the queue when these logs end",
+    "vanished": "in no queue any more, though no line says why",
 }
 """How a life ended, where that was not by being delivered or returned."""
 

@@ -43,9 +43,10 @@ expired         bool   given up after too long in the queue
 opened          bool   the log has the line that opened it; else it began before the log
 queued          bool   qmgr took it into the active queue
 removed         bool   the queue file was removed; else it was still open when the log ended
-ending          cat    removed, deleted (by hand), discarded, canceled, requeued, held, queued, unseen (by qmgr); empty: no mail
+ending          cat    removed, deleted (by hand), discarded, canceled, requeued, held, queued, unseen, vanished; empty: no mail
 client_row      int    internal: row of the clients table
 root            int    row of the entry that the mail began as (itself, when it came out of no other)
+listed          int?   recipients of it in the output of `postqueue -j`, where it waits or is held; else missing
 parent          int    row of the entry it came out of, -1 when of none
 leg             cat    how it came out of that: filter, bounce, forward, requeue, proxy, redirect, relay, list; else empty
 origin          cat    who handed it in: outside, authenticated, local, network (mynetworks), generated (by Postfix), unknown
@@ -135,7 +136,7 @@ deferred        int   recipients for whom it was still waiting when the log ends
 bounced         int   recipients it was refused for
 expired         int   recipients it was given up for after too long in the queue, and returned
 held            int   recipients for whom it was on hold when the log ends, or in a filter's quarantine
-discarded       int   recipients for whom it was thrown away: by a filter, a rule, a script, or deleted by hand
+discarded       int   recipients for whom it was thrown away: by a filter, a rule, a script, deleted by hand, or vanished
 deferrals       int   attempts that were put off
 verdict         cat   spam (tagged for one of its recipients), innocent (judged, for none), unknown (no filter judged it)
 opened_before   bool  it began before the log

@@ -1,0 +1,370 @@
+"""What became of each mail: vanished or waiting, one or two, in a mailbox or not; by genuine stories and by small logs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_field_correlation import directions, ends
+from test_pitfalls import DAY, Read, inbound, iso, opened, read, saved, to
+from test_simulated import check_accounts
+
+import logscan
+from benchmarks.accuracy import became, counted, sent
+from logscan.correlate.queue_listing import read_listing, recognise
+from logscan.scan.scan import Scan
+
+__all__ = ["read"]
+
+COUNTS = Path(__file__).parent / "data" / "counts"
+RELAY = "mx.far.example[198.51.100.77]:25"
+OUT = "connect to mx.far.example[198.51.100.77]:25: Connection timed out"
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in COUNTS.glob("*/truth.json")))
+def test_each_mail_of_a_story_became_what_it_truly_became(name: str) -> None:
+    """Taken, in mailboxes, outside, returned, waiting: per message-id."""
+    truth = json.loads((COUNTS / name / "truth.json").read_text("utf-8"))
+    sends = sent(truth)
+    scan = logscan.read(COUNTS / name, jobs=1)
+    check_accounts(scan)
+    true, told = became(truth, sends), counted(scan, sends)
+    assert {key: +true[key] for key in true} == {key: +told.get(key, Counter()) for key in true}
+
+
+def test_without_the_queue_s_listing_what_was_removed_by_hand_waits() -> None:
+    """The log alone can't tell it; what a crash took is known all the same."""
+    scan = logscan.read(COUNTS / "mail-vanished" / "mail.log", jobs=1)
+    endings = scan.entries["ending"].value_counts()
+    assert (endings["vanished"], endings["queued"], endings["held"], endings["deleted"]) == (5, 6, 2, 4)
+
+
+# -- lists ---------------------------------------------------------------------------------------------------------------
+
+
+def list_mail(second: int, children: str, *, program: str = "local", relay: str = "local", reply: str = "") -> str:
+    reply = reply or "delivered to command: /opt/lists/post birds"
+    return f"""
+        {opened("1E24012D687", sender="ann@nest.example")}
+        10:00:01 postfix/{program}[14]: 1E24012D687: {to("birds@lists.example", relay, reply, delay=1)}
+        10:00:01 postfix/qmgr[12]: 1E24012D687: removed
+        {children}
+    """
+
+
+def member(
+    queue_id: str, second: int, recipient: str, *, opener: str, sender: str = "birds-owner@lists.example"
+) -> str:
+    at = f"10:{second // 60:02d}:{second % 60:02d}"
+    return f"""
+        {at} postfix/{opener.format(queue_id=queue_id)}
+        {at} postfix/cleanup[11]: {queue_id}: message-id=<one@example.org>
+        {at} postfix/qmgr[12]: {queue_id}: from=<{sender}>, size=1100, nrcpt=1 (queue active)
+        {at} postfix/smtp[15]: {queue_id}: {to(recipient, RELAY, "250 ok")}
+        {at} postfix/qmgr[12]: {queue_id}: removed
+    """
+
+
+PICKUP = "pickup[9]: {queue_id}: uid=38 from=<birds-owner@lists.example>"
+LOOPBACK = "smtpd[16]: {queue_id}: client=localhost[127.0.0.1]"
+
+
+@pytest.mark.parametrize("opener", [PICKUP, LOOPBACK])
+@pytest.mark.parametrize(
+    ("program", "relay", "reply"),
+    [
+        ("local", "local", "delivered to command: /opt/lists/post birds"),
+        ("local", "local", 'delivered to command: "|/usr/lib/mailman/mail/mailman post birds"'),
+        ("pipe", "mailman", "delivered via mailman service"),
+        ("lmtp", "127.0.0.1[127.0.0.1]:8024", "250 Ok"),
+    ],
+)
+def test_a_list_is_one_mail_with_what_its_program_sent_on(
+    read: Read, opener: str, program: str, relay: str, reply: str
+) -> None:
+    if program == "lmtp" and opener == PICKUP:
+        pytest.skip("what a mailbox server's scripts send on comes so")
+    children = member("1A00000C11", 3, "bob@far.example", opener=opener) + member(
+        "1A00000C22", 90, "eve@far.example", opener=opener
+    )
+    scan = read(list_mail(0, children, program=program, relay=relay, reply=reply))
+    assert list(scan.legs["kind"]) == ["list", "list"]
+    assert (len(scan.mails), ends(scan), directions(scan)) == (1, {"delivered": 2}, {"forwarded": 1})
+    check_accounts(scan)
+
+
+def test_what_a_moderator_let_through_later_or_another_mail_is_none_of_the_list_s(read: Read) -> None:
+    late = member("1A00000C11", 1500, "bob@far.example", opener=PICKUP)
+    assert len(read(list_mail(0, late)).mails) == 2
+    other = member("1A00000C11", 3, "bob@far.example", opener=PICKUP).replace("<one@", "<other@")
+    assert len(read(list_mail(0, other)).mails) == 2
+
+
+def test_a_mailbox_server_s_mail_is_no_list_s_where_its_sender_stays(read: Read) -> None:
+    """A cron job may send one message to a mailbox here and to somebody elsewhere."""
+    text = inbound("1E24012D687", recipient="birds@lists.example", sender="ann@nest.example")
+    again = member("1A00000C11", 3, "bob@far.example", opener=LOOPBACK, sender="ann@nest.example")
+    assert len(read(text + again).legs) == 0
+
+
+def test_a_program_or_dev_null_is_no_mailbox_and_not_outside(read: Read) -> None:
+    scan = read(f"""
+        {opened("1E24012D687", n=2)}
+        10:00:01 postfix/local[14]: 1E24012D687: {to("robot@lists.example", "local", "delivered to command: /srv/bot")}
+        10:00:01 postfix/local[14]: 1E24012D687: {to("void@lists.example", "local", "delivered to file: /dev/null")}
+        10:00:01 postfix/qmgr[12]: 1E24012D687: removed
+    """)
+    rows = scan.deliveries
+    assert (rows["mailbox"].notna().tolist(), rows["outside"].tolist()) == ([False, True], [False, False])
+    assert ends(scan) == {"delivered": 1, "discarded": 1}
+
+
+# -- instances -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "250 2.0.0 Ok: queued as 2B00000D33",
+        "250 2.0.0 Ok: 4711 bytes queued as 2B00000D33",
+        "250 Ok: queued as 2B00000D33",
+    ],
+)
+@pytest.mark.parametrize("second", ["postfix-edge", "relayhost"])
+def test_a_second_instance_is_the_next_server_and_no_filter(read: Read, reply: str, second: str) -> None:
+    way = to("bob@far.example", "127.0.0.1[127.0.0.1]:2525", reply)
+    scan = read(f"""
+        {opened("1A00000C11", client="unknown[10.1.2.3], sasl_method=PLAIN, sasl_username=ann@nest.example")}
+        10:00:00 {second}/smtpd[20]: 2B00000D33: client=localhost[127.0.0.1]
+        10:00:00 {second}/cleanup[21]: 2B00000D33: message-id=<one@example.org>
+        10:00:00 {second}/qmgr[22]: 2B00000D33: from=<sam@example.org>, size=1200, nrcpt=1 (queue active)
+        10:00:00 postfix/smtp[13]: 1A00000C11: {way}
+        10:00:00 postfix/qmgr[12]: 1A00000C11: removed
+        10:00:02 {second}/smtp[23]: 2B00000D33: {to("bob@far.example", RELAY, "250 ok")}
+        10:00:02 {second}/qmgr[22]: 2B00000D33: removed
+    """)
+    assert list(scan.legs["kind"]) == ["relay"]
+    assert (len(scan.mails), ends(scan)) == (1, {"delivered": 1})
+
+
+# -- late stamps ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [0, 4, 9, 30, 55])
+@pytest.mark.parametrize("upload", [0, 20])
+def test_a_delivery_stamped_late_by_a_loaded_logger_is_of_the_same_life(read: Read, late: int, upload: int) -> None:
+    scan = read(f"""
+        10:00:00 postfix/smtpd[10]: 1E24012D687: client=mail.example.org[203.0.113.26]
+        10:00:{upload:02d} postfix/cleanup[11]: 1E24012D687: message-id=<one@example.org>
+        10:00:{upload:02d} postfix/qmgr[12]: 1E24012D687: from=<sam@example.org>, size=1000, nrcpt=1 (queue active)
+        10:0{(upload + late) // 60}:{(upload + late) % 60:02d} postfix/lmtp[13]: 1E24012D687: {
+        saved("al@example.com", delay=upload)
+    }
+        10:0{(upload + late) // 60}:{(upload + late) % 60:02d} postfix/qmgr[12]: 1E24012D687: removed
+    """)
+    assert (len(scan.entries), len(scan.mails), ends(scan)) == (1, 1, {"delivered": 1})
+
+
+def test_a_bounce_with_the_id_of_a_transaction_given_up_is_a_life_of_its_own(read: Read) -> None:
+    scan = read("""
+        10:00:00 postfix/smtpd[10]: 1E24012D687: client=mail.example.org[203.0.113.26]
+        10:00:40 postfix/cleanup[11]: 1E24012D687: message-id=<20260304100040.1E24012D687@mx1>
+        10:00:40 postfix/qmgr[12]: 1E24012D687: from=<>, size=2000, nrcpt=1 (queue active)
+        10:00:41 postfix/smtp[15]: 1E24012D687: to=<ann@nest.example>, relay=none, delay=1, delays=0/0/1/0, dsn=4.4.1,
+         status=deferred (connect to nest.example[198.51.100.9]:25: Connection timed out)
+    """)
+    assert len(scan.entries) == 2
+
+
+# -- what vanished -------------------------------------------------------------------------------------------------------
+
+
+def lines(queue_id: str, at: str, *, tries: tuple[str, ...] = (), ident: str = "") -> str:
+    """Return a mail that was taken at a time and put off at each of some others."""
+    text = f"""
+        {at} postfix/smtpd[10]: {queue_id}: client=mail.example.org[203.0.113.26]
+        {at} postfix/cleanup[11]: {queue_id}: message-id=<{ident or queue_id}@example.org>
+        {at} postfix/qmgr[12]: {queue_id}: from=<sam@example.org>, size=1000, nrcpt=1 (queue active)
+    """
+    for each in tries:
+        delay = (stamp(each) - stamp(at)).seconds
+        text += f"{each} postfix/smtp[15]: {queue_id}: {to('bob@far.example', 'none', OUT, delay=delay, status='deferred')}\n"
+    return text
+
+
+def stamp(time: str) -> datetime:
+    return datetime.fromisoformat(f"{DAY}T{time}+00:00")
+
+
+def queue_file(queue_id: str, at: str, *, queue: str = "deferred", n: int = 1, **more: Any) -> str:
+    recipients = [{"address": f"r{k}@far.example", "delay_reason": OUT} for k in range(n)]
+    record = {
+        "queue_name": queue, "queue_id": queue_id, "arrival_time": int(stamp(at).timestamp()), "message_size": 1000,
+        "forced_expire": False, "sender": "sam@example.org", "recipients": recipients,
+    }  # fmt: skip
+    return json.dumps(record | more) + "\n"
+
+
+CLOCK = "".join(
+    f"1{h}:{m:02d}:30 postfix/anvil[30]: statistics: max cache size 1 at Mar  4 09:00:00\n"
+    for h in (0, 1)
+    for m in range(60)
+)
+"""A host that goes on writing."""
+
+
+def listed(tmp_path: Path, log: str, *listings: str) -> Scan:
+    folder = tmp_path / "case"
+    folder.mkdir(exist_ok=True)
+    (folder / "mail.log").write_text("".join(sorted(iso(log).splitlines(keepends=True))))
+    for number, text in enumerate(listings):
+        (folder / f"q{number}.json").write_text(text)
+    return logscan.read(folder, jobs=1)
+
+
+def endings(scan: Scan) -> dict[str, str]:
+    return dict(zip(scan.entries["queue_id"], scan.entries["ending"].astype("str"), strict=True))
+
+
+GONE = lines("1A00000C11", "10:00:00", tries=("10:00:30", "10:10:00"))
+KEPT = lines("1A00000C22", "10:40:00", tries=("10:40:30", "10:50:00"))
+
+
+def test_a_mail_that_its_queue_lacks_though_nothing_ended_it_vanished(tmp_path: Path) -> None:
+    scan = listed(tmp_path, GONE + KEPT + CLOCK, queue_file("1A00000C22", "10:40:00"))
+    assert endings(scan) == {"1A00000C11": "vanished", "1A00000C22": "queued"}
+    assert ends(scan) == {"deferred": 1, "discarded": 1}
+    assert scan.entries["listed"].tolist() == [None, 1] or scan.entries["listed"].isna().tolist() == [True, False]
+    assert any(note.startswith("q0.json: a queue with 1 mail; 1 of them") for note in scan.notes)
+    check_accounts(scan)
+
+
+def test_a_listing_of_another_time_doesn_t_mislead(tmp_path: Path) -> None:
+    """Older than the mail's last line; or the log ends before the next attempt, so that it may have been delivered since."""
+    old = lines("1A00000C33", "09:00:00", tries=("09:00:30",))
+    scan = listed(tmp_path, old + GONE + CLOCK, queue_file("1A00000C33", "09:00:00"))
+    assert endings(scan)["1A00000C11"] == "queued"
+    short = "".join(CLOCK.splitlines(keepends=True)[:15])
+    scan = listed(tmp_path, GONE + short + lines("1A00000C22", "10:14:00"), queue_file("1A00000C22", "10:14:00"))
+    assert endings(scan) == {"1A00000C11": "queued", "1A00000C22": "queued"}
+    ended = "11:00:00 postfix/smtp[15]: 1A00000C22: " + to("bob@far.example", RELAY, "250 ok", delay=1200)
+    ended += "\n11:00:00 postfix/qmgr[12]: 1A00000C22: removed\n"
+    scan = listed(tmp_path, KEPT + ended + CLOCK, queue_file("1A00000C22", "10:40:00"))
+    assert (endings(scan), ends(scan)) == ({"1A00000C22": "removed"}, {"delivered": 1})
+
+
+def test_a_listing_of_another_host_doesn_t_mislead(tmp_path: Path) -> None:
+    scan = listed(tmp_path, GONE + CLOCK, queue_file("2F00000C99", "10:40:00"))
+    assert endings(scan) == {"1A00000C11": "queued"}
+    assert any("none of them waits by these logs" in note for note in scan.notes)
+
+
+def test_where_lines_were_lost_no_mail_vanished(tmp_path: Path) -> None:
+    lost = "10:12:00 rsyslogd: imuxsock[pid: 12, name: qmgr] from <mx1:postfix>: begin to drop messages due to rate-limiting\n"
+    scan = listed(tmp_path, GONE + KEPT + CLOCK + lost, queue_file("1A00000C22", "10:40:00"))
+    assert endings(scan)["1A00000C11"] == "queued"
+
+
+def test_how_often_postfix_tries_again_is_taken_from_its_configuration(tmp_path: Path) -> None:
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "main.cf").write_text(
+        "myhostname = mx1.example.com\nminimal_backoff_time = 5h\nmaximal_backoff_time = 5h\n"
+    )
+    scan = listed(tmp_path, GONE + KEPT + CLOCK, queue_file("1A00000C22", "10:40:00"))
+    assert endings(scan)["1A00000C11"] == "queued"
+
+
+def test_a_listing_tells_what_is_left_of_mail_from_before_the_log_and_what_is_on_hold(tmp_path: Path) -> None:
+    before = (
+        f"10:05:00 postfix/smtp[15]: 1A00000C44: {to('r0@far.example', 'none', OUT, delay=90000, status='deferred')}\n"
+    )
+    listing = queue_file("1A00000C44", "09:00:00", n=3, sender="ann@nest.example").replace("1772614800", "1772524800")
+    listing += queue_file("1A00000C22", "10:40:00", queue="hold") + queue_file(
+        "1A00000C55", "11:30:00", queue="incoming"
+    )
+    scan = listed(tmp_path, before + KEPT + lines("1A00000C55", "11:30:00") + CLOCK, listing)
+    assert endings(scan) == {"1A00000C44": "queued", "1A00000C22": "held", "1A00000C55": "queued"}
+    mail = scan.mails.set_index("queue_id")
+    assert (mail.loc["1A00000C44", "sender"], mail.loc["1A00000C44", "deferred"]) == ("ann@nest.example", 3)
+    assert (mail.loc["1A00000C22", "held"], mail.loc["1A00000C55", "deferred"]) == (1, 1)
+    check_accounts(scan)
+
+
+def test_a_mail_queued_again_keeps_its_time_in_the_listing(tmp_path: Path) -> None:
+    again = """
+        10:20:00 postfix/postsuper[40]: 1A00000C11: requeued
+        10:21:00 postfix/pickup[9]: 1A00000C77: uid=110 from=<sam@example.org> orig_id=1A00000C11
+        10:21:00 postfix/cleanup[11]: 1A00000C77: message-id=<1A00000C11@example.org>
+        10:21:00 postfix/qmgr[12]: 1A00000C77: from=<sam@example.org>, size=1000, nrcpt=1 (queue active)
+    """
+    scan = listed(
+        tmp_path,
+        GONE + again + KEPT + CLOCK,
+        queue_file("1A00000C77", "10:00:00") + queue_file("1A00000C22", "10:40:00"),
+    )
+    assert endings(scan) == {"1A00000C11": "requeued", "1A00000C77": "queued", "1A00000C22": "queued"}
+    assert (len(scan.mails), ends(scan)) == (2, {"deferred": 2})
+
+
+def test_what_a_start_of_postfix_didn_t_find_in_the_queue_is_lost(read: Read) -> None:
+    taken = "\n".join(opened("1E24012D687").strip().splitlines()[:2])
+    start = "10:04:00 postfix/master[1]: daemon started -- version 3.7.11, configuration /etc/postfix"
+    for text, ending in (
+        (f"{taken}\n{start}\n{inbound('1A00000C11', 400, ident='<two@example.org>')}", "vanished"),
+        # The queue manager said nothing since, or found it.
+        (f"{taken}\n{start}", "unseen"),
+        (
+            f"{taken}\n{start}\n10:04:02 postfix/qmgr[12]: 1E24012D687: from=<sam@example.org>, size=9, nrcpt=1 (queue active)",
+            "queued",
+        ),
+        (f"{taken}\n{inbound('1A00000C11', 400, ident='<two@example.org>')}", "unseen"),
+        # Another instance's start.
+        (
+            f"{taken}\n{start.replace('postfix/', 'postfix-edge/')}\n{inbound('1A00000C11', 400, ident='<two@example.org>')}",
+            "unseen",
+        ),
+    ):
+        assert endings(read(text))["1E24012D687"] == ending, text
+
+
+# -- the listing's text is anybody's -------------------------------------------------------------------------------------
+
+SOME = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "queue_name": SOME | st.just("hold"), "queue_id": SOME | st.just("1A00000C11"),
+                "arrival_time": SOME | st.just(1772618400), "recipients": SOME, "sender": SOME,
+            }
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)  # fmt: skip
+def test_whatever_a_listing_holds_it_is_read(records: list[dict[str, Any]]) -> None:
+    text = "\n".join(json.dumps(each) for each in records)
+    assert recognise(text)
+    found = read_listing("q", text)
+    assert len(found) == len(found.arrival) == len(found.recipients) == len(set(found.queue_id))
+    assert all(datetime.fromtimestamp(min(int(at), 2**33), UTC) for at in found.arrival)
+
+
+def test_a_listing_that_is_no_json_or_never_ends_is_passed_over(tmp_path: Path) -> None:
+    bad = queue_file("1A00000C22", "10:40:00") + "[" * 100_000 + "\n{\n" + '{"queue_id": 1' + "9" * 5000 + "}\n"
+    bad += queue_file("1A00000C23", "10:41:00", sender="\ud800@x")
+    scan = listed(tmp_path, GONE + KEPT + CLOCK, bad)
+    assert endings(scan) == {"1A00000C11": "vanished", "1A00000C22": "queued"}
