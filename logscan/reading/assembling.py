@@ -47,7 +47,7 @@ def _table(name: str, shares: Sequence[Share], several: bool) -> pa.Table:
             lines = piece.lines.get(name)
             if lines is None or not len(lines):
                 continue
-            parts.append(piece.tables[name])
+            parts.append(piece.tables.pop(name))  # what is assembled is let go of
             if several:
                 key = lines.astype(np.int64) | piece.member << 32
                 streams.append(share.settled.stream[np.searchsorted(share.settled.key, key)])
@@ -58,9 +58,8 @@ def _table(name: str, shares: Sequence[Share], several: bool) -> pa.Table:
 
 def complete(name: str, table: pa.Table, order: Ints | None = None) -> pa.Table:
     """Return a table with all its columns, contiguous, in the order given, its dictionaries made anew."""
-    whole = table.unify_dictionaries().combine_chunks()
-    if order is not None and np.any(np.diff(order) != 1):
-        whole = whole.take(pa.array(order))
+    whole = table.unify_dictionaries()
+    moved = order is not None and np.any(np.diff(order) != 1)
     kinds = EVENTS[name].kinds()
     columns: dict[str, pa.Array] = {}
     for column in ("time", *HEAD, "pid", "source", "line", *kinds):
@@ -68,8 +67,10 @@ def complete(name: str, table: pa.Table, order: Ints | None = None) -> pa.Table:
         if column not in whole.column_names:
             columns[column] = pa.nulls(len(whole), kind)
             continue
-        array = whole.column(column)
-        array = array.chunk(0) if array.num_chunks == 1 else pa.concat_arrays(array.chunks)
+        chunks = whole.column(column).chunks
+        array = pa.concat_arrays(chunks) if chunks else pa.array([], whole.schema.field(column).type)
+        if moved:
+            array = pc.take(array, pa.array(order))
         if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(array.type):
             array = array.dictionary_encode()
         columns[column] = recoded(array) if pa.types.is_dictionary(array.type) else array
