@@ -122,3 +122,34 @@ def test_where_a_log_is_rotated_changes_no_window(folder: Path, parts: int, tmp_
     plain = [[rows(window, place=False) for window in each] for each in windows]
     assert len(plain[0]) > 2
     assert plain[1] == plain[0]
+
+
+def copied(log: Path, folder: Path) -> list[Path]:
+    """Write a log as mail.log, in a traditional copy that has other lines too, and some of its lines as mail.warn."""
+    lines = gzip.decompress(log.read_bytes()).decode().splitlines(keepends=True)
+    folder.mkdir()
+    other = [line.replace(": ", ": other ", 1) for line in lines[::7]]
+    paths = [folder / "mail.log", folder / "syslog", folder / "mail.warn"]
+    paths[0].write_text("".join(lines))
+    both = [text for at, line in enumerate(lines) for text in ([other[at // 7], line] if at % 7 == 0 else [line])]
+    paths[1].write_text("".join(both))
+    paths[2].write_text("".join(line for line in lines if "warning" in line or "reject" in line or "status=" in line))
+    return paths
+
+
+@pytest.mark.parametrize("chunk", [8 << 20, 9000])
+def test_lines_that_stand_in_several_logs_are_read_once(
+    chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = copied(Path(story("dspam-crash")) / "mail.log.gz", tmp_path / "logs")
+    whole = read_sources(sources(paths), jobs=1)
+    assert sum(read.copies for read in whole.sources) > 100
+    monkeypatch.setattr(working, "CHUNK", chunk)
+    found = []
+    for window in (40, 10**6):
+        stream, windows = streamed(paths, window=window)
+        assert joined([rows(each) for each in windows]) == joined([rows(whole.tables)])
+        assert [read.copies for read in stream.sources] == [read.copies for read in whole.sources]
+        found.append(len(windows))
+    assert found[0] > 3
+    assert found[1] == 1

@@ -85,7 +85,7 @@ class _Keys:
 
 def _keys(source: int, read: SourceRead, solution: Solution) -> _Keys:
     hashes: list[npt.NDArray[np.int64]] = []
-    seconds: list[npt.NDArray[np.int64]] = []
+    times: list[npt.NDArray[np.int64]] = []
     numbers: list[npt.NDArray[np.int64]] = []
     fine, before, last, turn = False, 0, -1, 0
     state = Pass()
@@ -104,17 +104,28 @@ def _keys(source: int, read: SourceRead, solution: Solution) -> _Keys:
             last, turn = int(found.clock[wall[-1]]), int(turns[-1])
         fine = fine or bool(np.any(time[time != envelope.NO_TIME] % 10**9))
         hashes.append(np.fromiter(map(hash, found.bodies.cut()), np.int64, len(found.bodies)))
-        seconds.append(time // 10**9)
+        times.append(time)
         numbers.append(found.number.astype(np.int64) + before)
         before += found.lines
     text = np.concatenate(hashes).astype(np.uint64) if hashes else np.empty(0, np.uint64)
-    second = np.concatenate(seconds).astype(np.uint64) if seconds else np.empty(0, np.uint64)
-    mixed = text * np.uint64(0x9E3779B97F4A7C15) ^ second * np.uint64(0xC2B2AE3D27D4EB4F)
-    order = np.argsort(mixed, kind="stable")
-    ranked = mixed[order]
-    starts = np.r_[True, ranked[1:] != ranked[:-1]] if len(ranked) else np.empty(0, np.bool_)
-    position = np.arange(len(ranked))
-    nth = np.empty(len(ranked), np.uint64)
-    nth[order] = position - np.maximum.accumulate(np.where(starts, position, 0)) if len(ranked) else 0
+    key = mixed(text, np.concatenate(times) if times else np.empty(0, np.int64))
     number = np.concatenate(numbers) if numbers else np.empty(0, np.int64)
-    return _Keys(mixed + nth * np.uint64(0xFF51AFD7ED558CCD), number, fine)
+    return _Keys(key + nth(key) * np.uint64(0xFF51AFD7ED558CCD), number, fine)
+
+
+def mixed(text: npt.NDArray[np.uint64], time: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Return one number (uint64) for a line's text, itself a hash, and its second; ``time`` is UTC ns."""
+    second = (time // 10**9).astype(np.uint64)
+    out: npt.NDArray[np.uint64] = text * np.uint64(0x9E3779B97F4A7C15) ^ second * np.uint64(0xC2B2AE3D27D4EB4F)
+    return out
+
+
+def nth(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return how many equal ones stand before each (uint64)."""
+    out = np.zeros(len(keys), np.uint64)
+    order = np.argsort(keys, kind="stable")
+    ranked = keys[order]
+    starts = np.append(True, ranked[1:] != ranked[:-1])[: len(ranked)]
+    position = np.arange(len(ranked))
+    out[order] = position - np.maximum.accumulate(np.where(starts, position, 0))
+    return out

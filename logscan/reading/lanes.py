@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -91,13 +91,29 @@ class Lane:
             self.last = max(self.last, ends[1])
 
 
-def utc_of(rows: Rows, source: int, solution: Solution, state: Pass) -> Ints:
-    """Return the rows' UTC times (ns, :data:`NEVER` where none is told), all being of one source and in its order."""
-    wall = np.flatnonzero(rows.clock >= 0)
+class Clocked(Protocol):
+    """What has the clocks of lines."""
+
+    @property
+    def time(self) -> Ints:
+        """UTC ns where the lines tell it."""
+
+    @property
+    def clock(self) -> Ints:
+        """Wall clocks, or -1."""
+
+    @property
+    def turn(self) -> npt.NDArray[np.int16]:
+        """Their year turns."""
+
+
+def utc_of(lines: Clocked, source: int, solution: Solution, state: Pass) -> Ints:
+    """Return the lines' UTC times (ns, :data:`NEVER` where none is told), all being of one source and in its order."""
+    wall = np.flatnonzero(lines.clock >= 0)
     if not len(wall):
-        return rows.time
-    time = rows.time.copy()
-    told = solution.utc(source, rows.clock[wall], rows.turn[wall], state=state)
+        return lines.time
+    time = lines.time.copy()
+    told = solution.utc(source, lines.clock[wall], lines.turn[wall], state=state)
     time[wall] = np.where(time[wall] != NEVER, time[wall], told)
     return time
 

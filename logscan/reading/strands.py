@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from logscan.clocks.wall import NEVER, Ints
+from logscan.clocks.wall import NEVER, Ints, Pass
 from logscan.envelopes.stamps import DAY
 from logscan.reading.lanes import Lane
+from logscan.reading.twins import Seen
 from logscan.reading.working import Task
 
 WITNESSES = 32
@@ -100,6 +101,9 @@ class Strand:
     """Keys of the chunks that are being parsed."""
     pieces: deque[Piece] = field(default_factory=deque)
     settled: Settled = field(default_factory=Settled.none)
+    seen: Seen | None = None
+    """Its lines, where another lane may have them too."""
+    lines_state: Pass = field(default_factory=Pass)
     held: int = 0
     """Rows that are settled and not handed on."""
     chunks: int = 0
@@ -123,6 +127,8 @@ class Strand:
         """Settle what is left: nothing comes any more."""
         self._settle(len(self._time))
         self.over = True
+        if self.seen is not None:
+            self.seen.settle(np.empty(0, np.int64), np.empty(0, np.int64), self.front, over=True)
 
     def expected(self) -> int:
         """Return about where the stream will be when what is under way is there, for planning only."""
@@ -163,7 +169,10 @@ class Strand:
         stream = np.maximum(np.maximum.accumulate(time), self.front)
         key = self._key[:count]
         ends = np.flatnonzero(np.append(key[1:] != key[:-1], True))
-        self.settled += Settled(stream[ends], key[ends], np.diff(ends, prepend=-1))
+        fresh = Settled(stream[ends], key[ends], np.diff(ends, prepend=-1))
+        if self.seen is not None:
+            self.seen.settle(fresh.key, fresh.stream, self.front, over=False)
+        self.settled += fresh
         self.held += count
         self.front = int(stream[-1])
         if self.began == NEVER:

@@ -20,6 +20,7 @@ from logscan.clocks.model import Solution
 from logscan.clocks.wall import NEVER, Pass
 from logscan.reading import working
 from logscan.reading.assembling import Share, assembled
+from logscan.reading.dropping import Dropping
 from logscan.reading.lanes import Lane, Rows, utc_of
 from logscan.reading.ledger import Ledger
 from logscan.reading.merging import by_head, final, placed
@@ -89,14 +90,17 @@ class Stream:
         yield from _of_tables(self.survey, self.window) if self.survey.whole else _Reading(self).windows()
 
 
-def _next_window(strands: Sequence[Strand], most: int, *, last: bool) -> list[Share] | None:
-    """Return what the strands hand on to the next window; None where it isn't full, and isn't the ``last``."""
+def _next_window(strands: Sequence[Strand], most: int, *, last: bool, cap: int = ENDLESS) -> list[Share] | None:
+    """Return what the strands hand on to the next window, of what stands before ``cap`` in the stream.
+
+    None where the window isn't full, and isn't the ``last``.
+    """
     if sum(each.held for each in strands) < most and not last:
         return None
     # Behind the front of any other strand, rows may still come that stand before a strand's own.
     fronts = [(each.front, each.rank) for each in strands if not each.over]
     first, second = ([*heapq.nsmallest(2, fronts), (ENDLESS, len(strands)), (ENDLESS, len(strands))])[:2]
-    counts = [each.ready(second if each.rank == first[1] else first) for each in strands]
+    counts = [each.ready(min(second if each.rank == first[1] else first, (cap, -1))) for each in strands]
     ready = [each.settled.cut(count)[0] for each, count in zip(strands, counts, strict=True)]
     total = sum(int(each.rows.sum()) for each in ready)
     if total < most and not (last and total):
@@ -171,6 +175,7 @@ class _Reading:
         self.under: dict[int, _Under] = {}
         self.done: dict[int, Worked | Lost] = {}
         self.given = self.bytes = 0
+        self.twins = Dropping(self.strands, stream.survey.twins, self.ledger.reads)
         self.crew = crew(work, jobs_for(self.sources, stream.jobs))
 
     def windows(self) -> Iterator[dict[str, pa.Table]]:
@@ -178,9 +183,13 @@ class _Reading:
         try:
             while True:
                 self._give()
-                while (shares := _next_window(self.strands, self.stream.window, last=not self.under)) is not None:
-                    yield assembled(shares)
-                if not self.under:
+                last = not self.under
+                while (
+                    shares := _next_window(self.strands, self.stream.window, last=last, cap=self.twins.cap())
+                ) is not None:
+                    yield assembled(self.twins.without(shares))
+                if last:
+                    self.twins.without([])
                     break
                 self._take_one()
         finally:
@@ -203,7 +212,7 @@ class _Reading:
                 continue
             self.under[self.given] = _Under(strand, self.member[task.number], task)
             strand.waiting.append(self.given)
-            self.crew.give(self.given, self.sources[task.number], task.span, task.chunk)
+            self.crew.give(self.given, self.sources[task.number], task.span, task.chunk, strand.seen is not None)
             self.given += 1
 
     def _take_one(self) -> None:
@@ -230,12 +239,17 @@ class _Reading:
         rows = Rows.of(tables)
         time = utc_of(rows, number, self.stream.solution, strand.lane.state)
         _widen(read, time)
+        if strand.seen is not None and worked.lines is not None:
+            lines = worked.lines
+            lines.turn = (lines.turn + place.turn).astype(np.int16)
+            told = utc_of(lines, number, self.stream.solution, strand.lines_state)
+            strand.seen.take(under.member, lines.number.astype(np.int64) + place.before + 1, lines.text, told)
         times = rows.by_table(time, tables)
         heads = by_head(parsed.heads)
         whole = {name: pa.table(final(name, table, times[name], heads)) for name, table in tables.items()}
-        lines = {name: table.column("line").to_numpy() for name, table in whole.items()}
+        numbers = {name: table.column("line").to_numpy() for name, table in whole.items()}
         last = int(rows.line[-1]) if len(rows.line) else 0
-        strand.take(Piece(under.member, last, whole, lines), time, rows.line)
+        strand.take(Piece(under.member, last, whole, numbers), time, rows.line)
         self.bytes += task.size
         if self.stream.progress:
             plain = all(source.size is not None and not source.compression for source in self.sources)

@@ -13,10 +13,11 @@ from logscan.clocks.model import Solution
 from logscan.reading import working
 from logscan.reading.keeping import keep
 from logscan.reading.lanes import Lane
-from logscan.reading.merging import Merged, Merger
+from logscan.reading.merging import Merger
 from logscan.reading.probing import Probed, probe
 from logscan.reading.reads import Read
 from logscan.reading.settling import settle
+from logscan.reading.twins import pairs
 from logscan.reading.workers import Lost, crew
 from logscan.reading.working import Worked, in_order, jobs_for, work
 from logscan.sources.source import Source
@@ -47,9 +48,10 @@ class Survey:
     read: Read
     lanes: list[Lane]
     whole: bool
+    twins: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """By lane (its place in ``lanes``): the lanes whose lines win over equal ones of it; none where the survey is whole."""
     year: int | None = None
     timezone: str | None = None
-    merged: Merged | None = field(default=None, repr=False)
 
     @property
     def solution(self) -> Solution:
@@ -81,11 +83,12 @@ def survey(
     if merger is not None:
         settle(merger.ledger)
         merged = merger.finish(year=year, timezone=timezone)
-        return Survey(logs, merged.read, merged.lanes, True, year, timezone, merged)
+        return Survey(logs, merged.read, merged.lanes, True, year=year, timezone=timezone)
     merged = _sampled(logs, SAMPLE if sample is None else sample, jobs).finish(
         year=year, timezone=timezone, drop_copies=False
     )
-    return Survey(logs, merged.read, merged.lanes, False, year, timezone)
+    twins = pairs(merged.lanes, merged.read)
+    return Survey(logs, merged.read, merged.lanes, False, twins, year, timezone)
 
 
 def _whole(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from logscan.reading.parsed import Parsed
 from logscan.reading.parsing import parse
+from logscan.reading.twins import Lines
 from logscan.reading.workers import Crew, Lost, cores
 from logscan.sources.source import Source
 
@@ -31,6 +32,8 @@ class Worked:
     parsed: Parsed
     digest: int
     error: str = ""
+    lines: Lines | None = None
+    """What its lines are compared with others by, where that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,14 @@ class Task:
         return self.span[1] if self.span else len(self.chunk or b"")
 
 
-def work(source: Source, span: Span | None, chunk: bytes | None) -> Worked:
-    """Read a chunk where it isn't given, and parse it."""
+def work(source: Source, span: Span | None, chunk: bytes | None, twins: bool = False) -> Worked:
+    """Read a chunk where it isn't given, and parse it; ``twins`` says that its lines may stand elsewhere too."""
     if span is not None:  # else it is read elsewhere, and what went wrong there stays said
         source.error = ""
     data = source.read_span(*span) if span is not None else chunk or b""
-    return Worked(parse(data, source.kind, source.context), zlib.crc32(data), source.error if span else "")
+    parsed = parse(data, source.kind, source.context)
+    lines = Lines.of(source, data) if twins else None
+    return Worked(parsed, zlib.crc32(data), source.error if span else "", lines)
 
 
 def settled(source: Source, task: Task, done: Worked | Lost) -> Worked:
@@ -65,7 +70,8 @@ def settled(source: Source, task: Task, done: Worked | Lost) -> Worked:
         data = source.read_span(*task.span) if task.span is not None else task.chunk or b""
         lines = data.count(b"\n") + (bool(data) and not data.endswith(b"\n"))
         return Worked(Parsed(source.kind, lines), zlib.crc32(data), f"{lines:,} lines were not read: {done.why}")
-    return work(source, task.span, None) if done.error and task.span is not None else done
+    again = done.error and task.span is not None
+    return work(source, task.span, None, done.lines is not None) if again else done
 
 
 def tasks(sources: Sequence[Source], size: int | None = None) -> Iterator[Task]:
