@@ -132,7 +132,7 @@ def reported_outgoing(report: Report) -> Counter[Any]:
 def training(truth: dict[str, Any]) -> Counter[Any]:
     return Counter(
         (t["dspam_user_passed"], signature)
-        for t in truth["training"]
+        for t in truth.get("training", [])
         if t.get("existed_before") is False and not str(t.get("imap", "")).startswith("NO")
         for signature in (t.get("signatures_in_header") or [])[:1]
     )
@@ -189,7 +189,7 @@ def legs(truth: dict[str, Any], scan: Scan) -> tuple[int, int, int]:
     found = scan.legs
     parents = {(row.child_queue_id, row.parent_queue_id) for row in found.itertuples()}
     known = {row.child_queue_id: row.parent_queue_id for row in found.itertuples()}
-    expected = {(h["after"], h["before"]) for h in truth["filter_hops"] if h["kind"] == "reinjection"}
+    expected = {(h["after"], h["before"]) for h in truth["filter_hops"] if h.get("kind", "reinjection") == "reinjection"}
     every = {h["after"]: h["before"] for h in truth["filter_hops"]}
     wrong = sum(1 for child, parent in every.items() if child in known and known[child] != parent)
     return len(expected), len(expected & parents), wrong
@@ -204,7 +204,7 @@ def copies(truth: dict[str, Any], scan: Scan) -> tuple[int, list[str]]:
     counted = unique.groupby(["message_id", "mailbox"], observed=True).size().to_dict()
     wrong = []
     total = 0
-    for message_id, boxes in truth["copies_per_mailbox"].items():
+    for message_id, boxes in truth.get("copies_per_mailbox", {}).items():
         if message_id == NONE:
             continue
         for mailbox, number in boxes.items():
