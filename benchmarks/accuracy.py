@@ -189,7 +189,9 @@ def legs(truth: dict[str, Any], scan: Scan) -> tuple[int, int, int]:
     found = scan.legs
     parents = {(row.child_queue_id, row.parent_queue_id) for row in found.itertuples()}
     known = {row.child_queue_id: row.parent_queue_id for row in found.itertuples()}
-    expected = {(h["after"], h["before"]) for h in truth["filter_hops"] if h.get("kind", "reinjection") == "reinjection"}
+    expected = {
+        (h["after"], h["before"]) for h in truth["filter_hops"] if h.get("kind", "reinjection") == "reinjection"
+    }
     every = {h["after"]: h["before"] for h in truth["filter_hops"]}
     wrong = sum(1 for child, parent in every.items() if child in known and known[child] != parent)
     return len(expected), len(expected & parents), wrong

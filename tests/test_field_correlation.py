@@ -172,17 +172,24 @@ def test_no_direction_is_invented_for_mail_that_began_before_the_log() -> None:
 
 
 def test_a_lost_client_line_makes_no_mail_the_server_s_own(read: Read) -> None:
-    """Only what has no sender, or the double-bounce address, is made by Postfix itself."""
+    """Only what has no sender and a Message-ID of its own, or the double-bounce address, is made by Postfix itself."""
     text = "".join(
         f"""
-        10:00:0{n} postfix/cleanup[11]: 1E24012D68{n}: message-id=<{n}@example.org>
+        10:00:0{n} postfix/cleanup[11]: 1E24012D68{n}: message-id=<{ident}>
         10:00:0{n} postfix/qmgr[12]: 1E24012D68{n}: from=<{sender}>, size=300, nrcpt=1 (queue active)
         10:00:0{n} postfix/lmtp[13]: 1E24012D68{n}: {saved("alice@example.com", f"Session{n}")}
         10:00:0{n} postfix/qmgr[12]: 1E24012D68{n}: removed
         """
-        for n, sender in enumerate(("sam@example.org", "", "double-bounce@mx1.example.com"))
+        for n, (sender, ident) in enumerate(
+            (
+                ("sam@example.org", "0@example.org"),
+                ("", "report-1@mx.example.net"),
+                ("", "20260304100002.1E24012D682@mx1.example.com"),
+                ("double-bounce@mx1.example.com", "3@example.org"),
+            )
+        )
     )
-    assert directions(read(text)) == {"opened-before": 1, "generated": 2}
+    assert directions(read(text)) == {"opened-before": 2, "generated": 2}
 
 
 # -- redirects ---------------------------------------------------------------------------------------------------------

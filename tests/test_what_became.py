@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_field_correlation import directions, ends
-from test_pitfalls import DAY, Read, inbound, iso, opened, read, saved, to
+from test_pitfalls import DAY, Read, clock, inbound, iso, judged, opened, read, saved, to
 from test_simulated import check_accounts
 
 import logscan
@@ -368,3 +368,78 @@ def test_a_listing_that_is_no_json_or_never_ends_is_passed_over(tmp_path: Path) 
     bad += queue_file("1A00000C23", "10:41:00", sender="\ud800@x")
     scan = listed(tmp_path, GONE + KEPT + CLOCK, bad)
     assert endings(scan) == {"1A00000C11": "vanished", "1A00000C22": "queued"}
+
+
+# -- one mail though its lines differ ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pickup",
+    [
+        "10:05:00 postfix/pickup[9]: 1A00000C77: uid=110 from=<sam@example.org> orig_id=1A00000C11",
+        "10:05:00 postfix/anvil[30]: statistics: max cache size 1 at Mar  4 09:00:00",
+    ],
+)
+def test_a_mail_queued_again_is_one_mail_though_pickup_s_line_is_lost(read: Read, pickup: str) -> None:
+    scan = read(f"""
+        {lines("1A00000C11", "10:00:00", tries=("10:00:30",), ident="one")}
+        10:04:40 postfix/postsuper[40]: 1A00000C11: requeued
+        {pickup}
+        10:05:00 postfix/cleanup[11]: 1A00000C77: message-id=<one@example.org>
+        10:05:00 postfix/qmgr[12]: 1A00000C77: from=<sam@example.org>, size=1000, nrcpt=1 (queue active)
+        10:05:01 postfix/smtp[15]: 1A00000C77: {to("bob@far.example", RELAY, "250 ok", delay=301)}
+        10:05:01 postfix/qmgr[12]: 1A00000C77: removed
+    """)
+    assert list(scan.legs["kind"]) == ["requeue"]
+    assert (len(scan.mails), ends(scan)) == (1, {"delivered": 1})
+
+
+@pytest.mark.parametrize(
+    "rewritten",
+    ["SRS0=4wGj=JW=nest.example=ann@here.example", "SRS1=xy=mid.example==4wGj=JW=nest.example=ann@here.example"],
+)
+def test_a_filter_hands_back_a_mail_whose_sender_was_rewritten_meanwhile(read: Read, rewritten: str) -> None:
+    """A sender rewritten behind the filter only, since the first cleanup maps no addresses."""
+    scan = read(f"""
+        {opened("1A00000C11", sender="ann@nest.example")}
+        10:00:00 postfix/smtpd[20]: 2B00000D33: client=localhost[127.0.0.1]
+        10:00:00 postfix/cleanup[21]: 2B00000D33: message-id=<one@example.org>
+        10:00:00 postfix/qmgr[12]: 2B00000D33: from=<{rewritten}>, size=1300, nrcpt=1 (queue active)
+        10:00:00 postfix/smtp[13]: 2B00000D33: {to("bob@far.example", RELAY, "250 ok")}
+        10:00:00 postfix/qmgr[12]: 2B00000D33: removed
+        10:00:00 postfix/lmtp[13]: 1A00000C11: {judged("bob@far.example")}
+        10:00:00 postfix/qmgr[12]: 1A00000C11: removed
+    """)
+    assert list(scan.legs["kind"]) == ["filter"]
+    assert ends(scan) == {"delivered": 1}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_what_lists_sent_on_belongs_to_the_mail_each_was_handed(read: Read, data: st.DataObject) -> None:
+    """Many lists and mails at once, the lines of one second in any order: a forest as it was, whatever is alike."""
+    text, truth = [], {}
+    for n in range(data.draw(st.integers(1, 5))):
+        start, ident = data.draw(st.integers(0, 200)), f"<m{n}@example.org>"
+        parent = f"1A0000{n:02X}00"
+        text += opened(parent, start, ident=ident, sender=f"ann{n}@nest.example").strip().splitlines()
+        command = to(f"l{n}@lists.example", "local", f"delivered to command: /opt/lists/post l{n}", delay=1)
+        text += [
+            f"{clock(start + 1)} postfix/local[14]: {parent}: {command}",
+            f"{clock(start + 1)} postfix/qmgr[12]: {parent}: removed",
+        ]
+        for k in range(data.draw(st.integers(0, 3))):
+            child, second = f"1A0000{n:02X}{k + 1:02X}", start + 2 + data.draw(st.integers(0, 500))
+            truth[child] = parent
+            opener = data.draw(st.sampled_from([PICKUP, LOOPBACK]))
+            text += (
+                member(child, second, f"r{k}@far.example", opener=opener)
+                .replace("<one@example.org>", ident)
+                .strip()
+                .splitlines()
+            )
+    shuffled = data.draw(st.permutations([line.strip() for line in text]))
+    scan = read("\n".join(sorted(shuffled, key=lambda line: line[:8])))
+    assert dict(zip(scan.legs["child_queue_id"], scan.legs["parent_queue_id"], strict=True)) == truth
+    assert set(scan.legs["kind"]) <= {"list"}
+    check_accounts(scan)

@@ -84,7 +84,7 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     left = ways.settle(deliveries, tables, f, legs, told.result(), repeated, end, entries)
     domains = local_domains(deliveries, known)
     place(deliveries, domains, known, f)
-    origin = origins(entries, known)
+    origin = origins(entries, known, f.child_id != f.parent_id)
     inner = f.row_entry[trusted & (f.row_entry >= 0)]
     origin[inner[origin[inner] == ORIGINS.index("outside")]] = ORIGINS.index("network")
     entries["origin"] = pd.Categorical.from_codes(origin, list(ORIGINS))

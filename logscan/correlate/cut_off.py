@@ -36,12 +36,12 @@ def cut_off(tables: dict[str, pa.Table], f: Facts, known: Legs) -> Legs:
     free[known.child] = False
     absent = pc.index(f.ids, "").as_py()
     children = np.flatnonzero(
-        free & (way >= 0) & np.isin(way, back) & (f.child_id >= 0) & (f.child_id != absent) & (f.sender >= 0)
+        free & (way >= 0) & np.isin(way, back) & (f.child_id >= 0) & (f.child_id != absent) & (f.writer >= 0)
     )
     whole = combine(
         np.r_[f.lives.host[parents], f.lives.host[children]],
         np.r_[f.parent_id[parents], f.child_id[children]],
-        np.r_[f.sender[parents], f.sender[children]],
+        np.r_[f.writer[parents], f.writer[children]],
     )
     mine, theirs = whole[: len(parents)], whole[len(parents) :]
     some = np.isin(mine, theirs)

@@ -84,6 +84,8 @@ class Facts:
     """(host code, name) by which hosts name themselves before the path of a socket."""
     size: Ints
     """Bytes per entry, -1 unknown."""
+    writer: Ints
+    """Code of the sender as it was before SRS rewrote it, -1 unknown: cleanup may rewrite it before a filter or behind it."""
 
 
 def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
@@ -106,6 +108,7 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     opened = np.where(has_client, np.r_[clients.column("time").to_numpy(), 0][client_row], lives.first) // SECOND
     parent_id, child_id, ids = _message_ids(tables, lives)
     sender, recipient, asked, addresses = _addresses(tables, lives)
+    writer = _writers(sender, addresses)
     status = plain(deliveries.column("status"))
     reply = plain(deliveries.column("reply"))
     sent = pc.fill_null(pc.equal(status, "sent"), False).to_numpy(zero_copy_only=False)
@@ -126,6 +129,7 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
         np.append(pc.fill_null(tables["queued"].column("size").combine_chunks(), -1).to_numpy(zero_copy_only=False), -1)[
             lives.first_row("queued")
         ].astype(np.int64),
+        writer,
     )  # fmt: skip
 
 
@@ -208,6 +212,27 @@ def _addresses(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints, I
     client = lives.first_row("clients")
     sender = np.where(row >= 0, np.r_[queued, -1][row], np.where(client >= 0, np.r_[pickup, -1][client], -1))
     return sender, to, orig, values
+
+
+SRS = (
+    r"^srs0[=+-][^=@]*=[^=@]*=([^=@]+)=([^@]*)@.*$",
+    r"^srs1[=+-][^=@]*=[^=@]*=[=+-][^=@]*=[^=@]*=([^=@]+)=([^@]*)@.*$",
+)
+"""Senders that were rewritten for forwarding: SRS0=hash=time=domain=user@here, SRS1=hash=there==hash=time=domain=user@here."""
+
+
+def _writers(sender: Ints, addresses: pa.Array) -> Ints:
+    """Return the code of each sender as it was before SRS."""
+    some = np.flatnonzero(matched(addresses, "^srs[01][=+-]", starts=("srs0", "srs1")))
+    if not len(some):
+        return sender
+    values = addresses.take(pa.array(some))
+    for pattern in SRS:
+        values = pc.replace_substring_regex(values, pattern, r"\2@\1")
+    (known, before), _ = factorise([addresses, values])
+    code_of = np.append(known, -1)
+    code_of[some] = before
+    return code_of[sender]
 
 
 def strangers(f: Facts) -> Bools:

@@ -93,7 +93,7 @@ def _matched(
     whole = combine(
         np.concatenate([f.lives.host[parents], f.lives.host[children]]),
         np.concatenate([f.parent_id[parents], f.child_id[children]]),
-        np.concatenate([f.sender[parents], f.sender[children]]),
+        np.concatenate([f.writer[parents], f.writer[children]]),
         np.concatenate([f.recipient[rows], f.asked[child_rows]]),
     )
     window = f.second[rows] - ceil(f.transmit[rows]) - before, f.second[rows] + after
@@ -154,7 +154,7 @@ def _without_deliveries(f: Facts, known: Legs, found: Legs, is_filter: Bools) ->
     whole = combine(
         np.concatenate([f.lives.host[parents], f.lives.host[children]]),
         np.concatenate([f.parent_id[parents], f.child_id[children]]),
-        np.concatenate([f.sender[parents], f.sender[children]]),
+        np.concatenate([f.writer[parents], f.writer[children]]),
     )
     window = f.second[rows] - ceil(f.transmit[rows]) - 2, f.second[rows] + 1
     left, right, _ = match(

@@ -29,6 +29,7 @@ def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str]) -> tup
             told.amavis(tables, f),
             told.forwarded(f),
             told.bounced(tables, f),
+            told.queued_again(tables, f),
         ]
     )
     found = Legs.joined([known, inferred.inferred(f, known, declared)])

@@ -35,7 +35,7 @@ def expanded(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Ints
     parent = f.row_entry[row]
     fits = (parent != child) & (f.opened[parent] <= f.opened[child])
     # Of a mailbox server only what has another sender; a script's redirect keeps it.
-    fits &= sure | ((f.sender[child] != f.sender[parent]) & (f.sender[child] >= 0) & (f.sender[parent] >= 0))
+    fits &= sure | ((f.writer[child] != f.writer[parent]) & (f.writer[child] >= 0) & (f.writer[parent] >= 0))
     # What an alias made of a mail within the same second is not what that mail came out of.
     fits &= roots(f.lives.size, legs)[parent] != child
     return Legs.of(parent[fits], child[fits], "list", "inferred", np.where(sure[fits], 1, 0), row[fits])

@@ -118,15 +118,16 @@ def _names(f: Facts) -> frozenset[str]:
     return frozenset(name for name in names if re.search("[a-z]", name))
 
 
-def origins(entries: pd.DataFrame, known: Known) -> Ints:
-    """Return the code of ORIGINS for each entry: who handed it in."""
+def origins(entries: pd.DataFrame, known: Known, own_id: Bools) -> Ints:
+    """Return the code of ORIGINS for each entry: who handed it in; ``own_id``: cleanup made its Message-ID for it."""
     has_client = entries["client_row"].to_numpy() >= 0
     authenticated = entries["sasl_username"].notna().to_numpy()
     local = entries["local_client"].to_numpy()
     network = _in_networks(entries["client_address"], known.networks)
-    # Only Postfix's own mail has no client; else its line is lost, or stands before the log.
+    # Only Postfix's own mail has no client; else its line is lost, or stands before the log. Of mail without a sender what has
+    # a Message-ID of elsewhere is another server's notification.
     sender = entries["sender"]
-    by_postfix = (sender == "") | sender.str.startswith("double-bounce@", na=False)
+    by_postfix = ((sender == "") & own_id) | sender.str.startswith("double-bounce@", na=False)
     made = (entries["leg"].isin(("forward", "bounce", "requeue")) | by_postfix).to_numpy()
     cleanup_only = ~has_client & entries["opened"].to_numpy() & made
     return np.select(

@@ -10,9 +10,13 @@ from logscan.correlate.codes import Bools, Ints, combine, extracted, factorise, 
 from logscan.correlate.facts import SLACK, Facts, ceil, strangers
 from logscan.correlate.links import Legs
 from logscan.correlate.lives import SECOND
+from logscan.correlate.matching import match
 
 CHANGED = 60
 """Seconds before amavis's line within which a child with another Message-ID may have been opened."""
+
+REQUEUED = 600
+"""Seconds within which pickup takes up what was queued again: it looks at least once a minute (postsuper wakes nobody)."""
 
 BOUNCE_WINDOW = 600 * SECOND
 MAILSCANNER_WINDOW = 600
@@ -43,6 +47,30 @@ def requeued(tables: dict[str, pa.Table], f: Facts) -> Legs:
     """Return what postsuper put into the queue again: pickup names the ID it had."""
     names = plain(tables["clients"].column("orig_id"))
     return _told_by_client(tables, f, names, "requeue", "orig_id")
+
+
+def queued_again(tables: dict[str, pa.Table], f: Facts) -> Legs:
+    """Return what postsuper put into the queue again where pickup's line is lost: cleanup's has the same Message-ID."""
+    table, entry = tables["requeues"], f.lives.entry["requeues"]
+    said = pc.fill_null(pc.equal(plain(table.column("action")), "requeued"), False).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(said & (entry >= 0))
+    parents = entry[rows]
+    rows, parents = rows[f.parent_id[parents] >= 0], parents[f.parent_id[parents] >= 0]
+    children = np.flatnonzero((f.client_row < 0) & (f.child_id >= 0) & np.isin(f.child_id, f.parent_id[parents]))
+    at = table.column("time").to_numpy()[rows] // SECOND
+    whole = combine(
+        *(
+            np.concatenate([of[parents], of_child[children]])
+            for of, of_child in ((f.lives.host,) * 2, (f.lives.instance,) * 2, (f.parent_id, f.child_id))
+        )
+    )
+    left, right, _ = match(
+        (whole[: len(rows)], whole[len(rows) :]),
+        (at - SLACK, at + REQUEUED),
+        f.opened[children],
+        lambda left, right: parents[left] != children[right],
+    )
+    return Legs.of(parents[left], children[right], "requeue", "inferred", 1, -1)
 
 
 def orig_queue_id(tables: dict[str, pa.Table], f: Facts) -> Legs:
