@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from logscan.checking import evidence as ev
-from logscan.findings import Finding, Remedy
-from logscan.scan.aliases import Mended, mended_since
-from logscan.scan.hops import filter_kinds
-from logscan.scan.moves import Moves, Uncalled, local_part, trigger
-from logscan.scan.trainings import trainings
+from logscan.findings import Evidence, Finding, Remedy
+from logscan.scan.called import Moves
+from logscan.scan.mended import Ends, Mended
+from logscan.scan.moves import local_part, trigger
+from logscan.scan.uncalled import Uncalled
 from logscan.tables import cells, grouping
 
 if TYPE_CHECKING:
-    from logscan.scan.window import Window
-    from logscan.settings import Settings
+    from logscan.scan.log import Log
 
 
 MENDED_CALLS = 3
@@ -29,14 +28,12 @@ MENDED_AFTER = pd.Timedelta(days=1)
 class Right:
     """Calls that hit, by the local part of whom they name, and the last login under each name."""
 
-    def __init__(self, scan: Window) -> None:
-        self.scan = scan
-        calls = trainings(scan)
-        hit = calls[(calls["filter"] == "dspam") & (calls["outcome"] == "learned") & calls["user"].notna()]
+    def __init__(self, calls: pd.DataFrame, logins: pd.DataFrame, ends: Ends) -> None:
+        self.ends = ends
+        hit = calls[(calls["outcome"] == "learned") & calls["user"].notna()]
         hit = hit[hit["belongs_to"].isna() | (hit["belongs_to"] == hit["user"])]
         self.hits = dict(iter(hit.groupby(hit["user"].map(local_part))["time"]))
-        logins = scan.events("logins")
-        self.last_login = logins[logins["event"] == "login"].groupby("user", observed=True)["time"].max().to_dict()
+        self.last_login = logins.groupby("user")["last"].max().to_dict()
 
     def since(self, user: str, last: pd.Timestamp) -> Mended | None:
         """Return since when a user's calls hit, whatever name they use now; None while the old one still logs in."""
@@ -46,16 +43,16 @@ class Right:
             return None
         if "@" not in user and self.last_login.get(user, last) > last:
             return None
-        return mended_since(self.scan, last, later, reloaded=False)
+        return self.ends.mended(last, later, reloaded=False)
 
 
-def not_called(scan: Window, settings: Settings, found: Moves, open_moves: Uncalled) -> list[Finding]:
+def not_called(log: Log, kinds: set[str], found: Moves, open_moves: Uncalled) -> list[Finding]:
     """Return one finding a user whose moves no training call followed."""
     rows = open_moves.bad
     if rows.empty:
         return []
-    dspam = "dspam" in filter_kinds(scan, settings)
-    remedy = Remedy(_NOT_CALLED[trigger(settings)])
+    dspam = "dspam" in kinds
+    remedy = Remedy(_NOT_CALLED[trigger(log.settings)])
     called = found.frame[found.frame["called"] != ""]
     later = called.groupby("user")["time"].apply(list).to_dict()
     out = []
@@ -78,7 +75,7 @@ def not_called(scan: Window, settings: Settings, found: Moves, open_moves: Uncal
             last=cells.moment(last),
             state="mended" if mended else "active",
             remedy=None if mended else remedy,
-            evidence=ev.rows_at_frame(scan, some),
+            evidence=_lines(log, some),
             why="DSPAM's logs cover that time and hold no call for these mails: what should make it didn't see the move."
             if dspam
             else "The filter's log covers that time and holds no learning of these mails: the call wasn't made, or failed "
@@ -87,6 +84,15 @@ def not_called(scan: Window, settings: Settings, found: Moves, open_moves: Uncal
         )
         out.append(finding)
     return out
+
+
+def _lines(log: Log, rows: pd.DataFrame) -> list[Evidence]:
+    """Return the first lines of some rows, which carry ``source`` and ``line``."""
+    some = rows.head(ev.MOST_EVIDENCE)
+    return [
+        Evidence(log.read.sources[source].label, line, "")
+        for source, line in zip(some["source"].tolist(), some["line"].tolist(), strict=True)
+    ]
 
 
 def _move_case(time: Any, message_id: Any, kind: str) -> dict[str, Any]:
@@ -114,12 +120,9 @@ _NOT_CALLED = {
 }
 
 
-def failed(scan: Window, found: Moves) -> list[Finding]:
+def failed(log: Log, calls: pd.DataFrame, found: Moves) -> list[Finding]:
     """Return one finding a user for training programs that failed; what was learned before already is no failure."""
-    calls = trainings(scan)
-    again = calls[(calls["outcome"] == "failed") & calls["text"].str.contains("already", na=False)][
-        "time"
-    ].sort_values()
+    again = calls[(calls["outcome"] == "failed").to_numpy() & calls["again"].to_numpy()]["time"].sort_values()
     rows = found.failed
     if len(again):
         near = pd.Timedelta(seconds=5)
@@ -148,7 +151,7 @@ def failed(scan: Window, found: Moves) -> list[Finding]:
                 "filter (rspamc: the controller's password and address). rspamc ends with an error, too, where a mail "
                 "was learned before already: let the script treat that as success."
             ),
-            evidence=ev.rows_at(scan, "moves", some.index),
+            evidence=_lines(log, some),
             why="imapsieve handed the moved mail to the program, and that ended with an error: nothing was learned, and "
             "the mail program was told OK.",
         )

@@ -33,81 +33,162 @@ filter with a dictionary per user is, and nobody trains, the check is not applic
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from logscan import remedies
 from logscan.checking import evidence as ev
+from logscan.checking import missed
 from logscan.checking.check import Check
 from logscan.checking.predicting import predictions
 from logscan.checking.untrained import Right, failed, not_called
 from logscan.findings import Evidence, Finding, Prediction, Remedy, Result
-from logscan.scan.aliases import Owned, owning
-from logscan.scan.hops import NAMES, dspam_hops, filter_kinds, no_filter, unnamed_filter
-from logscan.scan.moves import Moves, Uncalled, moves, trigger, uncalled
-from logscan.scan.trainings import trainings
+from logscan.scan import judged, kinds, moves, owners, trainings, uncalled
+from logscan.scan.called import Moves, followed
+from logscan.scan.hops import NAMES
+from logscan.scan.judged import HandOvers, Served, Signatures
+from logscan.scan.kinds import Kinds
+from logscan.scan.mended import RELOADS, Ends, reload_times
+from logscan.scan.uncalled import Uncalled
 from logscan.tables import cells
+from logscan.tables.latest import MOST_LATEST, Latest
+from logscan.tables.partials import First, Keyed, Partial
 
 if TYPE_CHECKING:
+    from logscan.scan.aliases import Owned
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
+    from logscan.tables.partials import Part
 
-CAUSES = (
-    "login-without-domain",
-    "alias-not-expanded",
-    "case-or-extension",
-    "other-domain",
-    "login-is-not-address",
-    "shared-mailbox",
-    "signature-expired",
-    "unknown-user",
-    "unknown",
-)
-"""In the order in which they are to be mended."""
-
-KEPT = pd.Timedelta(days=7)
-"""A signature that is older may have been purged (dspam_clean, by its cron job); a younger one hardly."""
+LOGINS, FIRST_LOGINS, OWN_LOG = "logins", "first_logins", "own_log"
 
 
-def run(scan: Window, settings: Settings) -> Result:
-    """Look at each training call, for each miss at whose signature it was, and at each move whether a call followed."""
-    calls = trainings(scan)
-    calls = calls[calls["filter"] == "dspam"]
+def look(window: Window, settings: Settings) -> Partial:
+    """Return calls and moves, and of each mail what one of them may ask for later: whose its signature is, and when.
+
+    A move and its call lie within a minute, or within a day; a mail and its call as far apart as signatures are kept. Of
+    each kind the latest million rows are kept.
+    """
+    own_log = window.verdicts["program"].isin(["dspam.system", "dspam.user"])
+    parts: dict[str, Part] = {
+        trainings.CALLS: trainings.look(window),
+        RELOADS: reload_times(window),
+        OWN_LOG: int(own_log.sum()),
+    }
+    for more in (judged, kinds, owners, uncalled):
+        parts |= more.look(window)
+    return Partial(parts | moves.look(window, settings) | _logins(window))
+
+
+def _logins(window: Window) -> dict[str, Part]:
+    """Return who logged in by which protocol, with the last time, and the first two lines of each."""
+    logins = window.events("logins")
+    some = logins[(logins["event"] == "login") & logins["user"].notna()]
+    some = some[["time", "source", "line", "user", "protocol"]]
+    last = some[["user", "protocol", "time"]].rename(columns={"time": "last"})
+    first = some[["time", "source", "line", "user"]]
+    return {
+        LOGINS: Keyed.of(last, most=["last"]),
+        FIRST_LOGINS: First.of(first, 2, ["time", "source", "line"], ["user"]),
+    }
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What all windows told together."""
+
+    partial: Partial
+    log: Log
+    kinds: Kinds
+    signatures: Signatures
+    handed: HandOvers
+    served: Served
+    ends: Ends
+    aliases: Owned
+    calls: pd.DataFrame
+    """Calls of every filter (:func:`logscan.scan.trainings.told`)."""
+
+    @classmethod
+    def of(cls, partial: Partial, log: Log) -> _Told:
+        ends = Ends.of(partial, log)
+        return cls(
+            partial,
+            log,
+            Kinds.of(partial, log),
+            Signatures(partial),
+            HandOvers(partial),
+            Served(partial),
+            ends,
+            owners.owning(partial, ends),
+            trainings.told(partial.frame(trainings.CALLS)).astype({"user": "str", "class": "str"}),
+        )
+
+    def left(self, name: str) -> int:
+        """Return how many rows of a part were left out."""
+        part = self.partial.parts[name]
+        assert isinstance(part, Latest)
+        return part.left
+
+
+def conclude(partial: Partial, log: Log) -> Result:
+    """Tell of each training call that missed at whose signature it was, and of each move whether a call followed."""
+    told, settings = _Told.of(partial, log), log.settings
+    calls = told.calls[(told.calls["filter"] == "dspam").to_numpy()]
+    calls = trainings.owned(calls, told.signatures, log.inventory, told.handed, told.aliases)
     learned = calls[(calls["outcome"] == "learned") & calls["class"].isin(["spam", "innocent"])]
-    missed = calls[calls["outcome"] == "missed"]
+    vain = calls[calls["outcome"] == "missed"]
     # DSPAM may write to syslog and to a file of its own, whose time has whole seconds.
-    missed = missed[~missed.assign(time=missed["time"].dt.floor("s"))[["time", "user", "signature"]].duplicated()]
-    astray = _astray(scan, learned)
-    misses = pd.concat([missed, astray]) if len(astray) else missed
-    found = moves(scan, settings)
-    open_moves = uncalled(scan, settings, found)
-    other = int((found.frame["called"] != "").sum()) + len(found.failed)
-    checked = (len(learned) + len(missed) or max(other, found.piped)) + len(open_moves.bad)
-    result = Result(checked=checked, eligible=checked + open_moves.undecided)
-    result.predictions = predictions(settings).get("training-misses-hash", []) + _predictions(scan, settings)
-    result.findings += not_called(scan, settings, found, open_moves)
-    result.findings += failed(scan, found)
+    vain = vain[~vain.assign(time=vain["time"].dt.floor("s"))[["time", "user", "signature"]].duplicated()]
+    found = followed(partial, told.calls, told.signatures)
+    open_moves = uncalled.uncalled(partial, log, found, told.handed, told.kinds.names)
+    result = _counted(told, found, open_moves, learned, vain)
+    result.predictions = predictions(settings).get("training-misses-hash", []) + _predictions(partial, settings)
+    result.findings += not_called(log, told.kinds.names, found, open_moves)
+    result.findings += failed(log, told.calls, found)
+    astray = _astray(learned)
+    misses = pd.concat([vain, astray]) if len(astray) else vain
     if misses.empty:
-        _blind(result, scan, settings, found, open_moves)
-        return result
-    owned = owning(scan)
-    known, right = _Known(scan), Right(scan)
-    causes = [_causes(row, owned, known) for row in misses.itertuples()]
+        _blind(result, told, found, open_moves)
+    else:
+        result.findings += _missed(told, calls, misses)
+    return result
+
+
+def _counted(told: _Told, found: Moves, open_moves: Uncalled, learned: pd.DataFrame, vain: pd.DataFrame) -> Result:
+    """Return how many trainings there were, and of how many the logs tell enough."""
+    other = int((found.frame["called"] != "").sum()) + len(found.failed)
+    base = (len(learned) + len(vain) or max(other, found.piped)) + len(open_moves.bad)
+    until = told.signatures.until
+    unowned = 0 if until is None else int((learned["belongs_to"].isna() & (learned["made"] <= until)).sum())
+    left = max(told.left(trainings.CALLS), told.left(moves.MOVES))
+    result = Result(checked=base - unowned, eligible=base + open_moves.undecided + left)
+    if unowned + left and ev.too_few(result):
+        result.blind_because.append(
+            f"{unowned + left} of {result.eligible} trainings: whose the mail was, or the training itself, is kept for the "
+            f"latest {MOST_LATEST:,} only; look at a shorter time"
+        )
+    return result
+
+
+def _missed(told: _Told, calls: pd.DataFrame, misses: pd.DataFrame) -> list[Finding]:
+    """Return one finding a user and cause for calls that missed."""
+    right = Right(calls, told.partial.frame(LOGINS), told.ends)
+    causes = [missed.causes(row, told.aliases, told.served) for row in misses.itertuples()]
     misses = misses.assign(causes=causes, cause=[each[0] for each in causes])
     misses["subject"] = misses["user"].fillna("(user not logged)")
     groups: dict[tuple[str, str], list[Any]] = {}
     for row in misses.rename(columns={"class": "kind"}).itertuples():
         groups.setdefault((str(row.subject), str(row.cause)), []).append(row)
-    lines = _Lines(scan, misses)
-    for (subject, cause), rows in groups.items():
-        result.findings.append(_finding(lines, settings, subject, cause, rows, owned, known, right))
-    return result
+    lines = _Lines(told, misses)
+    return [_finding(lines, told, user, cause, rows, right) for (user, cause), rows in groups.items()]
 
 
-def _blind(result: Result, scan: Window, settings: Settings, found: Moves, open_moves: Uncalled) -> None:
+def _blind(result: Result, told: _Told, found: Moves, open_moves: Uncalled) -> None:
     """Say what keeps the check from knowing, or that nobody can train in vain here."""
-    kinds = filter_kinds(scan, settings)
+    kinds, settings = told.kinds.names, told.log.settings
     nobody = not result.eligible and not found.piped
     home = f"{settings.dspam.home}/system.log, `SystemLog on`"
     if open_moves.undecided and ev.too_few(result):
@@ -118,15 +199,14 @@ def _blind(result: Result, scan: Window, settings: Settings, found: Moves, open_
     if "dspam" in kinds:
         # Each move of which DSPAM learned the mail needs no line that tells of a failure.
         proven = len(found.frame) and (found.frame["called"] == "at once").all() and not open_moves.undecided
-        if "dspam" not in scan.log.read.programs and not proven:
+        if "dspam" not in told.log.read.programs and not proven:
             result.blind_because.append(
                 "no syslog line of DSPAM (program dspam) in these logs: a training that fails is told only there"
             )
         if nobody:
-            own_log = scan.verdicts["program"].isin(["dspam.system", "dspam.user"]).any()
             where = (
                 "DSPAM's own log is among them"
-                if own_log
+                if told.partial.count(OWN_LOG)
                 else f"one that works is told only in DSPAM's system.log ({home})"
             )
             result.blind_because.append(
@@ -134,7 +214,7 @@ def _blind(result: Result, scan: Window, settings: Settings, found: Moves, open_
             )
     elif not nobody:
         return
-    elif by := trigger(settings):
+    elif by := moves.trigger(settings):
         mail_log = "" if settings.dovecot.mail_log else " (moves are told with mail_plugins = … notify mail_log)"
         result.blind_because.append(f"Dovecot trains by {by}, but these logs hold no call and no user's move{mail_log}")
     elif kinds - {"other"}:
@@ -144,9 +224,9 @@ def _blind(result: Result, scan: Window, settings: Settings, found: Moves, open_
         )
     elif kinds:
         result.blind_because.append(
-            f"what the filter at {unnamed_filter(scan, settings)} learns isn't known, and nobody trained one in these logs"
+            f"what the filter at {told.kinds.unnamed} learns isn't known, and nobody trained one in these logs"
         )
-    elif no_filter(scan, settings):
+    elif told.kinds.none:
         result.not_applicable = "No filter is set up here that users could train."
     else:
         result.blind_because.append(
@@ -155,106 +235,14 @@ def _blind(result: Result, scan: Window, settings: Settings, found: Moves, open_
         )
 
 
-def _astray(scan: Window, learned: pd.DataFrame) -> pd.DataFrame:
+def _astray(learned: pd.DataFrame) -> pd.DataFrame:
     """Return trainings that were learned, but under another user than the one who owns the signature."""
     other = learned[learned["belongs_to"].notna() & learned["user"].notna()]
     return other[other["belongs_to"] != other["user"]]
 
 
-class _Known:
-    """Whom the filter has mail of, and the time over which the logs tell that."""
-
-    def __init__(self, scan: Window) -> None:
-        verdicts = scan.verdicts
-        judged = verdicts[verdicts["filter"] == "dspam"]
-        hops = scan.deliveries[dspam_hops(scan)]
-        self.users = set(judged["user"].dropna().str.lower()) | set(hops["recipient"].dropna().str.lower())
-        times = pd.concat([judged["time"], hops["time"]]).dropna()
-        self.first, self.last = times.min(), times.max()
-
-    def covers(self, made: Any) -> bool:
-        """Whether the logs tell what DSPAM judged when a signature was made."""
-        return not pd.isna(made) and not pd.isna(self.first) and bool(self.first <= made <= self.last)
-
-
-def _base(address: str) -> str:
-    local, at, domain = address.lower().partition("@")
-    return local.partition("+")[0] + at + domain
-
-
-def _unowned(row: Any, user: str, known: _Known) -> str:
-    """Return why a call missed, where nothing tells whose the signature is.
-
-    That the filter never saw a user, or that a signature isn't kept any more, can be said only of a time that the logs
-    cover, or long after it.
-    """
-    bare, low = "@" not in user, user.lower()
-    covered = known.covers(row.made)
-    if bare and any(name.partition("@")[0] == low and "@" in name for name in known.users):
-        return "login-without-domain"
-    if low in known.users:
-        return "signature-expired" if covered or (not pd.isna(row.made) and row.time - row.made >= KEPT) else "unknown"
-    # With domain-scale folders DSPAM keeps a user without a domain under `local`.
-    if bare and (
-        "/data/local/" in (cells.text(row.path) or "") or (covered and all("@" in name for name in known.users))
-    ):
-        return "login-without-domain"
-    return "unknown-user" if covered else "unknown"
-
-
-def _causes(row: Any, owned: Owned, known: _Known) -> list[str]:
-    """Return why a call missed, in the order in which to mend it."""
-    user, owner = cells.text(row.user), cells.text(row.belongs_to)
-    if user is None:
-        return ["unknown"]
-    if owner is None:
-        return [_unowned(row, user, known)]
-    found: list[str] = []
-    bare = "@" not in user
-    local = user.partition("@")[0].lower()
-    low = owner.lower()
-    if low in owned:
-        people = owned[low][1]
-        if bare and (any(name.partition("@")[0] == local for name in people) or "@" in owner):
-            found.append("login-without-domain")
-        found.append("alias-not-expanded")
-    elif owner == user:
-        found.append("signature-expired")
-    elif bare and _base(low).partition("@")[0] == _base(user) and "@" in low:
-        found.append("login-without-domain")
-        if owner.partition("@")[0] != user:
-            found.append("case-or-extension")
-    elif _base(low) == _base(user):
-        found.append("case-or-extension")
-    elif not bare and low.partition("@")[0] == local:
-        found.append("other-domain")
-    elif bare:
-        found.append("login-is-not-address")
-    else:
-        found.append("shared-mailbox")
-    return [cause for cause in CAUSES if cause in found]
-
-
-def _state(row: Any, owned: Owned) -> Literal["active", "mended", "residual"]:
-    """Return the state of one miss: a mail learned under an alias before that was mended can't be trained any more."""
-    if row.causes != ["alias-not-expanded"]:
-        return "active"
-    mended = owned[str(row.belongs_to).lower()][0]
-    if mended is None or (not pd.isna(row.made) and row.made >= mended.since):
-        return "active"
-    return "residual" if row.time >= mended.since else "mended"
-
-
-def _finding(
-    lines: _Lines,
-    settings: Settings,
-    user: str,
-    cause: str,
-    rows: list[Any],
-    owned: Owned,
-    known: _Known,
-    right: Right,
-) -> Finding:
+def _finding(lines: _Lines, told: _Told, user: str, cause: str, rows: list[Any], right: Right) -> Finding:
+    owned = told.aliases
     cases = [
         {
             "time": cells.iso(row.time),
@@ -263,7 +251,7 @@ def _finding(
             "class": cells.text(row.kind),
             "belongs_to": cells.text(row.belongs_to),
             "causes": row.causes,
-            "state": _state(row, owned),
+            "state": missed.state(row, owned),
         }
         for row in rows
     ]
@@ -290,16 +278,18 @@ def _finding(
         confidence="high"
         if owners and not any(row.inferred for row in rows)
         else "medium"
-        if owners or cause == CAUSES[0]
+        if owners or cause == missed.CAUSES[0]
         else "low",
         count=len(cases),
         cases=cases,
         first=cells.moment(min(times)),
         last=cells.moment(max(times)),
         state=state,
-        remedy=lines.remedy(settings, cause, user, owners) if state == "active" else None,
+        remedy=lines.remedy(told.log.settings, cause, user, owners) if state == "active" else None,
         evidence=lines.of(user, rows),
-        why=_untold(lines.scan, rows, known) if cause == "unknown" else WHY[cause],
+        why=missed.untold(rows, told.served, told.signatures.until, told.log.zone)
+        if cause == "unknown"
+        else missed.WHY[cause],
         mails=len({row.signature for row in rows}),
     )
 
@@ -307,17 +297,11 @@ def _finding(
 class _Lines:
     """The lines that prove misses, and the remedies, each looked up once: users may be many."""
 
-    def __init__(self, scan: Window, misses: pd.DataFrame) -> None:
-        self.scan = scan
-        self.labels = [source.label for source in scan.log.read.sources]
-        verdicts = scan.verdicts
-        mine = verdicts[(verdicts["filter"] == "dspam") & verdicts["signature"].isin(misses["signature"].dropna())]
-        self.learned: dict[str, list[tuple[int, int]]] = {}
-        for signature, *place in zip(mine["signature"], mine["source"], mine["line"], strict=True):
-            self.learned.setdefault(str(signature), []).append((int(place[0]), int(place[1])))
-        logins = scan.events("logins")
-        first = logins[(logins["event"] == "login") & logins["user"].isin(misses["user"].dropna())]
-        first = first[first.groupby("user", observed=True).cumcount() < 2]
+    def __init__(self, told: _Told, misses: pd.DataFrame) -> None:
+        self.labels = [source.label for source in told.log.read.sources]
+        self.learned = told.signatures.lines(misses["signature"])
+        first = told.partial.frame(FIRST_LOGINS)
+        first = first[first["user"].isin(misses["user"].dropna())].sort_values(["time", "source", "line"])
         self.logins: dict[str, list[tuple[int, int]]] = {}
         for name, *place in zip(first["user"], first["source"], first["line"], strict=True):
             self.logins.setdefault(str(name), []).append((int(place[0]), int(place[1])))
@@ -338,32 +322,6 @@ class _Lines:
         return self._remedies[key]
 
 
-def _untold(scan: Window, rows: list[Any], known: _Known) -> str:
-    """Return why the cause of a miss can't be told."""
-    if pd.isna(known.first):
-        return "The cause can't be told: these logs hold no mail that DSPAM judged."
-    made = min((row.made for row in rows if not pd.isna(row.made)), default=None)
-    if made is not None and made < known.first:
-        when = made.tz_convert(scan.zone or "UTC")
-        return (
-            f"The cause can't be told: the mail was judged at {when:%H:%M} on {when.day} {when:%B %Y}, before these logs "
-            "begin."
-        )
-    return "The cause can't be told: no log at hand says for whom that mail was learned."
-
-
-WHY = {
-    "login-without-domain": "The user logs in without the domain, and the training call passes the login name as it is.",
-    "alias-not-expanded": "The mail was learned under the alias it came to, and the person trains under the own name.",
-    "case-or-extension": "The filter saw the address in another case or with an extension: two dictionaries.",
-    "other-domain": "The mail was learned under another domain than the one the user logs in with.",
-    "login-is-not-address": "The login name isn't the mail address, under which the filter learned.",
-    "shared-mailbox": "The mail was learned under somebody else's address: a shared folder, or mail moved between people.",
-    "signature-expired": "The user is right, but the signature isn't kept any more.",
-    "unknown-user": "The filter never saw mail of that user.",
-}
-
-
 def _remedy(settings: Settings, cause: str, user: str, owners: list[str]) -> Remedy | None:
     if cause in ("login-without-domain", "login-is-not-address", "other-domain"):
         return remedies.training_arguments(settings, cause)
@@ -376,14 +334,14 @@ def _remedy(settings: Settings, cause: str, user: str, owners: list[str]) -> Rem
     return Remedy("Find out which address this login's mail is filtered under, and pass that to the training call.")
 
 
-def _predictions(scan: Window, settings: Settings) -> list[Prediction]:
+def _predictions(partial: Partial, settings: Settings) -> list[Prediction]:
     """Predict misses for every user seen logging in without a domain, where the training call passes the bare login."""
     fact = settings.dovecot.training_arguments
     if fact is None or not settings.dovecot.trains_login_as_given or settings.dovecot.default_domain:
         return []
-    logins = scan.events("logins")
-    some = logins[(logins["event"] == "login") & logins["user"].notna() & (logins["protocol"] == "imap")]
-    bare = sorted({user for user in some["user"] if user and "@" not in user})
+    logins = partial.frame(LOGINS)
+    some = logins.loc[(logins["protocol"] == "imap").to_numpy(dtype=bool), "user"]
+    bare = sorted({user for user in some if user and "@" not in user})
     return [
         Prediction(
             "login-without-domain",
@@ -399,7 +357,8 @@ def _predictions(scan: Window, settings: Settings) -> list[Prediction]:
 CHECK = Check(
     "training-misses-hash",
     "Users train in vain",
-    whole=run,
+    look=look,
+    conclude=conclude,
     order=10,
     clear="Nobody trained in vain ({checked:training|trainings} looked at)",
 )

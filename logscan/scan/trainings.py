@@ -1,4 +1,8 @@
-"""Trainings: what users taught the filter, in vain or not, with the dictionary named in the call and the signature's owner."""
+"""Trainings: what users taught the filter, in vain or not, with the dictionary named in the call and the signature's owner.
+
+A call and its mail lie far apart: a look keeps the calls (:func:`look`); in the end they are put in order (:func:`told`) and
+get their owners (:func:`owned`).
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from logscan.scan.aliases import owning
-from logscan.scan.hops import dspam_hops
+from logscan.scan import judged
+from logscan.scan.aliases import Owned, owning
+from logscan.scan.judged import SECOND, HandOvers, Signatures, bare
 from logscan.scan.memo import per_window
 from logscan.settings.dspam_home import user_of_path
 from logscan.tables import texts
+from logscan.tables.latest import Latest, hashed, repeated
+from logscan.tables.partials import Partial
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
-
-SECOND = 10**9
+    from logscan.settings.dspam_home import Inventory
 
 WITHIN = 2000
 """Milliseconds within which the lines of one failed call lie (one process, or one thread of the daemon)."""
+
+CALLS = "calls"
+"""The part of a partial that :func:`look` makes and :func:`told` reads."""
 
 
 def signature_time(signatures: pd.Series) -> pd.Series:
@@ -32,76 +41,85 @@ def signature_time(signatures: pd.Series) -> pd.Series:
     )
 
 
-def owners(scan: Window) -> dict[str, str]:
-    """Return, by signature, the user under whom DSPAM learned that mail: from its logs, else from its home."""
-    verdicts = scan.verdicts
-    rows = verdicts[(verdicts["filter"] == "dspam") & verdicts["signature"].notna() & verdicts["user"].notna()]
-    found = dict(zip(rows["signature"], rows["user"], strict=True))
-    found.pop("", None)
-    return found
+@per_window
+def look(window: Window) -> Latest:
+    """Return the calls that a window shows, autolearning aside: the columns of the event table that :func:`told` reads.
+
+    ``ident`` is the message-id's hash; ``again``: the filter had learned the mail before. Copies and echoes are still among
+    them where the lines that show it may be in another window.
+    """
+    frame = window.events("trainings")
+    frame = _plain(frame[(frame["outcome"] != "autolearned").to_numpy()])
+    frame = _without_echoes(_without_copies(_with_users(frame)))
+    return Latest.latest(frame.assign(user=repeated(frame["user"])))
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    columns = {name: repeated(frame[name]) for name in ("program", "filter", "outcome", "class", "user")}
+    return pd.DataFrame(
+        {
+            "time": frame["time"],
+            "source": frame["source"].astype("int32"),
+            "line": frame["line"].astype("int64"),
+            **columns,
+            "signature": frame["signature"].astype("str"),
+            "path": frame["path"].astype("str"),
+            "ident": hashed(bare(frame["message_id"])),
+            "again": frame["text"].astype("str").str.contains("already", na=False).to_numpy(dtype=np.bool_),
+        }
+    )
+
+
+def told(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return calls in the order of time, each once, with ``made`` (datetime64, when the signature was made).
+
+    ``outcome`` is learned, missed, called or failed. A call that DSPAM's SQL drivers report without a path has no ``user``.
+    """
+    frame = _without_echoes(_without_copies(frame)).copy()
+    frame["outcome"] = frame["outcome"].astype("str").replace("unresolved", "missed").astype("category")
+    frame["made"] = signature_time(frame["signature"])
+    return frame.sort_values(["time", "source", "line"], kind="stable", ignore_index=True)
+
+
+def owned(
+    frame: pd.DataFrame, signatures: Signatures, inventory: Inventory | None, handed: HandOvers, aliases: Owned
+) -> pd.DataFrame:
+    """Return calls with ``belongs_to`` (str), the signature's owner, if known: from DSPAM's logs, its home, or (``inferred``)
+    by the second in which the signature was made."""
+    known = pd.Series(signatures.owners(frame["signature"]), index=frame.index, dtype="object")
+    if inventory is not None:
+        open_rows = known.isna() & frame["signature"].notna()
+        known[open_rows] = frame.loc[open_rows, "signature"].map(inventory.owner_of)
+    frame = frame.assign(inferred=False, belongs_to=known)
+    _by_time(frame, handed, aliases)
+    frame["belongs_to"] = frame["belongs_to"].astype("str")
+    return frame
 
 
 @per_window
 def trainings(scan: Window) -> pd.DataFrame:
-    """Return one row per training call.
-
-    Columns of the event table, and ``belongs_to`` (str, the signature's owner or null) and ``made`` (datetime64, when the
-    signature was made). ``outcome`` is learned, missed, called or failed. A call that DSPAM's SQL drivers report without
-    a path has no ``user``.
-    """
-    frame = scan.events("trainings").copy()
-    frame = _without_copies(frame)
-    missed = frame["outcome"] == "missed"
-    frame.loc[missed, "user"] = frame.loc[missed, "path"].map(
-        lambda path: user_of_path(path) if isinstance(path, str) else None
-    )
-    frame = _without_echoes(frame)
-    owner = owners(scan)
-    inventory = scan.inventory
-    belongs = [
-        owner.get(signature) or (inventory.owner_of(signature) if inventory else None)
-        if isinstance(signature, str) and signature
-        else None
-        for signature in frame["signature"]
-    ]
-    frame["made"] = signature_time(frame["signature"])
-    frame["inferred"] = False
-    frame["belongs_to"] = pd.Series(belongs, index=frame.index, dtype="object")
-    _by_time(scan, frame)
-    frame["belongs_to"] = frame["belongs_to"].astype("str")
-    return frame.sort_values(["time", "source", "line"], kind="stable", ignore_index=True)
+    """Return one row per training call of a whole log: the columns of the event table, and those of :func:`owned`."""
+    partial = Partial(judged.look(scan))
+    frame = told(_with_users(scan.events("trainings")))
+    return owned(frame, Signatures(partial), scan.inventory, HandOvers(partial), owning(scan))
 
 
-def _by_time(scan: Window, frame: pd.DataFrame) -> None:
+def _by_time(frame: pd.DataFrame, handed: HandOvers, aliases: Owned) -> None:
     """Find owners that no file of DSPAM tells: whom DSPAM was handed mail for in the second the signature was made.
 
     Of several recipients, the one that can be the caller's: the same local part, or an alias. Sets ``inferred``.
     """
     open_rows = frame.index[(frame["outcome"] == "missed") & frame["belongs_to"].isna() & frame["made"].notna()]
-    if not len(open_rows):
-        return
-    deliveries = scan.deliveries[dspam_hops(scan)]
-    second = deliveries["time"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND
-    codes, delays = texts.coded(deliveries["delays"])
-    parts = pd.to_numeric(delays.str.extract(r"([^/]*)$", expand=False), errors="coerce")
-    spent = np.append(np.ceil(parts.fillna(0).to_numpy(dtype=np.float64) * 1.05), 0)[codes]
-    order = np.argsort(second, kind="stable")
-    second, spent = second[order], spent[order]
-    longest = float(spent.max(initial=0))
-    code, recipients = texts.coded(deliveries["recipient"])
-    code, recipients = code[order], recipients.tolist()
     made = frame["made"].dt.as_unit("ns").astype("int64").to_numpy() // SECOND
-    owned = owning(scan)
     for position, row in zip(frame.index.get_indexer(open_rows), open_rows, strict=True):
-        low, high = np.searchsorted(second, (made[position] - 1, made[position] + longest + 2))
-        inside = second[low:high] - spent[low:high] - 1 <= made[position]
-        names = sorted({recipients[one] for one in code[low:high][inside].tolist()})
-        caller = str(frame.at[row, "user"] or "")
+        names = handed.recipients(int(made[position]))
+        caller = frame.at[row, "user"]
+        caller = "" if pd.isna(caller) else str(caller)
         user = caller.lower().partition("@")[0]
         # It lies elsewhere than under the caller, or it isn't kept any more.
         others = [name for name in names if name != caller]
         likely = [name for name in others if name.lower().partition("@")[0].partition("+")[0] == user]
-        likely += [name for name in others if name.lower() in owned and _among(user, owned[name.lower()][1])]
+        likely += [name for name in others if name.lower() in aliases and _among(user, aliases[name.lower()][1])]
         chosen = likely if len(likely) == 1 else names if len(names) == 1 else []
         if chosen:
             frame.at[row, "belongs_to"], frame.at[row, "inferred"] = chosen[0], True
@@ -109,6 +127,16 @@ def _by_time(scan: Window, frame: pd.DataFrame) -> None:
 
 def _among(local: str, people: Iterable[str]) -> bool:
     return any(person.partition("@")[0] == local for person in people)
+
+
+def _with_users(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return calls that missed with the user whom the path names that DSPAM looked for."""
+    missed = (frame["outcome"] == "missed").to_numpy()
+    if not missed.any():
+        return frame
+    user = frame["user"].astype("str")
+    user[missed] = frame["path"][missed].map(lambda path: user_of_path(path) if isinstance(path, str) else None)
+    return frame.assign(user=user)
 
 
 def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:
@@ -141,6 +169,4 @@ def _without_echoes(frame: pd.DataFrame) -> pd.DataFrame:
         known = np.sort(place[missed & timed])
         near = timed & (np.searchsorted(known, place - WITHIN) < np.searchsorted(known, place + WITHIN, "right"))
     drop = echo & (signature >= 0) & (alone | near)
-    frame = frame[~drop].copy()
-    frame["outcome"] = frame["outcome"].astype("str").replace("unresolved", "missed").astype("category")
-    return frame
+    return frame[~drop]

@@ -1,0 +1,223 @@
+"""What DSPAM was handed and judged, as calls that train it ask for it later: whose a signature is, who was served when.
+
+One mail tells it, and another line asks for it, hours or weeks later: a look returns a few numbers a mail, of which the
+latest million are kept (:class:`logscan.tables.latest.Latest`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from logscan.scan.hops import dspam_hops
+from logscan.tables import texts
+from logscan.tables.latest import Hashes, Latest, hashed, repeated, seconds
+from logscan.tables.partials import Keyed
+
+if TYPE_CHECKING:
+    from logscan.scan.window import Window
+    from logscan.tables.partials import Part, Partial
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+SECOND = 10**9
+
+SIGNATURES, HAND_OVERS, MAILS, SERVED, SPAN = "signatures", "hand_overs", "mails", "served", "span"
+"""The parts of a partial that this module makes and reads."""
+
+
+def look(window: Window) -> dict[str, Part]:
+    """Return what a window tells of mails that DSPAM judged or was handed, and of every other mail that it was not."""
+    hops = window.deliveries[dspam_hops(window)]
+    verdicts = window.verdicts
+    judged = verdicts[verdicts["filter"] == "dspam"]
+    users = pd.concat([judged["user"].astype("str"), hops["recipient"].astype("str")]).dropna()
+    times = pd.concat([judged["time"], hops["time"]]).dropna()
+    span = pd.DataFrame({"first": times, "last": times})
+    return {
+        SIGNATURES: _signatures(judged),
+        HAND_OVERS: _hand_overs(hops),
+        MAILS: _mails(window, judged),
+        SERVED: Keyed.of(pd.DataFrame({"user": texts.lower(users)})),
+        SPAN: Keyed.of(span, least=["first"], most=["last"]),
+        "dspam": len(judged) + len(hops),
+    }
+
+
+def _signatures(judged: pd.DataFrame) -> Latest:
+    """Return a row a signature: ``signature`` and ``ident`` (message-id) as hashes, ``owner``, and where its line stands."""
+    signature = hashed(judged["signature"])
+    frame = pd.DataFrame(
+        {
+            "time": judged["time"],
+            "signature": signature,
+            "ident": hashed(bare(judged["message_id"])),
+            "identified": judged["message_id"].notna(),
+            "owner": repeated(judged["user"]),
+            "source": judged["source"].astype("int32"),
+            "line": judged["line"].astype("int64"),
+        }
+    )
+    return Latest.latest(frame[signature > 0])
+
+
+def _hand_overs(hops: pd.DataFrame) -> Latest:
+    """Return a row a hand-over: ``spent`` are the seconds (int32) that it took, rounded up; ``judged``: DSPAM's log has it."""
+    codes, delays = texts.coded(hops["delays"])
+    parts = pd.to_numeric(delays.str.extract(r"([^/]*)$", expand=False), errors="coerce")
+    whole = np.ceil(parts.fillna(0).to_numpy(dtype=np.float64) * 1.05)
+    spent = np.append(np.clip(whole, -(2**31), 2**31 - 1), 0).astype(np.int32)[codes]
+    frame = pd.DataFrame(
+        {
+            "time": hops["time"],
+            "spent": spent,
+            "recipient": repeated(hops["recipient"]),
+            "judged": hops["verdict_row"] >= 0,
+        }
+    )
+    return Latest.latest(frame)
+
+
+def _mails(window: Window, judged: pd.DataFrame) -> Latest:
+    """Return a row a message-id (``ident``): the second it was last seen, and whether DSPAM signed it, as far as told here."""
+    entries = window.entries
+    handed = np.zeros(len(entries) + 1, np.bool_)
+    handed[window.deliveries["entry"].to_numpy()[dspam_hops(window)]] = True
+    signed = judged[judged["signature"].fillna("") != ""]
+    ident = np.r_[hashed(bare(entries["message_id"])), hashed(bare(signed["message_id"]))]
+    flag = np.r_[handed[:-1], np.ones(len(signed), np.bool_)]
+    when = np.r_[seconds(entries["first"]), seconds(signed["time"])]
+    # Last of each message-id stands what is signed, or else what was seen last.
+    order = np.lexsort((when, flag, ident))
+    ident, flag, when = ident[order], flag[order], when[order]
+    last = np.r_[ident[1:] != ident[:-1], np.ones(min(len(ident), 1), np.bool_)] & (ident > 0)
+    return Latest.latest(pd.DataFrame({"time": when[last], "ident": ident[last], "signed": flag[last]}))
+
+
+def bare(ids: pd.Series) -> pd.Series:
+    """Return message-ids without brackets; empty where mail_log cut them."""
+    ids = ids.astype("str").fillna("").str.strip()
+    return ids.where(~ids.str.endswith("..."), "").str.strip("<>")
+
+
+class Signatures:
+    """Whom DSPAM learned each signature's mail for, the mail's message-id, and the lines that tell it."""
+
+    def __init__(self, partial: Partial) -> None:
+        part = partial.parts[SIGNATURES]
+        assert isinstance(part, Latest)
+        self.until = None if part.until is None else pd.Timestamp(part.until, tz="UTC")
+        """Mails that were judged up to then are told of no more; None where all are."""
+        self.frame = part.frame.sort_values(["signature", "time", "source", "line"], ignore_index=True)
+        self._owned = self.frame[self.frame["owner"].notna()]
+        self._identified = self.frame[self.frame["identified"]]
+
+    @staticmethod
+    def _last(frame: pd.DataFrame, wanted: Hashes) -> Ints:
+        """Return, for each signature, the place of its last row in a frame; -1 where there is none."""
+        known = frame["signature"].to_numpy()
+        place = np.searchsorted(known, wanted, "right") - 1
+        found = (place >= 0) & (np.append(known, np.uint64(0))[place] == wanted) & (wanted > 0)
+        out: Ints = np.where(found, place, -1)
+        return out
+
+    def owners(self, signatures: pd.Series) -> list[str | None]:
+        """Return the owner of each signature."""
+        names = [*self._owned["owner"].cat.categories, None]
+        codes = np.append(self._owned["owner"].cat.codes.to_numpy().astype(np.int64), -1)
+        return [names[code] for code in codes[self._last(self._owned, hashed(signatures))].tolist()]
+
+    def idents(self, signatures: pd.Series) -> Hashes:
+        """Return the message-id of each signature's mail (0 where it is told nowhere)."""
+        found = np.append(self._identified["ident"].to_numpy(), np.uint64(0))
+        out: Hashes = found[self._last(self._identified, hashed(signatures))]
+        return out
+
+    def lines(self, signatures: pd.Series) -> dict[str, list[tuple[int, int]]]:
+        """Return the lines (source, line) on each signature, in the order of time."""
+        given = signatures.dropna().drop_duplicates()
+        wanted, known = hashed(given), self.frame["signature"].to_numpy()
+        low, high = np.searchsorted(known, wanted), np.searchsorted(known, wanted, "right")
+        sources, lines = self.frame["source"].to_numpy(), self.frame["line"].to_numpy()
+        return {
+            str(name): list(zip(sources[a:b].tolist(), lines[a:b].tolist(), strict=True))
+            for name, a, b in zip(given, low.tolist(), high.tolist(), strict=True)
+            if name
+        }
+
+
+class HandOvers:
+    """When DSPAM was handed mail, for whom, and whether its own log was being written then."""
+
+    def __init__(self, partial: Partial) -> None:
+        frame = partial.frame(HAND_OVERS).sort_values("time", kind="stable", ignore_index=True)
+        ns = frame["time"].dt.as_unit("ns").astype("int64").to_numpy()
+        self._second, self._spent = ns // SECOND, frame["spent"].to_numpy().astype(np.int64)
+        self._longest = int(self._spent.max(initial=0))
+        self._names = [*frame["recipient"].cat.categories, None]
+        self._recipient = frame["recipient"].cat.codes.to_numpy()
+        first = np.flatnonzero(np.r_[True, ns[1:] != ns[:-1]]) if len(ns) else np.empty(0, np.int64)
+        self._times = ns[first]
+        self._judged = (
+            np.logical_or.reduceat(frame["judged"].to_numpy(), first) if len(first) else np.empty(0, np.bool_)
+        )
+
+    def __len__(self) -> int:
+        return len(self._second)
+
+    def recipients(self, made: int) -> list[str]:
+        """Return for whom DSPAM may have worked in a second (since 1970)."""
+        low, high = np.searchsorted(self._second, (made - 1, made + self._longest + 2))
+        inside = self._second[low:high] - self._spent[low:high] - 1 <= made
+        names = {self._names[code] for code in np.unique(self._recipient[low:high][inside]).tolist()}
+        return sorted(name for name in names if name is not None)
+
+    def going_on(self, times: Ints) -> Bools:
+        """Return for which times (UTC ns) the mails handed over just before and after stand in DSPAM's own log."""
+        judged = np.r_[True, self._judged, True]
+        place = np.searchsorted(self._times, times)
+        out: Bools = judged[place] & judged[place + 1]
+        return out
+
+
+class Mails:
+    """Which mails DSPAM signed, of those that the log holds."""
+
+    def __init__(self, partial: Partial) -> None:
+        frame = partial.frame(MAILS).sort_values(["ident", "signed"], ignore_index=True)
+        self._ident, self._signed = frame["ident"].to_numpy(), frame["signed"].to_numpy()
+        self._dspam = partial.count("dspam") > 0
+
+    def signed(self, idents: Hashes) -> list[bool | None]:
+        """Return whether each mail was signed, None where that isn't told; other filters than DSPAM learn without it."""
+        if not self._dspam:
+            return [True] * len(idents)
+        place = np.searchsorted(self._ident, idents, "right") - 1
+        found = (place >= 0) & (np.append(self._ident, np.uint64(0))[place] == idents) & (idents > 0)
+        signed = np.append(self._signed, False)[place].astype(np.bool_)
+        return [bool(yes) if known else None for known, yes in zip(found.tolist(), signed.tolist(), strict=True)]
+
+
+class Served:
+    """Whom DSPAM has mail of, and the time over which the logs tell that."""
+
+    def __init__(self, partial: Partial) -> None:
+        part = partial.parts[SERVED]
+        assert isinstance(part, Keyed)
+        self.users = {str(user) for user in part.frame["user"]}
+        self.all = part.limit == 2**64
+        """Whether they are all told; else they are too many."""
+        self.with_domain = {user.partition("@")[0] for user in self.users if "@" in user}
+        """Local parts of those with a domain."""
+        self.bare = any("@" not in user for user in self.users)
+        span = partial.frame(SPAN)
+        self.first = span["first"].min() if len(span) else pd.NaT
+        self.last = span["last"].max() if len(span) else pd.NaT
+
+    def covers(self, made: pd.Timestamp) -> bool:
+        """Whether the logs tell what DSPAM judged when a signature was made."""
+        return not pd.isna(made) and not pd.isna(self.first) and bool(self.first <= made <= self.last)
