@@ -18,6 +18,8 @@ from test_simulated import check_accounts
 import logscan
 from benchmarks.accuracy import became, counted, sent
 from logscan.correlate.queue_listing import read_listing, recognise
+from logscan.report.accounts import ENDS
+from logscan.report.accounts import ends as account
 from logscan.scan.scan import Scan
 
 __all__ = ["read"]
@@ -443,3 +445,31 @@ def test_what_lists_sent_on_belongs_to_the_mail_each_was_handed(read: Read, data
     assert dict(zip(scan.legs["child_queue_id"], scan.legs["parent_queue_id"], strict=True)) == truth
     assert set(scan.legs["kind"]) <= {"list"}
     check_accounts(scan)
+
+
+@pytest.mark.parametrize(
+    ("service", "argv", "store"),
+    [
+        ("tickets", "/opt/desk/bin/take-mail --queue support", False),
+        ("dovecot", "/usr/lib/dovecot/dovecot-lda -d ${recipient}", True),
+        ("boxes", "/opt/own/put.py ${recipient}", True),
+    ],
+)
+def test_what_a_pipe_calls_tells_a_program_from_a_mailbox(tmp_path: Path, service: str, argv: str, store: bool) -> None:
+    """By master.cf: a delivery agent, or what virtual_transport names, has mailboxes."""
+    (tmp_path / "main.cf").write_text("myhostname = mx1.example.com\nvirtual_transport = boxes\n")
+    (tmp_path / "master.cf").write_text(
+        f"smtp inet n - y - - smtpd\n{service} unix - n n - - pipe\n  flags=DRhu user=nobody argv={argv}\n"
+    )
+    (tmp_path / "mail.log").write_text(
+        iso(f"""
+            {opened("1E24012D687")}
+            10:00:01 postfix/pipe[14]: 1E24012D687: {to("help@desk.example", service, f"delivered via {service} service")}
+            10:00:01 postfix/qmgr[12]: 1E24012D687: removed
+        """)
+    )
+    scan = logscan.read(tmp_path, jobs=1)
+    row = scan.deliveries.iloc[0]
+    assert (row["outside"], isinstance(row["mailbox"], str), ends(scan)) == (False, store, {"delivered": 1})
+    kinds = {str(ENDS[int(kind)]) for kind in account(scan).kind}
+    assert kinds == {"delivered" if store else "program"}

@@ -30,6 +30,8 @@ class Known:
     """Characters, each of which begins an address extension."""
     instances: frozenset[tuple[str, str]] = frozenset()
     """(host, instance) that have a queue of their own, from lines read before."""
+    programs: frozenset[str] = frozenset()
+    """Services of pipe(8) whose program is no delivery agent: lists, ticket systems, scripts."""
     listings: tuple[Listing, ...] = ()
     """What `postqueue -j` told of the queues."""
     retry: tuple[int, int, int] = (300, 4000, 300)

@@ -39,10 +39,9 @@ def local_domains(deliveries: pd.DataFrame, known: Known) -> frozenset[str]:
 
 def _stores(deliveries: pd.DataFrame, known: Known) -> Bools:
     """Return which rows went to something that stores mail here, wherever its machine stands."""
-    lists = texts.where(deliveries["relay"], lambda relay: relay.str.contains(f"{LISTS}|{GATEWAYS}", na=False))
-    out: Bools = deliveries["program"].isin(STORING).to_numpy() & ~(
-        (deliveries["program"] == "pipe").to_numpy() & lists
-    )
+    gates = texts.where(deliveries["relay"], lambda relay: relay.str.contains(GATEWAYS, na=False))
+    pipe = (deliveries["program"] == "pipe").to_numpy()
+    out: Bools = deliveries["program"].isin(STORING).to_numpy() & ~(pipe & gates) & ~_to_programs(deliveries, known)
     out |= deliveries["session"].notna().to_numpy()
     codes, words = texts.coded(deliveries["relay"])
     named = np.zeros(len(words) + 1, np.bool_)
@@ -50,6 +49,15 @@ def _stores(deliveries: pd.DataFrame, known: Known) -> Bools:
         named[:-1] |= words.str.contains(pattern, regex=True, na=False).to_numpy(dtype=np.bool_)
     out |= named[codes]
     return out
+
+
+def _to_programs(deliveries: pd.DataFrame, known: Known) -> Bools:
+    """Return which rows went to a program that is no mailbox, by its pipe service's name or by what the service calls."""
+    listed = texts.where(deliveries["relay"], lambda relay: relay.str.contains(LISTS, na=False))
+    found: Bools = (deliveries["program"] == "pipe").to_numpy() & (
+        listed | deliveries["relay"].isin(known.programs).to_numpy()
+    )
+    return found
 
 
 def _domains(addresses: pd.Series) -> tuple[Ints, pd.Series]:
@@ -71,8 +79,7 @@ def place(deliveries: pd.DataFrame, domains: frozenset[str], known: Known, f: Fa
     private = texts.where(deliveries["relay"], lambda relay: relay.str.contains(PRIVATE_RELAY, na=False))
     refused &= deliveries["relay"].isin(LOCAL_SERVICES) | private
     refused &= ~deliveries["relay"].isin(deliveries.loc[deliveries["hop"], "relay"])
-    pipe = (deliveries["program"] == "pipe").to_numpy()
-    listed = pipe & texts.where(deliveries["relay"], lambda relay: relay.str.contains(LISTS, na=False))
+    listed = _to_programs(deliveries, known)
     kept = (storing | listed) & deliveries["final"].to_numpy()
     # Whatever a mailbox server made of it (Sieve's discard, a refusal): it was meant for somebody here.
     hops = deliveries.loc[deliveries["hop"], "relay"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from logscan.correlate.known import Known
+from logscan.correlate.places import GATEWAYS
 from logscan.correlate.queue_listing import Listing
 from logscan.pipeline.queues import retry
 from logscan.scan.options import Options
@@ -31,9 +34,28 @@ def known_of(settings: Settings, options: Options, listings: tuple[Listing, ...]
         tuple(str(net) for net in settings.networks) if known else (),
         known,
         settings.delimiters if known else "+",
+        programs=_programs(settings, mailboxes),
         listings=listings,
         retry=retry(settings),
     )
+
+
+AGENTS = r"deliver|store|lda\b|mda\b|maildrop|mailfilter|procmail|sieve|dmail|\bfdm\b|postfix-local|vpopmail|lmtp"
+"""In the name of a program that stores mail."""
+
+
+def _programs(settings: Settings, mailboxes: list[str]) -> frozenset[str]:
+    """Return the pipe services whose program isn't known to store mail, and that no ``*_transport`` names as the mailbox."""
+    out = set()
+    for service in settings.postfix.services:
+        if service.command.rpartition("/")[2] != "pipe" or re.search(GATEWAYS, service.name):
+            continue
+        if any(re.search(each, service.name) for each in mailboxes):
+            continue
+        argv = next((each.removeprefix("argv=") for each in service.args if each.startswith("argv=")), "")
+        if argv and not re.search(AGENTS, argv.split()[0].rpartition("/")[2], re.IGNORECASE):
+            out.add(service.name)
+    return frozenset(out)
 
 
 def _relays(destination: str) -> list[str]:

@@ -71,6 +71,8 @@ def ends(scan: Window) -> Ends:
     kind = np.where((kind == 0) & outside, ENDS.index("outside"), kind)
     local = np.flatnonzero((kind == 0) & (deliveries["program"] == "local").to_numpy()[rows])
     kind[local[of(deliveries["reply"].iloc[rows[local]]).having(no_mailbox)]] = ENDS.index("program")
+    piped = (kind == 0) & (deliveries["program"] == "pipe").to_numpy()[rows]
+    kind[piped & deliveries["mailbox"].isna().to_numpy()[rows]] = ENDS.index("program")
     parts = [_ends(deliveries["entry"].to_numpy()[rows], kind, np.ones(len(rows), np.int64), mail, told=True)]
     parts[0].via = _kept_back(deliveries.iloc[rows])
     # What no delivery line tells: on hold since it came, thrown away by a rule, expired by postsuper.
