@@ -11,13 +11,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from logscan.checking.outage import FLICKER, IN_A_ROW, Bools, Ints, Kind, Outage, moment, nanoseconds, reasons
-from logscan.correlate.codes import matched
+from logscan.checking.outage import (
+    FLICKER,
+    IN_A_ROW,
+    Bools,
+    Ints,
+    Kind,
+    Outage,
+    Reasons,
+    hashed,
+    moment,
+    nanoseconds,
+    said,
+)
+from logscan.correlate.codes import combine, matched
 from logscan.correlate.lives import SECOND
 from logscan.tables import texts
+from logscan.tables.partials import Keyed, Points, Rows, hashes
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
+    from logscan.tables.partials import Part, Partial
+
+WARNINGS, WORDS, REFUSED, JUDGED = "warnings", "warnings: words", "refused", "judged"
+TAKEN, CONNECTS, NEWEST = "mail taken", "sessions begun", "newest mail"
+"""Parts of the partial."""
 
 MAIL_AT_DOOR = ["host", "pid", "client_address", "sender", "time"]
 """What lines about one refused mail have in common."""
@@ -38,24 +56,29 @@ SESSION = 120 * SECOND
 """How far back a session is looked at whose beginning isn't in the log."""
 
 
-def at_the_door(scan: Window) -> list[Outage]:
+def look(window: Window) -> dict[str, Part]:
+    """Return the warnings of a window, the mail refused meanwhile, and when mail was taken and judged."""
+    return {**_warnings(window), **_refused(window), **_taken(window), **_judged(window)}
+
+
+def at_the_door(partial: Partial) -> list[Outage]:
     """Return the outages that Postfix's warnings about milters and proxy filters tell of."""
-    errors = scan.events("filter_errors")
-    some = errors[(errors["kind"] == "connect") & errors["filter"].isna() & errors["time"].notna()]
-    some = some[some["path"].str.contains(":", regex=False, na=False)]
-    some = some[~some["text"].str.startswith("rejected", na=False)]
-    if some.empty:
+    if WARNINGS not in partial or partial.frame(WARNINGS).empty:
         return []
-    ordered = some.assign(at=nanoseconds(some["time"])).sort_values("at", kind="stable")
-    refused, taken, found = _refused(scan), _taken(scan, ordered), []
-    for (host, path), part in ordered.groupby(["host", "path"], observed=True):
-        works = np.sort(np.r_[taken[taken["host"] == host]["at"].to_numpy(), _judged(scan, str(path))])
+    warnings = partial.frame(WARNINGS).sort_values(["at", "source", "line"], ignore_index=True)
+    refused = partial.frame(REFUSED).sort_values(["at", "mail"], ignore_index=True)
+    newest = partial.frame(NEWEST).set_index("host")["newest"]
+    reasons, taken, found = Reasons(partial.frame(WORDS)), _clean(partial, warnings), []
+    for (host, path), part in warnings.groupby(["host", "path"], sort=True):
+        works = np.sort(np.r_[taken[str(host)], _judged_by(partial, str(path))])
         here = refused[refused["host"] == host]
-        found += _of_path(str(host), str(path), part, works, here, _newest(scan, str(host)))
+        found += _of_path(str(host), str(path), part, works, here, int(newest.get(host, 0)), reasons)
     return found
 
 
-def _of_path(host: str, path: str, part: pd.DataFrame, works: Ints, refused: pd.DataFrame, newest: int) -> list[Outage]:
+def _of_path(
+    host: str, path: str, part: pd.DataFrame, works: Ints, refused: pd.DataFrame, newest: int, reasons: Reasons
+) -> list[Outage]:
     """Return one milter's or proxy filter's outages; ``works``: when it is seen to work (UTC ns, in order)."""
     milter = path.split(":", maxsplit=1)[0] in ("inet", "inet6", "unix", "local")
     number = _runs(part, works)
@@ -71,19 +94,16 @@ def _of_path(host: str, path: str, part: pd.DataFrame, works: Ints, refused: pd.
         away = refused[refused["at"].between(first - SECOND, until if until > last else last + FLICKER)]
         # A proxy filter's smtpd answers without a line of its own: each warning is one mail.
         mails = away["mail"].nunique() if milter else len(run)
-        to = int(away["recipient"].notna().sum()) if milter else 0
+        to = int(away["recipients"].sum()) if milter else 0
         what: Kind = "milter" if milter else "filter"
-        reason = reasons(run["text"], np.zeros(len(run), np.int64), path)[0]
+        reason = reasons.most(run["words"], path)
         out.append(Outage(host, path, what, moment(first), moment(until), over, mails, to, 0, reason, len(run)))
     return out
 
 
 def _runs(part: pd.DataFrame, works: Ints) -> Ints:
     """Number the outages among warnings in order of time, from 0; -1 for what is the trouble of single mails."""
-    at = part["at"].to_numpy()
-    text = texts.arrow(part["text"])
-    single = matched(text, ONE_MAIL, contains="SMFI")
-    hung_up = single & matched(text, HUNG_UP, ends=("Application error", "Success"))
+    at, single, hung_up = (part[name].to_numpy() for name in ("at", "single", "hung_up"))
     before = np.searchsorted(works, at)
     quiet = (np.diff(at) > SILENCE) & (len(works) == 0)
     run = np.r_[0, np.cumsum((np.diff(before) > 0) | quiet)]
@@ -98,9 +118,42 @@ def _runs(part: pd.DataFrame, works: Ints) -> Ints:
     return out
 
 
-def _refused(scan: Window) -> pd.DataFrame:
-    """Return the lines of mail that was refused because a milter was away."""
-    rejects = scan.events("rejects")
+def _warnings(window: Window) -> dict[str, Part]:
+    errors = window.events("filter_errors")
+    some = errors[(errors["kind"] == "connect") & errors["filter"].isna() & errors["time"].notna()]
+    some = some[some["path"].str.contains(":", regex=False, na=False)]
+    some = some[~some["text"].str.startswith("rejected", na=False)]
+    text = texts.arrow(some["text"])
+    single = matched(text, ONE_MAIL, contains="SMFI")
+    frame = pd.DataFrame(
+        {
+            "host": some["host"].astype("str"),
+            "service": some["service"].astype("str"),
+            "path": some["path"].astype("str"),
+            "process": process_of(some),
+            "at": nanoseconds(some["time"]),
+            "single": single,
+            "hung_up": single & matched(text, HUNG_UP, ends=("Application error", "Success")),
+            "words": hashed(some["text"]),
+            "source": some["source"],
+            "line": some["line"],
+        }
+    )
+    return {WARNINGS: Rows.of(frame), WORDS: said(some["text"])}
+
+
+def process_of(rows: pd.DataFrame) -> Ints:
+    """Return one number for each process (host, service, PID) of lines, the same in all windows."""
+    hosts, services = texts.coded(rows["host"]), texts.coded(rows["service"])
+    pid = rows["pid"].fillna(-1).to_numpy(dtype=np.int64)
+    _, first, number = np.unique(combine(hosts[0], services[0], pid), return_index=True, return_inverse=True)
+    names = (np.append(each[1].to_numpy(dtype=object), "")[each[0][first]] for each in (hosts, services))
+    return hashes(f"{host}\0{service}\0{one}" for host, service, one in zip(*names, pid[first], strict=True))[number]
+
+
+def _refused(window: Window) -> dict[str, Part]:
+    """Count the recipients of mail that was refused because a milter was away, by host, time and mail."""
+    rejects = window.events("rejects")
     some = rejects[
         (rejects["action"] == "milter-reject")
         & rejects["code"].astype("str").str.startswith("4").fillna(False)
@@ -108,33 +161,53 @@ def _refused(scan: Window) -> pd.DataFrame:
         & rejects["sender"].notna()
         & rejects["time"].notna()
     ]
-    return some.assign(at=nanoseconds(some["time"]), mail=some.groupby(MAIL_AT_DOOR, observed=True).ngroup())
+    known = some[MAIL_AT_DOOR].notna().all(axis=1).to_numpy()
+    words = some[MAIL_AT_DOOR].astype("str").agg("\0".join, axis=1) if len(some) else pd.Series(dtype="str")
+    frame = pd.DataFrame(
+        {
+            "host": some["host"].astype("str"),
+            "at": nanoseconds(some["time"]),
+            "mail": np.where(known, hashes(words), -1),
+            "recipients": some["recipient"].notna().astype("int64"),
+        }
+    )
+    return {REFUSED: Keyed.of(frame, sums=("recipients",))}
 
 
-def _newest(scan: Window, host: str) -> int:
-    clients = scan.events("clients")
-    some = clients[(clients["host"] == host) & clients["time"].notna()]
-    return int(nanoseconds(some["time"]).max()) if len(some) else 0
+def _taken(window: Window) -> dict[str, Part]:
+    """Return when smtpd took mail, when its sessions began, and the newest mail of each host."""
+    clients, sessions = window.events("clients"), window.events("sessions")
+    clients = clients[clients["time"].notna()]
+    newest = pd.DataFrame({"host": clients["host"].astype("str"), "newest": nanoseconds(clients["time"])})
+    some = clients[clients["program"] == "smtpd"]
+    begins = sessions[(sessions["event"] == "connect") & (sessions["program"] == "smtpd") & sessions["time"].notna()]
+    taken = {"key": _door(some), "at": nanoseconds(some["time"]), "process": process_of(some)}
+    connects = {"key": process_of(begins), "at": nanoseconds(begins["time"])}
+    return {
+        NEWEST: Keyed.of(newest, most=("newest",)),
+        TAKEN: Points.of(pd.DataFrame(taken)),
+        CONNECTS: Points.of(pd.DataFrame(connects)),
+    }
 
 
-def _taken(scan: Window, warned: pd.DataFrame) -> pd.DataFrame:
-    """Return the mails (``host``, ``at``) that services with warnings took in sessions without one."""
-    clients = scan.events("clients")
-    services = warned["service"].astype("str").unique()
-    some = clients[
-        clients["service"].astype("str").isin(services) & (clients["program"] == "smtpd") & clients["time"].notna()
-    ]
-    sessions = scan.events("sessions")
-    begins = sessions[
-        (sessions["event"] == "connect") & sessions["service"].astype("str").isin(services) & sessions["time"].notna()
-    ]
-    names = ["host", "service", "pid"]
-    frames = [each[names].astype({"host": "str", "service": "str"}) for each in (some, begins, warned)]
-    process = pd.concat(frames).groupby(names, dropna=False).ngroup().to_numpy()
-    at = [nanoseconds(each["time"]) for each in (some, begins, warned)]
-    mine, begun, failed = np.split(process, np.cumsum([len(each) for each in at])[:-1])
-    clean = ~_within(mine, at[0], begun, at[1], failed, at[2])
-    return pd.DataFrame({"host": some["host"].astype("str").to_numpy()[clean], "at": at[0][clean]})
+def _door(rows: pd.DataFrame) -> Ints:
+    """Return one number for each host and service."""
+    return process_of(rows[["host", "service"]].assign(pid=-1))
+
+
+def _clean(partial: Partial, warnings: pd.DataFrame) -> dict[str, Ints]:
+    """Return when services with warnings took mail in sessions without one, by host."""
+    taken, connects = partial.frame(TAKEN), partial.frame(CONNECTS)
+    hosts, services = warnings["host"].unique(), warnings["service"].unique()
+    doors = {host: _door(pd.DataFrame({"host": host, "service": services}).astype("str")) for host in hosts}
+    mine = taken[taken["key"].isin(np.concatenate(list(doors.values())))]
+    at = mine["at"].to_numpy()
+    names = ("process", "key", "process")
+    frames = (mine, connects, warnings)
+    process = pd.factorize(np.concatenate([each[name] for each, name in zip(frames, names, strict=True)]))[0]
+    own, begun, failed = np.split(process.astype(np.int64), np.cumsum([len(each) for each in frames])[:-1])
+    clean = ~_within(own, at, begun, connects["at"].to_numpy(), failed, warnings["at"].to_numpy())
+    return {host: at[clean & mine["key"].isin(keys).to_numpy()] for host, keys in doors.items()}
 
 
 def _within(process: Ints, at: Ints, begun: Ints, begins: Ints, failed: Ints, failures: Ints) -> Bools:
@@ -163,14 +236,20 @@ def _place(process: Ints, at: Ints, wanted: Ints, time: Ints) -> Ints:
     return found
 
 
-def _judged(scan: Window, path: str) -> Ints:
-    """Return when the milter itself says that it judged a mail of the queue, where the path tells which milter it is."""
+def _judged(window: Window) -> dict[str, Part]:
+    """Return when the milters that are known by their ports say that they judged a mail of the queue."""
+    frames = []
+    for table in ("verdicts", "milters"):
+        rows = window.events(table)
+        some = rows[rows["filter"].isin(KNOWN_PORTS) & rows["queue_id"].notna() & rows["time"].notna()]
+        frames.append(pd.DataFrame({"key": hashed(some["filter"]), "at": nanoseconds(some["time"])}))
+    return {JUDGED: Points.of(pd.concat(frames))}
+
+
+def _judged_by(partial: Partial, path: str) -> Ints:
+    """Return when the milter itself says that it judged a mail, where the path tells which milter it is."""
     port = path.rpartition(":")[2].partition("@")[0]
     names = [name for name, ports in KNOWN_PORTS.items() if name in path or port in ports]
-    found = [np.empty(0, np.int64)]
-    for table in ("verdicts", "milters"):
-        rows = scan.events(table)
-        found.append(
-            nanoseconds(rows["time"][rows["filter"].isin(names) & rows["queue_id"].notna() & rows["time"].notna()])
-        )
-    return np.concatenate(found)
+    judged = partial.parts[JUDGED]
+    assert isinstance(judged, Points)
+    return np.concatenate([np.empty(0, np.int64), *(judged.times(int(key)) for key in hashes(names))])

@@ -13,9 +13,13 @@ import pandas as pd
 from logscan.correlate.codes import combine
 from logscan.correlate.lives import SECOND
 from logscan.tables import texts
+from logscan.tables.partials import Keyed, hashes
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+MOST_TEXT = 1000
+"""Characters of a reply that are kept: more than are shown."""
+
 Kind = Literal["filter", "re-injection", "mailbox", "milter", "service"]
 
 SUSPENDED = "delivery temporarily suspended: "
@@ -77,12 +81,36 @@ def moment(ns: int) -> datetime:
     return found
 
 
-def reasons(replies: pd.Series, number: Ints, relay: str) -> list[str]:
-    """Return, by outage, the most frequent reason."""
-    codes, words = texts.coded(replies)
-    counts = pd.DataFrame({"n": number, "code": codes}).value_counts(sort=False).reset_index()
-    best = counts.sort_values(["n", "count", "code"], ascending=[True, False, True]).drop_duplicates("n")
-    return [_reason(words.iloc[code] if code >= 0 else "", relay) for code in best["code"]]
+def hashed(column: pd.Series) -> Ints:
+    """Return a 64-bit hash of each text, 0 where there is none."""
+    codes, words = texts.coded(column)
+    return np.append(hashes(words), 0)[codes]
+
+
+def said(column: pd.Series) -> Keyed:
+    """Return the texts by their hash, for :class:`Reasons`."""
+    words = texts.coded(column)[1]
+    frame = pd.DataFrame({"words": hashes(words), "text": words.str.slice(0, MOST_TEXT)})
+    return Keyed.of(frame.astype({"text": "str"}))
+
+
+class Reasons:
+    """What Postfix and filters said, by the hash that rows carry."""
+
+    def __init__(self, words: pd.DataFrame) -> None:
+        """``words`` has the columns ``words`` (the hash) and ``text``."""
+        self.text = dict(zip(words["words"].tolist(), words["text"].tolist(), strict=True))
+
+    def of(self, words: pd.Series, number: Ints, relay: str) -> list[str]:
+        """Return, by outage, the most frequent reason, the first of several; rows are in order of time."""
+        codes, hashes = pd.factorize(words)
+        counts = pd.DataFrame({"n": number, "code": codes}).value_counts(sort=False).reset_index()
+        best = counts.sort_values(["n", "count", "code"], ascending=[True, False, True]).drop_duplicates("n")
+        return [_reason(self.text.get(int(hashes[code]), ""), relay) for code in best["code"]]
+
+    def most(self, words: pd.Series, relay: str) -> str:
+        """Return the most frequent reason of all rows, which are in order of time."""
+        return self.of(words, np.zeros(len(words), np.int64), relay)[0]
 
 
 def _reason(text: str, relay: str) -> str:

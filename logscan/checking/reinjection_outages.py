@@ -14,13 +14,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from logscan.checking.outage import FLICKER, Bools, Ints, Kind, Outage, moment, nanoseconds, reasons
+from logscan.checking.outage import (
+    FLICKER,
+    Bools,
+    Ints,
+    Kind,
+    Outage,
+    Reasons,
+    hashed,
+    moment,
+    nanoseconds,
+    said,
+)
 from logscan.correlate.codes import matched
 from logscan.correlate.lives import SECOND
+from logscan.tables.partials import Keyed, Points, Rows, hashes
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
     from logscan.settings import Settings
+    from logscan.tables.partials import Part, Partial
 
 NO_WAY_BACK = (
     r" said: [45].*?(?:(?:[Uu]nable to|[Cc]an't|[Cc]annot|[Cc]ould not|[Cc]ouldn't|[Ff]ailed to|[Ee]rror in) connect"
@@ -30,6 +43,9 @@ NO_WAY_BACK = (
 
 OTHER_SERVICE = r"(?i)clam|virus|scanner|sql|ldap|redis|database|spamd\b"
 """What else a filter connects to: that is the filter's own trouble."""
+
+TRIES, CLIENTS, WORDS, CAME = "tries", "tries: clients", "tries: words", "came back"
+"""Parts of the partial: filters' lines, the processes that are clients, the lines' texts by hash, mail out of filters."""
 
 NEAR = 2 * SECOND
 """Between the filter's line about a connection that failed and Postfix's line about the filter's answer."""
@@ -41,9 +57,47 @@ def no_way_back(replies: pa.Array) -> Bools:
     return found & ~matched(replies, OTHER_SERVICE, contains="onnect")
 
 
-def ways_back(scan: Window, settings: Settings, put_off: Sequence[Outage]) -> list[Outage]:
+def look(window: Window) -> dict[str, Part]:
+    """Return the filters' lines about connections that failed, and when mail came out of a filter."""
+    return {**_tries(window), **_came(window)}
+
+
+def _tries(window: Window) -> dict[str, Part]:
+    errors = window.events("filter_errors")
+    own = errors.loc[errors["kind"] == "client", ["host", "pid"]]
+    some = errors[
+        (errors["kind"] == "connect") & errors["filter"].notna() & errors["path"].notna() & errors["time"].notna()
+    ]
+    frame = pd.DataFrame(
+        {
+            "host": some["host"].astype("str"),
+            "pid": _pid(some),
+            "path": some["path"].astype("str"),
+            "at": nanoseconds(some["time"]),
+            "words": hashed(some["text"]),
+            "source": some["source"],
+            "line": some["line"],
+        }
+    )
+    clients = pd.DataFrame({"host": own["host"].astype("str"), "pid": _pid(own)})
+    return {TRIES: Rows.of(frame), CLIENTS: Keyed.of(clients), WORDS: said(some["text"])}
+
+
+def _pid(rows: pd.DataFrame) -> pd.Series:
+    return rows["pid"].fillna(-1).astype("int64")
+
+
+def _came(window: Window) -> dict[str, Part]:
+    entries = window.entries
+    back = entries.loc[(entries["leg"] == "filter").to_numpy() & entries["first"].notna().to_numpy()]
+    return {CAME: Points.of(pd.DataFrame({"key": hashed(back["host"]), "at": nanoseconds(back["first"])}))}
+
+
+def ways_back(partial: Partial, settings: Settings, put_off: Sequence[Outage]) -> list[Outage]:
     """Return the outages with those of the way back named by what the filters say they could not connect to."""
-    tries = _tries(scan, put_off)
+    if TRIES not in partial:
+        return list(put_off)
+    tries, reasons = _other_tries(partial, put_off), Reasons(partial.frame(WORDS))
     found = []
     told = np.zeros(len(tries), np.bool_)
     at = tries["at"].to_numpy()
@@ -53,38 +107,35 @@ def ways_back(scan: Window, settings: Settings, put_off: Sequence[Outage]) -> li
             low, high = pd.Timestamp(each.first).value - NEAR, pd.Timestamp(last).value + NEAR
             here = (at >= low) & (at <= high) & (tries["host"] == each.host).to_numpy()
             told |= here
-            found.append(_named(each, tries[here], settings))
+            found.append(_named(each, tries[here], settings, reasons))
         else:
             found.append(each)
-    rest = tries[~told].sort_values("at", kind="stable")
-    for (host, path), part in rest.groupby(["host", "path"], observed=True, sort=False):
-        found += _untold(scan, settings, str(host), str(path), part)
+    came = partial.parts[CAME]
+    assert isinstance(came, Points)
+    for (host, path), part in tries[~told].groupby(["host", "path"], sort=False):
+        through = came.times(int(hashes([str(host)])[0]))
+        found += _untold(part, str(host), str(path), settings, through, reasons)
     return found
 
 
-def _tries(scan: Window, put_off: Sequence[Outage]) -> pd.DataFrame:
-    """Return the filters' lines about connections that failed, without those of a client to the filter itself."""
-    errors = scan.events("filter_errors")
-    own = errors[errors["kind"] == "client"]
-    clients = set(zip(own["host"].astype("str"), own["pid"].astype("str"), strict=True))
-    some = errors[
-        (errors["kind"] == "connect") & errors["filter"].notna() & errors["path"].notna() & errors["time"].notna()
-    ]
-    some = some.assign(at=nanoseconds(some["time"]), host=some["host"].astype("str"))
-    both = zip(some["host"], some["pid"].astype("str"), strict=True)
-    client = np.fromiter((each in clients for each in both), np.bool_, len(some))
+def _other_tries(partial: Partial, put_off: Sequence[Outage]) -> pd.DataFrame:
+    """Return the filters' lines in order of time, without those of a client to the filter itself."""
+    tries = partial.frame(TRIES).sort_values(["at", "source", "line"], ignore_index=True)
+    clients = pd.MultiIndex.from_frame(partial.frame(CLIENTS)[["host", "pid"]])
+    client = pd.MultiIndex.from_frame(tries[["host", "pid"]]).isin(clients)
     relays = " ".join({each.relay for each in put_off if each.kind == "filter"})
-    itself = some["path"].map(lambda path: str(path) in relays).to_numpy(bool) if len(some) else client
-    return some[~client & ~itself]
+    itself = tries["path"].map(lambda path: path in relays).to_numpy(bool) if len(tries) else client
+    return tries[~client & ~itself]
 
 
-def _named(outage: Outage, tries: pd.DataFrame, settings: Settings) -> Outage:
+def _named(outage: Outage, tries: pd.DataFrame, settings: Settings, reasons: Reasons) -> Outage:
     """Return an outage told by a filter's answers as that of what the filter could not connect to."""
     back = settings.reinjection()
     if len(tries):
-        path = str(tries["path"].astype("str").value_counts().index[0])
+        codes, paths = pd.factorize(tries["path"])
+        path = str(paths[np.bincount(codes).argmax()])
         first = min(outage.first, moment(int(tries["at"].min())))
-        reason = reasons(tries["text"], np.zeros(len(tries), np.int64), path)[0]
+        reason = reasons.most(tries["words"], path)
         return replace(outage, relay=path, first=first, reason=reason, kind=_kind(path, settings))
     if len(back) == 1 and back[0].port:
         return replace(outage, relay=f"{back[0].address or 'localhost'}:{back[0].port}")
@@ -98,16 +149,9 @@ def _kind(path: str, settings: Settings) -> Kind:
     return "service" if ports and port.isdigit() and port not in ports else "re-injection"
 
 
-def _untold(scan: Window, settings: Settings, host: str, path: str, part: pd.DataFrame) -> list[Outage]:
+def _untold(part: pd.DataFrame, host: str, path: str, settings: Settings, came: Ints, reasons: Reasons) -> list[Outage]:
     """Return the outages that only the filter tells of; they end with the next mail that comes out of a filter."""
     at: Ints = part["at"].to_numpy()
-    entries = scan.entries
-    back = (
-        (entries["leg"] == "filter").to_numpy()
-        & entries["first"].notna().to_numpy()
-        & (entries["host"] == host).to_numpy()
-    )
-    came: Ints = np.sort(nanoseconds(entries["first"][back]))
     number = np.r_[0, np.cumsum((np.diff(at) > FLICKER) & (np.diff(np.searchsorted(came, at)) > 0))]
     out = []
     for one in range(int(number[-1]) + 1):
@@ -116,6 +160,6 @@ def _untold(scan: Window, settings: Settings, host: str, path: str, part: pd.Dat
         after = int(np.searchsorted(came, last, "right"))
         over = after < len(came)
         times = moment(first), moment(int(came[after]) if over else last), over
-        reason = reasons(run["text"], np.zeros(len(run), np.int64), path)[0]
+        reason = reasons.most(run["words"], path)
         out.append(Outage(host, path, _kind(path, settings), *times, 0, 0, 0, reason, len(run)))
     return out

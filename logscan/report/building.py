@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from logscan.checking.outages import outages
+from logscan.checking import outages
 from logscan.correlate.build import summary
 from logscan.findings import Evidence, Result
 from logscan.reading.line_texts import fetch
@@ -35,7 +35,9 @@ MOST_PATHS = 200
 """Mails whose whole way a report holds."""
 
 
-PANELS: dict[str, Callable[[Window], Partial]] = {}
+PANELS: dict[str, Callable[[Window], Partial]] = {
+    "outages": lambda window: outages.look(window, window.settings),
+}
 """What looks at each window for the report, by name."""
 
 
@@ -83,7 +85,7 @@ def build(
     report.plan = combined(scan.settings, report.found)
     _paths(scan, report)
     _fill_evidence(scan, report)
-    late, ended, failed = put_off(scan), ends(scan), outages(scan, scan.settings)
+    late, ended, failed = put_off(scan), ends(scan), outages.conclude(panels["outages"], log)
     report.mails = _with_untried(report.mails, ended)
     report.traffic = replace(traffic(scan, report, late), listings=listings(scan, late, failed, ended))
     report.flow = flow(scan, report, ended)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking.outages import NEXT_HOP
+from logscan.checking.hand_overs import NEXT_HOP
 from logscan.correlate.codes import combine
 from logscan.report.model import Listing
 from logscan.report.tallies import Coded, folded, groups, ns, of, percentiles

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logscan.scan.hops import dspam_relays
+from logscan.scan.hops import dspam_relays, filter_relays, mailbox_relays
 from logscan.scan.log import Facts
 from logscan.scan.ports import services
 from logscan.scan.window import Window
@@ -10,4 +10,9 @@ from logscan.scan.window import Window
 
 def facts_of(window: Window) -> Facts:
     """Return what a window alone shows."""
-    return Facts(dspam_relays=dspam_relays(window), services=services(window))
+    return Facts(
+        dspam_relays=dspam_relays(window),
+        filter_relays=filter_relays(window),
+        mailbox_relays=mailbox_relays(window),
+        services=services(window),
+    )

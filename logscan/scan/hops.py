@@ -42,6 +42,18 @@ def dspam_relays(window: Window) -> frozenset[str]:
     return frozenset(deliveries["relay"][named].dropna().astype("str").unique())
 
 
+def filter_relays(window: Window) -> frozenset[str]:
+    """Return the relays by which mail went to a filter."""
+    return frozenset(window.deliveries["relay"][filter_hops(window)].dropna().astype("str").unique())
+
+
+def mailbox_relays(window: Window) -> frozenset[str]:
+    """Return the relays by which mail came into mailboxes here: servers and programs that keep them."""
+    deliveries = window.deliveries
+    stored = deliveries["final"] & ~deliveries["outside"] & ~deliveries["program"].isin(["local", "virtual"])
+    return frozenset(deliveries["relay"][stored].dropna().astype("str").unique())
+
+
 NAMES = {
     "dspam": "DSPAM",
     "spamd": "SpamAssassin",

@@ -23,6 +23,10 @@ class Facts:
 
     dspam_relays: frozenset[str] = frozenset()
     """Relays that are DSPAM (:func:`logscan.scan.hops.dspam_relays`)."""
+    filter_relays: frozenset[str] = frozenset()
+    """Relays by which mail goes to filters (:func:`logscan.scan.hops.filter_relays`)."""
+    mailbox_relays: frozenset[str] = frozenset()
+    """Relays by which mail comes into mailboxes here (:func:`logscan.scan.hops.mailbox_relays`)."""
     services: frozenset[str] = frozenset()
     """Services that took mail in, as their tags name them (:func:`logscan.scan.ports.services`)."""
 

@@ -28,6 +28,14 @@ GAMMA = 1.02
 ZERO = -(2**31)
 """The bucket of 0 and below."""
 
+SECOND = 10**9
+
+MOST_POINTS = 200_000
+"""Points that are kept; of more than these, the first of each second and key are, of each two seconds, four, eight ..."""
+
+WIDEST = 2**20
+"""Seconds of the widest span: twelve days."""
+
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame without an index and without categories: those of one piece say nothing in another."""
@@ -156,7 +164,66 @@ def _firsts(frame: pd.DataFrame, size: int, by: tuple[str, ...], keys: tuple[str
     return frame[(nth < size).to_numpy()].reset_index(drop=True)
 
 
-Part = Rows | Keyed | First | int
+def hashes(words: Iterable[str]) -> Ints:
+    """Return a 64-bit hash of each text, the same in every window."""
+    array = np.array([*words, ""], object)[:-1]
+    if not len(array):
+        return np.empty(0, np.int64)
+    found: Ints = pd.util.hash_array(array, categorize=False).view(np.int64)
+    return found
+
+
+@dataclass(frozen=True)
+class Points:
+    """Rows with the columns ``key`` (int64) and ``at`` (int64, UTC ns), and others that are whole numbers.
+
+    Of each key and span of ``width`` seconds the first ``size`` are kept; 0: all are. The width is the smallest power of two
+    at which no more than ``most`` are left. So the points don't depend on how they were put together: what is the first of
+    a span is the first of each of its halves.
+    """
+
+    frame: pd.DataFrame
+    size: int = 3
+    most: int = MOST_POINTS
+    width: int = 0
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, size: int = 3, most: int = MOST_POINTS) -> Points:
+        """Return the part for the rows of one piece."""
+        return cls(frame.reset_index(drop=True), size, most)._bounded()
+
+    def merged(self, others: Sequence[Points]) -> Points:
+        """Return the points of all."""
+        every = (self, *others)
+        width = max(each.width for each in every)
+        frame = together([each.frame for each in every])
+        return Points(frame if not width else self._firsts(frame, width), self.size, self.most, width)._bounded()
+
+    def times(self, key: int) -> Ints:
+        """Return the times of one key in order."""
+        found: Ints = np.sort(self.frame["at"].to_numpy()[self.frame["key"].to_numpy() == key])
+        return found
+
+    def _bounded(self) -> Points:
+        frame, width = self.frame, self.width
+        while len(frame) > self.most and width < WIDEST:
+            width = max(1, 2 * width)
+            frame = self._firsts(frame, width)
+        return Points(frame, self.size, self.most, width)
+
+    def _firsts(self, frame: pd.DataFrame, width: int) -> pd.DataFrame:
+        """Return the first points of each key and span."""
+        others = [name for name in frame.columns if name not in ("key", "at")]
+        frame = frame.sort_values(["key", "at", *others], ignore_index=True)
+        span = frame["at"].to_numpy() // (width * SECOND)
+        key = frame["key"].to_numpy()
+        new = np.r_[True, (key[1:] != key[:-1]) | (span[1:] != span[:-1])]
+        start = np.flatnonzero(new)
+        nth = np.arange(len(frame)) - start[np.cumsum(new) - 1]
+        return frame[nth < self.size].reset_index(drop=True)
+
+
+Part = Rows | Keyed | First | Points | int
 """A part of a partial; numbers are summed."""
 
 
