@@ -14,11 +14,11 @@ from logscan.correlate.build import summary
 from logscan.findings import Evidence, Result
 from logscan.reading.line_texts import fetch
 from logscan.remedies import combined
+from logscan.report import endings, listings
 from logscan.report.accounts import ENDS, Ends, ends, refusals
 from logscan.report.concerns import concerns
 from logscan.report.deferrals import put_off
 from logscan.report.flow import flow
-from logscan.report.listings import listings
 from logscan.report.model import Period, ProgramCount, Report, SourceCount, Unknown
 from logscan.report.traffic import traffic
 from logscan.version import __version__
@@ -36,6 +36,7 @@ MOST_PATHS = 200
 
 
 PANELS: dict[str, Callable[[Window], Partial]] = {
+    "listings": listings.look,
     "outages": lambda window: outages.look(window, window.settings),
 }
 """What looks at each window for the report, by name."""
@@ -87,7 +88,8 @@ def build(
     _fill_evidence(scan, report)
     late, ended, failed = put_off(scan), ends(scan), outages.conclude(panels["outages"], log)
     report.mails = _with_untried(report.mails, ended)
-    report.traffic = replace(traffic(scan, report, late), listings=listings(scan, late, failed, ended))
+    lists = listings.listings(panels["listings"], log, failed, endings.listings(scan, ended), scan)
+    report.traffic = replace(traffic(scan, report, late), listings=lists)
     report.flow = flow(scan, report, ended)
     report.concerns = concerns(scan, late, failed, ended)
     return report

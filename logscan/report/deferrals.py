@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +12,20 @@ import pandas as pd
 
 from logscan.checking.hand_overs import NEXT_HOP
 from logscan.correlate.codes import combine
+from logscan.report import by_key
+from logscan.report.by_key import ByKey, once
 from logscan.report.model import Listing
-from logscan.report.tallies import Coded, folded, groups, ns, of, percentiles
+from logscan.report.tallies import Coded, folded, ns, of
+from logscan.scan.memo import per_window
 from logscan.tables import texts
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
+    from logscan.tables.partials import Part, Partial
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 PUT_OFF = ("deferred", "SOFTBOUNCE")
 
@@ -35,13 +41,40 @@ ENDED = {
 }
 """How a recipient whose mail was put off ended, by the outcome of the last attempt in that life of a queue ID."""
 
+ALL = "in all"
+
+ENDINGS = ByKey(
+    "put-off",
+    "Put off",
+    "Recipients for whom an attempt was put off (deferred), by how it ended; the wait is in seconds, from the first "
+    "attempt that was put off to the last line about that recipient.",
+    by=("how it ended",),
+    numbers=("recipients", "mails", "attempts put off", "median wait", "longest wait"),
+    shares=(("median wait", 50), ("longest wait", 100)),
+)
+REASONS = ByKey(
+    "put-off-reasons",
+    "Put off, by reason and next hop",
+    "Attempts that were put off, by Postfix's reason (numbers, times and addresses folded) and the next hop, and what "
+    "became of their recipients: one that was put off for two reasons stands in both rows. Went on are those "
+    "delivered or handed on later, waiting those in the queue or on hold, given up those bounced, expired or "
+    "discarded. The longest wait is in seconds.",
+    by=("reason", "next hop"),
+    numbers=(
+        "attempts", "recipients", "mails", "went on", "waiting", "given up",
+        "longest wait", "first", "last",
+    ),
+    shares=(("longest wait", 100),),
+    digits=1,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class PutOff:
     """The attempts that were put off, one a row, in the order of their lines."""
 
     rows: Ints
-    """Rows of ``scan.deliveries``."""
+    """Rows of ``window.deliveries``."""
     mail: Ints
     recipient: Ints
     """Code of the recipient in its life of a queue ID: the same for each attempt for it."""
@@ -55,6 +88,7 @@ class PutOff:
     """Time of the attempt (UTC ns)."""
 
 
+@per_window
 def put_off(scan: Window) -> PutOff:
     """Return every attempt that was put off, of mails: a line logged twice is one attempt."""
     deliveries = scan.deliveries
@@ -111,77 +145,55 @@ def next_hops(some: pd.DataFrame) -> Coded:
     return Coded(codes, values).changed(str)
 
 
-def listings(scan: Window, late: PutOff) -> Iterable[Listing]:
-    """Return how it ended, why it was put off and where, and the mails that waited longest."""
-    if not len(late.rows):
-        return
-    yield _ended(late)
-    yield _reasons(scan, late)
+def look(window: Window) -> dict[str, Part]:
+    """Return what a window counts of what was put off; nothing where nothing was."""
+    late = put_off(window)
+    return {**_ended(late), **_reasons(late)} if len(late.rows) else {}
 
 
-def _ended(late: PutOff) -> Listing:
-    """One row for each way to end, and their sum."""
+def listings(partial: Partial, log: Log) -> Iterable[Listing]:
+    """Return how it ended, and why it was put off and where."""
+    for each in by_key.listings((ENDINGS,), partial, log.zone):
+        rows = sorted(each.rows, key=lambda row: row[0] == ALL)
+        yield replace(each, rows=tuple(rows))
+    yield from by_key.listings((REASONS,), partial, log.zone)
+
+
+def _ended(late: PutOff) -> dict[str, Part]:
+    """Count recipients, mails and attempts by how it ended, and of all together: a mail may end in several ways."""
     size = len(late.waited)
     attempts = np.bincount(late.recipient, minlength=size)
     mail = np.full(size, -1, np.int64)
     mail[late.recipient] = late.mail
-    rows = []
-    by = groups(late.ended)
-    for chosen, words in [
-        *((by.of_row == at, by.name(at)[0]) for at in range(len(by))),
-        (np.ones(size, np.bool_), "in all"),
-    ]:
-        half, most = percentiles(late.waited[chosen], 50, 100)
-        rows.append((words, int(chosen.sum()), len(np.unique(mail[chosen])), int(attempts[chosen].sum()), half, most))
-    rows.sort(key=lambda row: (row[0] == "in all", -row[1], row[0]))
-    return Listing(
-        "put-off",
-        "Put off",
-        "Recipients for whom an attempt was put off (deferred), by how it ended; the wait is in seconds, from the first "
-        "attempt that was put off to the last line about that recipient.",
-        ("how it ended", "recipients", "mails", "attempts put off", "median wait", "longest wait"),
-        tuple(rows),
-        len(rows),
+    each = np.tile(np.arange(size), 2)
+    every = np.full(size, len(late.ended.values))
+    words = Coded(np.append(late.ended.codes, every), [*late.ended.values, ALL])
+    mails = once((words,), mail[each])
+    sums = {"recipients": None, "mails": mails, "attempts put off": attempts[each]}
+    return ENDINGS.look((words,), sums, seconds=late.waited[each])
+
+
+def _reasons(late: PutOff) -> dict[str, Part]:
+    columns = (late.reason, late.hop)
+    recipients = once(columns, late.recipient)
+    ended = late.ended.take(late.recipient)
+
+    def having(*outcomes: str) -> Bools:
+        return recipients & ended.is_in(*(ENDED[name] for name in outcomes))
+
+    return REASONS.look(
+        columns,
+        {
+            "attempts": None,
+            "recipients": recipients,
+            "mails": once(columns, late.mail),
+            "went on": having("delivered", "handed-on"),
+            "waiting": having("deferred", "held"),
+            "given up": having("bounced", "expired", "discarded"),
+        },
+        times=late.first,
+        seconds=late.waited[late.recipient],
     )
-
-
-def _reasons(scan: Window, late: PutOff) -> Listing:
-    by = groups(late.reason, late.hop)
-    first, last = by.ends(late.first, scan.zone)
-    waited = np.zeros(len(by))
-    np.maximum.at(waited, by.of_row, late.waited[late.recipient])
-    ended = late.ended.codes[late.recipient]
-
-    def recipients(*outcomes: str) -> Ints:
-        words = {ENDED[name] for name in outcomes}
-        codes = [code for code, value in enumerate(late.ended.values) if value in words]
-        return by.distinct(late.recipient, np.isin(ended, codes))
-
-    rows, total = by.rows(
-        by.count(),
-        by.distinct(late.recipient),
-        by.distinct(late.mail),
-        recipients("delivered", "handed-on"),
-        recipients("deferred", "held"),
-        recipients("bounced", "expired", "discarded"),
-        np.round(waited, 1),
-        first,
-        last,
-    )
-    return Listing(
-        "put-off-reasons",
-        "Put off, by reason and next hop",
-        "Attempts that were put off, by Postfix's reason (numbers, times and addresses folded) and the next hop, and what "
-        "became of their recipients: one that was put off for two reasons stands in both rows. Went on are those "
-        "delivered or handed on later, waiting those in the queue or on hold, given up those bounced, expired or "
-        "discarded. The longest wait is in seconds.",
-        (
-            "reason", "next hop", "attempts", "recipients", "mails", "went on", "waiting", "given up",
-            "longest wait", "first", "last",
-        ),
-        rows,
-        total,
-    )  # fmt: skip
 
 
 def series(late: PutOff) -> tuple[tuple[str, Ints], ...]:
@@ -190,7 +202,7 @@ def series(late: PutOff) -> tuple[tuple[str, Ints], ...]:
     return (("at this server's own services", late.first[here]), ("at other hosts", late.first[~here]))
 
 
-def own_services(late: PutOff) -> npt.NDArray[np.bool_]:
+def own_services(late: PutOff) -> Bools:
     """Return which attempts were put off at a service of this host: a socket, the loopback address, no host at all."""
     return late.hop.having(
         lambda name: "/" in name or "[127." in name or "[::1" in name if "[" in name else name not in ("", "none")

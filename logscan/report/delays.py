@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from logscan.report.deferrals import PutOff
+from logscan.report import by_key
+from logscan.report.by_key import ByKey
+from logscan.report.deferrals import PutOff, put_off
 from logscan.report.model import Listing
-from logscan.report.tallies import groups, moment, ns, of, percentiles
+from logscan.report.tallies import Coded, moment, ns, of
+from logscan.tables.partials import First
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
+    from logscan.tables.partials import Part, Partial
+
+Ints = npt.NDArray[np.int64]
 
 PARTS = {
     "before_queue": "before the queue",
@@ -24,108 +33,121 @@ PARTS = {
 }
 """Columns of ``deliveries`` that add up to ``total_delay``, in words."""
 
-SLOWEST = 50
+WORDS = {"total_delay": "in all", **PARTS}
+
+MOST_SLOW = 50
 MOSTLY = 0.5
 """Share of the whole from which a part is most of it."""
 
 SLOW = 1.0
 """Seconds: what took less is not named among the slowest."""
 
+DELAYS = ByKey(
+    "delays",
+    "Delays, end to end",
+    "Seconds from the arrival of the mail at this server to the final delivery, one for each recipient that it "
+    "arrived at, and where they were spent. Waiting is time in queues, deferrals included.",
+    by=("part",),
+    numbers=("deliveries", "median", "90 %", "99 %", "longest"),
+    shares=(("median", 50), ("90 %", 90), ("99 %", 99), ("longest", 100)),
+)
+HOPS = ByKey(
+    "delays-by-hop",
+    "Delays by next hop",
+    "Seconds from arrival to the final delivery, by where it was delivered to.",
+    by=("next hop",),
+    numbers=("deliveries", "median", "90 %", "longest"),
+    shares=(("median", 50), ("90 %", 90), ("longest", 100)),
+)
+SLOWEST = Listing(
+    "slowest",
+    "Slowest mails",
+    f"Mails that took {SLOW:g} second or longer to their last recipient, the slowest first: the part that took "
+    "at least half of it, where the log tells it, and the last reason for which they were put off.",
+    ("queue id", "arrived", "sender", "last recipient", "seconds", "mostly", "of it", "next hop", "put off for"),
+    (),
+)
+SLOWEST_TEXTS = ("queue id", "sender", "last recipient", "mostly", "next hop", "put off for")
 
-def listings(scan: Window, late: PutOff) -> Iterable[Listing]:
-    """Return percentiles of the delay and its parts, delays by next hop, and the slowest mails."""
-    deliveries = scan.deliveries
+
+def look(window: Window) -> dict[str, Part]:
+    """Return what a window counts of delays, and its slowest mails; nothing where no mail arrived."""
+    deliveries = window.deliveries
     final = deliveries.loc[deliveries["final"] & deliveries["total_delay"].notna() & (deliveries["mail"] >= 0)]
     if final.empty:
-        return
-    rows = []
-    for name, words in (("total_delay", "in all"), *PARTS.items()):
-        known = final[name].to_numpy(dtype=np.float64)
-        known = known[np.isfinite(known)]
-        if len(known):
-            rows.append((words, len(known), *percentiles(known, 50, 90, 99, 100)))
-    yield Listing(
-        "delays",
-        "Delays, end to end",
-        "Seconds from the arrival of the mail at this server to the final delivery, one for each recipient that it "
-        "arrived at, and where they were spent. Waiting is time in queues, deferrals included.",
-        ("part", "deliveries", "median", "90 %", "99 %", "longest"),
-        tuple(rows),
-        len(rows),
-    )
-    yield _by_hop(final)
-    slowest = _slowest(scan, final, late)
-    if slowest.rows:
-        yield slowest
-
-
-def _by_hop(final: pd.DataFrame) -> Listing:
+        return {}
     seconds = final["total_delay"].to_numpy(dtype=np.float64)
-    by = groups(of(final["relay"]))
-    rows, total = by.rows(by.count(), *(by.percentile(seconds, share) for share in (50, 90, 100)))
-    return Listing(
-        "delays-by-hop",
-        "Delays by next hop",
-        "Seconds from arrival to the final delivery, by where it was delivered to.",
-        ("next hop", "deliveries", "median", "90 %", "longest"),
-        rows,
-        total,
-    )
+    by_hop = HOPS.look((of(final["relay"]),), {"deliveries": None}, seconds=seconds)
+    return {**_parts(final), **by_hop, **_slowest(window, final)}
 
 
-def _slowest(scan: Window, final: pd.DataFrame, late: PutOff) -> Listing:
-    """Return the mails whose last recipient waited longest: one row a mail."""
+def listings(partial: Partial, log: Log) -> Iterable[Listing]:
+    """Return percentiles of the delay and its parts, delays by next hop, and the slowest mails."""
+    for each in by_key.listings((DELAYS,), partial, log.zone):
+        order = list(WORDS.values())
+        yield replace(each, rows=tuple(sorted(each.rows, key=lambda row: order.index(row[0]))))
+    yield from by_key.listings((HOPS,), partial, log.zone)
+    if SLOWEST.key in partial:
+        yield _shown(partial, log)
+
+
+def _parts(final: pd.DataFrame) -> dict[str, Part]:
+    """Count the seconds of the delay and of its parts, those that the log tells."""
+    values = np.concatenate([final[name].to_numpy(dtype=np.float64) for name in WORDS])
+    part = np.repeat(np.arange(len(WORDS)), len(final))
+    known = np.isfinite(values)
+    words = Coded(part[known], list(WORDS.values()))
+    return DELAYS.look((words,), {"deliveries": None}, seconds=values[known])
+
+
+def _slowest(window: Window, final: pd.DataFrame) -> dict[str, Part]:
+    """Return the mails whose last recipient waited longest, one row a mail: columns of the list, and what orders them."""
     slow = final[final["total_delay"] >= SLOW].copy()
     slow["total_delay"] = slow["total_delay"].round(2)
     slow = slow.sort_values(["total_delay", "mail", "recipient"], ascending=[False, True, True]).drop_duplicates("mail")
     total = len(slow)
-    slow = slow.head(SLOWEST)
-    mails = scan.mails.iloc[slow["mail"].to_numpy()]
+    mails = window.mails.iloc[slow["mail"].to_numpy()]
     parts = slow[list(PARTS)].fillna(0.0).to_numpy(dtype=np.float64)
-    words = list(PARTS.values())
-    why = _last_reasons(late, slow["mail"].to_numpy())
-    table: list[tuple[Any, ...]] = []
-    arrived = ns(mails["first"])
-    for at, (mail, row) in enumerate(zip(mails.itertuples(), slow.itertuples(), strict=True)):
-        longest = int(parts[at].argmax())
-        seconds = round(float(row.total_delay), 2)
-        most = min(round(float(parts[at][longest]), 2), seconds)
-        # Whole seconds in the stamps make a part longer than the whole; parts that are not told leave the rest open.
-        clear = most >= MOSTLY * seconds
-        table.append(
-            (
-                str(mail.queue_id),
-                moment(int(arrived[at]), scan.zone),
-                _text(mail.sender, "<>"),
-                _text(row.recipient, ""),
-                seconds,
-                words[longest] if clear else "",
-                most if clear else None,
-                _text(row.relay, ""),
-                why.get(int(row.mail), ""),
-            )
-        )
-    return Listing(
-        "slowest",
-        "Slowest mails",
-        f"Mails that took {SLOW:g} second or longer to their last recipient, the slowest first: the part that took "
-        "at least half of it, where the log tells it, and the last reason for which they were put off.",
-        ("queue id", "arrived", "sender", "last recipient", "seconds", "mostly", "of it", "next hop", "put off for"),
-        tuple(table),
-        total,
+    seconds = slow["total_delay"].to_numpy(dtype=np.float64)
+    longest = parts.argmax(axis=1) if total else np.empty(0, np.int64)
+    most = np.minimum(np.round(parts[np.arange(total), longest], 2), seconds)
+    # Whole seconds in the stamps make a part longer than the whole; parts that are not told leave the rest open.
+    clear = most >= MOSTLY * seconds
+    sender = mails["sender"].astype("str")
+    frame = pd.DataFrame(
+        {
+            "rank": -seconds,
+            "host": mails["host"].astype("str").to_numpy(),
+            "queue id": mails["queue_id"].astype("str").to_numpy(),
+            "arrived": ns(mails["first"]),
+            "sender": sender.where(sender != "", "<>").fillna("<>").to_numpy(),
+            "last recipient": slow["recipient"].astype("str").fillna("").to_numpy(),
+            "mostly": np.where(clear, np.array([*PARTS.values()], object)[longest], ""),
+            "of it": np.where(clear, most, np.nan),
+            "next hop": slow["relay"].astype("str").fillna("").to_numpy(),
+            "put off for": _last_reasons(put_off(window), slow["mail"].to_numpy(), len(window.mails)),
+        }
     )
+    frame = frame.astype(dict.fromkeys((*SLOWEST_TEXTS, "host"), "str"))
+    by = ("rank", "arrived", "host", "queue id", "last recipient", "next hop")
+    return {SLOWEST.key: First.of(frame, MOST_SLOW, by), f"{SLOWEST.key}: all": total}
 
 
-def _text(value: Any, empty: str) -> str:
-    return empty if pd.isna(value) or value == "" else str(value)
+def _shown(partial: Partial, log: Log) -> Listing:
+    frame = partial.frame(SLOWEST.key)
+    frame = frame.assign(
+        seconds=-frame["rank"],
+        arrived=[moment(at, log.zone) for at in frame["arrived"].tolist()],
+    )
+    frame["of it"] = frame["of it"].astype("object").where(frame["of it"].notna(), None)
+    rows = tuple(zip(*(frame[name].tolist() for name in SLOWEST.columns), strict=True))
+    return replace(SLOWEST, rows=rows, total=partial.count(f"{SLOWEST.key}: all"))
 
 
-def _last_reasons(late: PutOff, mails: Any) -> dict[int, str]:
-    """Return, by mail, why it was put off last."""
-    some = np.flatnonzero(np.isin(late.mail, mails))
-    some = some[np.argsort(late.first[some], kind="stable")]
-    return {
-        int(late.mail[at]): str(late.reason.values[late.reason.codes[at]])
-        for at in some.tolist()
-        if late.reason.codes[at] >= 0
-    }
+def _last_reasons(late: PutOff, mails: Ints, size: int) -> npt.NDArray[np.object_]:
+    """Return, for each of some mails, why it was put off last; an empty text where it was not."""
+    told = np.flatnonzero(late.reason.codes >= 0)
+    told = told[np.lexsort((late.rows[told], late.first[told]))]
+    code = np.full(size, -1, np.int64)
+    code[late.mail[told]] = late.reason.codes[told]
+    return np.array([*late.reason.values, ""], object)[code[mails]]

@@ -7,13 +7,20 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from logscan.report import by_key
+from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
 from logscan.report.tallies import Coded, column, folded, groups, number, of
-from logscan.scan.trainings import trainings
+from logscan.scan import trainings
+from logscan.scan.trainings import CALLS
+from logscan.tables.partials import Keyed, Partial
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
+    from logscan.tables.partials import Part
 
 METHODS = {"opendkim": "DKIM", "opendmarc": "DMARC", "policyd-spf": "SPF"}
 """What a milter or policy service checks."""
@@ -24,140 +31,155 @@ SYMBOLS = re.compile(r"\b(?:R_(SPF|DKIM)|(DMARC_POLICY|DMARC|ARC))_([A-Z]+)\b")
 GOOD = frozenset({"pass", "signed", "allow", "no error", "success", "success (no bits set)"})
 
 
-def listings(scan: Window) -> Iterable[Listing]:
+AUTOLEARNED = "autolearned"
+"""The outcome of a training that nobody called for."""
+
+BARE = "(the line says no more)"
+
+VERDICTS = ByKey(
+    "verdicts",
+    "Verdicts",
+    "What the filters said, by result as each names it: DSPAM speaks for each recipient, amavis, rspamd and spamd for "
+    "each mail. Tagged are those by which a mail was marked or kept back as spam.",
+    by=("filter", "result"),
+    numbers=("verdicts", "tagged", "mails"),
+)
+DOMAINS = ByKey(
+    "authentication-domains",
+    "Domains that don't pass",
+    "Results of DKIM, DMARC and SPF other than pass, by domain.",
+    by=("domain", "check", "result"),
+    numbers=("times",),
+)
+MILTERS = ByKey(
+    "milters",
+    "Greylisting and other services",
+    "What policy services and other milters answered.",
+    by=("service", "result"),
+    numbers=("times", "clients"),
+)
+TRAININGS = ByKey(
+    "trainings",
+    "Training",
+    "Calls by which filters were trained, by what became of them; missed: no such signature under that user.",
+    by=("filter", "outcome", "class"),
+    numbers=("calls", "users"),
+)
+TROUBLES = ByKey(
+    "filter-errors",
+    "Filters' troubles",
+    "What filters reported of themselves, by kind and text (numbers folded).",
+    by=("filter", "kind", "text"),
+    numbers=("times", "first", "last"),
+)
+
+
+def look(window: Window) -> dict[str, Part]:
+    """Return what a window counts for the lists of what was judged."""
+    return {
+        **_verdicts(window),
+        **_authentication(window),
+        **_milters(window),
+        **_trainings(window),
+        **_troubles(window),
+    }
+
+
+def listings(partial: Partial, log: Log) -> Iterable[Listing]:
     """Return the lists of what was judged."""
-    yield from _verdicts(scan)
-    yield from _authentication(scan)
-    yield from _milters(scan)
-    yield from _trainings(scan)
-    yield from _troubles(scan)
+    yield from by_key.listings((VERDICTS,), partial, log.zone)
+    yield _authenticated(partial)
+    yield from by_key.listings((DOMAINS, MILTERS, TRAININGS, TROUBLES), _trained(partial), log.zone)
 
 
-def _verdicts(scan: Window) -> Iterable[Listing]:
-    verdicts = scan.verdicts
-    if verdicts.empty:
-        return
+def _verdicts(window: Window) -> dict[str, Part]:
+    verdicts = window.verdicts
     spam = verdicts["spam"].fillna(False).to_numpy(dtype=np.bool_)
-    by = groups(of(verdicts["filter"]), of(verdicts["result"]))
-    listed, total = by.rows(by.count(), by.count(spam), by.distinct(of(verdicts["message_id"]).codes))
-    yield Listing(
-        "verdicts",
-        "Verdicts",
-        "What the filters said, by result as each names it: DSPAM speaks for each recipient, amavis, rspamd and spamd for "
-        "each mail. Tagged are those by which a mail was marked or kept back as spam.",
-        ("filter", "result", "verdicts", "tagged", "mails"),
-        listed,
-        total,
-    )
+    columns = (of(verdicts["filter"]), of(verdicts["result"]))
+    return VERDICTS.look(columns, {"verdicts": None, "tagged": spam}, {"mails": of(verdicts["message_id"])})
 
 
-def _authentication(scan: Window) -> Iterable[Listing]:
-    """Return DKIM, DMARC and SPF results by domain: of milters and policy services, and of rspamd's symbols."""
-    milter = column(scan, "milters", "filter")
-    result, domain = column(scan, "milters", "result"), column(scan, "milters", "domain")
+def _authentication(window: Window) -> dict[str, Part]:
+    """Count DKIM, DMARC and SPF results: of milters and policy services (by domain too), and of rspamd's symbols."""
+    milter = column(window, "milters", "filter")
+    result, domain = column(window, "milters", "result"), column(window, "milters", "domain")
     rows = np.flatnonzero(milter.is_in(*METHODS) & (result.codes >= 0))
-    counts: dict[tuple[str, str], int] = {}
-    if len(rows):
-        method = milter.take(rows).changed(lambda name: METHODS.get(name, name))
-        plain = result.take(rows).changed(str.lower)
-        by = groups(method, plain)
-        for at, count in enumerate(by.count().tolist()):
-            name = by.name(at)
-            counts[name[0], name[1]] = counts.get((name[0], name[1]), 0) + count
-    for (method_name, word), count in _rspamd(scan).items():
-        counts[method_name, word] = counts.get((method_name, word), 0) + count
-    if not counts:
-        return
-    listed = tuple((*key, count) for key, count in sorted(counts.items(), key=lambda item: (item[0][0], -item[1])))
-    yield Listing(
+    method = milter.take(rows).changed(lambda name: METHODS.get(name, name))
+    plain = result.take(rows).changed(str.lower)
+    by = groups(method, plain)
+    counts = [(*by.name(at), count) for at, count in enumerate(by.count().tolist())] + _rspamd(window)
+    check, word, times = zip(*counts, strict=True) if counts else ((), (), ())
+    frame = pd.DataFrame(
+        {
+            "check": pd.Series(check, dtype="str"),
+            "result": pd.Series(word, dtype="str"),
+            "times": pd.Series(times, dtype="int64"),
+        }
+    )
+    bad = ~plain.is_in(*GOOD)
+    domains = (domain.take(rows[bad]), method.take(bad), plain.take(bad))
+    return {"authentication": Keyed.of(frame, sums=("times",)), **DOMAINS.look(domains, {"times": None})}
+
+
+def _authenticated(partial: Partial) -> Listing:
+    """Return the results check by check, the most frequent first."""
+    rows: list[tuple[str, str, int]] = []
+    if "authentication" in partial:
+        frame = partial.frame("authentication")
+        listed = zip(frame["check"].tolist(), frame["result"].tolist(), frame["times"].tolist(), strict=True)
+        rows = sorted(listed, key=lambda row: (row[0], -row[2], row[1]))
+    return Listing(
         "authentication",
         "DKIM, DMARC and SPF",
         "Results of the checks of senders, as OpenDKIM, OpenDMARC, the SPF policy services and rspamd log them; one mail "
         "may have several signatures.",
         ("check", "result", "times"),
-        listed,
-        len(listed),
+        tuple(rows),
+        len(rows),
     )
-    if not len(rows):
-        return
-    bad = ~plain.is_in(*GOOD)
-    by = groups(domain.take(rows[bad]), method.take(bad), plain.take(bad))
-    listed, total = by.rows(by.count())
-    if listed:
-        yield Listing(
-            "authentication-domains",
-            "Domains that don't pass",
-            "Results of DKIM, DMARC and SPF other than pass, by domain.",
-            ("domain", "check", "result", "times"),
-            listed,
-            total,
-        )
 
 
-def _rspamd(scan: Window) -> dict[tuple[str, str], int]:
-    """Return how often rspamd's symbols told which result, by method and result."""
-    verdicts = scan.verdicts
+def _rspamd(window: Window) -> list[tuple[str, str, int]]:
+    """Return how often rspamd's symbols told which result: method, result, times."""
+    verdicts = window.verdicts
     symbols = of(verdicts.loc[verdicts["filter"] == "rspamd", "status"])
     times = np.bincount(symbols.codes[symbols.codes >= 0], minlength=len(symbols.values))
-    counts: dict[tuple[str, str], int] = {}
-    for count, value in zip(times.tolist(), symbols.values, strict=True):
-        for plain, other, word in SYMBOLS.findall(value):
-            key = (plain or other.removesuffix("_POLICY"), word.lower())
-            counts[key] = counts.get(key, 0) + count
-    return counts
+    return [
+        (plain or other.removesuffix("_POLICY"), word.lower(), count)
+        for count, value in zip(times.tolist(), symbols.values, strict=True)
+        for plain, other, word in SYMBOLS.findall(value)
+    ]
 
 
-def _milters(scan: Window) -> Iterable[Listing]:
-    """Return what the other milters and policy services did: greylisting and the like."""
-    milter = column(scan, "milters", "filter")
+def _milters(window: Window) -> dict[str, Part]:
+    """Count what the other milters and policy services did: greylisting and the like."""
+    milter = column(window, "milters", "filter")
     rows = np.flatnonzero(~milter.is_in(*METHODS) & (milter.codes >= 0))
-    if not len(rows):
-        return
-    by = groups(milter.take(rows), column(scan, "milters", "result").take(rows))
-    listed, total = by.rows(by.count(), by.distinct(column(scan, "milters", "client_address").codes[rows]))
-    yield Listing(
-        "milters",
-        "Greylisting and other services",
-        "What policy services and other milters answered.",
-        ("service", "result", "times", "clients"),
-        listed,
-        total,
-    )
+    columns = (milter.take(rows), column(window, "milters", "result").take(rows))
+    return MILTERS.look(columns, {"times": None}, {"clients": column(window, "milters", "client_address").take(rows)})
 
 
-def _trainings(scan: Window) -> Iterable[Listing]:
-    calls = trainings(scan)
-    if calls.empty:
-        return
-    by = groups(of(calls["filter"]), of(calls["outcome"]), of(calls["class"]))
-    listed, total = by.rows(by.count(), by.distinct(of(calls["user"]).codes))
-    yield Listing(
-        "trainings",
-        "Training",
-        "Calls by which filters were trained, by what became of them; missed: no such signature under that user.",
-        ("filter", "outcome", "class", "calls", "users"),
-        listed,
-        total,
-    )
+def _trainings(window: Window) -> dict[str, Part]:
+    """Keep the calls of users, of which copies may lie in other windows, and count what filters learned by themselves."""
+    frame = window.events("trainings")
+    alone = frame[(frame["outcome"] == AUTOLEARNED).to_numpy()]
+    return {CALLS: trainings.look(window), **_calls(alone)}
 
 
-def _troubles(scan: Window) -> Iterable[Listing]:
-    name = column(scan, "filter_errors", "filter")
-    if not len(name):
-        return
-    text = column(scan, "filter_errors", "text")
-    bare = "(the line says no more)"
-    said = Coded(np.where(text.codes < 0, len(text.values), text.codes), [*text.values, bare]).changed(
-        lambda t: t or bare
-    )
-    by = groups(name, column(scan, "filter_errors", "kind"), folded(said))
-    first, last = by.ends(number(scan, "filter_errors", "time"), scan.zone)
-    listed, total = by.rows(by.count(), first, last)
-    yield Listing(
-        "filter-errors",
-        "Filters' troubles",
-        "What filters reported of themselves, by kind and text (numbers folded).",
-        ("filter", "kind", "text", "times", "first", "last"),
-        listed,
-        total,
-    )
+def _calls(frame: pd.DataFrame) -> dict[str, Part]:
+    columns = (of(frame["filter"]), of(frame["outcome"]), of(frame["class"]))
+    return TRAININGS.look(columns, {"calls": None}, {"users": of(frame["user"])})
+
+
+def _trained(partial: Partial) -> Partial:
+    """Return the partial with the calls of users counted too."""
+    if CALLS not in partial:
+        return partial
+    return partial + Partial(_calls(trainings.told(partial.frame(CALLS))))
+
+
+def _troubles(window: Window) -> dict[str, Part]:
+    name, kind, text = (column(window, "filter_errors", each) for each in ("filter", "kind", "text"))
+    said = Coded(np.where(text.codes < 0, len(text.values), text.codes), [*text.values, BARE])
+    columns = (name, kind, folded(said.changed(lambda value: value or BARE)))
+    return TROUBLES.look(columns, {"times": None}, times=number(window, "filter_errors", "time"))

@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from logscan.report import deferrals, delays, encryption, endings, judging, mailboxes, people, refusing
+from logscan.report import deferrals, delays, encryption, judging, mailboxes, people, refusing
 from logscan.report.model import Listing
 from logscan.report.tallies import MOST_ROWS
+from logscan.tables.partials import Part, Partial
 
 if TYPE_CHECKING:
     from logscan.checking.outage import Outage
-    from logscan.report.accounts import Ends
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
 
 WAITING = "waiting"
 """The part of a report that tells what mail waited for."""
 
 
-def listings(scan: Window, late: deferrals.PutOff, outages: Sequence[Outage], found: Ends) -> tuple[Listing, ...]:
-    """Return the lists that have rows."""
-    waiting = [_outages(scan, outages), *deferrals.listings(scan, late), *delays.listings(scan, late)]
+def look(window: Window) -> Partial:
+    """Return what a window counts for all lists; each part's name begins with its list's key."""
+    parts: dict[str, Part] = {}
+    for module in (deferrals, delays, people, refusing, judging, mailboxes):
+        parts |= module.look(window)
+    return Partial(parts)
+
+
+def listings(
+    partial: Partial, log: Log, outages: Sequence[Outage], ended: Iterable[Listing], scan: Window
+) -> tuple[Listing, ...]:
+    """Return the lists that have rows; ``ended`` are those of :mod:`logscan.report.endings`."""
+    waiting = [_outages(outages, log), *deferrals.listings(partial, log), *delays.listings(partial, log)]
     rest = [
-        *people.listings(scan),
-        *endings.listings(scan, found),
-        *refusing.listings(scan),
+        *people.listings(partial, log),
+        *ended,
+        *refusing.listings(partial, log),
         *encryption.listings(scan),
-        *judging.listings(scan),
-        *mailboxes.listings(scan),
+        *judging.listings(partial, log),
+        *mailboxes.listings(partial, log),
     ]
     parts = [(WAITING, waiting), ("traffic", rest)]
     return tuple(replace(each, part=part) for part, some in parts for each in some if each.rows)
 
 
-def _outages(scan: Window, outages: Sequence[Outage]) -> Listing:
+def _outages(outages: Sequence[Outage], log: Log) -> Listing:
     rows = tuple(
         (
             each.host,
             each.relay,
             each.kind,
-            each.first.astimezone(scan.zone).replace(microsecond=0) if scan.zone else each.first,
-            each.until.astimezone(scan.zone).replace(microsecond=0) if scan.zone else each.until,
+            each.first.astimezone(log.zone).replace(microsecond=0) if log.zone else each.first,
+            each.until.astimezone(log.zone).replace(microsecond=0) if log.zone else each.until,
             "over" if each.over else "not over",
             each.mails,
             each.recipients,

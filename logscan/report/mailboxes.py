@@ -3,159 +3,174 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from logscan.report import by_key
+from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
-from logscan.report.tallies import column, folded, groups, number
+from logscan.report.tallies import column, folded, number
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
+    from logscan.tables.partials import Part, Partial
 
 FAILED = ("failed", "aborted")
 
+STORES = ByKey(
+    "stores",
+    "Mailbox outcomes",
+    "Lines in which Dovecot and Sieve say what they did with mail. Stored is one copy in one mailbox; of a mail that a "
+    "script forwards, rejects or answers, and of one that failed, there may be several lines.",
+    by=("outcome",),
+    numbers=("lines", "users"),
+)
+FOLDERS = ByKey("folders", "Folders", "Folders that mail was stored in.", by=("folder",), numbers=("stores", "users"))
+LOGINS = ByKey(
+    "logins",
+    "Logins",
+    "IMAP, POP3 and ManageSieve logins by user, those with the most failures first.",
+    by=("user",),
+    numbers=("lines", "logins", "failed", "addresses"),
+)
+PROTOCOLS = ByKey(
+    "protocols",
+    "Logins by protocol",
+    "Lines of Dovecot's login processes; without TLS counts logins whose line names none.",
+    by=("protocol",),
+    numbers=("lines", "logins", "failed", "without TLS", "users", "addresses"),
+)
+FAILED_LOGINS = ByKey(
+    "failed-mailbox-logins",
+    "Failed mailbox logins",
+    "Addresses from which IMAP, POP3 or ManageSieve logins failed or were given up.",
+    by=("client",),
+    numbers=("failed", "users tried", "first", "last"),
+)
+MOVES = ByKey(
+    "moves",
+    "What users did with mail",
+    "Copies, moves and deletions that Dovecot's mail_log tells, by folder.",
+    by=("event", "from", "folder"),
+    numbers=("times", "users"),
+)
+NOTICES = ByKey(
+    "notifications", "Notices", "Notices that Postfix made, by kind.", by=("notice",), numbers=("times", "queue ids")
+)
+BY_HAND = ByKey(
+    "requeues",
+    "By hand",
+    "What postsuper did to mail in the queue.",
+    by=("action",),
+    numbers=("times", "queue ids"),
+)
+SERVICES = ByKey(
+    "services",
+    "Services",
+    "Starts, stops, reloads, warnings and errors of the services, by text (numbers folded).",
+    by=("event", "program", "text"),
+    numbers=("times", "first", "last"),
+)
+LOSSES = ByKey(
+    "losses",
+    "Lines lost or folded",
+    "What the logging system itself dropped (rate limits) or wrote as repeated: counts are too low by so much.",
+    by=("what",),
+    numbers=("times", "lines", "first", "last"),
+)
 
-def listings(scan: Window) -> Iterable[Listing]:
+
+def look(window: Window) -> dict[str, Part]:
+    """Return what a window counts for the lists of mailboxes and services."""
+    return {
+        **_stores(window),
+        **_logins(window),
+        **_moves(window),
+        **_by_queue_id(NOTICES, window, "kind"),
+        **_by_queue_id(BY_HAND, window, "action"),
+        **_services(window),
+        **_losses(window),
+    }
+
+
+def listings(partial: Partial, log: Log) -> Iterable[Listing]:
     """Return the lists of mailboxes and services."""
-    yield from _stores(scan)
-    yield from _logins(scan)
-    yield from _moves(scan)
-    yield from _simple(scan, "notifications", "kind", "Notices", "Notices that Postfix made, by kind.", ("notice",))
-    yield from _simple(scan, "requeues", "action", "By hand", "What postsuper did to mail in the queue.", ("action",))
-    yield from _services(scan)
-    yield from _losses(scan)
+    yield from by_key.listings((STORES, FOLDERS), partial, log.zone)
+    for listing in by_key.listings((LOGINS,), partial, log.zone):
+        yield _most_failures_first(listing)
+    rest = (PROTOCOLS, FAILED_LOGINS, MOVES, NOTICES, BY_HAND, SERVICES, LOSSES)
+    yield from by_key.listings(rest, partial, log.zone)
 
 
-def _stores(scan: Window) -> Iterable[Listing]:
-    action = column(scan, "stores", "action")
-    if not len(action):
-        return
-    user = column(scan, "stores", "user")
-    by = groups(action)
-    listed, total = by.rows(by.count(), by.distinct(user.codes))
-    yield Listing(
-        "stores",
-        "Mailbox outcomes",
-        "Lines in which Dovecot and Sieve say what they did with mail. Stored is one copy in one mailbox; of a mail that a "
-        "script forwards, rejects or answers, and of one that failed, there may be several lines.",
-        ("outcome", "lines", "users"),
-        listed,
-        total,
-    )
+def _stores(window: Window) -> dict[str, Part]:
+    action, user = column(window, "stores", "action"), column(window, "stores", "user")
     rows = np.flatnonzero(action.is_in("stored"))
-    by = groups(column(scan, "stores", "mailbox").take(rows))
-    listed, total = by.rows(by.count(), by.distinct(user.codes[rows]))
-    yield Listing(
-        "folders", "Folders", "Folders that mail was stored in.", ("folder", "stores", "users"), listed, total
-    )
+    folder = column(window, "stores", "mailbox").take(rows)
+    return {
+        **STORES.look((action,), {"lines": None}, {"users": user}),
+        **FOLDERS.look((folder,), {"stores": None}, {"users": user.take(rows)}),
+    }
 
 
-def _logins(scan: Window) -> Iterable[Listing]:
-    event = column(scan, "logins", "event")
-    if not len(event):
-        return
-    user, protocol = column(scan, "logins", "user"), column(scan, "logins", "protocol")
-    address, tls = column(scan, "logins", "remote_address"), column(scan, "logins", "tls")
+def _logins(window: Window) -> dict[str, Part]:
+    event = column(window, "logins", "event")
+    user, protocol = column(window, "logins", "user"), column(window, "logins", "protocol")
+    address, tls = column(window, "logins", "remote_address"), column(window, "logins", "tls")
     good, bad = event.is_in("login"), event.is_in(*FAILED)
     named = (user.codes >= 0) & user.having(bool) & (good | bad)
-    by = groups(user.take(named))
-    whole = by.count()
-    listed, total = by.rows(whole, by.count(good[named]), by.count(bad[named]), by.distinct(address.codes[named]))
-    rows = sorted(listed, key=lambda row: (-row[3], -row[2], row[0]))
-    yield Listing(
-        "logins",
-        "Logins",
-        "IMAP, POP3 and ManageSieve logins by user, those with the most failures first.",
-        ("user", "logins", "failed", "addresses"),
-        tuple((name, right, wrong, hosts) for name, _, right, wrong, hosts in rows),
-        total,
-    )
-    by = groups(protocol)
-    plain = good & (tls.codes < 0)
-    listed, total = by.rows(
-        by.count(), by.count(good), by.count(bad), by.count(plain), by.distinct(user.codes), by.distinct(address.codes)
-    )
-    yield Listing(
-        "protocols",
-        "Logins by protocol",
-        "Lines of Dovecot's login processes; without TLS counts logins whose line names none.",
-        ("protocol", "lines", "logins", "failed", "without TLS", "users", "addresses"),
-        listed,
-        total,
-    )
     wrong = np.flatnonzero(bad)
-    if len(wrong):
-        by = groups(address.take(wrong))
-        first, last = by.ends(number(scan, "logins", "time")[wrong], scan.zone)
-        listed, total = by.rows(by.count(), by.distinct(user.codes[wrong]), first, last)
-        yield Listing(
-            "failed-mailbox-logins",
-            "Failed mailbox logins",
-            "Addresses from which IMAP, POP3 or ManageSieve logins failed or were given up.",
-            ("client", "failed", "users tried", "first", "last"),
-            listed,
-            total,
-        )
+    return {
+        **LOGINS.look(
+            (user.take(named),),
+            {"lines": None, "logins": good[named], "failed": bad[named]},
+            {"addresses": address.take(named)},
+        ),
+        **PROTOCOLS.look(
+            (protocol,),
+            {"lines": None, "logins": good, "failed": bad, "without TLS": good & (tls.codes < 0)},
+            {"users": user, "addresses": address},
+        ),
+        **FAILED_LOGINS.look(
+            (address.take(wrong),),
+            {"failed": None},
+            {"users tried": user.take(wrong)},
+            number(window, "logins", "time")[wrong],
+        ),
+    }
 
 
-def _moves(scan: Window) -> Iterable[Listing]:
-    event = column(scan, "moves", "event")
-    if not len(event):
-        return
-    by = groups(event, column(scan, "moves", "source_mailbox"), column(scan, "moves", "mailbox"))
-    listed, total = by.rows(by.count(), by.distinct(column(scan, "moves", "user").codes))
-    yield Listing(
-        "moves",
-        "What users did with mail",
-        "Copies, moves and deletions that Dovecot's mail_log tells, by folder.",
-        ("event", "from", "folder", "times", "users"),
-        listed,
-        total,
+def _most_failures_first(listing: Listing) -> Listing:
+    """Return the list of users with the most failures first; that of the users with the most lines, where it is cut."""
+    rows = sorted(listing.rows, key=lambda row: (-row[3], -row[2], row[0]))
+    at = listing.columns.index("lines")
+    without = [(*row[:at], *row[at + 1 :]) for row in (listing.columns, *rows)]
+    return replace(listing, columns=without[0], rows=tuple(without[1:]))
+
+
+def _moves(window: Window) -> dict[str, Part]:
+    names = ("event", "source_mailbox", "mailbox")
+    columns = tuple(column(window, "moves", name) for name in names)
+    return MOVES.look(columns, {"times": None}, {"users": column(window, "moves", "user")})
+
+
+def _by_queue_id(what: ByKey, window: Window, name: str) -> dict[str, Part]:
+    queue_id = column(window, what.key, "queue_id")
+    return what.look((column(window, what.key, name),), {"times": None}, {"queue ids": queue_id})
+
+
+def _services(window: Window) -> dict[str, Part]:
+    columns = (
+        column(window, "service_events", "event"),
+        column(window, "service_events", "program"),
+        folded(column(window, "service_events", "text")),
     )
+    return SERVICES.look(columns, {"times": None}, times=number(window, "service_events", "time"))
 
 
-def _simple(
-    scan: Window, table: str, name: str, title: str, help_text: str, head: tuple[str, ...]
-) -> Iterable[Listing]:
-    coded = column(scan, table, name)
-    if not len(coded):
-        return
-    by = groups(coded)
-    listed, total = by.rows(by.count(), by.distinct(column(scan, table, "queue_id").codes))
-    yield Listing(table, title, help_text, (*head, "times", "queue ids"), listed, total)
-
-
-def _services(scan: Window) -> Iterable[Listing]:
-    event = column(scan, "service_events", "event")
-    if not len(event):
-        return
-    by = groups(event, column(scan, "service_events", "program"), folded(column(scan, "service_events", "text")))
-    first, last = by.ends(number(scan, "service_events", "time"), scan.zone)
-    listed, total = by.rows(by.count(), first, last)
-    yield Listing(
-        "services",
-        "Services",
-        "Starts, stops, reloads, warnings and errors of the services, by text (numbers folded).",
-        ("event", "program", "text", "times", "first", "last"),
-        listed,
-        total,
-    )
-
-
-def _losses(scan: Window) -> Iterable[Listing]:
-    event = column(scan, "losses", "event")
-    if not len(event):
-        return
-    by = groups(event)
-    lines = np.maximum(number(scan, "losses", "count"), 0)
-    first, last = by.ends(number(scan, "losses", "time"), scan.zone)
-    listed, total = by.rows(by.count(), by.total(lines), first, last)
-    yield Listing(
-        "losses",
-        "Lines lost or folded",
-        "What the logging system itself dropped (rate limits) or wrote as repeated: counts are too low by so much.",
-        ("what", "times", "lines", "first", "last"),
-        listed,
-        total,
-    )
+def _losses(window: Window) -> dict[str, Part]:
+    lines = np.maximum(number(window, "losses", "count"), 0)
+    sums = {"times": None, "lines": lines}
+    return LOSSES.look((column(window, "losses", "event"),), sums, times=number(window, "losses", "time"))

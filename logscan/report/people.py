@@ -7,21 +7,69 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from logscan.report import by_key
+from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
-from logscan.report.tallies import Coded, column, groups, of
+from logscan.report.tallies import Coded, column, of
+from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
+    from logscan.tables.partials import Part, Partial
 
-SENDERS_HELP = (
+OF_SENDERS = ("mails", "recipients", "bytes")
+OF_RECIPIENTS = ("deliveries", "tagged", "bytes")
+
+SENDERS = ByKey(
+    "senders",
+    "Senders",
     "Envelope senders by mails; bytes as the mail came in, once a mail. Those rewritten by SRS stand under the address they "
-    "had."
+    "had.",
+    by=("sender",),
+    numbers=OF_SENDERS,
 )
-DOMAINS_HELP = "Domains of envelope senders by mails; those rewritten by SRS under their own."
+SENDER_DOMAINS = ByKey(
+    "sender-domains",
+    "Senders' domains",
+    "Domains of envelope senders by mails; those rewritten by SRS under their own.",
+    by=("domain",),
+    numbers=OF_SENDERS,
+)
+RECIPIENTS = ByKey(
+    "recipients",
+    "Recipients",
+    "Mailboxes and outside addresses by deliveries.",
+    by=("recipient",),
+    numbers=OF_RECIPIENTS,
+)
+RECIPIENT_DOMAINS = ByKey(
+    "recipient-domains",
+    "Recipients' domains",
+    "Domains that mail was delivered to.",
+    by=("domain",),
+    numbers=OF_RECIPIENTS,
+)
+RELAYS = ByKey(
+    "relays",
+    "Next hops",
+    "Where mail was delivered to, filters left out.",
+    by=("next hop",),
+    numbers=OF_RECIPIENTS,
+)
+DOORS = ByKey(
+    "entrances",
+    "How mail came in",
+    "Mails by the service that took them, who handed them in, and the login method.",
+    by=("service", "origin", "method"),
+    numbers=("mails", "users", "bytes"),
+)
 
 SIZES = ((10_000, "up to 10 kB"), (100_000, "up to 100 kB"), (1_000_000, "up to 1 MB"), (10_000_000, "up to 10 MB"))
 LARGER = "more than 10 MB"
+UNTOLD = "not in the log"
 
 
 def domain(address: str) -> str:
@@ -42,68 +90,63 @@ def original(address: str) -> str:
     return f"{found['user']}@{found['domain']}" if found else address
 
 
-def listings(scan: Window) -> Iterable[Listing]:
+def look(window: Window) -> dict[str, Part]:
+    """Return what a window counts for the lists of people, domains and sizes."""
+    return {**_senders(window), **_recipients(window), **_sizes(window), **_doors(window)}
+
+
+def listings(partial: Partial, log: Log) -> Iterable[Listing]:
     """Return the lists of people, domains and sizes."""
-    yield from _senders(scan)
-    yield from _recipients(scan)
-    yield from _sizes(scan)
-    yield _doors(scan)
+    lists = (SENDERS, SENDER_DOMAINS, RECIPIENTS, RECIPIENT_DOMAINS, RELAYS)
+    yield from by_key.listings(lists, partial, log.zone)
+    yield _by_size(partial)
+    yield from by_key.listings((DOORS,), partial, log.zone)
 
 
-def _senders(scan: Window) -> Iterable[Listing]:
-    mails = scan.mails
+def _senders(window: Window) -> dict[str, Part]:
+    mails = window.mails
     sender = of(mails["sender"].where(mails["sender"] != "", "<>")).changed(original)
+    known = sender.codes >= 0
     size = mails["size"].fillna(0).to_numpy(dtype=np.int64)
-    recipients = mails["recipients"].to_numpy()
-    columns = ("mails", "recipients", "bytes")
-    for key, title, name, help_text, coded in (
-        ("senders", "Senders", "sender", SENDERS_HELP, sender),
-        (
-            "sender-domains", "Senders' domains", "domain", DOMAINS_HELP,
-            sender.changed(lambda value: "<>" if value == "<>" else domain(value)),
-        ),
-    ):  # fmt: skip
-        by = groups(coded.take(coded.codes >= 0))
-        known = coded.codes >= 0
-        rows, total = by.rows(by.count(), by.total(recipients[known]), by.total(size[known]))
-        yield Listing(key, title, help_text, (name, *columns), rows, total)
+    numbers = {"mails": None, "recipients": mails["recipients"].to_numpy()[known], "bytes": size[known]}
+    sender = sender.take(known)
+    domains = sender.changed(lambda value: "<>" if value == "<>" else domain(value))
+    return {**SENDERS.look((sender,), numbers), **SENDER_DOMAINS.look((domains,), numbers)}
 
 
-def _recipients(scan: Window) -> Iterable[Listing]:
-    deliveries = scan.deliveries
+def _recipients(window: Window) -> dict[str, Part]:
+    deliveries = window.deliveries
     final = deliveries.loc[
         deliveries["final"] & (deliveries["mail"] >= 0), ["mailbox", "outside", "recipient", "relay", "entry", "spam"]
     ]
-    size = scan.entries["size"].fillna(0).to_numpy(dtype=np.int64)[final["entry"].to_numpy()]
+    size = window.entries["size"].fillna(0).to_numpy(dtype=np.int64)[final["entry"].to_numpy()]
     tagged = final["spam"].fillna(False).to_numpy(dtype=np.bool_)
     who = of(final["mailbox"].where(~final["outside"], final["recipient"]))
-    for key, title, name, help_text, coded in (
-        ("recipients", "Recipients", "recipient", "Mailboxes and outside addresses by deliveries.", who),
-        (
-            "recipient-domains", "Recipients' domains", "domain", "Domains that mail was delivered to.",
-            who.changed(domain),
-        ),
-        ("relays", "Next hops", "next hop", "Where mail was delivered to, filters left out.", of(final["relay"])),
-    ):  # fmt: skip
+    parts: dict[str, Part] = {}
+    for each, coded in ((RECIPIENTS, who), (RECIPIENT_DOMAINS, who.changed(domain)), (RELAYS, of(final["relay"]))):
         known = coded.codes >= 0
-        by = groups(coded.take(known))
-        rows, total = by.rows(by.count(), by.count(tagged[known]), by.total(size[known]))
-        yield Listing(key, title, help_text, (name, "deliveries", "tagged", "bytes"), rows, total)
+        parts |= each.look((coded.take(known),), {"deliveries": None, "tagged": tagged[known], "bytes": size[known]})
+    return parts
 
 
-def _sizes(scan: Window) -> Iterable[Listing]:
-    size = scan.mails["size"]
+def _sizes(window: Window) -> dict[str, Part]:
+    size = window.mails["size"]
     known = size.dropna().to_numpy(dtype=np.int64)
-    if not len(known):
-        return
     step = np.searchsorted([limit for limit, _ in SIZES], known, "left")
     names = [*(words for _, words in SIZES), LARGER]
-    count = np.bincount(step, minlength=len(names))
-    volume = np.bincount(step, weights=known, minlength=len(names)).astype(np.int64)
-    rows = [(name, int(count[at]), int(volume[at])) for at, name in enumerate(names) if count[at]]
-    unknown = len(size) - len(known)
-    rows += [("not in the log", unknown, 0)] if unknown else []
-    yield Listing(
+    frame = pd.DataFrame({"size": pd.Series(np.array(names, object)[step], dtype="str"), "mails": 1, "bytes": known})
+    return {"sizes": Keyed.of(frame, sums=("mails", "bytes")), "sizes: none": len(size) - len(known)}
+
+
+def _by_size(partial: Partial) -> Listing:
+    rows = []
+    if "sizes" in partial:
+        frame = partial.frame("sizes").set_index("size")
+        names = [name for name in (*(words for _, words in SIZES), LARGER) if name in frame.index]
+        rows = [(name, int(frame.at[name, "mails"]), int(frame.at[name, "bytes"])) for name in names]
+    unknown = partial.count("sizes: none")
+    rows += [(UNTOLD, unknown, 0)] if rows and unknown else []
+    return Listing(
         "sizes",
         "Sizes",
         "Mails by size, as the queue manager told it.",
@@ -113,22 +156,12 @@ def _sizes(scan: Window) -> Iterable[Listing]:
     )
 
 
-def _doors(scan: Window) -> Listing:
-    """Return how mail was handed in: by which service, with which login method."""
-    mails = scan.mails
-    entry = mails["entry"].to_numpy()
-    row = scan.entries["client_row"].to_numpy()[entry]
-    method = column(scan, "clients", "sasl_method")
+def _doors(window: Window) -> dict[str, Part]:
+    """Count how mail was handed in: by which service, with which login method."""
+    mails = window.mails
+    row = window.entries["client_row"].to_numpy()[mails["entry"].to_numpy()]
+    method = column(window, "clients", "sasl_method")
     of_mail = Coded(np.append(method.codes, -1)[row], method.values)
-    user = of(mails["sasl_username"])
-    by = groups(of(mails["service"]), of(mails["origin"]), of_mail)
     size = mails["size"].fillna(0).to_numpy(dtype=np.int64)
-    rows, total = by.rows(by.count(), by.distinct(user.codes), by.total(size))
-    return Listing(
-        "entrances",
-        "How mail came in",
-        "Mails by the service that took them, who handed them in, and the login method.",
-        ("service", "origin", "method", "mails", "users", "bytes"),
-        rows,
-        total,
-    )
+    columns = (of(mails["service"]), of(mails["origin"]), of_mail)
+    return DOORS.look(columns, {"mails": None, "bytes": size}, {"users": of(mails["sasl_username"])})
