@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MOST = 400
 """Anchors kept of each sort, spread evenly: enough to see each change of a zone."""
 
+EVERY = 16
+"""Of the lines that tell a time, those of each so many seconds are looked at again."""
+
 SECOND = 10**9
 DAY = 86_400 * SECOND
 
@@ -68,12 +71,14 @@ def _anchors(frame: pd.DataFrame, utc: Iterable[int], before: int, after: int) -
     ]
 
 
-def _generated(tables: dict[str, pa.Table]) -> list[Anchor]:
+def _generated(tables: dict[str, pa.Table], most: int = MOST) -> list[Anchor]:
     table = tables.get("message_ids")
     if table is None:
         return []
     likely = pc.fill_null(pc.match_substring_regex(table.column("message_id"), r"^<\d{14}\.[0-9A-F]+@"), False)
-    frame = _some(table, _clocked(table) & likely.to_numpy(), ["queue_id", "message_id", "clock", "turn", "source"])
+    frame = _some(
+        table, _clocked(table) & likely.to_numpy(), ["queue_id", "message_id", "clock", "turn", "source"], most
+    )
     keep, times = [], []
     for row, (queue_id, message_id) in enumerate(zip(frame["queue_id"], frame["message_id"], strict=True)):
         found = GENERATED.match(message_id)
@@ -88,24 +93,24 @@ def _generated(tables: dict[str, pa.Table]) -> list[Anchor]:
     return _anchors(frame.iloc[keep], times, 2 * SECOND, 5 * SECOND)
 
 
-def _two_stamps(tables: dict[str, pa.Table]) -> list[Anchor]:
+def _two_stamps(tables: dict[str, pa.Table], most: int = MOST // 4) -> list[Anchor]:
     """Lines that carry a wall clock and a UTC time (docker behind syslog)."""
     out: list[Anchor] = []
     for name in ("message_ids", "clients", "deliveries", "removals"):
         table = tables.get(name)
         if table is not None:
             rows = _clocked(table) & (table.column("time").to_numpy() != NEVER)
-            both = _some(table, rows, ["time", "clock", "turn", "source"], MOST // 4)
+            both = _some(table, rows, ["time", "clock", "turn", "source"], most)
             out += _anchors(both, both["time"], 5 * SECOND, 5 * SECOND)
     return out
 
 
-def _long_ids(tables: dict[str, pa.Table]) -> list[Anchor]:
+def _long_ids(tables: dict[str, pa.Table], most: int = MOST) -> list[Anchor]:
     table = tables.get("clients")
     if table is None:
         return []
     likely = pc.fill_null(pc.greater_equal(pc.utf8_length(table.column("queue_id")), 13), False).to_numpy()
-    frame = _some(table, _clocked(table) & likely, ["queue_id", "clock", "turn", "source"])
+    frame = _some(table, _clocked(table) & likely, ["queue_id", "clock", "turn", "source"], most)
     keep, times = [], []
     for row, queue_id in enumerate(frame["queue_id"]):
         if not LONG_ID.fullmatch(queue_id):
@@ -179,3 +184,16 @@ def anchors(tables: dict[str, pa.Table]) -> list[Anchor]:
         *_dspam(tables),
         *_signatures(tables),
     ]
+
+
+def witnesses(tables: dict[str, pa.Table]) -> list[Anchor]:
+    """Return the exact anchors among the lines of every sixteenth second: enough to see whether clocks were solved right."""
+    some: dict[str, pa.Table] = {}
+    for name in ("message_ids", "clients", "deliveries", "removals"):
+        if name in tables:
+            clock = tables[name].column("clock").to_numpy()
+            some[name] = tables[name].filter(pa.array((clock >= 0) & (clock // SECOND % EVERY == 0)))
+    if not any(len(table) for table in some.values()):
+        return []
+    every = sum(len(table) for table in some.values())
+    return [*_two_stamps(some, every), *_generated(some, every), *_long_ids(some, every)]

@@ -95,6 +95,8 @@ class Ledger:
         if number in self.last:
             before, turn = self.last[number]
             turn += turn_between(before, first)
+            if parsed.year and read.clock is not None and read.clock.year:  # the lines themselves tell it
+                turn = parsed.year - read.clock.year
         self.last[number] = (last, turn + turns)
         if read.clock is None:
             read.clock = SourceClock(

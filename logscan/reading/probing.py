@@ -6,8 +6,10 @@ place of a change is known to some lines, and no turn of a year is missed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from logscan.envelopes.stamps import DAY
 from logscan.envelopes.unwrapping import unwrap
@@ -134,9 +136,30 @@ def differ(before: Parsed, after: Parsed) -> bool:
 def _through(source: Source, most: int) -> Probed:
     """Go through a source, unpacking it, and parse some of it."""
     walk = _Walk(source, most)
-    for block in source.chunks(min(BLOCK, most)):
-        walk.take(block)
+    size = max(min(BLOCK, most // 8), 1)
+    for chunk in source.chunks(size):
+        for block in _blocks(chunk, size, source.boundary):
+            walk.take(block)
     return walk.result()
+
+
+def _blocks(chunk: bytes, size: int, boundaries: tuple[bytes, ...]) -> Iterator[bytes]:
+    """Cut what was unpacked at once, which may be much, where pieces may end."""
+    keep = boundaries[0].rindex(b"\n") + 1
+    start = 0
+    while start < len(chunk):
+        ends = [at + keep for each in boundaries if (at := chunk.find(each, start + size)) >= 0]
+        end = min(ends, default=len(chunk))
+        yield chunk[start:end]
+        start = end
+
+
+class _Block(NamedTuple):
+    """A piece of what goes by, and what the clocks of its first lines say."""
+
+    number: int
+    data: bytes
+    clocks: Parsed
 
 
 class _Walk:
@@ -145,58 +168,70 @@ class _Walk:
     def __init__(self, source: Source, most: int) -> None:
         self.source, self.most = source, most
         self.head: list[bytes] = []
-        self.tail: list[tuple[int, bytes]] = []
-        self.probes: dict[int, bytes] = {}
+        self.tail: deque[_Block] = deque()
+        self.probes: list[_Block] = []
         self.edges: dict[int, bytes] = {}
-        self.blocks = self.size = 0
+        self.blocks = self.size = self.kept = 0
         self.every = 1
-        self.last: Parsed | None = None
-        self.before = b""
 
-    def take(self, block: bytes) -> None:
+    def take(self, data: bytes) -> None:
         """Look at the next block."""
         number, self.blocks = self.blocks, self.blocks + 1
-        self.size += len(block)
+        self.size += len(data)
         if sum(map(len, self.head)) < self.most // 4:
-            self.head.append(block)
-            self.before = b""
+            self.head.append(data)
             return
-        self._edge(number, block)
-        self.tail.append((number, block))
-        kept = sum(len(each) for _, each in self.tail)
-        while kept - len(self.tail[0][1]) >= self.most * 3 // 4:  # as long as it may still be all there is
-            gone, data = self.tail.pop(0)
-            kept -= len(data)
-            if gone % self.every == 0:
-                self.probes[gone] = _first_lines(data)
-        while len(self.probes) > max(1, self.most * 3 // 8 // PROBE):
-            self.every *= 2
-            self.probes = {at: data for at, data in self.probes.items() if at % self.every == 0}
+        block = _Block(number, data, self._clocks(data))
+        before = self.tail[-1] if self.tail else None
+        if before and len(self.edges) < MOST_BETWEEN and differ(before.clocks, block.clocks):
+            self.edges[before.number] = before.data  # something changed within it
+        self.tail.append(block)
+        self.kept += len(data)
+        while self.kept - len(self.tail[0].data) >= self.most * 3 // 4:  # till then it may be all there is
+            gone = self.tail.popleft()
+            self.kept -= len(gone.data)
+            self._probe(gone)
 
-    def _edge(self, number: int, block: bytes) -> None:
-        """Keep the block before this one whole, where something changed within it."""
-        found = unwrap(_first_lines(block), self.source.kind, self.source.context)
-        now = Parsed(found.kind, found.lines, offsets=found.offsets)
+    def _probe(self, block: _Block) -> None:
+        """Keep the beginning of a block that isn't kept whole, if it is far from the one before."""
+        last = self.probes[-1] if self.probes else None
+        if block.number % self.every == 0 or (last and differ(last.clocks, block.clocks)):
+            self.probes.append(block._replace(data=_first_lines(block.data)))
+        if len(self.probes) > self.every_most:
+            self.every *= 2
+            left = self.probes[:1]
+            for at, each in enumerate(self.probes[1:-1], 1):
+                if each.number % self.every == 0 or differ(left[-1].clocks, self.probes[at + 1].clocks):
+                    left.append(each)
+            self.probes = [*left, self.probes[-1]]
+
+    @property
+    def every_most(self) -> int:
+        """Probes that are kept: more where they would differ."""
+        return max(2, self.most * 3 // 8 // PROBE) + (MOST_BETWEEN if self.every > 1 else 0)
+
+    def _clocks(self, data: bytes) -> Parsed:
+        found = unwrap(_first_lines(data), self.source.kind, self.source.context)
         walls = found.clock[found.clock >= 0]
-        if len(walls):
-            now.clock = (int(walls[0]), int(walls[-1]), 0, 0, 0)
-        if self.last is not None and self.before and len(self.edges) < MOST_BETWEEN and differ(self.last, now):
-            self.edges[number - 1] = self.before
-        self.last, self.before = now, block
+        clock = (int(walls[0]), int(walls[-1]), 0, 0, 0) if len(walls) else None
+        return Parsed(found.kind, found.lines, offsets=found.offsets, clock=clock)
 
     def result(self) -> Probed:
         """Return the pieces, in order and parsed."""
         pieces = {-1: b"".join(self.head)}
         whole = self.size <= self.most
-        keep = self.most if whole else self.most // 8
+        left = self.most if whole else self.most // 8
         tail: dict[int, bytes] = {}
-        for number, data in reversed(self.tail):
-            if sum(map(len, tail.values())) >= keep:
-                self.probes.setdefault(number, _first_lines(data))
-            else:
-                tail[number] = data
-        pieces |= self.probes | self.edges | tail
-        return Probed([_parsed(self.source, pieces[at]) for at in sorted(pieces) if pieces[at]], whole)
+        while self.tail and left > 0:
+            block = self.tail.pop()
+            tail[block.number] = block.data
+            left -= len(block.data)
+        for block in self.tail:
+            self._probe(block)
+        pieces |= {block.number: block.data for block in self.probes} | self.edges | tail
+        return Probed(
+            [parse(pieces[at], self.source.kind, self.source.context) for at in sorted(pieces) if pieces[at]], whole
+        )
 
 
 def _first_lines(block: bytes) -> bytes:

@@ -20,6 +20,7 @@ from logscan.clocks.model import Solution
 from logscan.clocks.wall import NEVER, Pass
 from logscan.reading import working
 from logscan.reading.assembling import Share, assembled
+from logscan.reading.doubts import Doubts
 from logscan.reading.dropping import Dropping
 from logscan.reading.lanes import Lane, Rows, utc_of
 from logscan.reading.ledger import Ledger
@@ -70,6 +71,7 @@ class Stream:
         self.ledger = Ledger(survey.sources)
         old = survey.solution
         self.solution: Solution = replace(old, base_year=dict(old.base_year), zones=dict(old.zones))
+        self.doubts = Doubts(self.solution)
         self._notes: list[str] = []
 
     @property
@@ -195,6 +197,8 @@ class _Reading:
         finally:
             self.crew.close()
         settle(self.ledger)
+        survey = self.stream.survey
+        self.stream._notes += self.stream.doubts.notes(self.ledger, survey.year, survey.timezone)
 
     def _tasks(self, lane: Lane) -> Iterator[Task]:
         return chain.from_iterable(tasks_of(number, self.sources[number], self.chunk) for number in lane.members)
@@ -239,6 +243,7 @@ class _Reading:
         rows = Rows.of(tables)
         time = utc_of(rows, number, self.stream.solution, strand.lane.state)
         _widen(read, time)
+        self.stream.doubts.look(number, tables)
         if strand.seen is not None and worked.lines is not None:
             lines = worked.lines
             lines.turn = (lines.turn + place.turn).astype(np.int16)

@@ -124,7 +124,7 @@ def _whole(
 def _sampled(sources: list[Source], sample: int, jobs: int | None) -> Merger:
     """Read a sample of the sources."""
     merger = Merger(sources)
-    most = min(max(sample // max(len(sources), 1), LEAST_OF_ONE), MOST_OF_ONE)
+    most = min(max(sample // max(len(sources), 1), min(LEAST_OF_ONE, sample)), MOST_OF_ONE)
     workers = crew(probe, min(jobs_for(sources, jobs), max(len(sources), 1)))
     found: dict[int, Probed | Lost] = {}
     try:

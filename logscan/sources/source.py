@@ -80,12 +80,13 @@ class Source:
             # A log cut to nothing while its writer stays at the old place (copytruncate) starts with a run of NULs.
             endless = self.opener.kind in ("stream", "remote", "journal", "kept")
             pieces = _without_nuls(pieces, errors, MOST_NULS if endless else None)
-        yield from _whole_lines(pieces, size, self._boundary)
+        yield from _whole_lines(pieces, size, self.boundary)
         if errors:
             self.error = errors[0]
 
     @property
-    def _boundary(self) -> tuple[bytes, ...]:
+    def boundary(self) -> tuple[bytes, ...]:
+        """What pieces end and begin with; see :data:`logscan.envelopes.records.BOUNDARIES`."""
         return BOUNDARIES.get(self.kind, (b"\n",))
 
     def spans(self, size: int = 4 << 20) -> list[tuple[int, int]] | None:

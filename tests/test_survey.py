@@ -1,0 +1,201 @@
+"""The survey by sample tells what the whole log tells: years, zones, lanes, copies; and what contradicts it is said."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from logscan.clocks import solving
+from logscan.clocks.zones import zone_name
+from logscan.reading import probing
+from logscan.reading.stream import stream_sources
+from logscan.reading.survey import Survey, survey
+from logscan.reading.whole import read_sources
+from logscan.sources.finding import discover, order
+from logscan.sources.source import Source
+
+BERLIN = ZoneInfo("Europe/Berlin")
+DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+SAMPLE = 24_000
+
+
+def base52(number: int, least: int) -> str:
+    out = ""
+    while number or len(out) < least:
+        number, digit = divmod(number, 52)
+        out = DIGITS[digit] + out
+    return out
+
+
+def long_id(at: datetime) -> str:
+    return f"{base52(int(at.timestamp()), 6)}{base52(at.microsecond, 4)}z4b2D"
+
+
+def times(start: datetime, days: float, count: int) -> Iterator[datetime]:
+    for n in range(count):
+        yield start + timedelta(days=days * n / count, microseconds=n % 977)
+
+
+Id = Callable[[int, datetime], str]
+
+
+def short(n: int, _: datetime) -> str:
+    return f"{0xB0000000000 + n:X}"
+
+
+def long(_: int, at: datetime) -> str:
+    return long_id(at)
+
+
+def mails(at: Iterator[datetime], name: Id = short, *, made: bool = False) -> list[tuple[datetime, str]]:
+    """Return lines of small mails; ``made`` says that Postfix made their Message-IDs."""
+    out = []
+    for n, when in enumerate(at):
+        queue_id = name(n, when)
+        message_id = f"{when:%Y%m%d%H%M%S}.{queue_id}@mx1.example.com" if made else f"{n}@example.org"
+        out += [
+            (when, f"postfix/smtpd[20]: {queue_id}: client=mail.example.org[203.0.113.26]"),
+            (when, f"postfix/cleanup[21]: {queue_id}: message-id=<{message_id}>"),
+            (when, f"postfix/qmgr[7]: {queue_id}: removed"),
+        ]
+    return out
+
+
+def bsd(lines: list[tuple[datetime, str]], zone: ZoneInfo = BERLIN) -> bytes:
+    there = [(at.astimezone(zone), text) for at, text in lines]
+    return "".join(f"{at:%b} {at.day:2} {at:%H:%M:%S} mx1 {text}\n" for at, text in there).encode()
+
+
+def iso(lines: list[tuple[datetime, str]], zone: ZoneInfo = BERLIN) -> bytes:
+    return "".join(f"{at.astimezone(zone).isoformat()} mx1 {text}\n" for at, text in lines).encode()
+
+
+def write(path: Path, data: bytes, mtime: datetime) -> None:
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    os.utime(path, (mtime.timestamp(), mtime.timestamp()))
+
+
+SPRING, END = datetime(2025, 2, 3, 7, tzinfo=UTC), datetime(2026, 1, 20, 9, tzinfo=UTC)
+
+
+def queue_ids(folder: Path) -> None:
+    write(folder / "mail.log", bsd(mails(times(SPRING, 340, 2000), long)), END)
+
+
+def queue_ids_packed(folder: Path) -> None:
+    write(folder / "mail.log.gz", bsd(mails(times(SPRING, 340, 2000), long)), END)
+
+
+def message_ids(folder: Path) -> None:
+    write(folder / "mail.log", bsd(mails(times(SPRING, 340, 2000), made=True)), END)
+
+
+def years_in_one_file(folder: Path) -> None:
+    write(
+        folder / "mail.log",
+        bsd(mails(times(datetime(2020, 5, 1, tzinfo=UTC), 1900, 3000))),
+        datetime(2025, 8, 1, tzinfo=UTC),
+    )
+
+
+def years_in_one_packed_file(folder: Path) -> None:
+    write(
+        folder / "mail.log.gz",
+        bsd(mails(times(datetime(2020, 5, 1, tzinfo=UTC), 1900, 3000))),
+        datetime(2025, 8, 1, tzinfo=UTC),
+    )
+
+
+def a_quiet_year_beside_busy_ones(folder: Path) -> None:
+    """Nearly all lines are of one week; three years pass in the few others."""
+    some = [*times(datetime(2021, 3, 1, tzinfo=UTC), 7, 3000), *times(datetime(2021, 3, 9, tzinfo=UTC), 1200, 120)]
+    write(folder / "mail.log", bsd(mails(iter(some))), datetime(2024, 7, 1, tzinfo=UTC))
+
+
+def stamps_of_a_neighbour(folder: Path) -> None:
+    """The ISO log tells year and zone, summer time and all, of a traditional one."""
+    write(folder / "mail.log", iso(mails(times(SPRING, 340, 2000))), END)
+    write(folder / "auth.log", bsd(mails(times(SPRING, 340, 1500), lambda n, _: f"{0xC0000000000 + n:X}")), END)
+
+
+def a_rotated_set(folder: Path) -> None:
+    for number in range(5):
+        start = SPRING + timedelta(days=68 * (4 - number))
+        name = f"mail.log.{number}.gz" if number > 1 else "mail.log.1" if number else "mail.log"
+        write(
+            folder / name,
+            bsd(mails(times(start, 68, 700), long if number == 3 else short)),
+            datetime(2027, 5, 1, tzinfo=UTC),
+        )
+
+
+def dspam_s_epochs(folder: Path) -> None:
+    """DSPAM's system.log has epochs; the mail log has lines of the same mails."""
+    lines, system = [], []
+    for n, at in enumerate(times(SPRING, 340, 1500)):
+        text = "status=sent (250 2.6.0 <bob@example.com> Message accepted for delivery)"
+        lines += [
+            (at, f"postfix/cleanup[21]: B{n:04X}5445E6: message-id=<{n}@example.org>"),
+            (at, f"postfix/lmtp[9]: B{n:04X}5445E6: to=<bob@example.com>, relay=127.0.0.1[127.0.0.1]:24, delay=0.1, "
+             f"delays=0/0/0/0.1, dsn=2.6.0, {text}"),
+        ]  # fmt: skip
+        system.append(
+            f"{int(at.timestamp())}\tI\tsam@example.org\t{n:x}\thello\t0.1\tbob@example.com\tDelivered\t<{n}@example.org>\n"
+        )
+    write(folder / "mail.log", bsd(lines), datetime(2031, 1, 1, tzinfo=UTC))
+    write(folder / "system.log", "".join(system).encode(), datetime(2031, 1, 1, tzinfo=UTC))
+
+
+LOGS = [
+    queue_ids, queue_ids_packed, message_ids, years_in_one_file, years_in_one_packed_file, a_quiet_year_beside_busy_ones,
+    stamps_of_a_neighbour, a_rotated_set, dspam_s_epochs,
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This host is in New York, in 2031; probes are small."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    monkeypatch.setattr(solving, "current_time", datetime(2031, 6, 1, tzinfo=UTC).timestamp)
+    monkeypatch.setattr(probing, "PROBE", 1500)
+    monkeypatch.setattr(probing, "BLOCK", 8000)
+
+
+def sources(folder: Path) -> list[Source]:
+    return order(discover([str(folder)]).sources)
+
+
+def sampled(folder: Path, sample: int = SAMPLE) -> Survey:
+    return survey(sources(folder), jobs=1, whole=0, sample=sample)
+
+
+@pytest.mark.parametrize("build", LOGS)
+def test_a_sample_tells_years_and_zones_as_the_whole_does(build: Callable[[Path], None], tmp_path: Path) -> None:
+    build(tmp_path)
+    whole = read_sources(sources(tmp_path), jobs=1)
+    some = sampled(tmp_path)
+    assert sum(read.lines for read in some.read.sources) < sum(read.lines for read in whole.sources) / 2
+    assert some.solution.base_year == whole.solution.base_year
+    assert {n: zone_name(zone) for n, zone in some.solution.zones.items()} == {
+        n: zone_name(zone) for n, zone in whole.solution.zones.items()
+    }
+    stream = stream_sources(some.sources, some, jobs=1, window=1000)
+    windows = list(stream)
+    assert stream.read.notes == []
+    for name, table in whole.tables.items():
+        got = sorted(
+            (time, source, line)
+            for window in windows
+            if name in window
+            for time, source, line in zip(
+                *(window[name].column(c).to_pylist() for c in ("time", "source", "line")), strict=True
+            )
+        )
+        want = sorted(zip(*(table.column(c).to_pylist() for c in ("time", "source", "line")), strict=True))
+        assert got == want
