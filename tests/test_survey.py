@@ -13,7 +13,7 @@ import pytest
 
 from logscan.clocks import solving
 from logscan.clocks.zones import zone_name
-from logscan.reading import probing
+from logscan.reading import probing, working
 from logscan.reading.stream import stream_sources
 from logscan.reading.survey import Survey, survey
 from logscan.reading.whole import read_sources
@@ -199,3 +199,75 @@ def test_a_sample_tells_years_and_zones_as_the_whole_does(build: Callable[[Path]
         )
         want = sorted(zip(*(table.column(c).to_pylist() for c in ("time", "source", "line")), strict=True))
         assert got == want
+
+
+# -- a survey that is wrong ------------------------------------------------------------------------------------------
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+
+
+def hidden(folder: Path, lines: bytes, others: bytes) -> None:
+    """Put ``others`` where no probe looks."""
+    every = lines.splitlines(keepends=True)
+    at = len(every) * 48 // 100
+    write(folder / "mail.log", b"".join([*every[:at], others, *every[at:]]), END)
+
+
+def zone_of_some(folder: Path) -> None:
+    lines = mails(times(SPRING, 340, 2000), long)
+    some = mails(times(SPRING + timedelta(days=163), 1, 120), long)
+    hidden(folder, bsd(lines), bsd(some, TOKYO))
+
+
+def year_of_some(folder: Path) -> None:
+    old = mails(times(SPRING + timedelta(days=163 - 730), 1, 120), long)
+    hidden(folder, bsd(mails(times(SPRING, 340, 2000))), bsd(old))
+
+
+def years_that_lines_tell(folder: Path) -> None:
+    some = iso(mails(times(SPRING + timedelta(days=163), 1, 120))).replace(b"+02:00", b"").replace(b"2025-", b"2023-")
+    hidden(folder, bsd(mails(times(SPRING, 340, 2000))), some.replace(b"+01:00", b""))
+
+
+def the_29_february(folder: Path) -> None:
+    start = datetime(2025, 1, 3, tzinfo=UTC)
+    hidden(
+        folder, bsd(mails(times(start, 340, 2000))), b"Feb 29 10:00:00 mx1 postfix/qmgr[7]: B0B0B0B0B0B: removed\n" * 40
+    )
+
+
+def traditional_lines(folder: Path) -> None:
+    hidden(folder, iso(mails(times(SPRING, 340, 2000))), bsd(mails(times(SPRING + timedelta(days=163), 1, 60))))
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (zone_of_some, "contradict the year and the zone"),
+        (year_of_some, "contradict the year and the zone"),
+        (years_that_lines_tell, "its lines tell the year 2023"),
+        (the_29_february, "it has a 29 February"),
+        (traditional_lines, "no sample had a stamp without a year"),
+    ],
+)
+def test_what_contradicts_a_sample_is_said(build: Callable[[Path], None], words: str, tmp_path: Path) -> None:
+    build(tmp_path)
+    notes = []
+    for chunk in (8 << 20, 7000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(working, "CHUNK", chunk)
+            some = sampled(tmp_path)
+            stream = stream_sources(some.sources, some, jobs=1, window=1000)
+            assert sum(sum(map(len, window.values())) for window in stream) > 6000
+            notes.append(stream.read.notes)
+    assert [words in note and "mail.log" in note for note in notes[0]] == [True]
+    assert notes[1] == notes[0], "whatever the chunks"
+
+
+def test_years_that_pass_between_probes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "WEEKS", probing.YEAR)
+    a_quiet_year_beside_busy_ones(tmp_path)
+    some = sampled(tmp_path)
+    stream = stream_sources(some.sources, some, jobs=1)
+    assert list(stream)
+    assert ["all its lines together would begin in 2021" in note for note in stream.read.notes] == [True]

@@ -110,10 +110,9 @@ def _refined(source: Source, seen: list[tuple[int, int, Parsed]], size: int) -> 
     todo = seen[::-1]
     while todo:
         one = todo.pop()
-        while todo and left and todo[-1][0] - one[1] > PROBE and differ(one[2], todo[-1][2]):
+        while todo and left and (gap := todo[-1][0] - one[1]) > 0 and differ(one[2], todo[-1][2]):
             left -= 1
-            gap = todo[-1][0] - one[1]
-            length = min(PROBE, gap // 2)
+            length = PROBE if gap > 3 * PROBE else gap
             data, begin = _lines(source, one[1] + (gap - length) // 2, length, size)
             if not data:
                 break
