@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from logscan.settings import Settings
@@ -76,6 +76,21 @@ class Prediction:
     line: int | None = None
 
 
+class Place(NamedTuple):
+    """A way out of this server that a finding is about: the life that was delivered, by how it came in, and where it went."""
+
+    service: str
+    program: str
+    origin: str
+    leg: str
+    port: int
+    """That a login came in by; 0 without one, or where nothing tells."""
+    away: bool
+    """The recipient is outside."""
+    stopped: bool = False
+    """The mail never came into the queue, so that no way leads out."""
+
+
 @dataclass
 class Finding:
     """One thing to act on: a user, an alias or a cause, with the single cases inside it."""
@@ -95,8 +110,8 @@ class Finding:
     evidence: list[Evidence] = field(default_factory=list)
     why: str = ""
     """Why the configuration makes this happen, where it is known."""
-    rows: tuple[int, ...] = ()
-    """The cases' rows in ``scan.deliveries``, where that is what they are made of; not part of a report."""
+    places: frozenset[Place] = frozenset()
+    """From where the cases' mails were delivered, where that is what they are about: it marks the map; not part of a report."""
     check: str = ""
     """Name of the check, set when its result is taken in."""
     mails: int = 0

@@ -13,9 +13,10 @@ import pandas as pd
 
 from logscan import remedies
 from logscan.checking import evidence as ev
-from logscan.findings import Counted, Evidence, Finding, Remedy, Result, Severity
+from logscan.findings import Counted, Evidence, Finding, Place, Remedy, Result, Severity
 from logscan.scan.aliases import mended_since, reloads
 from logscan.scan.filters import KIND_OF, Filters, behind_the_queue, filters, kinds_of, logs_to_give, name_of
+from logscan.scan.ports import entry_ports
 from logscan.scan.submitted import Own, mail_of
 from logscan.tables import cells, texts
 
@@ -243,7 +244,7 @@ def by_origin(
     mail = np.unique(mail_of(rows), return_inverse=True)[1]
     person = np.unique(mail * len(rows) + texts.coded(texts.lower(rows["recipient"]))[0], return_inverse=True)[1]
     relay = rows["relay"].astype("str").fillna("").to_numpy(dtype=object)
-    row = rows["row"].to_numpy()
+    places = _places(scan, settings, rows["row"].to_numpy())
     rows = rows[["origin", "subject", *LEFT]]
     made: dict[tuple[str, Way, frozenset[str]], tuple[Remedy, str]] = {}
     ended: dict[str, str] = {}
@@ -275,7 +276,7 @@ def by_origin(
                 confidence="high",
                 count=len(some),
                 cases=[shown[i] for i in at.tolist()],
-                rows=tuple(i for i in row[at].tolist() if i >= 0),
+                places=frozenset(places[i] for i in at.tolist()),
                 first=cells.moment(some["time"].min()),
                 last=cells.moment(some["time"].max()),
                 state="mended" if end else "active",
@@ -287,6 +288,20 @@ def by_origin(
             )
         )
     return findings
+
+
+def _places(scan: Window, settings: Settings, row: Ints) -> list[Place]:
+    """Return from where each of the deliveries left, as the map of the mail's way draws it; of row -1 that none left."""
+    deliveries, entries = scan.deliveries, scan.entries
+    entry = np.append(deliveries["entry"].to_numpy(), -1)[row]
+    away = np.append(deliveries["outside"].to_numpy(), False)[row]
+    port = np.append(entry_ports(scan, settings).port, 0)[entry]
+    names = [
+        np.append(entries[name].astype("str").fillna("").to_numpy(dtype=object), "")[entry]
+        for name in ("service", "program", "origin", "leg")
+    ]
+    every = zip(*names, port.tolist(), away.tolist(), (row < 0).tolist(), strict=True)
+    return [Place(*each) for each in every]
 
 
 def _in_order(rows: pd.DataFrame) -> list[tuple[tuple[str, str], Ints]]:

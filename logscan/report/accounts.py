@@ -16,6 +16,8 @@ import pandas as pd
 from logscan.correlate.facts import AGENT, COMMAND
 from logscan.correlate.outcomes import THROWN
 from logscan.report.tallies import of
+from logscan.scan.lives import entry_of
+from logscan.scan.memo import per_window
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -57,6 +59,7 @@ class Ends:
     told: Bools
 
 
+@per_window
 def ends(scan: Window) -> Ends:
     """Return all ends of mails. Those of :data:`OUTCOMES` add up to the counts in ``scan.mails``, mail by mail."""
     mails, deliveries, entries = scan.mails, scan.deliveries, scan.entries
@@ -153,19 +156,22 @@ def _open(scan: Window, known: list[Ends]) -> list[Ends]:
     return [lost, _ends(first, kind, np.maximum(expected, 1), rest)]
 
 
+@per_window
 def refusals(scan: Window) -> pd.DataFrame:
-    """Return one row a recipient refused before the queue.
+    """Return one row a recipient refused before the queue; ``entry`` is the life whose ID the line names, -1 for none.
 
     A milter's refusal at the end of a message may be logged twice: of one mail, each recipient counts once.
     """
     rejects = scan.events("rejects")
     refused = rejects["action"].isin(REFUSING)
     rows = rejects[refused & ((rejects["stage"] == "RCPT") | rejects["recipient"].notna())]
-    at_end = rows["queue_id"].notna() & (rows["queue_id"] != "NOQUEUE") & (rows["stage"] != "RCPT")
-    again = rows[at_end].duplicated(["host", "queue_id", "recipient"])
+    rows = rows.assign(entry=entry_of(scan, rows))
+    at_end = (rows["entry"] >= 0) & (rows["stage"] != "RCPT")
+    again = rows[at_end].duplicated(["entry", "recipient"])
     return rows.drop(index=again.index[again])
 
 
+@per_window
 def refused_rows(scan: Window) -> Ints:
     """Return the rows of the table of rejects that :func:`refusals` has."""
     rows: Ints = refusals(scan).index.to_numpy(dtype=np.int64)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from logscan.amounts import percent, plural
-from logscan.report.accounts import ENDS, Ends
-from logscan.report.deferrals import PutOff, own_services
+from logscan.report.accounts import ENDS, ends
+from logscan.report.deferrals import PutOff, own_services, put_off
+from logscan.report.keyed import counted
 from logscan.report.tallies import Coded, column, groups, ns, number, of
+from logscan.tables.partials import Keyed, Part, Partial
 from logscan.visible import visible
 
 if TYPE_CHECKING:
@@ -63,27 +66,61 @@ FULL = re.compile(r"\b[45]\.2\.2\b|\bquota exceeded|\bover ?quota|mailbox (?:for
 LONG_WAIT = 600.0
 """Seconds that mail may wait for a service of this host."""
 
+DAY = 24 * 3600 * 10**9
+
+LONG_AGO = -(2**62)
+
 ENOUGH = 300 * 10**9
 """Nanoseconds that the log must go on after a mail went into the filter."""
 
 
-def concerns(scan: Window, late: PutOff, outages: Sequence[Outage], found: Ends) -> list[str]:
-    """Return short sentences' halves that go on behind "but": ``46 attempts for 20 mails were put off``."""
+def look(window: Window) -> Partial:
+    """Return what one window has that one may be concerned about, as numbers and counts by key."""
+    late = put_off(window)
+    return Partial(
+        {
+            "put off.mails": len(np.unique(late.mail)),
+            "put off.attempts": len(late.rows),
+            "refused elsewhere": _refused_elsewhere(window),
+            "loops": _loops(window),
+            "failed logins": _failed_logins(window),
+            "full": _full(window),
+            "busy": _busy(window),
+            **_lost_in_filter(window),
+            **_waited(late),
+            **_unfiltered(window),
+            **_lost_lines(window),
+        }
+    )
+
+
+def concerns(partial: Partial, mails: Mapping[str, int], outages: Sequence[Outage]) -> list[str]:
+    """Return short sentences' halves that go on behind "but": ``46 attempts for 20 mails were put off``.
+
+    ``mails`` are the report's counts.
+    """
     said = [
         _outages(outages),
-        _put_off(scan, late),
-        _lost_in_filter(scan, found),
-        _waited(scan, late, outages),
-        _bounced(scan),
-        _full(scan),
-        _refused_elsewhere(scan),
-        _loops(scan),
-        _busy_account(scan),
-        _failed_logins(scan),
-        _unfiltered(scan),
-        _lost_lines(scan),
+        _were_put_off(partial, mails["total"]),
+        _came_out_nowhere(partial),
+        "" if outages else _waited_long(partial),
+        _bounced(mails),
+        _are_full(partial),
+        _count(
+            partial, "refused elsewhere", "recipient", "elsewhere refused this server’s mail for policy", MANY_REFUSED
+        ),
+        _looped(partial),
+        _busy_account(partial),
+        _count(partial, "failed logins", "login", "failed", MANY_FAILED),
+        _trouble(partial),
+        _lines_lost(partial),
     ]
     return [each for each in said if each]
+
+
+def _count(partial: Partial, name: str, noun: str, words: str, least: int) -> str:
+    count = partial.count(name)
+    return f"{plural(count, noun)} {words}" if count >= least else ""
 
 
 def _outages(outages: Sequence[Outage]) -> str:
@@ -97,34 +134,50 @@ def _outages(outages: Sequence[Outage]) -> str:
     )
 
 
-def _put_off(scan: Window, late: PutOff) -> str:
-    mails, every = len(np.unique(late.mail)), len(scan.mails)
+def _were_put_off(partial: Partial, every: int) -> str:
+    mails, attempts = partial.count("put off.mails"), partial.count("put off.attempts")
     if mails < MANY_PUT_OFF or mails < SHARE_PUT_OFF * every:
         return ""
-    return f"{plural(mails, 'mail')} of {every:,} ({percent(mails / every)}) were put off, {len(late.rows):,} attempts in all"
+    return f"{plural(mails, 'mail')} of {every:,} ({percent(mails / every)}) were put off, {attempts:,} attempts in all"
 
 
-def _lost_in_filter(scan: Window, found: Ends) -> str:
-    """Return how many recipients' mail was handed to a filter and isn't seen again, though the log goes on."""
-    lost = (found.kind == ENDS.index("open")) & (found.via >= 0)
-    if not lost.any():
-        return ""
-    ended = ns(scan.entries["last"])
-    lost &= ended[found.entry] + ENOUGH < ended.max()
-    recipients, mails = int(found.weight[lost].sum()), len(np.unique(found.mail[lost]))
+def _lost_in_filter(window: Window) -> dict[str, Part]:
+    """Return recipients whose mail was handed to a filter and isn't seen again, by when it was seen last.
+
+    Mails count at their first such time. Only the last minutes of a window are kept apart: the log may end there.
+    """
+    found, ended = ends(window), ns(window.entries["last"])
+    latest = int(ended.max(initial=0))
+    lost = np.flatnonzero((found.kind == ENDS.index("open")) & (found.via >= 0))
+    time = ended[found.entry[lost]]
+    order = np.argsort(time, kind="stable")
+    lost, time = lost[order], time[order]
+    mail = np.zeros(len(lost), np.int64)
+    mail[np.unique(found.mail[lost], return_index=True)[1]] = 1
+    frame = pd.DataFrame({"time": time, "recipients": found.weight[lost], "mails": mail})
+    frame["time"] = frame["time"].where(frame["time"] + ENOUGH >= latest, LONG_AGO)
+    seen = pd.DataFrame({"latest": np.array([latest], np.int64)})
+    return {
+        "lost in filter": Keyed.of(frame, sums=("recipients", "mails")),
+        "latest": Keyed.of(seen, most=("latest",)),
+    }
+
+
+def _came_out_nowhere(partial: Partial) -> str:
+    """Return how many recipients' mail went into a filter and isn't seen again, though the log goes on."""
+    frame = partial.frame("lost in filter")
+    lost = frame[frame["time"] + ENOUGH < int(partial.frame("latest")["latest"].max())]
+    mails, recipients = int(lost["mails"].sum()), int(lost["recipients"].sum())
     if not recipients:
         return ""
     return f"{plural(mails, 'mail')} to {plural(recipients, 'recipient')} went into the filter and came out nowhere"
 
 
-def _refused_elsewhere(scan: Window) -> str:
-    deliveries = scan.deliveries
+def _refused_elsewhere(window: Window) -> int:
+    deliveries = window.deliveries
     rows = deliveries["last"] & deliveries["outside"] & (deliveries["mail"] >= 0) & ~deliveries["final"]
     rows &= deliveries["outcome"].isin(["bounced", "expired", "deferred"])
-    count = int(of(deliveries.loc[rows, "reply"]).having(_for_policy).sum())
-    return (
-        f"{plural(count, 'recipient')} elsewhere refused this server’s mail for policy" if count >= MANY_REFUSED else ""
-    )
+    return int(of(deliveries.loc[rows, "reply"]).having(_for_policy).sum())
 
 
 def _for_policy(reply: str) -> bool:
@@ -136,36 +189,45 @@ def _for_policy(reply: str) -> bool:
     return not ABOUT_RECIPIENT.search(rest) and bool(found["dsn"] or POLICY.search(rest))
 
 
-def _waited(scan: Window, late: PutOff, outages: Sequence[Outage]) -> str:
-    """Return whose mail waited long for a service of this server; an outage says it itself."""
-    if outages or not len(late.rows):
-        return ""
-    code = np.unique(late.recipient[own_services(late)])
+def _waited(late: PutOff) -> dict[str, Part]:
+    """Return recipients whose mail waited long for a service of this server, and the longest time in seconds."""
+    code = np.unique(late.recipient[own_services(late)]) if len(late.rows) else np.empty(0, np.int64)
     code = code[late.waited[code] >= LONG_WAIT]
-    if not len(code):
+    longest = pd.DataFrame({"longest": late.waited[code].astype(np.float64)})
+    return {"waited": len(code), "waited longest": Keyed.of(longest, most=("longest",))}
+
+
+def _waited_long(partial: Partial) -> str:
+    """Return whose mail waited long for a service of this server; an outage says it itself."""
+    count = partial.count("waited")
+    if not count:
         return ""
+    longest = float(partial.frame("waited longest")["longest"].max())
     return (
-        f"mail to {plural(len(code), 'recipient')} waited up to {plural(round(late.waited[code].max() / 60), 'minute')} for "
+        f"mail to {plural(count, 'recipient')} waited up to {plural(round(longest / 60), 'minute')} for "
         "this server’s own services"
     )
 
 
-def _bounced(scan: Window) -> str:
-    mails = scan.mails
-    count, every = int((mails["bounced"] + mails["expired"]).sum()), int(mails["recipients"].sum())
+def _bounced(mails: Mapping[str, int]) -> str:
+    count, every = mails["bounced"] + mails["expired"], mails["recipients"]
     if count < MANY_BOUNCED or count < SHARE_BOUNCED * every:
         return ""
     return f"{plural(count, 'recipient')} of {every:,} ({percent(count / every)}) bounced or expired"
 
 
-def _full(scan: Window) -> str:
-    """Return how many mailboxes here take no mail because they are full."""
-    deliveries = scan.deliveries
+def _full(window: Window) -> Keyed:
+    """Return the mailboxes here that take no mail because they are full."""
+    deliveries = window.deliveries
     rows = ~deliveries["outside"] & (deliveries["mail"] >= 0) & ~deliveries["final"]
     rows &= deliveries["outcome"].isin(["bounced", "expired", "deferred"])
     some = deliveries[rows]
     full = of(some["reply"]).having(lambda reply: bool(FULL.search(reply)))
-    count = len(np.unique(of(some["mailbox"]).codes[full]))
+    return counted(groups(of(some["mailbox"]).take(full)), ("mailbox",), {})
+
+
+def _are_full(partial: Partial) -> str:
+    count = len(partial.frame("full"))
     return (
         f"{plural(count, 'mailbox', 'mailboxes')} here {'is' if count == 1 else 'are'} full and refused mail"
         if count
@@ -173,30 +235,41 @@ def _full(scan: Window) -> str:
     )
 
 
-def _loops(scan: Window) -> str:
-    deliveries = scan.deliveries
+def _loops(window: Window) -> int:
+    deliveries = window.deliveries
     some = deliveries[deliveries["last"] & (deliveries["mail"] >= 0) & ~deliveries["final"]]
-    count = int(of(some["reply"]).having(lambda value: any(word in value for word in LOOPS)).sum())
+    return int(of(some["reply"]).having(lambda value: any(word in value for word in LOOPS)).sum())
+
+
+def _looped(partial: Partial) -> str:
+    count = partial.count("loops")
     return f"the mail of {plural(count, 'recipient')} went in a loop" if count else ""
 
 
-def _busy_account(scan: Window) -> str:
-    """Return the account that handed in much within a day, from many networks (of /24 and /48)."""
-    mails = scan.mails
+def _busy(window: Window) -> Keyed:
+    """Return mails by account, day (of UTC) and network (of /24 and /48)."""
+    mails = window.mails
     rows = np.flatnonzero(mails["sasl_username"].notna().to_numpy())
-    if len(rows) < BUSY_MAILS:
-        return ""
     user = of(mails["sasl_username"]).take(rows)
     network = of(mails["client_address"]).take(rows).changed(_network)
-    days = ns(mails["first"])[rows] // (24 * 3600 * 10**9)
-    by = groups(user, Coded(days - days.min(), range(int(days.max() - days.min()) + 1)))
-    count, networks = by.count(), by.distinct(network.codes)
-    wild = np.flatnonzero((count >= BUSY_MAILS) & (networks >= BUSY_NETWORKS))
-    if not len(wild):
+    days, code = np.unique(ns(mails["first"])[rows] // DAY, return_inverse=True)
+    by = groups(user, Coded(code.astype(np.int64), days), network)  # type: ignore[arg-type]
+    return counted(by, ("user", "day", "network"), {"mails": by.count()})
+
+
+def _busy_account(partial: Partial) -> str:
+    """Return the account that handed in much within a day, from many networks."""
+    frame = partial.frame("busy")
+    if frame.empty:
         return ""
-    worst = int(wild[np.argmax(networks[wild])])
-    name = visible(by.name(worst)[0], 100)
-    return f"{name} handed in {plural(int(count[worst]), 'mail')} within a day, from {networks[worst]} networks"
+    known = (frame["network"] != "").astype("int64")
+    by = frame.assign(networks=known).groupby(["user", "day"])[["mails", "networks"]].sum().reset_index()
+    wild = by[(by["mails"] >= BUSY_MAILS) & (by["networks"] >= BUSY_NETWORKS)]
+    if wild.empty:
+        return ""
+    worst = wild.sort_values(["networks", "mails", "user", "day"], ascending=[False, False, True, True]).iloc[0]
+    name, count = visible(str(worst["user"]), 100), int(worst["mails"])
+    return f"{name} handed in {plural(count, 'mail')} within a day, from {int(worst['networks'])} networks"
 
 
 def _network(address: str) -> str:
@@ -204,23 +277,32 @@ def _network(address: str) -> str:
     return ":".join(address.split(":")[:3]) if ":" in address else address.rpartition(".")[0]
 
 
-def _failed_logins(scan: Window) -> str:
-    count = int(column(scan, "sessions", "event").is_in("auth failed").sum())
-    count += int(column(scan, "logins", "event").is_in("failed").sum())
-    return f"{plural(count, 'login')} failed" if count >= MANY_FAILED else ""
+def _failed_logins(window: Window) -> int:
+    count = int(column(window, "sessions", "event").is_in("auth failed").sum())
+    return count + int(column(window, "logins", "event").is_in("failed").sum())
 
 
-def _unfiltered(scan: Window) -> str:
-    kind = column(scan, "filter_errors", "kind")
-    words = [(name, int(kind.is_in(name).sum())) for name in ("delivered unfiltered", "crash")]
-    parts = [f"{count:,} times {name}" for name, count in words if count]
+TROUBLE = ("delivered unfiltered", "crash")
+
+
+def _unfiltered(window: Window) -> dict[str, Part]:
+    kind = column(window, "filter_errors", "kind")
+    return {name: int(kind.is_in(name).sum()) for name in TROUBLE}
+
+
+def _trouble(partial: Partial) -> str:
+    parts = [f"{partial.count(name):,} times {name}" for name in TROUBLE if partial.count(name)]
     return f"the filter reports trouble ({', '.join(parts)})" if parts else ""
 
 
-def _lost_lines(scan: Window) -> str:
-    event = column(scan, "losses", "event")
-    lost = event.is_in("lost")
-    if not lost.any():
+def _lost_lines(window: Window) -> dict[str, Part]:
+    lost = column(window, "losses", "event").is_in("lost")
+    lines = int(np.maximum(number(window, "losses", "count")[lost], 0).sum()) if lost.any() else 0
+    return {"losses": int(lost.sum()), "lost lines": lines}
+
+
+def _lines_lost(partial: Partial) -> str:
+    if not partial.count("losses"):
         return ""
-    lines = int(np.maximum(number(scan, "losses", "count")[lost], 0).sum())
+    lines = partial.count("lost lines")
     return f"the logging system lost {plural(lines, 'line')}" if lines else "the logging system lost lines"

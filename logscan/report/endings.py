@@ -12,11 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.report import deferrals
-from logscan.report.accounts import ENDS, Ends
+from logscan.report.accounts import ENDS, Ends, ends
+from logscan.report.keyed import counted, left_out, rows
 from logscan.report.model import Listing
 from logscan.report.tallies import MOST_ROWS, Coded, column, folded, groups, of
+from logscan.scan.lives import entry_of
+from logscan.tables.partials import Keyed, Part, Partial
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
@@ -55,27 +59,41 @@ ENDED = {
 """Why no attempt is told, by the ending of the entry."""
 
 
-def listings(scan: Window, found: Ends) -> list[Listing]:
+TOLD, UNTOLD = "endings", "endings without an attempt"
+KEY = ("outcome", "reason", "next hop")
+
+
+def look(window: Window) -> dict[str, Part]:
+    """Return recipients and mails of one window by outcome, reason and next hop: those that a delivery line tells, and others."""
+    deliveries, found = window.deliveries, ends(window)
+    last = deliveries["last"] & (deliveries["mail"] >= 0) & deliveries["outcome"].isin(list(TITLES))
+    some = deliveries[last]
+    by = groups(of(some["outcome"]), _reasons(some), deferrals.next_hops(some))
+    numbers = {"recipients": by.count(), "mails": by.distinct(some["mail"].to_numpy())}
+    untold = pd.concat([_untold(window, found, outcome) for outcome in TITLES], ignore_index=True)
+    return {TOLD: counted(by, KEY, numbers), UNTOLD: Keyed.of(untold, sums=("recipients", "mails"))}
+
+
+def listings(partial: Partial, log: Log) -> list[Listing]:
     """Return one list for each way not to arrive."""
-    return [_listing(scan, found, name) for name in TITLES]
+    return [_listing(partial, name) for name in TITLES]
 
 
-def _listing(scan: Window, found: Ends, outcome: str) -> Listing:
-    deliveries = scan.deliveries
-    last = deliveries["last"] & (deliveries["mail"] >= 0)
-    some = deliveries[last & (deliveries["outcome"] == outcome)]
-    by = groups(_reasons(some), deferrals.next_hops(some))
-    told, total = by.rows(by.count(), by.distinct(some["mail"].to_numpy()))
-    untold = _untold(scan, found, outcome, some)
-    rows = sorted([*told, *untold], key=lambda row: (-row[2], row[:2]))
+def _listing(partial: Partial, outcome: str) -> Listing:
+    both: list[tuple[Any, ...]] = []
+    total, more = 0, ""
+    for name in (TOLD, UNTOLD):
+        part = partial.parts[name]
+        assert isinstance(part, Keyed)
+        some = part.frame[(part.frame["outcome"] == outcome).to_numpy()].reset_index(drop=True)
+        listed, number = rows(some, KEY[1:], "recipients", "mails")
+        both += listed
+        total += number
+        more = more or left_out(part)
     title, text = TITLES[outcome]
+    both.sort(key=lambda row: (-row[2], row[:2]))
     return Listing(
-        outcome,
-        title,
-        text,
-        ("reason", "next hop", "recipients", "mails"),
-        tuple(rows[:MOST_ROWS]),
-        total + len(untold),
+        outcome, title, text + more, ("reason", "next hop", "recipients", "mails"), tuple(both[:MOST_ROWS]), total
     )
 
 
@@ -87,22 +105,22 @@ def _reasons(some: pd.DataFrame) -> Coded:
     return Coded(np.where(sieved, action.codes + len(reply.values), reply.codes), [*reply.values, *action.values])
 
 
-def _untold(scan: Window, found: Ends, outcome: str, some: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """Return rows for the ends that no delivery line tells, by how the entry ended and at which stage a rule did it."""
-    entries = scan.entries
+def _untold(window: Window, found: Ends, outcome: str) -> pd.DataFrame:
+    """Return the ends that no delivery line tells, by how the entry ended and at which stage a rule did it."""
     mine = np.flatnonzero((found.kind == ENDS.index(outcome)) & ~found.told)
-    if not len(mine):
-        return []
     entry = found.entry[mine]
-    ending = of(entries["ending"]).take(entry).changed(lambda name: ENDED.get(name, "no attempt in the log"))
-    stage = _stages(scan, outcome, entry)
-    by = groups(ending, stage)
-    weight, mails = by.total(found.weight[mine]), by.distinct(found.mail[mine])
-    rows = []
-    for at in range(len(by)):
-        words, where = by.name(at)
-        rows.append((f"{words} ({where})" if where else words, "", int(weight[at]), int(mails[at])))
-    return rows
+    ending = of(window.entries["ending"]).take(entry).changed(lambda name: ENDED.get(name, "no attempt in the log"))
+    by = groups(ending, _stages(window, outcome, entry))
+    names = [by.name(at) for at in range(len(by))]
+    return pd.DataFrame(
+        {
+            "outcome": pd.Series([outcome] * len(by), dtype="str"),
+            "reason": pd.Series([f"{words} ({where})" if where else words for words, where in names], dtype="str"),
+            "next hop": pd.Series([""] * len(by), dtype="str"),
+            "recipients": by.total(found.weight[mine]),
+            "mails": by.distinct(found.mail[mine]),
+        }
+    )
 
 
 def _stages(scan: Window, outcome: str, entry: Ints) -> Coded:
@@ -112,11 +130,11 @@ def _stages(scan: Window, outcome: str, entry: Ints) -> Coded:
     if word is None:
         return none
     action = column(scan, "rejects", "action")
-    rows = np.flatnonzero(action.having(lambda name: name.lower().endswith(word)))
-    if not len(rows):
+    ruled = np.flatnonzero(action.having(lambda name: name.lower().endswith(word)))
+    if not len(ruled):
         return none
-    names = ("host", "queue_id", "stage")
-    table = scan.tables["rejects"].select(names).take(rows).to_pandas()
-    first = table.astype("str").drop_duplicates(["host", "queue_id"])
-    mine = scan.entries[["host", "queue_id"]].iloc[entry].astype("str")
-    return of(mine.merge(first, on=["host", "queue_id"], how="left")["stage"])
+    lines = scan.events("rejects").iloc[ruled].sort_values(["time", "source", "line"])
+    of_line = entry_of(scan, lines)
+    first = pd.Series(lines["stage"].astype("str").to_numpy(), index=of_line, dtype="str")
+    first = first[(first.index >= 0) & ~first.index.duplicated()]
+    return of(first.reindex(entry).reset_index(drop=True))

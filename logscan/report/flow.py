@@ -2,12 +2,17 @@
 
 One unit throughout: recipients, as they are at the end of their way. Each end is followed back, life by life, to who handed
 the mail in, so that what goes into a place also leaves it.
+
+A window counts ways between *places*, which are texts: a node's key, a station (:mod:`logscan.scan.stations`), or the
+filter that mail went through where no line tells which. Which node a place is, is known when all windows are seen. Two places may
+be one node then; so that each mail is counted once, mails that took the same ways lie in one *course*.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +20,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.correlate.codes import combine
-from logscan.report.accounts import ENDS, Ends, refusals
+from logscan.report.accounts import ENDS, Ends, ends, refusals
 from logscan.report.model import Flow, FlowEdge, FlowNode, Report
 from logscan.scan import ports
-from logscan.scan.ports import entry_ports
+from logscan.scan.stations import station_of, stations
 from logscan.tables import texts
+from logscan.tables.partials import Keyed, Partial
 
 if TYPE_CHECKING:
+    from logscan.findings import Confidence
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
@@ -64,21 +72,24 @@ TAGGED = ("outgoing-tagged-spam", "internal-tagged-spam")
 DEEPEST = 200
 """Lives that a way is followed back: a loop ends at Postfix's hopcount_limit of 50."""
 
+USUAL = "the usual filter"
+"""The place of mail that a filter handed back though no line tells which: it stands for the one most mail is handed to."""
 
-@dataclass
-class _Map:
-    """Nodes by code, and what went between them: codes from and to, recipients, mails."""
 
-    nodes: list[FlowNode] = field(default_factory=list)
-    codes: dict[str, int] = field(default_factory=dict)
-    parts: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
+class _Ways:
+    """Places by code, and what went between them: codes from and to, recipients, mails."""
 
-    def node(self, node: FlowNode) -> int:
-        """Return the node's code."""
-        if node.key not in self.codes:
-            self.codes[node.key] = len(self.nodes)
-            self.nodes.append(node)
-        return self.codes[node.key]
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}
+        self.parts: list[tuple[Ints, Ints, Ints, Ints]] = []
+
+    def code(self, place: str) -> int:
+        """Return the place's code."""
+        return self.places.setdefault(place, len(self.places))
+
+    def codes(self, places: Iterable[str]) -> Ints:
+        """Return the places' codes, and -1 behind them, for none."""
+        return np.array([*map(self.code, places), -1], np.int64)
 
     def add(self, source: Ints, target: Ints, weight: Ints, mail: Ints) -> None:
         """Note recipients that went from place to place; the mail is -1 where there is none."""
@@ -86,94 +97,201 @@ class _Map:
         if rows.any():
             self.parts.append((source[rows], target[rows], weight[rows], mail[rows]))
 
-    def edges(self) -> list[tuple[str, str, int, int]]:
-        """Return (from, to, recipients, mails), the strongest first, equal ones by their places."""
-        if not self.parts:
-            return []
-        source, target, weight, mail = (np.concatenate(part) for part in zip(*self.parts, strict=True))
-        size = len(self.nodes)
-        pair, which = np.unique(source * size + target, return_inverse=True)
-        recipients = np.bincount(which, weights=weight).astype(np.int64)
-        known = mail >= 0
-        once = np.unique(combine(which[known].astype(np.int64), mail[known]), return_index=True)[1]
-        mails = np.bincount(which[known][once], minlength=len(pair))
-        out = [
-            (self.nodes[at // size].key, self.nodes[at % size].key, int(count), int(number))
-            for at, count, number in zip(pair.tolist(), recipients, mails, strict=True)
-        ]
-        return sorted(out, key=lambda edge: (-edge[2], edge[0], edge[1]))
+    def counted(self) -> Keyed:
+        """Return recipients and mails by course and edge (``source``, ``target``)."""
+        none = np.empty(0, np.int64)
+        every = zip(*self.parts, strict=True) if self.parts else ([none] for _ in range(4))
+        source, target, weight, mail = (np.concatenate(part) for part in every)
+        _, first, row = np.unique(combine(mail, source, target), return_index=True, return_inverse=True)
+        source, target, mail = source[first], target[first], mail[first]
+        weight = np.bincount(row, weights=weight, minlength=len(first)).astype(np.int64)
+        course = _courses(self._hashes(source, target), mail)
+        names = np.array([*self.places, ""], object)
+        _, of_edge, row = np.unique(combine(course, source, target), return_index=True, return_inverse=True)
+        frame = pd.DataFrame(
+            {
+                "course": course[of_edge],
+                "source": pd.Series(names[source[of_edge]], dtype="str"),
+                "target": pd.Series(names[target[of_edge]], dtype="str"),
+                "recipients": np.bincount(row, weights=weight, minlength=len(of_edge)).astype(np.int64),
+                "mails": np.bincount(row[mail >= 0], minlength=len(of_edge)),
+            }
+        )
+        return Keyed.of(frame, sums=("recipients", "mails"))
+
+    def _hashes(self, source: Ints, target: Ints) -> npt.NDArray[np.uint64]:
+        """Return a hash of each edge, the same in each window."""
+        if not self.places:
+            return np.empty(0, np.uint64)
+        of_place = pd.util.hash_array(np.array([*self.places], object), categorize=False)
+        pair = pd.DataFrame({"source": of_place[source], "target": of_place[target]})
+        hashed: npt.NDArray[np.uint64] = pd.util.hash_pandas_object(pair, index=False).to_numpy(dtype=np.uint64)
+        return hashed
 
 
-def flow(scan: Window, report: Report, found: Ends) -> Flow:
-    """Return nodes and edges of the map, the findings that make an edge wrong with them."""
-    drawn = _Map()
-    places = _places(scan, drawn)
-    if len(scan.entries):
-        _follow(scan, drawn, places, found)
-    _refused(scan, drawn, places)
-    ids = _problem_ids(report)
-    own = _of_rows(scan, report, drawn, places)
-    edges = tuple(
-        FlowEdge(source, target, count, "", tuple(sorted(_marks(source, target, ids) | own[source, target])), mails)
-        for source, target, count, mails in drawn.edges()
-    )
-    used = {edge.source for edge in edges} | {edge.target for edge in edges}
-    return Flow(tuple(node for node in drawn.nodes if node.key in used), edges)
+def _courses(edge: npt.NDArray[np.uint64], mail: Ints) -> Ints:
+    """Return, per row of a mail's edges (each once, mails in order), a number for all of its edges; 0 without a mail."""
+    if not len(mail):
+        return np.empty(0, np.int64)
+    start = np.flatnonzero(np.r_[True, mail[1:] != mail[:-1]])
+    course = np.repeat(np.add.reduceat(edge, start).view(np.int64), np.diff(np.r_[start, len(mail)]))
+    return np.where(mail >= 0, course, 0)
 
 
-def _follow(scan: Window, drawn: _Map, places: Ints, found: Ends) -> None:
+def look(window: Window) -> Partial:
+    """Return what went from place to place in one window, how much mail each filter was handed, and what tells ports."""
+    ways = _Ways()
+    if len(window.entries):
+        _follow(window, ways, ends(window))
+    _refused(window, ways)
+    hops = window.deliveries.loc[window.deliveries["hop"].to_numpy(), "relay"].dropna().astype("str")
+    filters = Keyed.of(pd.DataFrame({"relay": hops, "n": 1}), sums=("n",))
+    return Partial({"ways": ways.counted(), "filters": filters, **ports.look(window, window.settings)})
+
+
+def _follow(window: Window, ways: _Ways, found: Ends) -> None:
     """Follow each end back to its source, a life a turn."""
-    entries = scan.entries
+    entries = window.entries
     back = (entries["leg"] == "filter").to_numpy()
     root, parent = entries["root"].to_numpy(), entries["parent"].to_numpy()
     origins = entries["origin"].cat.categories
-    source = np.array([drawn.node(SOURCES[str(name)]) if name in SOURCES else -1 for name in origins], np.int64)
+    source = np.array([ways.code(SOURCES[str(name)].key) if name in SOURCES else -1 for name in origins], np.int64)
     of_entry = np.append(source, -1)[entries["origin"].cat.codes.to_numpy().astype(np.int64)]
-    filters = _filters(scan, drawn, back)
-    final = np.array([drawn.node(PLACES[name]) for name in ENDS], np.int64)
-    relays = _relay_nodes(scan, drawn, found.via)
+    station = stations(window, window.settings)
+    places = ways.codes(station.texts)[station.code]
+    filters = _filters(window, ways)
+    final = ways.codes(PLACES[name].key for name in ENDS)
+    relays = _relays(window, ways, found.via)
     at, weight, mail, head = found.entry, found.weight, found.mail, final[found.kind]
     through = relays[found.via]
-    drawn.add(through, head, weight, mail)
+    ways.add(through, head, weight, mail)
     head = np.where(through >= 0, through, head)
     for _ in range(DEEPEST):
         for place in (places[at], np.where(back[at], filters[at], -1)):
-            drawn.add(place, head, weight, mail)
+            ways.add(place, head, weight, mail)
             head = np.where(place >= 0, place, head)
         done = (root[at] == at) | (parent[at] < 0)
-        drawn.add(of_entry[at[done]], head[done], weight[done], mail[done])
+        ways.add(of_entry[at[done]], head[done], weight[done], mail[done])
         if done.all():
             break
         at, weight, mail, head = parent[at[~done]], weight[~done], mail[~done], head[~done]
 
 
-def _filters(scan: Window, drawn: _Map, back: npt.NDArray[np.bool_]) -> Ints:
-    """Return, per entry that came out of a filter, the node of that filter; -1 for the others."""
-    out = np.full(len(scan.entries), -1, np.int64)
-    legs = scan.legs[scan.legs["kind"] == "filter"]
-    if legs.empty:
-        return out
-    relays = scan.deliveries["relay"]
-    codes = np.append(relays.cat.codes.to_numpy().astype(np.int64), -1)
-    hops = codes[:-1][scan.deliveries["hop"].to_numpy()]
-    hops = hops[hops >= 0]
-    usual = int(np.bincount(hops).argmax()) if len(hops) else -1
+def _filters(window: Window, ways: _Ways) -> Ints:
+    """Return, per entry that came out of a filter, the place of that filter; -1 for the others."""
+    out = np.full(len(window.entries), -1, np.int64)
+    legs = window.legs[window.legs["kind"] == "filter"]
+    codes = np.append(window.deliveries["relay"].cat.codes.to_numpy().astype(np.int64), -1)
     relay = codes[legs["delivery"].to_numpy()]
-    relay = np.where(relay >= 0, relay, usual)
-    nodes = _relay_nodes(scan, drawn, relay)
-    nodes[-1] = drawn.node(FlowNode("filter:", "filter", "filter")) if (relay < 0).any() else -1
+    nodes = _relays(window, ways, relay)
+    if (relay < 0).any():
+        nodes[-1] = ways.code(USUAL)
     out[legs["child"].to_numpy()] = nodes[relay]
     return out
 
 
-def _relay_nodes(scan: Window, drawn: _Map, relays: Ints) -> Ints:
-    """Return the node by code of relay, for the codes that occur; the last value is for -1."""
-    names = scan.deliveries["relay"].cat.categories
+def _relays(window: Window, ways: _Ways, relays: Ints) -> Ints:
+    """Return the place of the filter by code of relay, for the codes that occur; the last value is for -1."""
+    names = window.deliveries["relay"].cat.categories
     out = np.full(len(names) + 1, -1, np.int64)
     for code in np.unique(relays[relays >= 0]).tolist():
-        name = str(names[code])
-        out[code] = drawn.node(FlowNode(f"filter:{name}", _relay_label(name), "filter", name))
+        out[code] = ways.code(f"filter:{names[code]}")
     return out
+
+
+def _refused(window: Window, ways: _Ways) -> None:
+    """Add who was refused before the queue: the life's own place where the line names one, else its service's."""
+    rows = refusals(window)
+    if rows.empty:
+        return
+    origin = np.select(
+        [rows["sasl_username"].notna().to_numpy(), texts.where(rows["client_address"], _loopback)],
+        [ways.code(SOURCES["authenticated"].key), ways.code(SOURCES["local"].key)],
+        ways.code(SOURCES["outside"].key),
+    ).astype(np.int64)
+    by_service = np.full(len(rows), -1, np.int64)
+    pairs = rows.groupby(["service", "program"], observed=True, sort=False).indices
+    for (service, daemon), where in pairs.items():
+        by_service[where] = ways.code(station_of(str(service), str(daemon), "outside", ""))
+    station = stations(window, window.settings)
+    place = np.append(ways.codes(station.texts)[station.code], -1)[rows["entry"].to_numpy()]
+    place = np.where(place >= 0, place, by_service)
+    one, none = np.ones(len(rows), np.int64), np.full(len(rows), -1, np.int64)
+    ways.add(origin, place, one, none)
+    ways.add(place, np.full(len(rows), ways.code(REFUSED.key), np.int64), one, none)
+
+
+def _loopback(addresses: pd.Series) -> pd.Series:
+    return addresses.str.startswith(("127.", "::1"))
+
+
+# --- when all windows are seen ----------------------------------------------------------------------------------------
+
+KINDS = (
+    "source", "generator", "listener", "filter", "reinjection", "forward", "store", "outside", "waiting", "bounced",
+    "expired", "held", "discarded", "refused", "open",
+)  # fmt: skip
+"""The kinds of nodes, as mail passes them."""
+
+NODES = {node.key: node for node in (*SOURCES.values(), *PLACES.values(), REFUSED)}
+
+
+def flow(partial: Partial, log: Log, report: Report) -> Flow:
+    """Return nodes and edges of the map, the findings that make an edge wrong with them."""
+    frame = partial.frame("ways")
+    known = ports.concluded(partial, log)
+    nodes = _nodes(sorted({*frame["source"], *frame["target"]}), partial, known)
+    problems, own = _problem_ids(report), _of_places(known, report)
+    edges = tuple(
+        FlowEdge(
+            source, target, count, "", tuple(sorted(_marks(source, target, problems) | own[source, target])), mails
+        )
+        for source, target, count, mails in _edges(frame, nodes)
+    )
+    used = {edge.source for edge in edges} | {edge.target for edge in edges}
+    by_key = {node.key: node for node in nodes.values()}
+    order = sorted(used, key=lambda key: (KINDS.index(by_key[key].kind), key))
+    return Flow(tuple(by_key[key] for key in order), edges)
+
+
+def _edges(frame: pd.DataFrame, nodes: dict[str, FlowNode]) -> list[tuple[str, str, int, int]]:
+    """Return (from, to, recipients, mails), the strongest first, equal ones by their places."""
+    keys = {place: node.key for place, node in nodes.items()}
+    some = frame.assign(source=frame["source"].map(keys), target=frame["target"].map(keys))
+    some = some[some["source"] != some["target"]]
+    # Where two places are one node, a mail that passed both passed it once.
+    mails = some.groupby(["course", "source", "target"])["mails"].max().groupby(["source", "target"]).sum()
+    recipients = some.groupby(["source", "target"])["recipients"].sum()
+    out = [(*edge, int(count), int(mails[edge])) for edge, count in recipients.items()]
+    return sorted(out, key=lambda edge: (-edge[2], edge[0], edge[1]))
+
+
+def _nodes(places: list[str], partial: Partial, known: ports.Ports) -> dict[str, FlowNode]:
+    """Return the node of each place."""
+    fields = {place: json.loads(place) for place in places if place.startswith("[")}
+    logins = [place for place, each in fields.items() if len(each) > LOGIN]
+    found = known.of(pd.DataFrame([fields[place][LOGIN:] for place in logins], columns=list(ports.DOOR)))
+    sure = dict(zip(logins, zip(found.port.tolist(), found.sure.tolist(), strict=True), strict=True))
+    return {
+        place: _station(known, fields[place], sure.get(place, (0, "low")))
+        if place in fields
+        else NODES.get(place) or _filter(_usual(partial) if place == USUAL else place.removeprefix("filter:"))
+        for place in places
+    }
+
+
+LOGIN = 4
+"""Where a station's fields tell a login's port."""
+
+
+def _usual(partial: Partial) -> str:
+    """Return the relay that most mail was handed to; empty where none was."""
+    frame = partial.frame("filters").sort_values(["n", "relay"], ascending=[False, True])
+    return "" if frame.empty else str(frame["relay"].iat[0])
+
+
+def _filter(relay: str) -> FlowNode:
+    return FlowNode(f"filter:{relay}", _relay_label(relay), "filter", relay)
 
 
 def _relay_label(relay: str) -> str:
@@ -184,44 +302,23 @@ def _relay_label(relay: str) -> str:
     return "filter"
 
 
-def _places(scan: Window, drawn: _Map) -> Ints:
-    """Return, per entry, the node of the service that it came in by; -1 for what came in by none.
-
-    On one port, logins and programs of this host are nodes of their own: their way into the filter may be the wrong one.
-    """
-    columns = [scan.entries[name] for name in ("service", "program", "origin", "leg")]
-    codes = [column.cat.codes.to_numpy().astype(np.int64) for column in columns]
-    names = [[*map(str, column.cat.categories), ""] for column in columns]
-    ports = entry_ports(scan, scan.settings)
-    _, first, of_entry = np.unique(combine(*codes, ports.port), return_index=True, return_inverse=True)
-    by_kind = np.full(len(first), -1, np.int64)
-    for kind, row in enumerate(first.tolist()):
-        service, daemon, origin, leg = (names[i][codes[i][row]] for i in range(4))
-        if leg in FORWARDS:
-            by_kind[kind] = drawn.node(FORWARDS[leg])
-        elif daemon and leg not in ("requeue", "bounce"):
-            known = (int(ports.port[row]), str(ports.sure[row])) if origin == "authenticated" else None
-            by_kind[kind] = drawn.node(_listener(scan, service, daemon, origin, leg == "filter", known))
-    out: Ints = by_kind[of_entry] if len(first) else np.empty(0, np.int64)
-    return out
-
-
-def _listener(
-    scan: Window, service: str, daemon: str, origin: str, back: bool, login: tuple[int, str] | None = None
-) -> FlowNode:
-    """Return the node of a service; ``login`` is the port that a login came in by (0 unknown), and how sure that is."""
+def _station(known: ports.Ports, fields: list[str], login: tuple[int, Confidence]) -> FlowNode:
+    """Return the node of a station; ``login`` is the port that a login came in by (0 unknown), and how sure that is."""
+    if len(fields) == 1:
+        return FORWARDS[fields[0]]
+    service, daemon, origin, back = fields[:LOGIN]
     tag = f"{service}/{daemon}"
     if back:
         return FlowNode(f"back:{tag}", "re-injection", "reinjection", tag)
     if daemon == "pickup":
         return FlowNode("listener:pickup", "sendmail, cron", "listener", tag)
-    usual = ports.port_of(scan, scan.settings, service)
-    port, sure = usual if login is None else login
+    usual = known.port_of(service)
+    port, sure = login if origin == "authenticated" else usual
     name = f"port {port}" if port else tag
     detail = tag + ("" if sure == "high" else ", port inferred" if port else ", port unknown")
-    if login is not None and not port:
+    if origin == "authenticated" and not port:
         return FlowNode(f"listener:{tag}:user", f"{tag}, login", "listener", detail)
-    if login is not None and port != 25 and port != usual[0]:
+    if origin == "authenticated" and port not in (25, usual[0]):
         return FlowNode(f"listener:{tag}:{port}", name, "listener", detail)
     if origin == "authenticated" and port == 25:
         return FlowNode(f"listener:{tag}:login", f"{name}, login", "listener", detail)
@@ -230,60 +327,22 @@ def _listener(
     return FlowNode(f"listener:{tag}", name, "listener", detail)
 
 
-def _refused(scan: Window, drawn: _Map, places: Ints) -> None:
-    """Add who was refused before the queue: the life's own place where the line names one, else its service's."""
-    rows = refusals(scan)
-    if rows.empty:
-        return
-    entry = _entry_of(scan, rows)
-    origin = np.select(
-        [rows["sasl_username"].notna().to_numpy(), texts.where(rows["client_address"], _loopback)],
-        [drawn.node(SOURCES["authenticated"]), drawn.node(SOURCES["local"])],
-        drawn.node(SOURCES["outside"]),
-    ).astype(np.int64)
-    by_service = np.full(len(rows), -1, np.int64)
-    pairs = rows.groupby(["service", "program"], observed=True, sort=False).indices
-    for (service, daemon), where in pairs.items():
-        by_service[where] = drawn.node(_listener(scan, str(service), str(daemon), "outside", False))
-    place = np.where(entry >= 0, np.append(places, -1)[entry], -1)
-    place = np.where(place >= 0, place, by_service)
-    one, none = np.ones(len(rows), np.int64), np.full(len(rows), -1, np.int64)
-    drawn.add(origin, place, one, none)
-    drawn.add(place, np.full(len(rows), drawn.node(REFUSED), np.int64), one, none)
-
-
-def _loopback(addresses: pd.Series) -> pd.Series:
-    return addresses.str.startswith(("127.", "::1"))
-
-
-def _entry_of(scan: Window, rows: pd.DataFrame) -> Ints:
-    """Return the entry whose queue ID the line names, the last life of that ID; -1 for none."""
-    named = rows[["host", "queue_id"]].astype("str")
-    known = scan.entries.loc[scan.entries["queue_id"].isin(set(named["queue_id"])), ["host", "queue_id"]].astype("str")
-    last = known.reset_index(names="entry").drop_duplicates(["host", "queue_id"], keep="last")
-    joined = named.merge(last, on=["host", "queue_id"], how="left")
-    found: Ints = joined["entry"].fillna(-1).to_numpy(dtype=np.int64)
-    return found
-
-
-def _of_rows(scan: Window, report: Report, drawn: _Map, places: Ints) -> dict[tuple[str, str], set[str]]:
+def _of_places(known: ports.Ports, report: Report) -> dict[tuple[str, str], set[str]]:
     """Return the findings on tagged mail by the last edge of their deliveries' ways."""
     out: dict[tuple[str, str], set[str]] = defaultdict(set)
-    entry, outside = scan.deliveries["entry"].to_numpy(), scan.deliveries["outside"].to_numpy()
     for finding in report.found:
-        if not finding.counts or finding.check not in TAGGED:
-            continue
-        rows = np.array([row for row in finding.rows if 0 <= row < len(entry)], np.int64)
-        for place, away in set(zip(places[entry[rows]].tolist(), outside[rows].tolist(), strict=True)):
-            if place >= 0:
-                out[drawn.nodes[place].key, PLACES["outside" if away else "delivered"].key].add(finding.id)
+        for place in finding.places if finding.counts and finding.check in TAGGED else ():
+            text = station_of(place.service, place.program, place.origin, place.leg)
+            if text and not place.stopped:
+                node = _station(known, json.loads(text), (place.port, "low"))
+                out[node.key, PLACES["outside" if place.away else "delivered"].key].add(finding.id)
     return out
 
 
 def _problem_ids(report: Report) -> dict[str, tuple[str, ...]]:
     out: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for check in report.checks:
-        out[check.name] = tuple(f.id for f in check.findings if f.counts and not (check.name in TAGGED and f.rows))
+        out[check.name] = tuple(f.id for f in check.findings if f.counts and not (check.name in TAGGED and f.places))
     return out
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from logscan.report import deferrals, delays, encryption, judging, mailboxes, people, refusing
+from logscan.report import deferrals, delays, encryption, endings, judging, mailboxes, people, refusing
 from logscan.report.model import Listing
 from logscan.report.tallies import MOST_ROWS
 from logscan.tables.partials import Part, Partial
@@ -23,19 +23,17 @@ WAITING = "waiting"
 def look(window: Window) -> Partial:
     """Return what a window counts for all lists; each part's name begins with its list's key."""
     parts: dict[str, Part] = {}
-    for module in (deferrals, delays, people, refusing, judging, mailboxes):
+    for module in (deferrals, delays, people, endings, refusing, judging, mailboxes):
         parts |= module.look(window)
     return Partial(parts)
 
 
-def listings(
-    partial: Partial, log: Log, outages: Sequence[Outage], ended: Iterable[Listing], scan: Window
-) -> tuple[Listing, ...]:
-    """Return the lists that have rows; ``ended`` are those of :mod:`logscan.report.endings`."""
+def listings(partial: Partial, log: Log, outages: Sequence[Outage], scan: Window) -> tuple[Listing, ...]:
+    """Return the lists that have rows."""
     waiting = [_outages(outages, log), *deferrals.listings(partial, log), *delays.listings(partial, log)]
     rest = [
         *people.listings(partial, log),
-        *ended,
+        *endings.listings(partial, log),
         *refusing.listings(partial, log),
         *encryption.listings(scan),
         *judging.listings(partial, log),

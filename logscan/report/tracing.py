@@ -12,6 +12,7 @@ from logscan.findings import Evidence
 from logscan.reading.line_texts import fetch
 from logscan.report.refusals import ENDED, NOQUEUE
 from logscan.report.trace_model import TAKEN_OUT, Attempt, Judgement, Life, Trace
+from logscan.scan.memo import per_window
 from logscan.tables import cells
 
 if TYPE_CHECKING:
@@ -66,18 +67,18 @@ class _Owned:
         return self.order[low:high]
 
 
+@per_window
 def _by_root(scan: Window) -> _Owned:
-    cache: _Owned | None = scan.__dict__.get("_by_root")
-    if cache is None:
-        cache = scan.__dict__["_by_root"] = _Owned.by(scan.entries["root"].to_numpy())
-    return cache
+    return _Owned.by(scan.entries["root"].to_numpy())
+
+
+@per_window
+def _by_entry(scan: Window) -> _Owned:
+    return _Owned.by(scan.deliveries["entry"].to_numpy())
 
 
 def _rows_of(scan: Window, entry: int) -> np.ndarray:
-    cache: _Owned | None = scan.__dict__.get("_by_entry")
-    if cache is None:
-        cache = scan.__dict__["_by_entry"] = _Owned.by(scan.deliveries["entry"].to_numpy())
-    return cache.rows(entry)
+    return _by_entry(scan).rows(entry)
 
 
 # --- describing ----------------------------------------------------------------------------------------------------
@@ -188,23 +189,22 @@ def _event(name: str, event: pd.Series) -> str:
     return str(event["action"])
 
 
+@per_window
 def _acted(scan: Window) -> dict[tuple[str, str], list[tuple[str, int]]]:
     """Return, by host and queue ID, the rows of what was done to mails beside delivering them: few mails have any."""
-    cache: dict[tuple[str, str], list[tuple[str, int]]] | None = scan.__dict__.get("_acted")
-    if cache is None:
-        cache = scan.__dict__["_acted"] = {}
-        for name in ("rejects", "expirations", "requeues", "removals", "milters"):
-            frame = scan.events(name)
-            if name == "milters":
-                frame = frame.where((frame["filter"] == "mailscanner") & frame["result"].notna())
-            some = frame["queue_id"].notna() & (frame["queue_id"] != NOQUEUE)
-            if name == "removals":
-                some &= frame["reason"].notna() & (frame["reason"].astype("str") != "")
-            chosen = np.flatnonzero(some.to_numpy(dtype=bool, na_value=False))
-            hosts, ids = frame["host"].astype("str").to_numpy()[chosen], frame["queue_id"].to_numpy()[chosen]
-            for host, queue_id, row in zip(hosts, ids, chosen.tolist(), strict=True):
-                cache.setdefault((str(host), str(queue_id)), []).append((name, row))
-    return cache
+    out: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for name in ("rejects", "expirations", "requeues", "removals", "milters"):
+        frame = scan.events(name)
+        if name == "milters":
+            frame = frame.where((frame["filter"] == "mailscanner") & frame["result"].notna())
+        some = frame["queue_id"].notna() & (frame["queue_id"] != NOQUEUE)
+        if name == "removals":
+            some &= frame["reason"].notna() & (frame["reason"].astype("str") != "")
+        chosen = np.flatnonzero(some.to_numpy(dtype=bool, na_value=False))
+        hosts, ids = frame["host"].astype("str").to_numpy()[chosen], frame["queue_id"].to_numpy()[chosen]
+        for host, queue_id, row in zip(hosts, ids, chosen.tolist(), strict=True):
+            out.setdefault((str(host), str(queue_id)), []).append((name, row))
+    return out
 
 
 def _verdicts(scan: Window, entry: int, life: pd.Series) -> list[Judgement]:
