@@ -473,3 +473,36 @@ def test_what_a_pipe_calls_tells_a_program_from_a_mailbox(tmp_path: Path, servic
     assert (row["outside"], isinstance(row["mailbox"], str), ends(scan)) == (False, store, {"delivered": 1})
     kinds = {str(ENDS[int(kind)]) for kind in account(scan).kind}
     assert kinds == {"delivered" if store else "program"}
+
+
+def boxed(queue_id: str, second: int, sender: str) -> str:
+    """Return what a list sent on to a mailbox here."""
+    at = clock(second)
+    return f"""
+        {at} postfix/pickup[9]: {queue_id}: uid=38 from=<{sender}>
+        {at} postfix/cleanup[11]: {queue_id}: message-id=<one@example.org>
+        {at} postfix/qmgr[12]: {queue_id}: from=<{sender}>, size=1100, nrcpt=1 (queue active)
+        {at} postfix/lmtp[15]: {queue_id}: {saved("bob@example.com", f"Session{queue_id}")}
+        {at} postfix/qmgr[12]: {queue_id}: removed
+    """
+
+
+@pytest.mark.parametrize(
+    "sender", ["owner-{}@lists.example", "{}-bounces+bob=example.com@lists.example", "{}+owner@lists.example"]
+)
+def test_of_two_lists_each_sent_on_its_own_and_two_copies_are_by_design(read: Read, sender: str) -> None:
+    command = "delivered to command: /opt/post "
+    posts = "".join(
+        f"10:00:01 postfix/local[14]: 1E24012D687: {to(f'{name}@lists.example', 'local', command + name)}\n"
+        for name in ("birds", "fish")
+    )
+    children = boxed("1A00000C11", 3, sender.format("fish")) + boxed("1A00000C22", 3, sender.format("birds"))
+    scan = read(f"{opened('1E24012D687', n=2)}{posts}10:00:01 postfix/qmgr[12]: 1E24012D687: removed\n{children}")
+    row = scan.legs.set_index("child_queue_id")["delivery"]
+    assert scan.deliveries["recipient"].iloc[row[["1A00000C11", "1A00000C22"]]].tolist() == [
+        "fish@lists.example",
+        "birds@lists.example",
+    ]
+    assert ends(scan) == {"delivered": 2}
+    report = logscan.analyse(scan, checks=["duplicate-delivery"])
+    assert [(f.cause, f.severity) for c in report.checks for f in c.findings] == [("by-list-and-directly", "note")]

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import combine, matched
 from logscan.correlate.facts import AGENT, COMMAND
+from logscan.correlate.links import beginnings
 from logscan.scan.aliases import asked, through_filter, top_rows
 from logscan.tables import texts
 
@@ -64,7 +65,7 @@ def stores(scan: Window, outside: bool = False) -> pd.DataFrame:
     entries = scan.entries.iloc[frame["entry"].to_numpy()]
     frame["message_id"] = entries["message_id"].fillna("").array
     frame["sender"] = texts.lower(entries["sender"].fillna("")).array
-    frame["root"] = entries["root"].to_numpy()
+    frame["root"] = _roots(scan.entries)[frame["entry"].to_numpy()]
     frame["size"] = scan.entries["size"].fillna(0).astype("int64").to_numpy()[frame["root"].to_numpy()]
     frame["filtered"] = through_filter(scan)[frame["entry"].to_numpy()]
     frame["asked"] = asked(frame)
@@ -102,6 +103,13 @@ def _ordinal(frame: pd.DataFrame) -> pd.Series:
     if len(some):
         out.loc[some.index] = -1 - some.groupby(["entry", "mailbox", "reply"], dropna=False).cumcount()
     return out
+
+
+def _roots(entries: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return, per entry, the entry its copies are told apart by: what a list sent on has a sender of its own."""
+    parent = entries["parent"].to_numpy()
+    own = (parent < 0) | entries["leg"].isin(["bounce", "list"]).to_numpy()
+    return beginnings(np.where(own, np.arange(len(parent)), parent))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,9 @@ def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str]) -> tup
     told_on = Legs.joined([found, redirects.redirected(tables, f, found)])
     filters = np.flatnonzero(inferred.declared_relays(f, declared))
     filters = np.union1d(filters, f.relay[found.row[(found.kind == KINDS.index("filter")) & (found.row >= 0)]])
-    told_on = Legs.joined([told_on, redirects.handed_in(tables, f, told_on, filters)])
-    legs = acyclic(f.lives.size, Legs.joined([told_on, lists.expanded(tables, f, told_on, filters)]))
+    by_script, by_list = redirects.handed_in(tables, f, told_on, filters), lists.expanded(tables, f, told_on, filters)
+    sure = some(by_list, lists.siblings(tables, f, by_list, by_script))
+    legs = acyclic(f.lives.size, Legs.joined([told_on, sure, by_script, by_list]))
     hop = _hops(f, legs, declared)
     return legs, hop
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, matched
+from logscan.correlate.codes import Bools, Ints, combine, factorise, matched, take
 from logscan.correlate.facts import AGENT, COMMAND, LISTS, STORED, Facts, ceil
 from logscan.correlate.links import Legs, roots
 
@@ -31,6 +31,7 @@ def expanded(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Ints
     if not len(rows):
         return Legs.of(rows, rows, "list", "inferred", 1, -1)
     left, child = _nearest_before(f, rows, children)
+    left = _own(f, rows, left, child)
     row, sure = rows[left], by_program[left]
     parent = f.row_entry[row]
     fits = (parent != child) & (f.opened[parent] <= f.opened[child])
@@ -39,6 +40,45 @@ def expanded(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Ints
     # What an alias made of a mail within the same second is not what that mail came out of.
     fits &= roots(f.lives.size, legs)[parent] != child
     return Legs.of(parent[fits], child[fits], "list", "inferred", np.where(sure[fits], 1, 0), row[fits])
+
+
+OWN = (
+    r"^(?:owner|bounces?|return|request|errors?|admin)-",
+    r"[-+](?:owner|bounces?|return|request|errors?|admin)\b.*$|[@+].*$",
+)
+"""What a list's own sender has before and behind its name: owner-news, news-bounces+bob=far.example."""
+
+
+def _own(f: Facts, rows: Ints, left: Ints, child: Ints) -> Ints:
+    """Return ``left``; of a mail that several lists were handed, what bears the name of one belongs to that one."""
+    entry = f.row_entry[rows]
+    if len(entry) == len(np.unique(entry)) or not len(child):
+        return left
+    address = np.r_[f.recipient[rows], f.writer[child]]
+    names = take(f.addresses, address)
+    for pattern in OWN:
+        names = pc.replace_substring_regex(names, pattern, "")
+    (code,), _ = factorise([names])
+    whole = combine(np.r_[entry, entry[left]], code)
+    mine, theirs = whole[: len(rows)], whole[len(rows) :]
+    order = np.argsort(mine, kind="stable")
+    at = np.minimum(np.searchsorted(mine[order], theirs), len(mine) - 1)
+    named = (mine[order][at] == theirs) & (code[len(rows) :] >= 0)
+    return np.where(named, order[at], left)
+
+
+def siblings(tables: dict[str, pa.Table], f: Facts, legs: Legs, redirects: Legs) -> Bools:
+    """Return which of the legs are a list's though they look like a redirect of another copy: one user handed in both.
+
+    A list's copies come one after the other, so that one of them is in its mailbox when the next one is picked up; a
+    mailbox's script runs as another user than the list.
+    """
+    uid = np.append(factorise([tables["clients"].column("uid")])[0][0], -1)[f.client_row]
+    other = np.full(f.lives.size, -1, np.int64)
+    other[redirects.child] = redirects.parent
+    above = other[legs.child]
+    same: Bools = (above >= 0) & (uid[above] >= 0) & (uid[above] == uid[legs.child])
+    return same
 
 
 def _handed(tables: dict[str, pa.Table], f: Facts, hop_relays: Ints, children: Ints) -> tuple[Ints, Bools]:
