@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import random
+import tempfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import logscan
 from logscan.checking.check import Check, all_checks
 from logscan.checking.judging import concluded, looked
 from logscan.pipeline.pieces import Looking
+from logscan.pipeline.ways import Ways
 from logscan.report.model import Report
 from logscan.samples import stories, story
 from logscan.scan.scan import Scan
@@ -91,6 +94,31 @@ def test_partials_are_put_together_in_any_grouping(name: str) -> None:
     assert concluded(checks, [left], one.log) == flat
     assert concluded(checks, [right], one.log) == flat
     assert concluded(checks, pairs, one.log) == flat
+
+
+@pytest.mark.parametrize("name", ["alias-not-expanded-before-dspam", "amavis-double-alias-expansion", "mixed-day"])
+def test_the_whole_ways_of_named_mails_are_told_from_windows_that_are_gone(name: str) -> None:
+    told = Ways(scan(name).log)
+    for window in windows(name, 4, 8)[::-1]:
+        told.add(window)
+    assert told.only is None
+    report = replace(whole(name), paths={})
+    told.fill(report)
+    assert report.paths
+    assert report.paths == whole(name).paths
+
+
+def test_a_report_goes_without_ways_where_there_is_no_room_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    told, report = Ways(scan("mixed-day").log), replace(whole("mixed-day"), paths={}, notes=[])
+    for window in windows("mixed-day", 3, 8):
+        told.add(window)
+    told.fill(report)
+    assert not report.paths
+    assert "No space left on device" in report.notes[0]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from logscan.checking.judging import concluded, looked, wanted
+from logscan.pipeline.ways import Ways
 from logscan.report import building
 from logscan.report.model import Report
 from logscan.scan.log import Log
@@ -21,6 +22,7 @@ class Looking:
         self.checks = wanted(checks, skip)
         self.of_checks: list[dict[str, Partial]] = []
         self.of_panels: list[dict[str, Partial]] = []
+        self.ways = Ways(log)
         self.windows: list[Window] = []
         """Kept for what looks at a log only as a whole."""
 
@@ -28,6 +30,7 @@ class Looking:
         """Look at a window."""
         self.of_checks.append(looked(self.checks, window))
         self.of_panels.append(building.looked(window))
+        self.ways.add(window)
         self.windows.append(window)
 
     def conclude(self, now: datetime | None = None) -> Report:
@@ -35,4 +38,6 @@ class Looking:
         whole = joined(self.windows)
         results = concluded(self.checks, self.of_checks, self.log, whole)
         panels = {name: merged(each[name] for each in self.of_panels) for name in building.PANELS}
-        return building.build(self.log, panels, results, whole, now=now)
+        report = building.build(self.log, panels, results, whole, now=now)
+        self.ways.fill(report)
+        return report

@@ -1,4 +1,4 @@
-"""Makes the report: counts, traffic, the way of the mail, evidence texts. From a Scan and the checks' results, no markup."""
+"""Makes the report: counts, traffic, the way of the mail, evidence texts. From what panels and checks saw, no markup."""
 
 from __future__ import annotations
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 MOST_UNKNOWN = 50
 """Templates of unknown lines in a report, the most frequent ones."""
-
-MOST_PATHS = 200
-"""Mails whose whole way a report holds."""
 
 
 PANELS: dict[str, Callable[[Window], Partial]] = {
@@ -80,7 +77,6 @@ def build(
             finding.first = finding.first.astimezone(zone) if finding.first else None
             finding.last = finding.last.astimezone(zone) if finding.last else None
     report.plan = combined(log.settings, report.found)
-    _paths(scan, report)
     _fill_evidence(log, report)
     failed = outages.conclude(panels["outages"], log)
     lists = listings.listings(panels["listings"], log, failed, scan)
@@ -96,23 +92,6 @@ def _unknown(log: Log) -> list[Unknown]:
         Unknown(program, template, count, log.read.sources[source].label, line, text)
         for (program, template), (count, source, line, text) in items[:MOST_UNKNOWN]
     ]
-
-
-def _paths(scan: Window, report: Report) -> None:
-    """Give the whole way of the first mails that findings name, by queue ID."""
-    from logscan.report.tracing import way
-
-    wanted: dict[str, None] = {}
-    for finding in report.found:
-        for case in finding.cases[:5]:
-            ids = case.get("queue_ids") or [case.get("queue_id")]
-            if ids and ids[0]:
-                wanted.setdefault(str(ids[0]))
-    chosen = list(wanted)[:MOST_PATHS]
-    entries = scan.entries
-    rows = entries.index[entries["queue_id"].isin(chosen)]
-    for entry in rows:
-        report.paths[str(entries["queue_id"].iat[entry])] = way(scan, int(entry))
 
 
 def _fill_evidence(log: Log, report: Report) -> None:
