@@ -506,3 +506,33 @@ def test_of_two_lists_each_sent_on_its_own_and_two_copies_are_by_design(read: Re
     assert ends(scan) == {"delivered": 2}
     report = logscan.analyse(scan, checks=["duplicate-delivery"])
     assert [(f.cause, f.severity) for c in report.checks for f in c.findings] == [("by-list-and-directly", "note")]
+
+
+def test_the_report_says_that_a_mail_vanished_and_which_were_deleted(tmp_path: Path) -> None:
+    deleted = (
+        lines("1A00000C66", "10:20:00", tries=("10:20:30",)) + "10:21:00 postfix/postsuper[40]: 1A00000C66: removed\n"
+    )
+    scan = listed(tmp_path, GONE + KEPT + deleted + CLOCK, queue_file("1A00000C22", "10:40:00"))
+    report = logscan.analyse(scan)
+    (discarded,) = (each for each in report.traffic.listings if each.key == "discarded")
+    assert {(row[0], row[2]) for row in discarded.rows} == {
+        ("in no queue any more, though no line says why", 1),
+        ("deleted by hand while it waited", 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("hours", "mails", "ending"),
+    [(5.5, 1, "vanished"), (-8, 1, "vanished"), (8760, 2, "vanished"), (8760, 1, "queued")],
+)
+def test_a_listing_tells_by_its_mails_how_wrong_the_log_s_clock_was_guessed(
+    tmp_path: Path, hours: float, mails: int, ending: str
+) -> None:
+    """Arrivals are in UTC, a log's zone and year may be a guess: two mails that agree are enough for any difference."""
+    shift = int(hours * 3600)
+    listing = "".join(
+        queue_file(name, at, arrival_time=int(stamp(at).timestamp()) + shift)
+        for name, at in (("1A00000C22", "10:40:00"), ("1A00000C88", "10:45:00"))[:mails]
+    )
+    scan = listed(tmp_path, GONE + KEPT + lines("1A00000C88", "10:45:00", tries=("10:45:30",)) + CLOCK, listing)
+    assert endings(scan)["1A00000C11"] == ending

@@ -173,8 +173,12 @@ def _same_id(f: Facts, listing: Listing) -> tuple[Ints, Ints]:
 
 
 def _offset(away: Ints) -> int:
-    """Return by how much the log's clock differs from the listing's, where its zone was guessed wrong: nearly always 0."""
+    """Return by how much the log's clock differs from the listing's, where zone or year were guessed wrong: nearly always 0.
+
+    One mail shows a zone, two that agree show any difference.
+    """
     if not len(away) or (np.abs(away) <= NEAR).any():
         return 0
-    offset = int(np.round(np.median(away) / QUARTER)) * QUARTER
-    return offset if abs(offset) <= FARTHEST else 0
+    near, number = np.unique(np.round(away / QUARTER).astype(np.int64) * QUARTER, return_counts=True)
+    offset = int(near[number.argmax()])
+    return offset if abs(offset) <= FARTHEST or number.max() > 1 else 0

@@ -48,6 +48,12 @@ SIEVED = {
 }
 """What Dovecot did with a mail that it answers ``Saved`` for (its store action), in words."""
 
+TAKEN_AWAY = {
+    "deleted": "deleted by hand while it waited",
+    "vanished": "in no queue any more, though no line says why",
+}
+"""What became of a mail that was put off and nobody gets, by the ending of the entry."""
+
 ENDED = {
     "queued": "in the queue, no attempt in the log",
     "unseen": "taken over, never seen by the queue manager",
@@ -68,7 +74,7 @@ def look(window: Window) -> dict[str, Part]:
     deliveries, found = window.deliveries, ends(window)
     last = deliveries["last"] & (deliveries["mail"] >= 0) & deliveries["outcome"].isin(list(TITLES))
     some = deliveries[last]
-    by = groups(of(some["outcome"]), _reasons(some), deferrals.next_hops(some))
+    by = groups(of(some["outcome"]), _reasons(window, some), deferrals.next_hops(some))
     numbers = {"recipients": by.count(), "mails": by.distinct(some["mail"].to_numpy())}
     untold = pd.concat([_untold(window, found, outcome) for outcome in TITLES], ignore_index=True)
     return {TOLD: counted(by, KEY, numbers), UNTOLD: Keyed.of(untold, sums=("recipients", "mails"))}
@@ -97,12 +103,16 @@ def _listing(partial: Partial, outcome: str) -> Listing:
     )
 
 
-def _reasons(some: pd.DataFrame) -> Coded:
-    """Return the reply of each, folded; what a script did where Dovecot took the mail for it."""
+def _reasons(window: Window, some: pd.DataFrame) -> Coded:
+    """Return the reply of each, folded; what a script did where Dovecot took the mail for it, or who took a waiting mail away."""
     reply = folded(of(some["reply"]))
     action = of(some["store_action"]).changed(SIEVED.get)
     sieved = (action.codes >= 0) & (some["status"] == "sent").to_numpy()
-    return Coded(np.where(sieved, action.codes + len(reply.values), reply.codes), [*reply.values, *action.values])
+    away = of(window.entries["ending"]).take(some["entry"].to_numpy()).changed(TAKEN_AWAY.get)
+    gone = (away.codes >= 0) & (some["outcome"] == "discarded").to_numpy() & (some["status"] != "sent").to_numpy()
+    first, second = len(reply.values), len(reply.values) + len(action.values)
+    codes = np.where(gone, away.codes + second, np.where(sieved, action.codes + first, reply.codes))
+    return Coded(codes, [*reply.values, *action.values, *away.values])
 
 
 def _untold(window: Window, found: Ends, outcome: str) -> pd.DataFrame:
