@@ -30,7 +30,7 @@ user spoke to stands in the proxy's log.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,12 +39,16 @@ import pandas as pd
 from logscan import remedies
 from logscan.checking import evidence as ev
 from logscan.checking.check import Check
-from logscan.findings import Confidence, Finding, Remedy, Result
+from logscan.findings import Confidence, Evidence, Finding, Remedy, Result
+from logscan.scan import ports
 from logscan.scan.hops import entry_has_hop
-from logscan.scan.ports import entry_ports
+from logscan.scan.mail_hashes import chosen, mail_hashes
 from logscan.tables import cells
+from logscan.tables.partials import First, Keyed, Partial, Rows, together
+from logscan.tables.spans import numbers
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
 
@@ -55,27 +59,87 @@ MENDED_AFTER = pd.Timedelta(days=2)
 
 MENDED_MAILS = 5
 
+MOST_UNDECIDED = 50_000
+"""Mails kept, the first ones, whose port only other windows may tell: where one name stands for several ports."""
 
-def run(scan: Window, settings: Settings) -> Result:
-    """Group the queued mails with a SASL user name by service and user."""
-    entries = scan.entries
-    mine = entries[entries["sasl_username"].notna() & (entries["queued"] | (entries["mail"] >= 0))]
-    result = Result(eligible=len(mine))
-    ports = entry_ports(scan, settings)
-    index = mine.index.to_numpy()
-    of_mine = ports.port[index]
-    result.checked = int(np.count_nonzero(of_mine))
-    if mine.empty:
+
+def look(window: Window, settings: Settings) -> Partial:
+    """Count the queued mails with a login by what tells their port; take those on port 25, and each user's last elsewhere."""
+    entries = window.entries
+    code, kinds = ports.doors(window, settings)
+    mine = np.flatnonzero((code >= 0) & (entries["queued"] | (entries["mail"] >= 0)).to_numpy())
+    door, port = code[mine], ports.told(window, settings)[code[mine]]
+    first = numbers(entries["first"].iloc[mine])
+    counts = kinds.iloc[door].assign(n=1, first=first)
+    elsewhere = pd.DataFrame({"user": entries["sasl_username"].iloc[mine].array, "back": -first})[port > 0]
+    rows = _cases(window, mine[(port == 25) | (port < 0)]).join(kinds, on="door").drop(columns="door")
+    open_ = (rows["process"] != 0).to_numpy()
+    return Partial(
+        {
+            **ports.look(window, settings),
+            "counts": Keyed.of(counts, sums=["n"], least=["first"]),
+            "cases": Rows.of(rows[~open_]),
+            "undecided": First.of(rows[open_], MOST_UNDECIDED, ["first", "source", "line", "user", "queue_id"]),
+            "most": int(np.count_nonzero(open_)),
+            "elsewhere": First.of(elsewhere[port[port > 0] != 25], MENDED_MAILS, ["back"], ["user"]),
+        }
+    )
+
+
+def _cases(window: Window, index: np.ndarray) -> pd.DataFrame:
+    """Return what a finding tells of some entries; ``recipients`` is a list as JSON, ``mail`` a hash, ``door`` a code."""
+    rows = window.entries.iloc[index]
+    mail, mails = rows["mail"].to_numpy(), window.mails
+    top = np.append(mails["entry"].to_numpy(), -1)[mail]
+    of_mail = np.full(len(rows), -1, np.int64)
+    of_mail[top >= 0] = mail_hashes(window, top[top >= 0])
+    clients, opened = window.events("clients"), rows["client_row"].to_numpy()
+    named = _recipients(window, mail)
+    texts = {name: rows[name].array for name in ("message_id", "sender", "queue_id")}
+    return pd.DataFrame(
+        {
+            "user": rows["sasl_username"].array,
+            **texts,
+            "client": (rows["client"].fillna("") + "[" + rows["client_address"].fillna("") + "]").array,
+            "recipients": pd.Series([json.dumps(sorted(named.get(each, ()))) for each in mail.tolist()], dtype="str"),
+            "through": entry_has_hop(window)[index],
+            "tagged": _tagged(window)[mail],
+            "judged": np.append((mails["verdict"] != "unknown").to_numpy(), False)[mail],
+            "first": rows["first"].array,
+            "mail": of_mail,
+            "source": chosen(clients["source"], opened),
+            "line": chosen(clients["line"], opened),
+            "door": ports.doors(window, window.settings).code[index],
+        }
+    )
+
+
+def conclude(partial: Partial, log: Log) -> Result:
+    """Group the mails that came in by port 25 by user."""
+    known, settings = ports.concluded(partial, log), log.settings
+    counts = partial.frame("counts").sort_values(["first", "service", "process", "filtered", "handed_over"])
+    n, of = counts["n"].to_numpy(), known.of(counts)
+    result = Result(eligible=int(n.sum()), checked=int(n[of.port > 0].sum()))
+    if not result.eligible:
         result.not_applicable = _no_login(settings)
         if not result.not_applicable:
             result.blind_because.append("no mail with a login (sasl_username=) in these logs")
     elif ev.too_few(result):
-        reasons = Counter(ports.why[index[of_mine == 0]].tolist())
-        result.blind_because += [f"{n} mail{'s' * (n != 1)} with a login: {why}" for why, n in reasons.items()]
-    on_25 = mine[of_mine == 25]
-    if len(on_25):
-        result.findings = _Finder(scan, settings, on_25, ports.sure, _moved(mine, of_mine)).findings()
+        blank = pd.Series(n[of.port == 0]).groupby(of.why[of.port == 0], sort=False).sum()
+        result.blind_because += [f"{n} mail{'s' * (n != 1)} with a login: {why}" for why, n in blank.items()]
+    undecided = partial.frame("undecided")
+    if partial.count("most") > len(undecided):
+        result.blind_because.append(f"whether more came in by port 25: {TOO_MANY.format(len(undecided))}")
+    rows = together([partial.frame("cases"), undecided])
+    port, sure, _ = known.of(rows)
+    rows = rows.assign(sure=pd.Series(sure, index=rows.index, dtype="str"))[port == 25]
+    if len(rows):
+        rows = rows.sort_values(["first", "source", "line", "user", "queue_id"], kind="stable", ignore_index=True)
+        result.findings = _Finder(log, rows, _moved(rows, partial.frame("elsewhere"))).findings()
     return result
+
+
+TOO_MANY = "of the mails whose port only their smtpd process tells, the first {:,} were looked at"
 
 
 def _no_login(settings: Settings) -> str:
@@ -89,62 +153,61 @@ def _no_login(settings: Settings) -> str:
     return "Nobody can submit mail with a login here: no service offers one (smtpd_sasl_auth_enable)."
 
 
-def _moved(mine: pd.DataFrame, ports: np.ndarray) -> set[str]:
-    """Return the users who submitted elsewhere only, for long enough since their last mail on port 25."""
-    users = mine["sasl_username"]
-    last = mine["first"].where(ports == 25).groupby(users).transform("max")
-    later = mine[((mine["first"] > last) & (ports > 0)).to_numpy()]
-    some = later.groupby("sasl_username")["first"].agg(["size", "max"])
-    some["last"] = last[later.index].groupby(later["sasl_username"]).first()
-    enough = some[(some["size"] >= MENDED_MAILS) & (some["max"] - some["last"] >= MENDED_AFTER)]
+def _moved(rows: pd.DataFrame, elsewhere: pd.DataFrame) -> set[str]:
+    """Return the users who submitted elsewhere only, for long enough since their last mail on port 25.
+
+    ``elsewhere`` has the last mails of each user that came in by another port, ``back`` their time (UTC ns) below 0.
+    """
+    last = rows.groupby("user")["first"].max()
+    since = elsewhere["user"].map(last)
+    time = pd.to_datetime(-elsewhere["back"], unit="ns", utc=True)
+    later = pd.DataFrame({"user": elsewhere["user"], "time": time, "last": since})[(time > since).to_numpy()]
+    some = later.groupby("user").agg(size=("time", "size"), time=("time", "max"), last=("last", "first"))
+    enough = some[(some["size"] >= MENDED_MAILS) & (some["time"] - some["last"] >= MENDED_AFTER)]
     return set(enough.index)
 
 
 class _Finder:
     """Makes one finding a user; all that users share is looked up once, since they may be many."""
 
-    def __init__(self, scan: Window, settings: Settings, rows: pd.DataFrame, sure: np.ndarray, moved: set[str]) -> None:
-        self.scan = scan
-        self.rows = rows
+    def __init__(self, log: Log, rows: pd.DataFrame, moved: set[str]) -> None:
         self.moved = moved
-        index = rows.index.to_numpy()
-        mail = rows["mail"].to_numpy()
-        self.sure = [CONFIDENCES.index(each) for each in sure[index].tolist()]
-        self.users = rows["sasl_username"].tolist()
-        self.index, self.mail = index.tolist(), mail.tolist()
-        self.filtered = entry_has_hop(scan)[index].tolist()
-        self.tagged = _tagged(scan)[mail].tolist()
-        self.judged = np.append((scan.mails["verdict"] != "unknown").to_numpy(), False)[mail].tolist()
-        self.recipients = _recipients(scan, mail)
-        client = rows["client"].fillna("") + "[" + rows["client_address"].fillna("") + "]"
-        texts = [rows["message_id"], rows["sender"], client, rows["queue_id"]]
-        self.texts = [column.astype("object").where(column.notna(), None).tolist() for column in texts]
-        self.times = rows["first"].tolist()
-        self.evidence = dict(zip(self.index, ev.first_line_each(scan, index), strict=True))
-        self.remedy = remedies.move_to_submission(settings)
-        letter = remedies.move_to_submission(settings, _SOMEBODY)
+        self.rows = {str(name): column.tolist() for name, column in rows.items()}
+        for name in ("message_id", "sender", "client", "queue_id"):
+            column = rows[name].astype("object")
+            self.rows[name] = column.where(column.notna(), None).tolist()
+        self.rows["recipients"] = [json.loads(each) for each in self.rows["recipients"]]
+        self.sure = [CONFIDENCES.index(each) for each in rows["sure"].tolist()]
+        self.labels = [source.label for source in log.read.sources]
+        self.remedy = remedies.move_to_submission(log.settings)
+        letter = remedies.move_to_submission(log.settings, _SOMEBODY)
         self.letter = letter.message or ""
-        milters = any(each.via == "milter" for each in settings.filters)
+        milters = any(each.via == "milter" for each in log.settings.filters)
         self.through = "a filter" if milters else "its content_filter"
 
     def findings(self) -> list[Finding]:
         by_user: dict[str, list[int]] = {}
-        for place, user in enumerate(self.users):
+        for place, user in enumerate(self.rows["user"]):
             by_user.setdefault(user, []).append(place)
         return [self._finding(user, places) for user, places in by_user.items()]
 
     def _case(self, place: int) -> dict[str, Any]:
-        message_id, sender, client, queue_id = (column[place] for column in self.texts)
+        rows = self.rows
         return {
-            "message_id": message_id,
-            "sender": sender,
-            "recipients": sorted(self.recipients.get(self.mail[place], ())),
-            "client": client,
-            "queue_id": queue_id,
-            "filtered": self.filtered[place],
-            "tagged": self.tagged[place],
-            "time": cells.iso(self.times[place]),
+            "message_id": rows["message_id"][place],
+            "sender": rows["sender"][place],
+            "recipients": rows["recipients"][place],
+            "client": rows["client"][place],
+            "queue_id": rows["queue_id"][place],
+            "filtered": rows["through"][place],
+            "tagged": rows["tagged"][place],
+            "time": cells.iso(rows["first"][place]),
         }
+
+    def _evidence(self, places: list[int]) -> list[Evidence]:
+        sources, lines = self.rows["source"], self.rows["line"]
+        known = [at for at in places[: ev.MOST_EVIDENCE] if sources[at] >= 0]
+        return [Evidence(self.labels[sources[at]], lines[at], "") for at in known]
 
     def _finding(self, user: str, places: list[int]) -> Finding:
         cases = [self._case(place) for place in places]
@@ -152,11 +215,11 @@ class _Finder:
         recipients = sum(len(case["recipients"]) for case in cases)
         summary = f"{user} submitted {ev.mails(len(cases), recipients)} with a login on port 25; "
         summary += f"{through} went through the filter, "
-        if not through or any(self.judged[place] for place in places):
+        if not through or any(self.rows["judged"][place] for place in places):
             summary += f"{spam} {'was' if spam == 1 else 'were'} tagged as spam"
         else:
             summary += "whether they were tagged isn't in these logs"
-        times = [self.times[place] for place in places]
+        times = [self.rows["first"][place] for place in places]
         mended = user in self.moved
         return Finding(
             cause="authenticated-port-25",
@@ -170,11 +233,11 @@ class _Finder:
             last=cells.moment(max(times)),
             state="mended" if mended else "active",
             remedy=None if mended else self._remedy(user),
-            evidence=[self.evidence[self.index[place]] for place in places[: ev.MOST_EVIDENCE]],
+            evidence=self._evidence(places),
             why=f"Port 25's smtpd offers AUTH, and {self.through} treats all that it accepts alike."
             if through
             else "Port 25's smtpd offers AUTH.",
-            mails=len({self.mail[place] for place in places}),
+            mails=len({self.rows["mail"][place] for place in places}),
             recipients=recipients,
         )
 
@@ -186,20 +249,20 @@ _SOMEBODY = "\0user\0"
 """Stands for the user in the letter, which is made once. No log line holds a NUL character in a login."""
 
 
-def _tagged(scan: Window) -> np.ndarray:
+def _tagged(window: Window) -> np.ndarray:
     """Return, per mail, whether any recipient's copy was tagged."""
-    deliveries = scan.deliveries
-    out = np.zeros(len(scan.mails) + 1, np.bool_)
+    deliveries = window.deliveries
+    out = np.zeros(len(window.mails) + 1, np.bool_)
     spam = deliveries["spam"].fillna(False).to_numpy().astype(bool)
     out[deliveries["mail"].to_numpy()[spam]] = True
     out[-1] = False
     return out
 
 
-def _recipients(scan: Window, mails: np.ndarray) -> dict[int, set[str]]:
+def _recipients(window: Window, mails: np.ndarray) -> dict[int, set[str]]:
     """Return each mail's recipients as its sender gave them."""
-    entries = scan.entries
-    deliveries = scan.deliveries
+    entries = window.entries
+    deliveries = window.deliveries
     root = deliveries["entry"].to_numpy() == np.r_[entries["root"].to_numpy(), -1][deliveries["entry"].to_numpy()]
     rows = deliveries[root & deliveries["mail"].isin(mails).to_numpy()]
     asked = rows["original_recipient"].fillna(rows["recipient"])
@@ -212,7 +275,8 @@ def _recipients(scan: Window, mails: np.ndarray) -> dict[int, set[str]]:
 CHECK = Check(
     "authenticated-port-25",
     "Users submit with a login on port 25",
-    whole=run,
+    look,
+    conclude,
     order=40,
     clear="No user submitted with a login on port 25 ({checked:mail|mails} with a login looked at)",
 )

@@ -29,34 +29,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logscan.checking import own_mail
 from logscan.checking.check import Check
-from logscan.checking.own_mail import by_origin, judged, kept_back
+from logscan.checking.own_findings import by_origin, kept_back
+from logscan.checking.own_judged import judged
+from logscan.checking.own_mail import OwnMail
 from logscan.findings import Result
-from logscan.scan.submitted import fetched, own
+from logscan.tables.partials import Partial
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
 
 
-def run(scan: Window, settings: Settings) -> Result:
+def look(window: Window, settings: Settings) -> Partial:
+    """Take deliveries to recipients here of mail submitted here that the filter tagged or kept back, or that look so."""
+    rows = own_mail.cases(window, settings)
+    rows = rows[rows["inside"] & ((rows["kept"] != "") | (~rows["outside"] & (rows["tagged"] | rows["filed"])))]
+    return Partial({**own_mail.look(window, settings), **own_mail.kept_of(rows)})
+
+
+def conclude(partial: Partial, log: Log) -> Result:
     """Look at each delivery to a recipient here of mail submitted here."""
-    mine = own(scan, settings)
-    local = mine.frame[mine.frame["inside"] & ~mine.frame["outside"].astype(bool)]
-    local = local[~fetched(scan, settings, local)]
+    own, settings = OwnMail.of(partial, log), log.settings
+    local = own.cases[~own.cases["outside"] & ~own.cases["fetched"]]
     result = Result()
     words = "{what} from {who} to users of this server {was} tagged as spam"
-    judged(result, local, scan, settings, "no mail of a user or program of this server to its own users in these logs")
-    if local.empty and settings.known("postfix") and settings.known("master") and not settings.local_domains:
+    counts = own.counts[~own.counts["outside"] & ~own.counts["fetched"] & ~own.counts["kept"]]
+    nothing = "no mail of a user or program of this server to its own users in these logs"
+    judged(result, counts, int((local["kept"] != "").sum()), own, nothing)
+    if not result.eligible and settings.known("postfix") and settings.known("master") and not settings.local_domains:
         result.not_applicable = "The configuration names no domain whose mail stays on this server."
         result.blind_because.clear()
-    tagged = local["spam"].fillna(False).astype(bool) & (local["kept"] == "")
-    result.findings = by_origin(scan, settings, mine, local[tagged], "problem", words)
-    result.findings += kept_back(scan, settings, mine, local, " to users of this server")
+    tagged = local["tagged"] & (local["kept"] == "")
+    result.findings = by_origin(own, local[tagged], "problem", words)
+    result.findings += kept_back(own, local, " to users of this server")
     known = {(finding.cause, finding.subject) for finding in result.findings}
-    for finding in by_origin(scan, settings, mine, local[_in_spam_folder(settings, local)], "problem", words):
+    # The verdict's trace in Dovecot's log: what was filed as spam on delivery.
+    for finding in by_origin(own, local[local["filed"]], "problem", words):
         if (finding.cause, finding.subject) not in known:
             finding.confidence = "medium"
             finding.summary += ", by the folder it was filed in: the filter's verdict isn't in these logs"
@@ -64,17 +75,11 @@ def run(scan: Window, settings: Settings) -> Result:
     return result
 
 
-def _in_spam_folder(settings: Settings, frame: pd.DataFrame) -> pd.Series:
-    """Return where a filtered mail without a verdict was filed as spam on delivery: the verdict's trace in Dovecot's log."""
-    names = {name.lower() for name in settings.dovecot.spam_folders} | {"junk", "spam", "inbox.junk", "inbox.spam"}
-    filed: pd.Series = frame["folder"].str.lower().isin(names)
-    return frame["passed"].astype(bool) & frame["spam"].isna() & filed
-
-
 CHECK = Check(
     "internal-tagged-spam",
     "Internal mail is tagged as spam",
-    whole=run,
+    look,
+    conclude,
     order=70,
     clear="No mail between this server's own users was tagged as spam or kept back ({checked:delivery|deliveries} looked at)",
 )

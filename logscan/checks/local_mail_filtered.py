@@ -29,29 +29,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logscan.checking import own_mail
 from logscan.checking.check import Check
-from logscan.checking.own_mail import NO_FILTER, UNSEEN, by_origin, unknown_milter
+from logscan.checking.own_findings import by_origin, groups_of_mail
+from logscan.checking.own_judged import NO_FILTER, UNSEEN, unknown_milter
+from logscan.checking.own_mail import OwnMail
 from logscan.findings import Result, Severity
-from logscan.scan.filters import filters
-from logscan.scan.submitted import fetched, groups_of_mail, own
+from logscan.tables.partials import Partial
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
 
 
-def run(scan: Window, settings: Settings) -> Result:
+def look(window: Window, settings: Settings) -> Partial:
+    """Take deliveries of mail that a local process handed in and that was kept back, or handed to the filter."""
+    rows = own_mail.cases(window, settings)
+    rows = rows[(rows["came"] == "local") & (rows["passed"] | (rows["kept"] != ""))]
+    return Partial({**own_mail.look(window, settings), **own_mail.kept_of(rows)})
+
+
+def conclude(partial: Partial, log: Log) -> Result:
     """Look at each delivery of mail that a local process handed in."""
-    mine = own(scan, settings)
-    local = mine.frame[mine.frame["local"]]
-    local = local[local["outside"].astype(bool) | ~fetched(scan, settings, local)]
-    known = filters(scan, settings)
-    result = Result(checked=len(local), eligible=len(local))
+    own = OwnMail.of(partial, log)
+    local = own.cases[own.cases["outside"] | ~own.cases["fetched"]]
+    counts = own.counts[(own.counts["came"] == "local") & (own.counts["outside"] | ~own.counts["fetched"])]
+    known = own.filters
+    total = int(counts["n"][~counts["kept"]].sum()) + int((local["kept"] != "").sum())
+    result = Result(checked=total, eligible=total)
     if known.none:
         result.not_applicable = NO_FILTER
-    elif local.empty:
+    elif not total:
         result.blind_because.append("no mail from a local process in these logs")
     elif known.unseen:
         result.checked = 0
@@ -59,16 +70,15 @@ def run(scan: Window, settings: Settings) -> Result:
     elif known.unknown:
         result.checked = 0
         result.blind_because.append(unknown_milter(known))
-    filtered = local[local["passed"].astype(bool)]
     words = "{what} from {who}, handed in by a program on this host, went through the filter"
-    result.findings = by_origin(scan, settings, mine, filtered, "warning", words, detail=_detail)
+    result.findings = by_origin(own, local[local["passed"]], "warning", words, detail=_detail)
     return result
 
 
 def _detail(rows: pd.DataFrame) -> tuple[str, Severity]:
     """Return whom the mail was for, and how much it matters: nothing yet where it stays here and came through."""
     whole = groups_of_mail(rows)[1]
-    outside = groups_of_mail(rows[rows["outside"].astype(bool)])[1]
+    outside = groups_of_mail(rows[rows["outside"]])[1]
     kept = groups_of_mail(rows[rows["kept"] != ""])[1]
     said = f": {outside} bound for outside, {whole - outside} for users here"
     if kept:
@@ -79,7 +89,8 @@ def _detail(rows: pd.DataFrame) -> tuple[str, Severity]:
 CHECK = Check(
     "local-mail-filtered",
     "Mail from local programs is filtered",
-    whole=run,
+    look,
+    conclude,
     order=60,
     clear="No mail of a local program was handed to a content filter ({checked:delivery|deliveries} looked at)",
     but="but for {noted:mail|mails} to users here, which came through",

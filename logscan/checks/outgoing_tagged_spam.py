@@ -38,39 +38,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logscan.checking import own_mail
 from logscan.checking.check import Check
-from logscan.checking.own_mail import by_origin, judged, kept_back
+from logscan.checking.own_findings import by_origin, kept_back
+from logscan.checking.own_judged import judged
+from logscan.checking.own_mail import OwnMail
 from logscan.findings import Counted, Result
-from logscan.scan.submitted import own
+from logscan.tables.partials import Partial
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
 
 
-def run(scan: Window, settings: Settings) -> Result:
+def look(window: Window, settings: Settings) -> Partial:
+    """Take deliveries to outside recipients of mail submitted here, or forwarded, that the filter tagged or kept back."""
+    rows = own_mail.cases(window, settings)
+    rows = rows[rows["outside"] & (rows["tagged"] | (rows["kept"] != ""))]
+    return Partial({**own_mail.look(window, settings), **own_mail.kept_of(rows)})
+
+
+def conclude(partial: Partial, log: Log) -> Result:
     """Look at each delivery to an outside recipient of mail submitted here."""
-    mine = own(scan, settings)
-    away = mine.frame[mine.frame["outside"].to_numpy(dtype=bool)]
+    own = OwnMail.of(partial, log)
+    away = own.cases[own.cases["outside"]]
     outgoing = away[away["inside"]]
     nothing = "no mail of a user or program of this server left it in these logs"
-    if mine.waiting:
-        nothing += f" (mail to {Counted(mine.waiting):recipient|recipients} still waits)"
+    if own.waiting:
+        nothing += f" (mail to {Counted(own.waiting):recipient|recipients} still waits)"
     result = Result()
-    judged(result, outgoing, scan, settings, nothing)
-    spam = outgoing["spam"].fillna(False).astype(bool) & (outgoing["kept"] == "")
-    result.findings += by_origin(
-        scan,
-        settings,
-        mine,
-        outgoing[spam],
-        "problem",
-        "{what} from {who} left this server tagged as spam by its own filter, to {relays}",
-    )
-    result.findings += kept_back(scan, settings, mine, outgoing, " for outside")
-    forwarded = away[(away["direction"] == "forwarded") & ~away["inside"] & away["spam"].fillna(False).astype(bool)]
+    counts = own.counts[own.counts["outside"] & ~own.counts["kept"]]
+    judged(result, counts, int((outgoing["kept"] != "").sum()), own, nothing)
+    spam = outgoing["tagged"] & (outgoing["kept"] == "")
+    words = "{what} from {who} left this server tagged as spam by its own filter, to {relays}"
+    result.findings += by_origin(own, outgoing[spam], "problem", words)
+    result.findings += kept_back(own, outgoing, " for outside")
+    forwarded = away[(away["direction"] == "forwarded") & ~away["inside"] & away["tagged"]]
     words = "{what} from outside ({who}) {was} forwarded to outside tagged as spam"
-    for note in by_origin(scan, settings, mine, forwarded, "note", words, cause="forwarded"):
+    for note in by_origin(own, forwarded, "note", words, cause="forwarded"):
         note.remedy, note.why = None, "An alias or a Sieve script forwards mail from outside."
         result.findings.append(note)
     return result
@@ -79,7 +85,8 @@ def run(scan: Window, settings: Settings) -> Result:
 CHECK = Check(
     "outgoing-tagged-spam",
     "Outgoing mail is tagged as spam",
-    whole=run,
+    look,
+    conclude,
     order=50,
     clear="No outgoing mail was tagged as spam or kept back by this server's own filter "
     "({checked:delivery|deliveries} looked at)",

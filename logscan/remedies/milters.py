@@ -157,11 +157,11 @@ def unfilter_network(settings: Settings) -> Remedy:
 def after_release(remedy: Remedy, rows: pd.DataFrame, *, virus: bool) -> Remedy:
     """Return the remedy with what to do first about mail that lies in quarantine, on hold, or is gone.
 
-    ``rows`` have ``kept``, ``relay`` and ``queue_id``; those without a relay were kept at the door.
+    ``rows`` have ``kept``, ``queue_id`` and ``at_door`` (bool): whether they were kept before they came into the queue.
     """
     kept = rows["kept"]
     scanned = remedy.key.startswith("hold-mailscanner")
-    held = rows[(kept == "quarantined") & (rows["row"] < 0) & (not scanned)]
+    held = rows[(kept == "quarantined") & rows["at_door"] & (not scanned)]
     parts = []
     if scanned and (kept == "quarantined").any():
         parts.append(
@@ -177,7 +177,7 @@ def after_release(remedy: Remedy, rows: pd.DataFrame, *, virus: bool) -> Remedy:
             if ids
             else "The mail lies on hold in Postfix's queue: postsuper -H QUEUE_ID sends it on."
         )
-    if len(rows[(kept == "quarantined") & (rows["row"] >= 0)]):
+    if len(rows[(kept == "quarantined") & ~rows["at_door"]]):
         parts.append(
             "The mail lies in the filter's quarantine: look there, and release what is right (amavisd-release; the web "
             "page of DSPAM or Proxmox)."

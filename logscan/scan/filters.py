@@ -11,22 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from logscan.scan.aliases import through_filter
+from logscan.scan.covering import at_door, said_kept
 from logscan.scan.hops import NAMES, dspam_hops, filter_hops
-from logscan.tables.grouping import by_code
+from logscan.scan.submitted import KIND_OF
+from logscan.tables.partials import Keyed, Mergeable, Partial
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
     from logscan.settings import Settings
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-
-KIND_OF = {"spamd": "spamassassin", "spampd": "spamassassin"}
-"""The filter behind a verdict's program, where they differ."""
 
 LOGS = {
     "dspam": "DSPAM's system.log of the same days (SystemLog on in dspam.conf; it lies in DSPAM's home{home})",
@@ -37,12 +31,6 @@ LOGS = {
     "spampd": "spampd's lines of the same days (they stand in mail.log)",
 }
 """The log that tells a filter's verdicts, as a server that has this filter has it."""
-
-NEAR = 30 * 60 * 10**9
-"""A filter that judged a mail that long (ns) before and after another was alive meanwhile."""
-
-FAR = 24 * 3600 * 10**9
-"""Nor does its log's silence tell anything further away than that."""
 
 
 def name_of(kind: str) -> str:
@@ -60,6 +48,8 @@ class Filters:
 
     queue: bool
     door: frozenset[str]
+    behind: tuple[str, ...]
+    """Kinds of those that mail is handed to from the queue, in the order of the alphabet; ``other`` where nothing tells."""
     proxies: bool
     """Those at the door are before-queue proxies, not milters."""
     unknown_milters: tuple[str, ...]
@@ -87,162 +77,79 @@ class Filters:
         return not self.queue and self.door == {"other"} and not self.proxies
 
 
-def filters(scan: Window, settings: Settings) -> Filters:
-    """Return the filters of this server, found once."""
-    cache: Filters | None = scan.__dict__.get("_filters")
-    if cache is None:
-        cache = scan.__dict__["_filters"] = _filters(scan, settings)
-    return cache
+def look(window: Window) -> dict[str, Mergeable | int]:
+    """Return the parts from which :func:`concluded` knows the filters. For look."""
+    verdicts = window.verdicts
+    kinds = pd.DataFrame(
+        {
+            "kind": verdicts["filter"].astype("str").replace(KIND_OF),
+            "joined": (verdicts["entry"] >= 0).to_numpy().astype(np.int64),
+            "door": at_door(window).astype(np.int64),
+        }
+    )
+    hops = window.deliveries[["relay", "verdict_row"]][filter_hops(window)]
+    judged = hops["verdict_row"].to_numpy()
+    relays = pd.DataFrame({"relay": hops["relay"].astype("str").fillna("nan").array})
+    relays["kind"] = np.append(kinds["kind"].to_numpy(dtype=object), "")[judged]
+    relays = relays.drop_duplicates().astype("str")
+    return {
+        "filters.kinds": Keyed.of(kinds, sums=("joined", "door")),
+        "filters.relays": Keyed.of(relays),
+        "filters.kept": int(said_kept(window).any()),
+        "filters.dspam": int(dspam_hops(window).any()),
+    }
 
 
-def _filters(scan: Window, settings: Settings) -> Filters:
-    queue = bool(filter_hops(scan).any() or _kept_in_queue(scan.deliveries).any())
+def concluded(partial: Partial, settings: Settings) -> Filters:
+    """Return the filters of this server, when all windows are seen (parts of :func:`look`). For conclude."""
+    kinds, relays = partial.frame("filters.kinds"), partial.frame("filters.relays")
+    queue = len(relays) > 0 or partial.count("filters.kept") > 0
     told = settings.known("postfix") and settings.known("master")
     door: set[str] = {setup.kind for setup in settings.filters if setup.via in ("milter", "smtpd_proxy_filter")}
     unknown = tuple(setup.destination for setup in settings.filters if setup.kind == "other" and setup.via == "milter")
     proxies = any(setup.via == "smtpd_proxy_filter" for setup in settings.filters)
-    kinds = scan.verdicts["filter"].astype("str").replace(KIND_OF)
-    at_door = _at_door(scan)
-    if at_door.any():
-        door |= set(kinds[at_door])
-    behind = {setup.kind for setup in settings.filters if setup.via in ("content_filter", "FILTER")}
-    joined = (scan.verdicts["entry"] >= 0).to_numpy()
+    door |= set(kinds["kind"][kinds["door"] > 0])
+    configured: set[str] = {setup.kind for setup in settings.filters if setup.via in ("content_filter", "FILTER")}
+    rspamd = kinds[kinds["kind"] == "rspamd"]
     # rspamd's log of another day names no mail of this log: it still says that rspamd judges mail here, as a milter does.
-    if "rspamd" in set(kinds) and not joined[(kinds == "rspamd").to_numpy()].any() and "rspamd" not in behind:
+    if len(rspamd) and not rspamd["joined"].any() and "rspamd" not in configured:
         door.add("rspamd")
     if door - {"other"} and not (told and unknown):
         door.discard("other")
-    log = bool(kinds.isin(door).any())
-    return Filters(queue, frozenset(door), proxies, unknown, told, bool(settings.filters), log)
+    behind = _behind(partial.count("filters.dspam") > 0, relays, settings, configured)
+    log = bool(kinds["kind"].isin(door).any())
+    return Filters(queue, frozenset(door), behind, proxies, unknown, told, bool(settings.filters), log)
 
 
-def _at_door(scan: Window) -> Bools:
-    """Return which verdicts were given on an entry at its door, not during a hand-over."""
-    verdicts, deliveries = scan.verdicts, scan.deliveries
-    entry = verdicts["entry"].to_numpy()
-    handed = np.zeros(len(scan.entries) + 1, np.bool_)
-    handed[deliveries["entry"].to_numpy()[filter_hops(scan)]] = True
-    handed |= np.append(through_filter(scan), False)
-    handed[-1] = False
-    kept = deliveries["verdict_row"].to_numpy()[_kept_in_queue(deliveries)]
-    found: Bools = np.asarray((entry >= 0) & ~handed[entry] & (verdicts["filter"] != "dspam").to_numpy(), np.bool_)
-    found[kept[kept >= 0]] = False
-    return found
-
-
-KEPT = r"^2\d\d (?:\d\.\d\.\d )?(?:Ok, discarded|BLOCKED)|Reject, id="
-"""What amavis and Proxmox answer to a mail that they keep back (Amavis.pm, one_response_for_all(); PMG's pmg-smtp-filter)."""
-
-
-def _kept_in_queue(deliveries: pd.DataFrame) -> Bools:
-    """Return which deliveries ended in a filter behind the queue, by its own words."""
-    found = deliveries["reply"].str.contains(KEPT, regex=True, na=False).to_numpy(dtype=np.bool_)
-    out: Bools = found & (deliveries["program"] != "discard").to_numpy(dtype=np.bool_)
-    return out
-
-
-def covered(scan: Window, settings: Settings, entry: Ints) -> Bools:
-    """Return for which entries the log of the filters at the door was alive when they came in, on their host.
-
-    Alive is a log that tells of other mails shortly before and after; or further away, as long as no mail from outside
-    came in meanwhile of which it says nothing.
-    """
-    if not filters(scan, settings).door:
-        return np.ones(len(entry), np.bool_)
-    entries = scan.entries
-    told = scan.verdicts["entry"].to_numpy()[_at_door(scan)]
-    judged = np.zeros(len(entries), np.bool_)
-    judged[told] = True
-    host = entries["host"].cat.codes.to_numpy().astype(np.int64)
-    at = entries["first"].dt.as_unit("ns").astype("int64").to_numpy()
-    came_back = entries["leg"].isin(["filter", "forward", "redirect", "list", "bounce", "requeue"]).to_numpy()
-    strange = (entries["origin"] == "outside").to_numpy() & entries["queued"].to_numpy() & ~came_back & ~judged
-    out = np.zeros(len(entry), np.bool_)
-    speaking, silent = by_code(host, judged), by_code(host, strange)
-    for code, mine in by_code(host[entry], np.ones(len(entry), np.bool_)).items():
-        if code in speaking:
-            unjudged = at[silent[code]] if code in silent else at[:0]
-            out[mine] = _alive(at[entry[mine]], np.sort(at[speaking[code]]), np.sort(unjudged))
-    return out
-
-
-def spared(scan: Window, settings: Settings, entry: Ints) -> Bools:
-    """Return which entries came in by a service that, by the configuration, has no filter at the door.
-
-    The configuration isn't believed of a service of whose mail some was judged at the door all the same.
-    """
-    if not filters(scan, settings).told:
-        return np.zeros(len(entry), np.bool_)
-    judges = {
-        key for setup in settings.filters if setup.via in ("milter", "smtpd_proxy_filter") for key in setup.services
-    }
-    at_door = {each.tag for each in settings.entrances() if each.key in judges}
-    free = {each.tag for each in settings.entrances()} - at_door
-    entries = scan.entries
-    tag = entries["service"].astype("str") + "/" + entries["program"].astype("str")
-    free -= set(tag.iloc[np.unique(scan.verdicts["entry"].to_numpy()[_at_door(scan)])])
-    found: Bools = tag.iloc[entry].isin(free).to_numpy(dtype=np.bool_)
-    return found
-
-
-def _alive(time: Ints, spoke: Ints, unjudged: Ints) -> Bools:
-    """Return at which times (UTC ns) a log was alive that spoke then, and was silent about mails of these times."""
-    after = np.searchsorted(spoke, time, "right")
-    low, high = np.iinfo(np.int64).min // 2, np.iinfo(np.int64).max // 2
-    before = np.append(spoke, low)[np.where(after > 0, after - 1, -1)]
-    behind = np.append(spoke, high)[np.minimum(after, len(spoke))]
-    near = (time - before <= NEAR) & (behind - time <= NEAR)
-    silent = np.searchsorted(unjudged, behind, "left") > np.searchsorted(unjudged, before, "right")
-    far = np.minimum(time - before, behind - time) <= FAR
-    found: Bools = near | (far & ~silent)
-    return found
-
-
-def kinds_of(scan: Window, settings: Settings, rows: pd.DataFrame) -> list[str]:
-    """Return the kinds of filter that these deliveries met, or may have, in the order of the alphabet.
-
-    ``rows`` have ``entry``, ``verdict_row`` and ``passed``, as in :class:`logscan.scan.submitted.Own`.
-    """
-    found: set[str] = set()
-    judged = rows["verdict_row"].to_numpy()
-    found |= set(scan.verdicts["filter"].iloc[judged[judged >= 0]].astype("str").replace(KIND_OF))
-    if rows["passed"].any():
-        found |= set(behind_the_queue(scan, settings))
-    if not rows["passed"].all():
-        found |= filters(scan, settings).door
-    return sorted(found - {""}) if len(found) == 1 else sorted(found - {"", "other"}) or sorted(found)
-
-
-def behind_the_queue(scan: Window, settings: Settings) -> list[str]:
-    """Return the kinds of the filters that mail is handed to from the queue, found once."""
-    cache: list[str] | None = scan.__dict__.get("_behind_the_queue")
-    if cache is None:
-        cache = scan.__dict__["_behind_the_queue"] = _behind_the_queue(scan, settings)
-    return cache
-
-
-def _behind_the_queue(scan: Window, settings: Settings) -> list[str]:
-    found: set[str] = set()
-    found.update(each.kind for each in settings.filters if each.via in ("content_filter", "FILTER"))
-    found.discard("other")
-    if dspam_hops(scan).any():
-        found.add("dspam")
-    hops = scan.deliveries[filter_hops(scan)]
-    judged = hops["verdict_row"].to_numpy()
-    found |= set(scan.verdicts["filter"].iloc[judged[judged >= 0]].astype("str").replace(KIND_OF))
+def _behind(dspam: bool, relays: pd.DataFrame, settings: Settings, configured: set[str]) -> tuple[str, ...]:
+    """Return the kinds of the filters that mail is handed to from the queue."""
+    found = {*(configured - {"other"}), *(["dspam"] if dspam else []), *(set(relays["kind"]) - {""})}
     if not found:
-        names = [str(name) for name in hops["relay"].astype("str").unique()[:20]]
+        names = [str(name) for name in relays["relay"].drop_duplicates()]
         services = [settings.postfix.service(name, "unix") for name in names if "[" not in name]
         names += [" ".join(each.args) for each in services if each]
-        relays = " ".join(names).lower()
+        text = " ".join(names).lower()
         for pattern, kind in (
             (r"amavis|:10024\b", "amavis"),
             (r"spamass|spamc|spamd|spampd", "spamassassin"),
             ("rspam", "rspamd"),
         ):
-            if re.search(pattern, relays):
+            if re.search(pattern, text):
                 found.add(kind)
-    return sorted(found) or ["other"]
+    return tuple(sorted(found)) or ("other",)
+
+
+def kinds_of(known: Filters, rows: pd.DataFrame) -> list[str]:
+    """Return the kinds of filter that these deliveries met, or may have, in the order of the alphabet.
+
+    ``rows`` have ``kind`` (of the verdict, empty without one) and ``passed``, as in :mod:`logscan.checking.own_mail`.
+    """
+    found: set[str] = set(rows["kind"]) - {""}
+    if rows["passed"].any():
+        found |= set(known.behind)
+    if not rows["passed"].all():
+        found |= known.door
+    return sorted(found) if len(found) == 1 else sorted(found - {"other"}) or sorted(found)
 
 
 def logs_to_give(settings: Settings, kinds: list[str]) -> str:

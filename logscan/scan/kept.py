@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.scan.filters import KEPT
+from logscan.scan.covering import KEPT
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -29,10 +29,9 @@ def kept_in_queue(scan: Window, rows: Ints) -> pd.DataFrame:
     Columns: ``kept`` (discarded, quarantined, refused), ``reason`` (other than spam, else empty), ``away`` (whether the
     recipient is elsewhere, as the filter says; missing where it doesn't).
     """
-    frame = scan.deliveries.iloc[rows]
-    judged = frame["verdict_row"].to_numpy()
-    verdicts = scan.verdicts[["filter", "result", "status", "entry"]].astype({"filter": "str", "result": "str"})
-    verdict = verdicts.reindex(judged).set_axis(frame.index)
+    frame = scan.deliveries[["entry", "verdict_row", "reply", "program", "status", "final", "spam"]].iloc[rows]
+    verdict = scan.verdicts[["filter", "result", "status", "entry"]].reindex(frame["verdict_row"].to_numpy())
+    verdict = verdict.astype({"filter": "str", "result": "str"}).set_axis(frame.index)
     here = verdict["entry"] == frame["entry"]
     amavis = here & (verdict["filter"] == "amavis") & verdict["result"].str.startswith("Blocked", na=False)
     dspam = here & (verdict["filter"] == "dspam") & verdict["status"].str.contains("quarantin", case=False, na=False)

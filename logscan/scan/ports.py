@@ -41,8 +41,9 @@ HANDED_OVER = "XCLIENT"
 DOOR = ("service", "handed_over", "filtered", "process")
 """Columns that tell a login's port; to be part of a key, or columns of rows.
 
-``service`` (str) as the tag names it, ``handed_over`` (bool) by a proxy's XCLIENT; and, for services whose port nothing else
-tells (else False and 0), ``filtered`` (bool: handed to a filter from the queue) and ``process`` (int64, a hash)."""
+``service`` (str) as the tag names it (empty without a login), ``handed_over`` (bool) by a proxy's XCLIENT; and, for services
+whose port nothing else tells (else False and 0),
+``filtered`` (bool: handed to a filter from the queue) and ``process`` (int64, a hash)."""
 
 
 class EntryPorts(NamedTuple):
@@ -150,11 +151,20 @@ class Ports:
         filtered = frame["filtered"].to_numpy(dtype=np.bool_)
         shared = np.isin(frame["process"].to_numpy(dtype=np.int64), self.strangers)
         rows = frame[["service"]].reset_index(drop=True)[~handed]
-        for service, some in grouping.groups(rows, "service"):
+        for service, some in grouping.groups(rows[rows["service"] != ""], "service"):
             index = some.index.to_numpy()
             name = Name(self.options, self.settings, self.services, str(service))
             _service(found, name, index, filtered, shared[index], str(service) in self.passing_by)
         return found
+
+
+@per_window
+def told(window: Window, settings: Settings) -> Ints:
+    """Return, by code of :func:`doors`, the port that is known whatever other windows show: 0 unknown, -1 theirs to tell."""
+    kinds = doors(window, settings).kinds
+    ports = Ports(window.log, settings, Partial())
+    ports.services |= window.facts.services
+    return np.where(kinds["process"] == 0, ports.of(kinds).port, -1)
 
 
 def concluded(partial: Partial, log: Log) -> Ports:

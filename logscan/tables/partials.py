@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -126,9 +126,11 @@ class Keyed:
 
 def _grouped(frame: pd.DataFrame, sums: tuple[str, ...], least: tuple[str, ...], most: tuple[str, ...]) -> pd.DataFrame:
     keys = [name for name in frame.columns if name not in (*sums, *least, *most)]
+    if not len(frame):
+        return frame
     if not keys:
         how = {**dict.fromkeys(sums, "sum"), **dict.fromkeys(least, "min"), **dict.fromkeys(most, "max")}
-        return pd.DataFrame({name: [frame[name].agg(way)] for name, way in how.items()}) if len(frame) else frame
+        return pd.DataFrame({name: [frame[name].agg(way)] for name, way in how.items()})
     if not (sums or least or most):
         return frame.drop_duplicates(ignore_index=True)
     ways: Any = {**dict.fromkeys(sums, "sum"), **dict.fromkeys(least, "min"), **dict.fromkeys(most, "max")}
@@ -223,8 +225,19 @@ class Points:
         return frame[nth < self.size].reset_index(drop=True)
 
 
-Part = Rows | Keyed | First | Points | int
-"""A part of a partial; numbers are summed."""
+class Mergeable(Protocol):
+    """What is kept of a piece as rows."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows; their order tells nothing."""
+
+    def merged(self, others: Sequence[Any], /) -> Any:
+        """Return what all hold; the others are parts of the same kind."""
+
+
+Part = Mergeable | int
+"""A part of a partial (:class:`Rows`, :class:`Keyed`, :class:`First` ...); numbers are summed."""
 
 
 @dataclass(frozen=True)
