@@ -17,7 +17,6 @@ from simulator import FILTERS, Log, Server, World, by_host, cut, lossy, shuffled
 
 import logscan
 from logscan.correlate import lives as entries
-from logscan.correlate import windows
 from logscan.correlate.delays import PARTS
 from logscan.correlate.lives import find_lives
 from logscan.correlate.outcomes import ENDS
@@ -173,7 +172,7 @@ def check_whole(scan: Scan) -> None:
     check_accounts(scan)
 
 
-def tables(scan: Scan | windows.Closed) -> dict[str, list[tuple[str, ...]]]:
+def tables(scan: Scan) -> dict[str, list[tuple[str, ...]]]:
     """Return the tables with names for numbers, in an order of their own, to be compared between runs."""
     entries = scan.entries
     name = (entries["host"].astype(str) + "/" + entries["instance"].astype(str) + "/" + entries["queue_id"]
@@ -202,7 +201,7 @@ def _rows(frame: pd.DataFrame, *names: np.ndarray) -> list[tuple[str, ...]]:
     return sorted(zip(*columns, strict=True))
 
 
-def check_equal(one: Scan, other: Scan | windows.Closed) -> None:
+def check_equal(one: Scan, other: Scan) -> None:
     left, right = tables(one), tables(other)
     for name in left:
         assert left[name] == right[name], name
@@ -269,18 +268,6 @@ def test_the_order_of_hosts_doesn_t_matter(world: World, bsd: bool) -> None:
     scan = read([log], bsd=bsd)
     check_equal(scan, read(parts, bsd=bsd))
     check_equal(scan, read(parts[::-1], bsd=bsd))
-
-
-@some
-@given(worlds(), st.lists(st.floats(0, 1), min_size=1, max_size=4), st.booleans())
-def test_window_by_window_gives_the_tables_of_one_go(world: World, cuts: list[float], bsd: bool) -> None:
-    scan = read([world.run(40, gap=20)], bsd=bsd)
-    times = np.sort(np.concatenate([table.column("time").to_numpy() for table in scan.tables.values()]))
-    edges = [int(times[int(at * (len(times) - 1))]) for at in cuts]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "SETTLE", 60 * 10**9)
-        pieces = list(windows.correlated_windows(windows.split_by_time(scan.tables, edges)))
-    check_equal(scan, windows.joined(pieces))
 
 
 # -- lines lost --------------------------------------------------------------------------------------------------------

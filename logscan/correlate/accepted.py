@@ -6,15 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
 from logscan.correlate.facts import Facts
-from logscan.correlate.lives import SECOND
+from logscan.correlate.horizons import SETTLE, UNQUEUED
+from logscan.correlate.lives import AT_THE_END, EARLY, SECOND
 
 GIVEN_UP = ("lost connection", "timeout", "too many errors")
 """Ends of an SMTP session that take its open transaction with them."""
 
-AT_THE_END = r"^(?:DATA|END-OF-MESSAGE|BDAT|header|body|mime header|nested header|content|milter.*)$"
-"""Stages at which a refusal is the whole mail's, not one recipient's."""
+
+PROCESS = ("host", "service", "pid")
 
 
 def unseen(tables: dict[str, pa.Table], f: Facts, nothing: Bools) -> Bools:
@@ -26,7 +27,9 @@ def unseen(tables: dict[str, pa.Table], f: Facts, nothing: Bools) -> Bools:
     lives = f.lives
     out = nothing & (f.client_row >= 0) & (lives.first_row("message_ids") >= 0)
     # An ID that is used again is free: what had it before is in no queue.
-    out &= ~np.append(lives.life[1:] > 0, False) if len(out) else out
+    again = np.append(lives.pause[1:] <= UNQUEUED, False) if len(out) else out
+    f.links.ties.append((np.flatnonzero(again & out), np.flatnonzero(again & out) + 1))
+    out &= ~again
     if not out.any():
         return out
     rejects = tables["rejects"]
@@ -54,34 +57,49 @@ def _named(tables: dict[str, pa.Table], f: Facts, entries: Ints) -> Ints:
     if warned.null_count == len(warned):
         return entries[:0]
     (codes, queue), _ = factorise([plain(warned), f.lives.queue_ids])
-    return entries[np.isin(queue[f.lives.queue_id[entries]], codes[codes >= 0])]
+    left, row = pairs(queue[f.lives.queue_id[entries]], codes)
+    entry, time = entries[left], tables["service_events"].column("time").to_numpy()[row]
+    meant = (time >= f.lives.first[entry] - EARLY) & (time <= f.lives.last[entry] + SETTLE)
+    f.links.claims.append(("service_events", row[meant], entry[meant]))
+    return np.unique(entry[meant])
 
 
 def _given_up(tables: dict[str, pa.Table], f: Facts, entries: Ints) -> Bools:
     """Return whose session broke off before its process took another mail."""
-    sessions, clients = tables["sessions"], tables["clients"]
-    event = plain(sessions.column("event"))
-    rows = np.flatnonzero(pc.is_in(event, pa.array(GIVEN_UP)).to_numpy(zero_copy_only=False))
-    if not len(rows):
-        return np.zeros(len(entries), np.bool_)
-    ends = sessions.take(pa.array(rows))
+    if not len(entries):
+        return np.zeros(0, np.bool_)
+    clients = tables["clients"]
+    (event,), events = factorise([tables["sessions"].column("event")])
+    wanted = np.flatnonzero(pc.is_in(events, pa.array(GIVEN_UP)).to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(np.isin(event, wanted))
+    ends = tables["sessions"].select(["time", *PROCESS]).take(pa.array(rows))
+    pid = pc.fill_null(clients.column("pid").combine_chunks(), -1).to_numpy(zero_copy_only=False)
+    mine = np.flatnonzero(np.isin(pid, pid[f.client_row[entries]]))
+    clients = clients.select(["time", *PROCESS]).take(pa.array(mine))
     client_key, end_key = _processes(clients, ends)
     client_second, end_second = (table.column("time").to_numpy() // SECOND for table in (clients, ends))
-    row = f.client_row[entries]
+    row = np.searchsorted(mine, f.client_row[entries])
     # Lines of one second may stand in any order: the end comes no sooner than the mail, and no later than the next one.
-    start = int(min(client_second.min(), end_second.min()))
-    span = int(max(client_second.max(), end_second.max())) - start + 2
+    every = np.r_[client_second, end_second]
+    start = int(every.min())
+    span = int(every.max()) - start + 2
     here = client_key[row] * span + client_second[row] - start
-    end = _next(end_key * span + end_second - start, here)
-    other = _next(client_key * span + client_second - start, here + 1)
-    found: Bools = (end < (client_key[row] + 1) * span) & (end <= other)
+    last = np.minimum(here + UNQUEUED // SECOND, (client_key[row] + 1) * span - 1)
+    end, end_at = _next(end_key * span + end_second - start, here)
+    other, other_at = _next(client_key * span + client_second - start, here + 1)
+    found: Bools = (end_at <= last) & (end_at <= other_at)
+    f.links.claims.append(("sessions", rows[end[found]], entries[found]))
+    some = np.flatnonzero(other_at <= last)
+    f.links.claims.append(("clients", mine[other[some]], entries[some]))
     return found
 
 
-def _next(places: Ints, of: Ints) -> Ints:
-    """Return the least place that isn't below each of ``of``."""
-    ordered = np.append(np.sort(places), np.iinfo(np.int64).max)
-    return ordered[np.searchsorted(ordered, of, "left")]
+def _next(places: Ints, of: Ints) -> tuple[Ints, Ints]:
+    """Return the position of the least place that isn't below each of ``of``, and that place."""
+    order = np.argsort(places, kind="stable")
+    ordered = np.append(places[order], np.iinfo(np.int64).max)
+    at = np.searchsorted(ordered, of, "left")
+    return np.append(order, -1)[at], ordered[at]
 
 
 def _processes(clients: pa.Table, ends: pa.Table) -> tuple[Ints, Ints]:

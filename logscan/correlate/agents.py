@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -55,7 +56,9 @@ def agents(tables: dict[str, pa.Table], f: Facts, hop: Bools, sessions: pa.Array
     entry = f.row_entry[rows]
     # One run of the agent may write several lines; the same line twice is one run.
     run = _runs(some, message, user)
-    first, of_run = np.unique(run, return_index=True)[1], np.unique(run, return_inverse=True)[1]
+    # In the order of lines: codes follow what else a log holds.
+    of_run = pd.factorize(run)[0].astype(np.int64)
+    first = np.unique(of_run, return_index=True)[1]
     is_stored = pc.equal(plain(some.column("action")), "stored").to_numpy(zero_copy_only=False)
     copies = np.bincount(of_run, is_stored, len(first)).astype(np.int64)
     best = first.copy()
@@ -75,7 +78,13 @@ def agents(tables: dict[str, pa.Table], f: Facts, hop: Bools, sessions: pa.Array
         ok: Bools = ~whole[named] | (named == box[left])
         return ok
 
-    left, right, _ = match((key[: len(rows)], key[len(rows) :]), window, at, fits)
+    left, right, _ = match(
+        (key[: len(rows)], key[len(rows) :]), window, at, fits, note=lambda left, right: f.links.tie(entry[left], right)
+    )
+    entry_of = np.full(len(first), -1, np.int64)
+    entry_of[right] = entry[left]
+    mine = np.flatnonzero(entry_of[of_run] >= 0)
+    f.links.claims.append(("stores", lines[mine], entry_of[of_run][mine]))
     return Agents(rows[left], lines[best[right]], copies[right])
 
 

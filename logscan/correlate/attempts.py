@@ -38,6 +38,8 @@ class Told:
     store_row: Ints
     mailbox: pd.Series
     discarded: Bools
+    sessions: tuple[Ints, Ints]
+    """Codes of Dovecot's sessions: of each row of stores, and of each delivery."""
 
 
 def told(tables: dict[str, pa.Table], known: Known) -> Told:
@@ -45,13 +47,14 @@ def told(tables: dict[str, pa.Table], known: Known) -> Told:
     table = tables["deliveries"]
     reply = plain(table.column("reply"))
     saved = extracted(reply, r"^250 2\.\d\.\d <[^ ]*> (?P<s>\S+) Saved$", " Saved")
-    stored, owner, folder, action, store_row = _stores(tables["stores"], saved)
+    sessions, _ = factorise([plain(tables["stores"].column("session")), saved])
+    stored, owner, folder, action, store_row = _stores(tables["stores"], *sessions)
     categories = {name: category(table.column(name)) for name in ("program", "relay", "dsn", "status")}
     discarded = matched(reply, DISCARDED, contains=("Ok, discarded", "BLOCKED"))
     discarded |= (categories["program"] == "discard").to_numpy()
     discarded |= matched(reply, "^delivered to file: /dev/null$", starts="delivered to file: /dev/null")
     mailbox = _mailboxes(words(plain(table.column("recipient"))), owner, known.delimiter)
-    return Told(categories, saved, stored, folder, action, store_row, mailbox, discarded)
+    return Told(categories, saved, stored, folder, action, store_row, mailbox, discarded, (sessions[0], sessions[1]))
 
 
 def attempts(
@@ -189,9 +192,8 @@ def _repeated(frame: pd.DataFrame, tables: dict[str, pa.Table], f: Facts) -> Boo
     return out
 
 
-def _stores(stores: pa.Table, saved: pa.Array) -> tuple[np.ndarray, pd.Series, pd.Series, pd.Series, Ints]:
+def _stores(stores: pa.Table, session: Ints, told: Ints) -> tuple[np.ndarray, pd.Series, pd.Series, pd.Series, Ints]:
     """Join Dovecot's lines by session. Returns copies stored (-1 unknown), owner, folder, action and row by delivery."""
-    (session, told), _ = factorise([plain(stores.column("session")), saved])
     size = int(max(session.max(initial=-1), told.max(initial=-1))) + 1
     action = plain(stores.column("action"))
     is_stored = pc.fill_null(pc.equal(action, "stored"), False).to_numpy(zero_copy_only=False)

@@ -20,6 +20,7 @@ from logscan.correlate.delays import delays
 from logscan.correlate.facts import LOOPBACK, Facts, facts
 from logscan.correlate.frames import moments, words
 from logscan.correlate.known import Known
+from logscan.correlate.learnt import Learning, Learnt
 from logscan.correlate.legs import find_legs
 from logscan.correlate.links import KINDS, KNOWN_BY, Legs, nearest, parents, roots
 from logscan.correlate.lives import SECOND, find_lives
@@ -28,6 +29,7 @@ from logscan.correlate.meant import meant_for_outside
 from logscan.correlate.places import ORIGINS, local_domains, origins, own_domains, place, undecided
 from logscan.correlate.proxies import forwarded_clients, outer_clients
 from logscan.correlate.relayed import relayed
+from logscan.correlate.rows import in_order
 from logscan.correlate.vanished import Ended
 from logscan.correlate.verdicts import Judged, judge
 from logscan.tables.schema import ARROW, COMMON, EVENTS
@@ -45,11 +47,12 @@ class Correlated:
     mails: pd.DataFrame
     verdicts: pd.DataFrame
     local_domains: frozenset[str] = field(default_factory=frozenset)
+    learnt: Learnt = field(default_factory=Learnt)
 
 
 def completed(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
-    """Return the event tables with an empty one for each that no line gave."""
-    out = dict(tables)
+    """Return the event tables in order of source and line, with an empty one for each that no line gave."""
+    out = {name: in_order(table, name) for name, table in tables.items()}
     for name, table in EVENTS.items():
         if name not in out:
             types = {"time": pa.int64(), "pid": pa.int64(), "source": pa.int32(), "line": pa.int32()}
@@ -61,16 +64,22 @@ def completed(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
 
 def correlate(tables: dict[str, pa.Table], known: Known) -> Correlated:
     """Join the event tables (as from :func:`completed`) to lives, legs, mails and verdicts."""
+    return joined_up(tables, known)[0]
+
+
+def joined_up(tables: dict[str, pa.Table], known: Known) -> tuple[Correlated, Facts, Legs]:
+    """Do so, and return what it was found from as well."""
     with ThreadPoolExecutor(1) as pool:
         told = pool.submit(ways.told, tables, known)
         return _correlated(tables, known, told)
 
 
-def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Told]) -> Correlated:
-    lives = find_lives(tables, known.instances)
+def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Told]) -> tuple[Correlated, Facts, Legs]:
+    learning = Learning(known.learnt)
+    lives = find_lives(tables, known.instances, learning)
     lives.entry = {name: lives.entry.get(name, np.full(len(tables[name]), -1, np.int64)) for name in EVENTS}
-    f = facts(tables, lives)
-    legs, hop = find_legs(tables, f, list(known.filters))
+    f = facts(tables, lives, learning)
+    legs, hop = find_legs(tables, f, list(known.filters), known.end)
     handed, trusted = handed_to_gateway(tables, f)
     hop |= handed
     root = roots(lives.size, legs)
@@ -80,9 +89,10 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     entries = _entries(tables, f, legs, root, outer, end)
     opened = entries["opened"].to_numpy()
     late = delays(tables, f, legs, root, outer, opened)
+    _claimed(f, told.result(), judged)
     deliveries, repeated = ways.attempts(tables, f, hop, judged, told.result(), late)
     left = ways.settle(deliveries, tables, f, legs, told.result(), repeated, end, entries)
-    domains = local_domains(deliveries, known)
+    domains = local_domains(deliveries, known, learning)
     place(deliveries, domains, known, f)
     origin = origins(entries, known, f.child_id != f.parent_id)
     inner = f.row_entry[trusted & (f.row_entry >= 0)]
@@ -92,7 +102,7 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     deliveries["outside"] &= ~(undecided(deliveries, known, f) & strange[deliveries["entry"].to_numpy()])
     _judge_deliveries(deliveries, judged, legs, f)
     ways.keep_back(deliveries, judged.frame, f, legs)
-    own = relayed(entries, deliveries, root, tables) if not known.configured else np.zeros(lives.size, np.bool_)
+    own = np.zeros(lives.size, np.bool_) if known.configured else relayed(entries, deliveries, root, tables, learning)
     tried = np.zeros(lives.size, np.bool_)
     tried[root[deliveries["entry"].to_numpy()[(deliveries["last"] & ~deliveries["hop"]).to_numpy()]]] = True
     meant = meant_for_outside(tables, f, judged.frame, own_domains(domains, known, f), tried[root])
@@ -102,7 +112,21 @@ def _correlated(tables: dict[str, pa.Table], known: Known, told: Future[ways.Tol
     mail_of[mails["entry"].to_numpy()] = np.arange(len(mails))
     entries["mail"] = mail_of[root]
     deliveries["mail"] = np.append(entries["mail"].to_numpy(), -1)[deliveries["entry"].to_numpy()]
-    return Correlated(entries, deliveries, _legs(legs, f, entries), mails, judged.frame, domains)
+    found = Correlated(entries, deliveries, _legs(legs, f, entries), mails, judged.frame, domains, learning.learnt())
+    return found, f, legs
+
+
+def _claimed(f: Facts, told: ways.Told, judged: Judged) -> None:
+    """Note which lines of Dovecot and of filters belong to which entries."""
+    session, named = told.sessions
+    entry = np.full(int(max(session.max(initial=-1), named.max(initial=-1))) + 2, -1, np.int64)
+    some = np.flatnonzero((named >= 0) & (f.row_entry >= 0))
+    entry[named[some]] = f.row_entry[some]
+    f.links.tie(f.row_entry, named)
+    rows = np.flatnonzero(entry[session] >= 0)
+    f.links.claims.append(("stores", rows, entry[session[rows]]))
+    rows = np.flatnonzero(judged.frame["entry"].to_numpy() >= 0)
+    f.links.claims.append(("verdicts", judged.kept[rows], judged.frame["entry"].to_numpy()[rows]))
 
 
 def _entries(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, outer: Ints, end: Ended) -> pd.DataFrame:

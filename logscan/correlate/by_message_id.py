@@ -164,7 +164,7 @@ def _agreed(f: Facts, loose: Loose, entry: Ints, window: tuple[Ints, Ints], *, r
     """
     out = np.full(len(entry), -1, np.int64)
     keys = np.where(loose.of_entry[entry] < 0, -1, loose.of_entry[entry]), loose.message
-    left, right = candidates(keys, window, loose.second)
+    left, right = candidates(keys, window, loose.second, lambda left, right: f.links.tie(entry[left], loose.row[right]))
     ok = _for_whom(f, loose.recipient[right], entry[left], None if recipient is None else recipient[left])
     sender = f.sender[entry[left]]
     ok &= (loose.sender[right] < 0) | (sender < 0) | (loose.sender[right] == sender)
@@ -173,6 +173,7 @@ def _agreed(f: Facts, loose: Loose, entry: Ints, window: tuple[Ints, Ints], *, r
     left, right = left[ok], right[ok]
     if not len(left):
         return out
+    f.links.tie(entry[left], loose.row[right])
     says = loose.says[right]
     low, high = np.full(len(entry), np.iinfo(np.int64).max), np.full(len(entry), -1, np.int64)
     np.minimum.at(low, left, says)

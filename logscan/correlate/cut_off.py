@@ -10,34 +10,44 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise
+from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
 from logscan.correlate.facts import Facts
+from logscan.correlate.horizons import BACK, REACH
+from logscan.correlate.known import NEVER
 from logscan.correlate.links import KINDS, Legs
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import BUDGET, match
 
-UNANSWERED = 3600
-"""Seconds after which a hand-over has its line: Postfix waits ten minutes for the end of a transaction."""
+UNANSWERED = REACH
+"""Seconds after which a hand-over has its line."""
+
+WAY = ("host", "program", "service", "client_address")
 
 SAME_WAY = 0
 """Confidence of a child that came in as its parent did: only its size tells which of them the filter has seen."""
 
 
-def cut_off(tables: dict[str, pa.Table], f: Facts, known: Legs) -> Legs:
-    """Match what came in by a filter's way to mails of the same message-id and sender that wait for their hand-over."""
+def cut_off(tables: dict[str, pa.Table], f: Facts, known: Legs, end: int | None = None) -> Legs:
+    """Match what came in by a filter's way to mails of the same message-id and sender that wait for their hand-over.
+
+    ``end`` is when the log ends, as :attr:`logscan.correlate.known.Known.end`.
+    """
     none = np.empty(0, np.int64)
     empty = Legs.of(none, none, "filter", "inferred", 1, -1)
     way = _ways(tables, f)
-    back = way[known.child[(known.kind == KINDS.index("filter")) & (known.confidence > 0)]]
-    parents, room, since = _unanswered(tables, f)
-    if not len(parents) or not len(back):
+    back = _known_ways(tables, f, way, known)
+    way_open = back.copy()
+    way_open[known.child] = False
+    f.links.waits.append((np.flatnonzero(way_open), BACK // SECOND))
+    if end == NEVER:
+        return empty
+    parents, room, since = _unanswered(tables, f, end)
+    if not len(parents) or not back.any():
         return empty
     free = np.ones(f.lives.size, np.bool_)
     free[known.child] = False
     absent = pc.index(f.ids, "").as_py()
-    children = np.flatnonzero(
-        free & (way >= 0) & np.isin(way, back) & (f.child_id >= 0) & (f.child_id != absent) & (f.writer >= 0)
-    )
+    children = np.flatnonzero(free & back & (f.child_id >= 0) & (f.child_id != absent) & (f.writer >= 0))
     whole = combine(
         np.r_[f.lives.host[parents], f.lives.host[children]],
         np.r_[f.parent_id[parents], f.child_id[children]],
@@ -75,16 +85,29 @@ def cut_off(tables: dict[str, pa.Table], f: Facts, known: Legs) -> Legs:
 def _ways(tables: dict[str, pa.Table], f: Facts) -> Ints:
     """Return, per entry, a code of how it came in: host, program, service and client's address; -1 unknown."""
     clients = tables["clients"]
-    codes = [factorise([clients.column(name)])[0][0] for name in ("host", "program", "service", "client_address")]
+    codes = [factorise([clients.column(name)])[0][0] for name in WAY]
     return np.append(combine(*codes), -1)[f.client_row]
 
 
-def _unanswered(tables: dict[str, pa.Table], f: Facts) -> tuple[Ints, Ints, Ints]:
+def _known_ways(tables: dict[str, pa.Table], f: Facts, way: Ints, known: Legs) -> Bools:
+    """Return, per entry, whether it came in by a way that filters hand mail back by."""
+    first = np.unique(way[way >= 0], return_index=True)
+    row = f.client_row[np.flatnonzero(way >= 0)[first[1]]]
+    some = tables["clients"].take(pa.array(row))
+    names = [pc.fill_null(plain(some.column(name)), "").to_pylist() for name in WAY]
+    told = dict(zip(first[0].tolist(), zip(*names, strict=True), strict=True))
+    back = way[known.child[(known.kind == KINDS.index("filter")) & (known.confidence > 0)]]
+    fixed = f.learning.fact("ways", lambda: [told[code] for code in np.unique(back[back >= 0]).tolist()])
+    out: Bools = np.isin(way, [code for code, names in told.items() if names in fixed]) & (way >= 0)
+    return out
+
+
+def _unanswered(tables: dict[str, pa.Table], f: Facts, end: int | None) -> tuple[Ints, Ints, Ints]:
     """Return entries still in the queue and taken up lately, how many recipients no line tells of, and when that was."""
     row = f.lives.last_row("queued")
     times = np.append(tables["queued"].column("time").to_numpy(), 0)
     nrcpt = pc.fill_null(tables["queued"].column("nrcpt").combine_chunks(), 0).to_numpy(zero_copy_only=False)
-    end = int(f.lives.last.max(initial=0))
+    end = int(f.lives.last.max(initial=0)) if end is None else end
     waits = (row >= 0) & (f.lives.last_row("removals") < 0) & (times[row] >= end - UNANSWERED * SECOND)
     known = np.flatnonzero(waits[f.row_entry] & (f.row_entry >= 0)) if f.lives.size else row
     unit = np.unique(combine(f.row_entry[known], f.recipient[known], f.asked[known]), return_index=True)[1]

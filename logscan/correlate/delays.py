@@ -152,6 +152,8 @@ def _fine(tables: dict[str, pa.Table], f: Facts) -> tuple[Bools, Bools]:
     fine = np.zeros(some, np.bool_)
     for name in names:
         fine[source[name][tables[name].column("time").to_numpy() % SECOND != 0]] = True
+    fixed = f.learning.fact("fine", lambda: np.flatnonzero(fine).tolist())
+    fine = np.isin(np.arange(some), list(fixed))
     of_entry = np.zeros(f.lives.size + 1, np.bool_)
     for name in reversed(names[:3]):
         row = f.lives.first_row(name)

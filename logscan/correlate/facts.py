@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Floats, Ints, factorise, matched, plain, take
+from logscan.correlate.horizons import REACH
+from logscan.correlate.learnt import Learning
 from logscan.correlate.lives import SECOND, Lives, plain_float
 
 LOOPBACK = r"^(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)"
@@ -35,6 +38,26 @@ LISTS = r"^(?i:mailman|majordomo|sympa|schleuder|ecartis|ezmlm|listserv|mlmmj|li
 
 SLACK = 5
 """Seconds by which stamps of two processes may disagree where a queue ID says what belongs together."""
+
+
+@dataclass
+class Links:
+    """What else hangs together, whatever legs say: see :mod:`logscan.correlate.closing`."""
+
+    ties: list[tuple[Ints, Ints]] = field(default_factory=list)
+    """Entries that have a choice of the same lines or of each other, side by side: none can be decided alone."""
+    claims: list[tuple[str, Ints, Ints]] = field(default_factory=list)
+    """Table, rows without a life of their own, and the entry each belongs to."""
+    waits: list[tuple[Ints, int]] = field(default_factory=list)
+    """Entries from which more may come, and for how many seconds behind their last line."""
+
+    def tie(self, entry: Ints, thing: Ints) -> None:
+        """Tie the entries that have a thing (a code, -1 for none) in common."""
+        some = np.flatnonzero((thing >= 0) & (entry >= 0))
+        order = some[np.argsort(thing[some], kind="stable")]
+        same = thing[order][1:] == thing[order][:-1]
+        if same.any():
+            self.ties.append((entry[order][:-1][same], entry[order][1:][same]))
 
 
 @dataclass
@@ -86,18 +109,26 @@ class Facts:
     """Bytes per entry, -1 unknown."""
     writer: Ints
     """Code of the sender as it was before SRS rewrote it, -1 unknown: cleanup may rewrite it before a filter or behind it."""
+    relay_host: Ints
+    """Per relay, the code of the host that logged it."""
+    relay_hosts: pa.Array
+    handed_to: Bools
+    """Per client address (and one more, for none): mail is handed to it as well."""
+    learning: Learning
+    links: Links
 
 
-def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
+def facts(tables: dict[str, pa.Table], lives: Lives, learning: Learning | None = None) -> Facts:
     """Gather codes and flags from the event tables."""
     clients, deliveries = tables["clients"], tables["deliveries"]
     client_row = lives.first_row("clients")
     address_values = plain(clients.column("client_address"))
-    host, relay_codes, relays, relay_hosts = _relays(deliveries, clients)
+    learning = learning or Learning()
+    host, relay_codes, relays, relay_hosts, hosts = _relays(deliveries, clients)
     relay_host = pc.struct_field(pc.extract_regex(relays, r"\[(?P<a>[^\]/]*)\](?::\d+)?$"), [0])
     (address_codes, relay_address_codes), address_list = factorise([address_values, relay_host])
     loop = pc.fill_null(pc.match_substring_regex(address_list, LOOPBACK), False).to_numpy(zero_copy_only=False)
-    own_names = _own_names(relays, relay_hosts)
+    own_names = _own_names(relays, relay_hosts, hosts, learning)
     own = _is_own(plain(clients.column("client")), host, own_names)
     pickup = (plain(clients.column("program")).to_numpy(zero_copy_only=False)) == "pickup"
     loopback_row = np.where(address_codes >= 0, np.r_[loop, False][address_codes], False)
@@ -119,6 +150,7 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
     stages = _stages(deliveries)
     told = stages[2] + stages[3]
     transmit = np.where(np.isnan(told), np.nan_to_num(plain_float(deliveries.column("delay"))), told)
+    transmit = np.clip(transmit, 0, REACH)
     forwarded = pc.fill_null(pc.starts_with(reply, "forwarded as "), False).to_numpy(zero_copy_only=False)
     relay_address = np.append(relay_address_codes, -1)[relay_codes]
     return Facts(
@@ -130,6 +162,7 @@ def facts(tables: dict[str, pa.Table], lives: Lives) -> Facts:
             lives.first_row("queued")
         ].astype(np.int64),
         writer,
+        relay_hosts, hosts, _handed_to(address_list, address, relay_address_codes, learning), learning, Links(),
     )  # fmt: skip
 
 
@@ -145,23 +178,54 @@ def _stages(deliveries: pa.Table) -> tuple[Floats, Floats, Floats, Floats]:
     return a, b, c, d
 
 
-def _relays(deliveries: pa.Table, clients: pa.Table) -> tuple[Ints, Ints, pa.Array, Ints]:
+def _relays(deliveries: pa.Table, clients: pa.Table) -> tuple[Ints, Ints, pa.Array, Ints, pa.Array]:
     """Code relays by host: the same address is another filter on another host.
 
-    Returns the host's code of each row in clients, the relay's of each delivery, and by that the relay and its host.
+    Returns the host's code of each row in clients, the relay's of each delivery, by that the relay and its host, and the hosts.
     """
     (relay,), names = factorise([deliveries.column("relay")])
-    (host, client_host), _ = factorise([deliveries.column("host"), clients.column("host")])
+    (host, client_host), hosts = factorise([deliveries.column("host"), clients.column("host")])
     both, codes = np.unique(np.where(relay < 0, -1, host * (len(names) + 1) + relay), return_inverse=True)
     codes = codes.astype(np.int64) - np.count_nonzero(both < 0)
     both = both[both >= 0]
-    return client_host, codes, take(names, both % (len(names) + 1)), both // (len(names) + 1)
+    return client_host, codes, take(names, both % (len(names) + 1)), both // (len(names) + 1), hosts
 
 
-def _own_names(relays: pa.Array, hosts: Ints) -> set[tuple[int, str]]:
+def _own_names(relays: pa.Array, host: Ints, hosts: pa.Array, learning: Learning) -> set[tuple[int, str]]:
     """Return each host's names: Postfix writes its own before the path of a socket."""
     names = pc.struct_field(pc.extract_regex(relays, r"^(?P<h>[^\[]+)\[(?:/|private/|public/)"), [0]).to_pylist()
-    return {(host, name) for host, name in zip(hosts.tolist(), names, strict=True) if name}
+    known = hosts.to_pylist()
+    told = {(known[at], name) for at, name in zip(host.tolist(), names, strict=True) if name}
+    code_of = {name: code for code, name in enumerate(known)}
+    fixed = learning.fact("own_names", lambda: told)
+    return {(code_of[where], name) for where, name in fixed if where in code_of}
+
+
+def _handed_to(addresses: pa.Array, clients: Ints, relays: Ints, learning: Learning) -> Bools:
+    """Return, by code of an address (and one more, for none), whether mail comes from it and is handed to it."""
+    both = np.intersect1d(clients[clients >= 0], relays[relays >= 0])
+    fixed = learning.fact("handed_to", lambda: addresses.take(pa.array(both)).to_pylist())
+    found = pc.is_in(addresses, pa.array(list(fixed), pa.string())).to_numpy(zero_copy_only=False).astype(np.bool_)
+    return np.append(found, False)
+
+
+def relays_of(f: Facts, name: str, found: Callable[[], Bools]) -> Bools:
+    """Return, per relay (and one more, for none), whether it is of a kind: the fact ``name``, or else what is found."""
+
+    def told() -> list[tuple[str, str]]:
+        some = np.flatnonzero(found()[:-1])
+        host = take(f.relay_hosts, f.relay_host[some]).to_pylist()
+        return list(zip(host, f.relays.take(pa.array(some)).to_pylist(), strict=True))
+
+    fixed = f.learning.fact(name, told)
+    out = np.zeros(len(f.relays) + 1, np.bool_)
+    if fixed:
+        names = pa.array(sorted({relay for _, relay in fixed}), pa.string())
+        some = np.flatnonzero(pc.is_in(f.relays, names).to_numpy(zero_copy_only=False))
+        host = take(f.relay_hosts, f.relay_host[some]).to_pylist()
+        pairs = zip(host, f.relays.take(pa.array(some)).to_pylist(), strict=True)
+        out[some] = [pair in fixed for pair in pairs]
+    return out
 
 
 def _is_own(names: pa.Array, hosts: Ints, own: set[tuple[int, str]]) -> Bools:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, distinct, pairs
-from logscan.correlate.facts import SLACK, Facts, ceil, strangers
+from logscan.correlate.facts import SLACK, Facts, ceil, relays_of, strangers
 from logscan.correlate.links import KINDS, KNOWN_BY, Legs
 from logscan.correlate.matching import match
 
@@ -28,8 +28,9 @@ def inferred(f: Facts, known: Legs, declared: list[str]) -> Legs:
     """Match hand-overs to local children by host, message-id, sender, recipient and time."""
     named = declared_relays(f, declared)
     rows, children, sure = _matched(f, known, named, 2, 1)
-    is_filter = filter_relays(f, _open_rows(f, known), rows) | named
+    is_filter = relays_of(f, "filters", lambda: filter_relays(f, _open_rows(f, known), rows)) | named
     ok = is_filter[f.relay[rows]]
+    f.links.ties.append((f.row_entry[rows[~ok]], children[~ok]))
     rows, children, sure = rows[ok], children[ok], sure[ok]
     first = Legs.of(f.row_entry[rows], children, "filter", "inferred", np.where(sure, 2, 1), rows)
     # A clock was set meanwhile: what filters took and didn't give back in time may have come back out of time.
@@ -37,7 +38,7 @@ def inferred(f: Facts, known: Legs, declared: list[str]) -> Legs:
     second = Legs.of(f.row_entry[rows], children, "filter", "inferred", 1, rows)
     found = Legs.joined([first, second])
     rows, children, _ = _matched(f, Legs.joined([known, found]), named, SLACK, SLACK, ~is_filter)
-    late = filter_relays(f, _open_rows(f, known), rows)
+    late = relays_of(f, "late_filters", lambda: filter_relays(f, _open_rows(f, known), rows))
     ok = late[f.relay[rows]]
     found = Legs.joined([found, Legs.of(f.row_entry[rows[ok]], children[ok], "filter", "inferred", 1, rows[ok])])
     is_filter |= late
@@ -88,7 +89,8 @@ def _matched(
     may_be &= ~has_parent[:-1]
     child_rows = np.flatnonzero((f.row_entry >= 0) & may_be[np.where(f.row_entry >= 0, f.row_entry, 0)])
     unit = combine(f.row_entry[child_rows], f.asked[child_rows])
-    child_rows = child_rows[np.unique(unit, return_index=True)[1]] if len(unit) else child_rows
+    # In the order of lines: codes follow what else a log holds.
+    child_rows = child_rows[np.sort(np.unique(unit, return_index=True)[1])] if len(unit) else child_rows
     children = f.row_entry[child_rows]
     whole = combine(
         np.concatenate([f.lives.host[parents], f.lives.host[children]]),
@@ -117,11 +119,14 @@ def _matched(
 
     keys = whole[: len(rows)], whole[len(rows) :]
 
+    def note(left: Ints, right: Ints) -> None:
+        f.links.ties.append((parents[left], children[right]))
+
     def rank() -> tuple[Ints, Ints]:
         names = f.lives.by_name()
         return names[parents], names[children]
 
-    left, right, sure = match(keys, window, f.opened[children], fits, children, rank)
+    left, right, sure = match(keys, window, f.opened[children], fits, children, rank, note)
     return rows[left], children[right], sure
 
 
@@ -162,6 +167,7 @@ def _without_deliveries(f: Facts, known: Legs, found: Legs, is_filter: Bools) ->
         window,
         f.opened[children],
         lambda left, right: parents[left] != children[right],
+        note=lambda left, right: f.links.ties.append((parents[left], children[right])),
     )
     return Legs.of(parents[left], children[right], "filter", "inferred", 1, rows[left])
 

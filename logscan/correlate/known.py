@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from logscan.correlate.learnt import Learnt
+
 if TYPE_CHECKING:
     from logscan.correlate.queue_listing import Listing
+
+NEVER = 2**63 - 1
+"""As an end: more of the log is to come."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +43,8 @@ class Known:
     """Seconds of minimal_backoff_time, maximal_backoff_time and queue_run_delay (Postfix's defaults)."""
     silences: tuple[tuple[str, int, int], ...] = ()
     """(host, from, until in UTC ns) of the times of which the log may lack lines; empty: the tables at hand are all."""
+    learnt: Learnt | None = None
+    """What a survey fixed; None: it is learnt from the tables at hand."""
+    end: int | None = None
+    """When the log ends (UTC ns): mail that waits then may be in a filter's hands. None: with the tables at hand; :data:`NEVER`:
+    not with them."""

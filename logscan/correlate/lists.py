@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, factorise, matched, take
-from logscan.correlate.facts import AGENT, COMMAND, LISTS, STORED, Facts, ceil
+from logscan.correlate.facts import AGENT, COMMAND, LISTS, SLACK, STORED, Facts, ceil
 from logscan.correlate.links import Legs, roots
 
 EXPANDED = 600
@@ -22,6 +22,10 @@ def expanded(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Ints
     server, so there the sender must have changed too, as lists change it. One mail may come back in many pieces.
     ``hop_relays`` are those of filters.
     """
+    program = factorise([tables["deliveries"].column("program")])
+    agents = np.asarray([name in ("pipe", "lmtp", "local") for name in program[1].to_pylist()] + [False])
+    maybe = f.sent & f.tried & ~f.forwarded & (f.row_entry >= 0) & agents[program[0][0]] & ~np.isin(f.relay, hop_relays)
+    f.links.waits.append((f.row_entry[maybe], EXPANDED + 2 * SLACK))
     taken = np.zeros(f.lives.size + 1, np.bool_)
     taken[legs.child] = True
     absent = pc.fill_null(pc.equal(f.ids, ""), False).to_numpy(zero_copy_only=False).astype(np.bool_)

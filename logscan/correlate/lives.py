@@ -6,7 +6,7 @@ order of lines within one second says nothing, since several processes write the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,9 +26,9 @@ from logscan.correlate.codes import (
     pairs,
     plain,
 )
+from logscan.correlate.horizons import QUIET, SECOND, SETTLE, UNQUEUED
+from logscan.correlate.learnt import Learning
 from logscan.tables.grouping import by_code
-
-SECOND = 10**9
 
 RANKS = {
     "clients": 0,
@@ -47,6 +47,11 @@ EARLY = 5 * SECOND
 """Lines of one mail change places by up to this: under load pickup's or smtpd's line comes after cleanup's (seen by the
 authors of PLP), and stamps of two processes differ when the clock is set meanwhile. No ID is used again so soon."""
 
+AT_THE_END = r"^(?:DATA|END-OF-MESSAGE|BDAT|header|body|mime header|nested header|content|milter.*)$"
+"""Stages at which a refusal is the whole mail's, not one recipient's."""
+
+NEVER = np.iinfo(np.int64).max
+
 LATE = 5 * SECOND
 """A delivery that began this long after all lines before it, by its own delay, belongs to the next life."""
 
@@ -59,7 +64,8 @@ class Lives:
     """The entries' keys and the way from each event row to its entry.
 
     ``entry[table]`` (int64) is the entry of each row, -1 for rows without a queue ID. ``host``, ``instance``,
-    ``queue_id`` are codes by entry; ``life`` counts from 0; ``first`` and ``last`` are UTC ns.
+    ``queue_id`` are codes by entry; ``life`` counts from 0 those that follow each other within :data:`SETTLE`; ``first`` and
+    ``last`` are UTC ns.
     """
 
     entry: dict[str, Ints]
@@ -67,6 +73,8 @@ class Lives:
     instance: Ints
     queue_id: Ints
     life: Ints
+    pause: Ints
+    """UTC ns between the life of the same queue ID before this one, which stands before it, and this; :data:`NEVER` for none."""
     first: Ints
     last: Ints
     hosts: pa.Array
@@ -106,35 +114,44 @@ class Lives:
         return np.where(found >= 0, rows[found] if len(rows) else -1, -1)
 
 
-def _instances(
+def _homes(
     tables: dict[str, pa.Table],
     names: list[str],
-    host: Ints,
-    queue_id: Ints,
-    codes: Ints,
-    values: pa.Array,
-    time: Ints,
-    told: Iterable[tuple[int, str]],
+    place: Ints,
+    hosts: list[str],
+    instances: list[str],
+    known: Collection[tuple[str, str]],
+    learning: Learning,
 ) -> Ints:
+    """Return, in order, the places (host's code times the number of instances, plus the instance's) with a queue of their own.
+
+    cleanup and qmgr always carry the instance's name: an instance without them on this host isn't one.
+    """
+    width = len(instances)
+
+    def writing() -> list[tuple[str, str]]:
+        codes, values = factorise([tables[name].column("program") for name in names])
+        queue = np.asarray([value in ("qmgr", "cleanup", "nqmgr") for value in values.to_pylist()] + [False])
+        some = distinct(place[queue[np.concatenate(codes)]])
+        return [(hosts[one // width], instances[one % width]) for one in some.tolist() if one >= 0]
+
+    fixed = learning.fact("instances", writing) | frozenset(known)
+    of_host = {name: code for code, name in enumerate(hosts)}
+    of_instance = {name: code for code, name in enumerate(instances)}
+    found = [of_host[host] * width + of_instance[one] for host, one in fixed if host in of_host and one in of_instance]
+    return np.sort(np.asarray(found, np.int64))
+
+
+def _instances(host: Ints, queue_id: Ints, codes: Ints, texts: list[str], time: Ints, real: Ints) -> Ints:
     """Give a renamed service (`-o syslog_name=reinject`) the instance that its queue IDs belong to.
 
-    cleanup and qmgr always carry the instance's name: an instance without them on this host isn't one. Where a host has
-    several, the one whose cleanup or qmgr goes on with the queue ID at that time. ``told`` are (host, instance) known from
-    elsewhere.
+    ``real`` are the places with a queue of their own (:func:`_homes`). Where a host has several, the one whose cleanup or
+    qmgr goes on with the queue ID at that time.
     """
-    programs = factorise([tables[name].column("program") for name in names])
-    queue_programs = np.asarray([value in ("qmgr", "cleanup", "nqmgr") for value in programs[1].to_pylist()] + [False])
-    texts = values.to_pylist()
-    code_of = {text: code for code, text in enumerate(texts)}
-    elsewhere = [each * (len(texts) + 1) + code_of[name] for each, name in told if name in code_of]
-    if not queue_programs.any() and not elsewhere:
-        return codes
-    is_queue = queue_programs[np.concatenate(programs[0])]
-    width = len(values) + 1
-    place = host * width + codes
-    real = distinct(np.r_[place[is_queue], np.asarray(elsewhere, np.int64)])
     if not len(real):
         return codes
+    width = len(texts)
+    place = host * width + codes
     known = real[np.minimum(np.searchsorted(real, place), len(real) - 1)] == place
     if known.all():
         return codes
@@ -150,29 +167,38 @@ def _instances(
             others = owners.get(one, np.empty(0, np.int64))
             left, right = pairs(queue_id[rows], queue_id[others])
             away = np.abs(time[rows[left]] - time[others[right]])
-            order = np.lexsort((away, left))[::-1]
             # Assigned in this order, the nearest in time is the last and stays.
+            order = np.lexsort((away, left))[::-1]
+            order = order[away[order] <= QUIET]
             out[rows[left[order]]] = codes[others[right[order]]]
     return out
 
 
-def find_lives(tables: dict[str, pa.Table], known: Collection[tuple[str, str]] = ()) -> Lives:
+def find_lives(
+    tables: dict[str, pa.Table], known: Collection[tuple[str, str]] = (), learning: Learning | None = None
+) -> Lives:
     """Split the events of each (host, instance, queue ID) into lives; ``known`` are (host, instance) seen elsewhere."""
+    learning = learning or Learning()
     names = [name for name in RANKS if name in tables and len(tables[name])]
     sizes = [len(tables[name]) for name in names]
     if not names:
         empty = np.empty(0, np.int64)
         none = pa.array([], pa.string())
-        return Lives({}, empty, empty, empty, empty, empty, empty, none, none, none)
+        return Lives({}, empty, empty, empty, empty, empty, empty, empty, none, none, none)
     queue_codes, queue_ids = factorise([tables[name].column("queue_id") for name in names])
     host_codes, hosts = in_order(*factorise([tables[name].column("host") for name in names]))
-    instance_codes, instances = in_order(*factorise([tables[name].column("instance") for name in names]))
+    told = pa.array(
+        sorted({one for _, one in (*known, *(learning.fixed.instances if learning.fixed else ()))}), pa.string()
+    )
+    columns = [*(tables[name].column("instance") for name in names), told.dictionary_encode()]
+    instance_codes, instances = in_order(*factorise(columns))
     queue_id = np.concatenate(queue_codes)
     host = np.concatenate(host_codes)
     time = np.concatenate([tables[name].column("time").to_numpy() for name in names])
-    place = {name: code for code, name in enumerate(hosts.to_pylist())}
-    told = [(place[name], one) for name, one in known if name in place]
-    instance = _instances(tables, names, host, queue_id, np.concatenate(instance_codes), instances, time, told)
+    instance = np.concatenate(instance_codes[:-1])
+    texts = instances.to_pylist()
+    real = _homes(tables, names, host * len(texts) + instance, hosts.to_pylist(), texts, known, learning)
+    instance = _instances(host, queue_id, instance, texts, time, real)
     rank = np.repeat([RANKS[name] for name in names], sizes)
     valid = queue_id >= 0
     for name in ("NOQUEUE", ""):
@@ -194,17 +220,23 @@ def find_lives(tables: dict[str, pa.Table], known: Collection[tuple[str, str]] =
     group = key[order][starts]
     position = np.arange(len(group))
     head = np.r_[True, group[1:] != group[:-1]] if len(group) else np.empty(0, np.bool_)
-    life = position - np.maximum.accumulate(np.where(head, position, 0)) if len(group) else position
     ends = np.cumsum([0, *sizes])
     times = time[ordered]
+    first = np.minimum.reduceat(times, starts) if len(starts) else times
+    last = np.maximum.reduceat(times, starts) if len(starts) else times
+    pause = np.full(len(group), NEVER, np.int64)
+    pause[1:][~head[1:]] = (first[1:] - last[:-1])[~head[1:]]
+    head = pause > SETTLE
+    life = position - np.maximum.accumulate(np.where(head, position, 0)) if len(group) else position
     return Lives(
         {name: entry_of[ends[i] : ends[i + 1]] for i, name in enumerate(names)},
         host[first_rows],
         instance[first_rows],
         queue_id[first_rows],
         life,
-        np.minimum.reduceat(times, starts) if len(starts) else times,
-        np.maximum.reduceat(times, starts) if len(starts) else times,
+        pause,
+        first,
+        last,
         hosts,
         instances,
         queue_ids,
@@ -239,11 +271,13 @@ def _boundaries(
         return boundary
     where = some[several[np.cumsum(boundary[some]) - 1]]
     ids = _message_id_codes(tables, rank[where], row[where], names, sizes)
+    marks = _marks(tables, rank[where], row[where], names, sizes)
     starts = np.flatnonzero(boundary[where])
     ends = np.r_[starts[1:], len(where)]
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         some = where[start:end]
-        begins = _split(time[some].tolist(), rank[some].tolist(), arrival[some].tolist(), ids[start:end].tolist())
+        columns = (time[some], rank[some], arrival[some], ids[start:end], marks[start:end])
+        begins = _split(*(column.tolist() for column in columns))
         boundary[some[begins]] = True
     return boundary
 
@@ -273,6 +307,36 @@ def _message_id_codes(tables: dict[str, pa.Table], rank: Ints, row: Ints, names:
     return out
 
 
+WAITS = (UNQUEUED, QUIET, SETTLE)
+"""How long a life may be silent, by the highest of its marks."""
+
+
+def _marks(tables: dict[str, pa.Table], rank: Ints, row: Ints, names: list[str], sizes: list[int]) -> Ints:
+    """Return of each event what it makes of its life: 2 ends it, 1 it is in the queue, 0 neither; see :data:`WAITS`."""
+    out = np.select([rank == RANKS["removals"], rank > RANKS["rejects"]], [2, 1], 0)
+    where = np.flatnonzero(rank == RANKS["rejects"])
+    if len(where):
+        offset = int(sum(sizes[: names.index("rejects")]))
+        out[where] = marks_of_rejects(tables["rejects"].take(pa.array(row[where] - offset)))
+    return out.astype(np.int64)
+
+
+def marks_of_rejects(rejects: pa.Table) -> Ints:
+    """Return 2 of lines that refuse or throw away a whole mail, 1 of those that put it on hold, else 0."""
+    (action,), actions = factorise([rejects.column("action")])
+    (stage,), stages = factorise([rejects.column("stage")])
+    denies = pc.and_(
+        pc.match_substring_regex(actions, "reject|discard"), pc.invert(pc.match_substring(actions, "warning"))
+    )
+    holds = pc.match_substring(actions, "hold")
+    at_end = pc.match_substring_regex(stages, AT_THE_END)
+    codes = ((denies, action), (at_end, stage), (holds, action))
+    denied, last, held = (
+        np.append(by.to_numpy(zero_copy_only=False), False)[code].astype(np.bool_) for by, code in codes
+    )
+    return np.select([denied & last, held], [2, 1], 0).astype(np.int64)
+
+
 def _unlike_one_life(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Ints:
     """Return the events of keys that aren't plainly one life: opened first and once, one message-id, removed at last.
 
@@ -292,6 +356,9 @@ def _unlike_one_life(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> I
     plain_life &= removed | (times("removals") == 0)
     late = arrival - time[np.repeat(starts, sizes)] > LATE
     plain_life &= ~np.logical_or.reduceat(late & (rank == RANKS["deliveries"]), starts)
+    apart = np.diff(time, prepend=time[:1]) > SETTLE
+    apart[starts] = False
+    plain_life &= ~np.logical_or.reduceat(apart, starts)
     return np.flatnonzero(np.repeat(~plain_life, sizes))
 
 
@@ -312,6 +379,10 @@ def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Boo
     identified = rank == RANKS["message_ids"]
     hint = (rank <= RANKS["queued"]) & after_removal & (gap > EARLY)
     hint |= removed & after_removal & (gap > LATE)
+    denied = rank == RANKS["rejects"]
+    denials = np.cumsum(denied) - denied
+    hint |= (after_removal | (denials > denials[group_start])) & (gap > SETTLE)
+    hint |= (gap > UNQUEUED) & (rank[previous] <= RANKS["message_ids"]) | (gap > QUIET)
     hint |= (
         opens
         & (before < position)
@@ -326,16 +397,19 @@ def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Boo
     return out
 
 
-def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int]) -> list[int]:
-    """Return the positions at which one key's ordered events begin another life."""
+def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int], marks: list[int]) -> list[int]:
+    """Return the positions at which one key's ordered events begin another life; ``marks`` as from :func:`_marks`."""
     client, identified, removals = RANKS["clients"], RANKS["message_ids"], RANKS["removals"]
     begins: list[int] = []
     opened = code = -1
     opened_at = identified_at = 0
     first = last = time[0]
-    over = False
+    over, mark = False, 0
     for i, (at, kind, arrived, ident) in enumerate(zip(time, rank, arrival, ids, strict=True)):
-        if kind == client:
+        apart = at - last > WAITS[mark]
+        if apart:
+            new = True
+        elif kind == client:
             # Late to its own mail's other lines, or logged twice: no new life.
             new = at - first > EARLY if opened < 0 else at // SECOND != opened_at // SECOND
         elif kind == identified and code >= 0 and ident != code and at - identified_at > EARLY:
@@ -351,7 +425,9 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int])
                 new = not _one_and_the_same(time, rank, begins[-1] if begins else 0, i, arrived)
         if new and i:
             start = i
-            if kind == RANKS["deliveries"]:
+            if apart:
+                pass
+            elif kind == RANKS["deliveries"]:
                 # What came before its mail arrived belongs to another: an aborted transaction, a mail that ended unseen.
                 start = next(j for j in range(begins[-1] if begins else 0, i + 1) if time[j] >= arrived - LATE)
             elif kind == client:
@@ -361,13 +437,13 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int])
             begins.append(start)
             opened = next((j for j in range(start, i) if rank[j] == client), -1)
             opened_at, first, last = time[max(opened, 0)], time[start], max(time[start : i + 1])
-            over = removals in rank[start:i]
+            over, mark = removals in rank[start:i], max(marks[start : i + 1])
             code, identified_at = max(ids[start : i + 1]), at
         if kind == client and opened < 0:
             opened, opened_at = i, at
         if kind == identified:
             code, identified_at = ident, at
-        over = over or kind == removals
+        over, mark = over or kind == removals, max(mark, marks[i])
         last = max(last, at)
     return begins
 

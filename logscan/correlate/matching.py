@@ -10,10 +10,11 @@ import numpy as np
 from logscan.correlate.codes import Bools, Ints
 
 BUDGET = 200_000
-"""Pairs that are looked at together, so that memory follows the mails and not the square of those alike."""
+"""Places that are looked at together, so that memory follows the mails and not what garbled lines count."""
 
-FEWEST = 8
-"""Children that a hand-over is compared with at a time, however many are alike."""
+MOST = 16
+"""Children that a hand-over is compared with at a time, however many are alike. No budget of the whole: a part of a log gives
+what the whole gives."""
 
 ROUNDS = 50
 """Times that a hand-over is compared with further ones, when none of those before was left for it."""
@@ -21,25 +22,42 @@ ROUNDS = 50
 Fits = Callable[[Ints, Ints], Bools]
 """Takes positions of parents and children, side by side; returns which pairs may be."""
 
+Note = Callable[[Ints, Ints], None]
+"""Takes positions of parents and children, side by side, that can't be decided without each other."""
+
 
 @dataclass
 class Ranges:
-    """The children that each parent may have: ``order[low:low + count]``; ``turn`` is its place among its own kind's."""
+    """The children that each parent may have: ``order[low:low + count]``; ``turn`` is its place among its own kind's.
+
+    Parents that share children, directly or through others, are of one cluster: ``begin`` and ``end`` are its children's.
+    """
 
     order: Ints
     low: Ints
     count: Ints
     turn: Ints
+    begin: Ints
+    end: Ints
 
-    def pairs(self, parents: Ints, most: int, shift: int) -> tuple[Ints, Ints]:
-        """Return positions (parent, child) of these parents: of each ``most`` children, ``shift`` further on."""
+    def pairs(self, parents: Ints, shift: int) -> tuple[Ints, Ints]:
+        """Return positions (parent, child) of these parents: of each :data:`MOST` children, ``shift`` further on."""
         low, count = self.low[parents], self.count[parents]
         # Of many alike, those about as far along as the parent is among its own kind.
-        begin = np.clip(self.turn[parents] + shift - most // 2, low, low + np.maximum(count - most, 0))
-        some = np.minimum(count, most)
+        begin = np.clip(self.turn[parents] + shift - MOST // 2, low, low + np.maximum(count - MOST, 0))
+        some = np.minimum(count, MOST)
         left = np.repeat(parents, some)
         within = np.arange(len(left)) - np.repeat(np.cumsum(some) - some, some)
         return left, self.order[np.repeat(begin, some) + within]
+
+    def clusters(self, parents: Ints) -> tuple[Ints, Ints]:
+        """Return positions (parent, child) that hang the clusters of these parents together."""
+        some = np.flatnonzero(np.isin(self.begin, self.begin[parents]) & (self.count > 0))
+        first = some[np.unique(self.begin[some], return_index=True)[1]]
+        size = self.end[first] - self.begin[first]
+        left = np.repeat(first, size)
+        within = np.arange(len(left)) - np.repeat(np.cumsum(size) - size, size)
+        return np.r_[some, left], self.order[np.r_[self.begin[some], np.repeat(self.begin[first], size) + within]]
 
 
 def ranges(key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints) -> Ranges:
@@ -59,34 +77,39 @@ def ranges(key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints) -> R
     low = np.searchsorted(ordered, base + np.clip(window[0] - start, 0, span - 1), "left")
     high = np.searchsorted(ordered, base + np.clip(window[1] - start, -1, span - 2), "right")
     count = np.maximum(high - low, 0)
-    if count.max(initial=0) <= FEWEST:
-        return Ranges(order, low, count, low)
-    by_time = np.lexsort((window[0], mine))
-    first = np.r_[True, np.diff(mine[by_time]) != 0]
-    nth = np.empty(parents, np.int64)
-    nth[by_time] = np.arange(parents) - np.maximum.accumulate(np.where(first, np.arange(parents), 0))
-    size = int(dense.max()) + 1
-    of_parents, of_children = np.bincount(mine, minlength=size), np.bincount(theirs, minlength=size)
-    begin = np.searchsorted(ordered, base, "left")
-    return Ranges(order, low, count, begin + nth * of_children[mine] // of_parents[mine])
+    if count.max(initial=0) <= MOST:
+        return Ranges(order, low, count, low, low, high)
+    some = np.flatnonzero(count)
+    some = some[np.lexsort((window[1][some], window[0][some], low[some]))]
+    reach = np.maximum.accumulate(high[some])
+    first = np.r_[True, low[some][1:] >= reach[:-1]]
+    starts = np.flatnonzero(first)
+    number = np.cumsum(first) - 1
+    sizes = np.diff(np.r_[starts, len(some)])
+    begin, end = low[some[starts]], np.maximum.reduceat(high[some], starts)
+    nth = np.arange(len(some)) - starts[number]
+    out = Ranges(order, low, count, low.copy(), low.copy(), high.copy())
+    out.turn[some] = begin[number] + nth * (end - begin)[number] // sizes[number]
+    out.begin[some], out.end[some] = begin[number], end[number]
+    return out
 
 
-def candidates(key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints) -> tuple[Ints, Ints]:
+def candidates(
+    key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints, note: Note | None = None
+) -> tuple[Ints, Ints]:
     """Return positions (parent, child) of all pairs with equal keys where the child was opened inside the window.
 
-    Of very many alike only those about as far along as the parent is, as many as the budget allows.
+    Of very many alike only those about as far along as the parent is; ``note`` is told of all these.
     """
     if not len(key[0]) or not len(key[1]):
         none = np.empty(0, np.int64)
         return none, none
     may = ranges(key, window, opened)
     some = np.flatnonzero(may.count)
-    return may.pairs(some, most_of(some), 0)
-
-
-def most_of(parents: Ints) -> int:
-    """Return how many children each parent may be compared with at a time."""
-    return max(FEWEST, BUDGET // max(1, len(parents)))
+    crowded = np.flatnonzero(may.count > MOST)
+    if note and len(crowded):
+        note(*may.clusters(crowded))
+    return may.pairs(some, 0)
 
 
 def match(
@@ -96,6 +119,7 @@ def match(
     fits: Fits | None = None,
     owner: Ints | None = None,
     rank: Callable[[], tuple[Ints, Ints]] | None = None,
+    note: Note | None = None,
 ) -> tuple[Ints, Ints, Bools]:
     """Match parents to children with the same key that were opened inside the parent's window, one to one.
 
@@ -105,21 +129,24 @@ def match(
     fit, owners of one key come first (the others have a choice), then children in order of time, and each gets the parent
     whose window closes first (which loses no match when windows are all that matters). ``rank``, asked for only then, orders
     parents and children that are alike in all this, so that the order of lines doesn't. Of very many alike, parents are
-    compared with a few children at a time, again as long as none was left for them.
+    compared with a few children at a time, again as long as none was left for them. ``note`` is told of pairs that had a choice.
     """
     if not len(key[0]) or not len(key[1]):
         none = np.empty(0, np.int64)
         return none, none, np.empty(0, np.bool_)
     may = ranges(key, window, opened)
     some = np.flatnonzero(may.count)
-    most = most_of(some)
-    crowded = may.count > most
-    left, right = _fitting(may.pairs(some, most, 0), fits)
+    crowded = may.count > MOST
+    left, right = _fitting(may.pairs(some, 0), fits)
     owner = np.arange(len(key[1])) if owner is None else np.unique(owner, return_inverse=True)[1]
     lefts, rights = np.bincount(left, minlength=1), np.bincount(owner[right], minlength=1)
     single = (lefts[left] == 1) & (rights[owner[right]] == 1) & ~crowded[left]
     if single.all() and not crowded.any():
         return left, right, single
+    if note:
+        note(left[~single], right[~single])
+        if crowded.any():
+            note(*may.clusters(np.flatnonzero(crowded)))
     ranks = (np.arange(len(key[0])), np.arange(len(key[1]))) if rank is None else rank()
     found = [(left[single], right[single])]
     served = np.zeros(int(owner.max()) + 1, np.bool_)
@@ -132,8 +159,8 @@ def match(
         if not crowded.any():
             break
         # Those left over look further on, then further back, half a turn more each time.
-        shift = (turn + 1) // 2 * (most // 2) * (1 if turn % 2 else -1)
-        left, right = may.pairs(np.flatnonzero(crowded), most, shift)
+        shift = (turn + 1) // 2 * (MOST // 2) * (1 if turn % 2 else -1)
+        left, right = may.pairs(np.flatnonzero(crowded), shift)
         free = ~served[owner[right]]
         left, right = _fitting((left[free], right[free]), fits)
     left, right = (np.concatenate([pair[side] for pair in found]) for side in (0, 1))

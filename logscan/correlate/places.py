@@ -13,6 +13,7 @@ import pyarrow as pa
 from logscan.correlate.codes import Bools, Ints, extracted, matched
 from logscan.correlate.facts import AGENT, COMMAND, LISTS, PRIVATE_RELAY, Facts
 from logscan.correlate.known import Known
+from logscan.correlate.learnt import Learning
 from logscan.tables import texts
 
 ORIGINS = ("outside", "authenticated", "local", "network", "generated", "unknown")
@@ -28,13 +29,16 @@ GATEWAYS = r"^(?i:uucp|bsmtp|ifmail|fax|hylafax|sms|xmpp|x400|pager)"
 OWN_NAMES = frozenset({"localhost", "localhost.localdomain", "localhost.localhost"})
 
 
-def local_domains(deliveries: pd.DataFrame, known: Known) -> frozenset[str]:
+def local_domains(deliveries: pd.DataFrame, known: Known, learning: Learning) -> frozenset[str]:
     """Return the domains whose mail stays here: from the configuration, and unless that is whole those stored here."""
     if known.local_domains and known.whole:
         return known.local_domains
-    rows = deliveries["final"].to_numpy() & _stores(deliveries, known)
-    here = set(_domains(deliveries.loc[rows, "recipient"])[1]) - OWN_NAMES - known.names
-    return known.local_domains | frozenset(here - {""})
+
+    def here() -> set[str]:
+        rows = deliveries["final"].to_numpy() & _stores(deliveries, known)
+        return set(_domains(deliveries.loc[rows, "recipient"])[1]) - OWN_NAMES - known.names - {""}
+
+    return known.local_domains | learning.fact("local_domains", here)
 
 
 def _stores(deliveries: pd.DataFrame, known: Known) -> Bools:
@@ -78,11 +82,11 @@ def place(deliveries: pd.DataFrame, domains: frozenset[str], known: Known, f: Fa
     refused = (deliveries["status"] == "bounced") & deliveries["program"].isin(STORING)
     private = texts.where(deliveries["relay"], lambda relay: relay.str.contains(PRIVATE_RELAY, na=False))
     refused &= deliveries["relay"].isin(LOCAL_SERVICES) | private
-    refused &= ~deliveries["relay"].isin(deliveries.loc[deliveries["hop"], "relay"])
+    hops = _hop_relays(deliveries, f)
+    refused &= ~deliveries["relay"].isin(hops)
     listed = _to_programs(deliveries, known)
     kept = (storing | listed) & deliveries["final"].to_numpy()
     # Whatever a mailbox server made of it (Sieve's discard, a refusal): it was meant for somebody here.
-    hops = deliveries.loc[deliveries["hop"], "relay"]
     kept |= storing & (deliveries["relay"] != "none").to_numpy() & ~deliveries["relay"].isin(hops).to_numpy()
     deliveries["outside"] = ~(inside | kept | refused.to_numpy())
     nowhere = np.flatnonzero(
@@ -90,6 +94,12 @@ def place(deliveries: pd.DataFrame, domains: frozenset[str], known: Known, f: Fa
     )
     if len(nowhere):
         deliveries.loc[nowhere, "mailbox"] = None
+
+
+def _hop_relays(deliveries: pd.DataFrame, f: Facts) -> list[str]:
+    """Return the relays of hand-overs."""
+    hops = deliveries["relay"][deliveries["hop"]]
+    return sorted(f.learning.fact("hop_relays", lambda: hops.dropna().astype("str").unique()))
 
 
 TRIED = r"^(?:connect to|lost connection with|conversation with|host) (?P<t>[^\[\s]*\[[^\]\s]*\](?::\d+)?)"
@@ -108,7 +118,7 @@ def undecided(deliveries: pd.DataFrame, known: Known, f: Facts) -> Bools:
     hop = some["relay"].astype("str")
     hop = hop.where(hop != "none", tried)
     here = texts.where(hop.fillna(""), lambda each: each.str.contains(PRIVATE_RELAY, na=False))
-    hops = set(deliveries.loc[deliveries["hop"], "relay"].astype("str"))
+    hops = _hop_relays(deliveries, f)
     out[rows] = here | hop.isin(hops).to_numpy() | _stores(some, known)
     return out
 
@@ -120,8 +130,10 @@ def own_domains(domains: frozenset[str], known: Known, f: Facts) -> frozenset[st
 
 def _names(f: Facts) -> frozenset[str]:
     """Return the names of the hosts that wrote the log, as addresses may bear them."""
-    names = {str(name).lower() for name in f.lives.hosts.to_pylist()}
-    names |= {name.lower() for _, name in f.own_names}
+    hosts = f.learning.fact("hosts", f.lives.hosts.to_pylist)
+    names = {str(name).lower() for name in hosts}
+    told = f.learning.learnt().own_names
+    names |= {name.lower() for _, name in told}
     return frozenset(name for name in names if re.search("[a-z]", name))
 
 

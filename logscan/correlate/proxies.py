@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Ints, combine, factorise, pairs, plain
 from logscan.correlate.facts import Facts
+from logscan.correlate.horizons import REACH
 from logscan.correlate.lives import SECOND
 
 
@@ -32,7 +33,8 @@ def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:
     # The session: the last NOQUEUE client of that process before the proxy's answer.
     key_a, key_b = _session_keys(some, outer)
     session = _before(key_a, at, key_b, began)
-    session = np.where(session >= 0, noqueue[session], -1)
+    recent = (session >= 0) & (np.append(began, 0)[session] >= at - REACH)
+    session = np.where(recent, noqueue[session], -1)
     # The entry: the one that the answer names.
     said = pc.struct_field(
         pc.extract_regex(pc.fill_null(plain(some.column("text")), ""), r"queued as (?P<q>\w{6,})"), [0]
@@ -41,12 +43,14 @@ def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:
     named = combine(np.concatenate([host, own_host]), np.concatenate([queue, own_queue]))
     left, entry = pairs(named[: len(host)], named[len(host) :])
     fits = (queue[left] >= 0) & (session[left] >= 0) & (f.opened[entry] <= at[left] + 1)
+    fits &= f.opened[entry] >= at[left] - REACH
     left, entry = left[fits], entry[fits]
     order = np.lexsort((f.opened[entry], left))
     last = np.full(len(accepted), -1, np.int64)
     last[left[order]] = entry[order]
     known = np.flatnonzero(last >= 0)
     out[last[known]] = session[known]
+    f.links.claims += [("rejects", accepted[known], last[known]), ("clients", session[known], last[known])]
     return out
 
 

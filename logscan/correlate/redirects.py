@@ -47,7 +47,12 @@ def redirected(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Legs:
         np.concatenate([target_of[store], f.asked[child_rows]]),
     )
     at = f.second[row]
-    left, right, _ = match((whole[: len(row)], whole[len(row) :]), (at - 10, at + 10), f.opened[children])
+    left, right, _ = match(
+        (whole[: len(row)], whole[len(row) :]),
+        (at - 10, at + 10),
+        f.opened[children],
+        note=lambda left, right: f.links.ties.append((parents[left], children[right])),
+    )
     return Legs.of(parents[left], children[right], "redirect", "sieve", 1, row[left])
 
 
@@ -86,13 +91,16 @@ def handed_in(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Int
     )
     # One delivery may be sent on to several: each child takes the nearest delivery that began before it.
     begin, end = f.second[rows] - ceil(f.transmit[rows]) - 1, f.second[rows] + AT_ONCE
-    order = np.lexsort((begin, key[: len(rows)]))
+    order = np.lexsort((f.lives.by_name()[f.row_entry[rows]], begin, key[: len(rows)]))
     span = int(max(begin.max(), f.opened[children].max()) - begin.min()) + 2
     dense = np.unique(key, return_inverse=True)[1].astype(np.int64)
     place = dense[: len(rows)][order] * span + begin[order] - begin.min()
     at = np.searchsorted(
         place, dense[len(rows) :] * span + np.clip(f.opened[children] - begin.min(), -1, span - 1), "right"
     )
+    # Its own deliveries come later, though within a second they may seem to have begun before it.
+    while (own := (at > 0) & (f.row_entry[rows[order][np.maximum(at - 1, 0)]] == children)).any():
+        at = at - own
     row = rows[order][np.maximum(at - 1, 0)]
     fits = (at > 0) & (dense[: len(rows)][order][np.maximum(at - 1, 0)] == dense[len(rows) :])
     fits &= f.opened[children] <= end[order][np.maximum(at - 1, 0)]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, plain
 from logscan.correlate.facts import PRIVATE_ADDRESS, PRIVATE_RELAY
+from logscan.correlate.learnt import Learning
 from logscan.tables import texts
 
 CHANGED = ("forward", "redirect", "list")
@@ -24,7 +25,9 @@ FAR = 3
 """Unrelated next hops by which a client is known that sends to anybody: gateways have fewer."""
 
 
-def relayed(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, tables: dict[str, pa.Table]) -> Bools:
+def relayed(
+    entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, tables: dict[str, pa.Table], learning: Learning
+) -> Bools:
     """Return, per entry, whether it began a mail that a trusted client had relayed.
 
     ``entries`` has ``origin``, ``client``, ``client_address``, ``sender`` and ``leg``, ``deliveries`` has ``outside``.
@@ -45,11 +48,18 @@ def relayed(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, tables:
     rows = rows[~changed[top[rows]]]
     if not len(rows):
         return out
-    some, first = deliveries.iloc[rows], entries.iloc[top[rows]]
+    address = entries["client_address"].iloc[top[rows]].fillna("")
+    trusted = learning.fact("relaying", lambda: _trusted(entries.iloc[top[rows]], deliveries.iloc[rows], tables))
+    out[top[rows[address.isin(list(trusted)).to_numpy()]]] = True
+    return out
+
+
+def _trusted(first: pd.DataFrame, some: pd.DataFrame, tables: dict[str, pa.Table]) -> set[str]:
+    """Return the addresses of the clients whose mail is relayed: ``first`` are the entries their mails began as."""
     hop = some["relay"].astype("str").where(some["relay"] != "none").str.replace(r"\[.*$", "", regex=True)
     frame = pd.DataFrame(
         {
-            "top": top[rows],
+            "address": first["client_address"].fillna("").to_numpy(),
             "client": texts.coded(first["client_address"])[0],
             "house": _house(first["client"], first["client_address"]),
             "domain": _domain(some["recipient"]),
@@ -66,8 +76,7 @@ def relayed(entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, tables:
     gateway |= domains["inward"].any() | domains["stranger"].any()
     behind = frame["domain"].map(gateway).eq(True).to_numpy(dtype=np.bool_)
     direct = frame[far | ~(behind | frame["stranger"].to_numpy())]
-    out[frame.loc[frame["client"].isin(direct["client"]) & ~frame["stranger"], "top"].to_numpy()] = True
-    return out
+    return set(direct.loc[~direct["stranger"], "address"])
 
 
 def _looked_at(tables: dict[str, pa.Table]) -> set[str]:

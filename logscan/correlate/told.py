@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, combine, extracted, factorise, matched, pairs, plain
 from logscan.correlate.facts import SLACK, Facts, ceil, strangers
+from logscan.correlate.horizons import SETTLE
 from logscan.correlate.links import Legs
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import match
@@ -18,7 +19,7 @@ CHANGED = 60
 REQUEUED = 600
 """Seconds within which pickup takes up what was queued again: it looks at least once a minute (postsuper wakes nobody)."""
 
-BOUNCE_WINDOW = 600 * SECOND
+BOUNCE_WINDOW = SETTLE
 MAILSCANNER_WINDOW = 600
 """Seconds after which qmgr has looked into the incoming queue (queue_run_delay is 300)."""
 
@@ -69,6 +70,7 @@ def queued_again(tables: dict[str, pa.Table], f: Facts) -> Legs:
         (at - SLACK, at + REQUEUED),
         f.opened[children],
         lambda left, right: parents[left] != children[right],
+        note=lambda left, right: f.links.ties.append((parents[left], children[right])),
     )
     return Legs.of(parents[left], children[right], "requeue", "inferred", 1, -1)
 
@@ -87,9 +89,11 @@ def _told_by_client(tables: dict[str, pa.Table], f: Facts, names: pa.Array, kind
     position, parent = _by_id(f, host, names)
     at = f.opened[child[position]]
     fits = (f.opened[parent] <= at + SLACK) & (parent != child[position]) & (entry[position] >= 0)
+    # What is over isn't in the queue.
+    fits &= _lasts(f, parent, at)
     if kind == "filter":
-        # Only who speaks XFORWARD here may say so, and only of mail that isn't over yet.
-        fits &= _lasts(f, parent, at) & _from_filter(f, child[position])
+        # Only who speaks XFORWARD here may say so.
+        fits &= _from_filter(f, child[position])
     position, parent = position[fits], parent[fits]
     position, parent = _nearest(position, parent, at[fits] - f.opened[parent] + _other_id(f, parent, child[position]))
     return Legs.of(parent, child[position], kind, known_by, 2, -1)
@@ -97,7 +101,7 @@ def _told_by_client(tables: dict[str, pa.Table], f: Facts, names: pa.Array, kind
 
 def _from_filter(f: Facts, child: Ints) -> Bools:
     """Return which of these entries came from this host, or from an address that mail is handed to."""
-    found: Bools = f.local[child] | ((f.address[child] >= 0) & np.isin(f.address[child], f.relay_address))
+    found: Bools = f.local[child] | f.handed_to[f.address[child]]
     return found
 
 
@@ -218,7 +222,8 @@ def forwarded(f: Facts) -> Legs:
     said = extracted(f.reply, r"^forwarded as (?P<q>[0-9A-Za-z]{6,})$", "forwarded as ")
     host = f.lives.host[np.where(f.row_entry >= 0, f.row_entry, 0)] if f.lives.size else f.row_entry
     row, child = _by_id(f, host, said)
-    fits = (f.row_entry[row] >= 0) & (np.abs(f.opened[child] - f.second[row]) <= 60 + ceil(f.transmit[row]))
+    fits = (f.row_entry[row] >= 0) & (f.opened[child] <= f.second[row] + 60)
+    fits &= f.opened[child] >= f.second[row] - ceil(f.transmit[row]) - 60
     fits &= child != f.row_entry[row]
     fits &= f.lives.instance[child] == f.lives.instance[f.row_entry[row]]
     row, child = row[fits], child[fits]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,9 @@ def ended(tables: dict[str, pa.Table], f: Facts, legs: Legs, code: Ints, known: 
     told = listed(f, known.listings, _arrived(f, legs), next_try)
     waiting = np.isin(out, [ending("queued"), ending("unseen")]) & _somebody_waits(tables, f)
     missing = np.flatnonzero(waiting & told.later & told.overdue & (told.recipients < 0))
+    quiet = f.learning.fact("silences", lambda: known.silences or silences(tables))
     if len(missing):
-        missing = missing[~_in_silence(f, missing, next_try, known.silences or silences(tables))]
+        missing = missing[~_in_silence(f, missing, next_try, quiet)]
     out[told.later & told.hold & (told.recipients >= 0) & (out == ending("queued"))] = ending("held")
     lost &= told.recipients < 0
     lost[missing] = True
@@ -93,6 +95,11 @@ def _started_without(tables: dict[str, pa.Table], f: Facts, some: Bools) -> Bool
     found &= at[begun] <= last + UNTIL_START
     found &= np.append(spoken, 0)[spoke[begun]] <= last + UNTIL_START + 10 * AT_START
     out[rows] = found
+    # Where qmgr spoke, and the start before, are asked for again as long as the mail is open.
+    sure = np.flatnonzero(found)
+    at_start = np.flatnonzero(pc.fill_null(is_start, False).to_numpy(zero_copy_only=False))
+    f.links.claims.append(("service_events", at_start[begun[sure]], rows[sure]))
+    f.links.claims.append(("queued", spoke[begun[sure]], rows[sure]))
     return out
 
 
@@ -155,7 +162,7 @@ def silences(tables: dict[str, pa.Table]) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
-def _in_silence(f: Facts, entries: Ints, next_try: Ints, known: tuple[tuple[str, int, int], ...]) -> Bools:
+def _in_silence(f: Facts, entries: Ints, next_try: Ints, known: Collection[tuple[str, int, int]]) -> Bools:
     """Return for which entries a silence begins, or lines are lost, between their last line and their next attempt."""
     out = np.zeros(len(entries), np.bool_)
     code = {name: number for number, name in enumerate(f.lives.hosts.to_pylist())}

@@ -56,6 +56,8 @@ class Judged:
     by_queue: dict[tuple[int, str], int]
     entry_rows: dict[int, list[int]]
     addresses: pa.Array
+    kept: Ints
+    """Of each row its row in the event table."""
 
     def by_recipient(self, entry: Ints, recipient: Ints, parent: Ints) -> Ints:
         """Return, per delivery, the row of a verdict that names its entry (or one before it) and its recipient."""
@@ -80,23 +82,27 @@ class Judged:
         return out
 
 
-def _unique_rows(table: pa.Table) -> pa.Table:
-    """Drop rows of DSPAM's user logs that its system.log has too (same dictionary, class, signature and second)."""
+def unique_rows(table: pa.Table) -> tuple[Bools, Ints]:
+    """Return which rows stay: those of DSPAM's user logs that its system.log has too don't (same dictionary, class, signature
+    and second); and a code by which these are one.
+    """
+    every, alone = np.ones(len(table), np.bool_), np.arange(len(table))
     if not len(table):
-        return table
+        return every, alone
     program = plain(table.column("program"))
     from_user_log = pc.fill_null(pc.equal(program, "dspam.user"), False).to_numpy(zero_copy_only=False)
-    if not from_user_log.any() or from_user_log.all():
-        return table
+    if not from_user_log.any():
+        return every, alone
     codes = [factorise([plain(table.column(name))])[0][0] for name in ("user", "result", "signature", "message_id")]
     key = combine(*codes, table.column("time").to_numpy() // SECOND)
     again = from_user_log & np.isin(key, key[~from_user_log])
-    return table.filter(pa.array(~again))
+    return ~again, key
 
 
 def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judged:
     """Join the verdicts to hand-overs and entries."""
-    table = _unique_rows(tables["verdicts"])
+    keep, _ = unique_rows(tables["verdicts"])
+    table = tables["verdicts"] if keep.all() else tables["verdicts"].filter(pa.array(keep))
     kind = plain(table.column("filter"))
     result = plain(table.column("result"))
     spam = _spam(table, kind, result)
@@ -125,6 +131,7 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
         by_queue,
         entry_rows,
         f.addresses,
+        np.flatnonzero(keep),
     )
 
 
@@ -200,7 +207,13 @@ def _dspam(table: pa.Table, f: Facts, hop: Bools, rows: Ints) -> Ints:
     at = some.column("time").to_numpy() // SECOND
     window = f.second[handed] - np.ceil(f.transmit[handed] * 1.05).astype(np.int64) - 2, f.second[handed] + 1
     keys = whole[: len(handed)], whole[len(handed) :]
-    left, right, _ = match(keys, window, at, rank=lambda: (f.lives.by_name()[entry], np.arange(len(at))))
+    left, right, _ = match(
+        keys,
+        window,
+        at,
+        rank=lambda: (f.lives.by_name()[entry], np.arange(len(at))),
+        note=lambda left, right: f.links.tie(entry[left], rows[right]),
+    )
     out[handed[left]] = rows[right]
     return out
 
@@ -223,7 +236,9 @@ def _named(table: pa.Table, f: Facts, rows: Ints) -> tuple[dict[tuple[int, str],
     unknown = host[wanted[left]] == _code_of(hosts, host, plain(some.column("host")), "-")
     ok = (f.opened[entry] <= at + SLACK) & ((host[wanted[left]] == host_of[entry]) | unknown)
     held = pc.fill_null(pc.equal(plain(some.column("filter")), "mailscanner"), False).to_numpy(zero_copy_only=False)
-    late = np.where(held[wanted[left]], ON_HOLD, SLACK)
+    # What was removed lies in no queue.
+    held = held[wanted[left]] & (f.lives.last_row("removals") < 0)[entry]
+    late = np.where(held, ON_HOLD, SLACK)
     ok &= (f.lives.last[entry] // SECOND + late >= at) & _like_ids(
         plain(some.column("message_id")), f, wanted[left], entry
     )

@@ -1,0 +1,84 @@
+"""Event tables put together and parted, their dictionaries kept: only the few values of a dictionary are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import Bools
+from logscan.tables.schema import APART
+
+INDEX = pa.dictionary(pa.int32(), pa.string())
+
+
+def put_together(parts: Sequence[dict[str, pa.Table]]) -> dict[str, pa.Table]:
+    """Return the tables of all parts as one each, rows in order of source and line; the last part has every table."""
+    names = parts[-1]
+    return {name: in_order(concatenated([part[name] for part in parts if name in part], name), name) for name in names}
+
+
+def concatenated(tables: Sequence[pa.Table], name: str) -> pa.Table:
+    """Return these tables as one, rows in the order of tables; ``name`` is that of the event table."""
+    some = [table for table in tables if len(table)]
+    if len(some) <= 1:
+        return some[0] if some else tables[-1]
+    columns = {}
+    for column in tables[-1].column_names:
+        columns[column] = _column([table.column(column) for table in some], apart=name in APART)
+    return pa.table(columns)
+
+
+def _column(pieces: list[pa.ChunkedArray], *, apart: bool) -> pa.ChunkedArray:
+    """Return one column of all pieces; coded where one of them is."""
+    if any(pa.types.is_dictionary(piece.type) for piece in pieces):
+        chunks = [_coded(chunk) for piece in pieces for chunk in piece.chunks]
+        whole = pa.chunked_array(chunks, INDEX).unify_dictionaries()
+    else:
+        whole = pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], pieces[0].type)
+    if apart or whole.num_chunks <= 1:
+        return whole
+    return pa.chunked_array([pa.concat_arrays(whole.chunks)])
+
+
+def _coded(chunk: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(chunk.type):
+        return chunk if chunk.type == INDEX else chunk.cast(INDEX)
+    return chunk.dictionary_encode().cast(INDEX)
+
+
+def in_order(table: pa.Table, name: str) -> pa.Table:
+    """Return the rows in order of source and line: what comes first in a file comes first, however it was read.
+
+    Not those of tables by which nothing is joined.
+    """
+    if name in APART:
+        return table
+    line = table.column("line").to_numpy().astype(np.int64)
+    place = (table.column("source").to_numpy().astype(np.int64) << 32) + line
+    if len(place) < 2 or (place[1:] >= place[:-1]).all():
+        return table
+    return table.take(pa.array(np.argsort(place, kind="stable")))
+
+
+def chosen(table: pa.Table, mask: Bools, *, compact: bool = False) -> pa.Table:
+    """Return some rows; ``compact``: with dictionaries of no more than their values, since these rows stay."""
+    if not compact and mask.all():
+        return table
+    some = table.take(pa.array(np.flatnonzero(mask))) if mask.sum() * 8 < len(mask) else table.filter(pa.array(mask))
+    if not compact:
+        return some
+    columns = {}
+    for name, column in zip(some.column_names, some.columns, strict=True):
+        columns[name] = _compact(column) if pa.types.is_dictionary(column.type) else column
+    return pa.table(columns)
+
+
+def _compact(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    array = column.combine_chunks()
+    array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+    used = pc.unique(array.indices.drop_null())
+    words = array.dictionary.take(used).cast(pa.string())
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pc.index_in(array.indices, used), words)])
