@@ -1,0 +1,40 @@
+"""Each check against small logs: one that has the fault, one that looks like it and is right (``tests/data/cases``)."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import logscan
+from logscan.checking.check import all_checks
+
+FOLDER = Path(__file__).parent / "data" / "cases"
+CASES = [
+    pytest.param(path.stem, case, id=f"{path.stem}: {case['name']}")
+    for path in sorted(FOLDER.glob("*.toml"))
+    for case in tomllib.loads(path.read_text())["case"]
+]
+
+
+@pytest.mark.parametrize(("check", "case"), CASES)
+def test_a_check_says_of_a_small_log_what_is_true(check: str, case: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "mail.log").write_text(case["log"].lstrip("\n"))
+    for name, text in case.get("config", {}).items():
+        (tmp_path / name).write_text(text.lstrip("\n"))
+    scan = logscan.read(tmp_path, jobs=1, year=2026, timezone="UTC")
+    assert [each.unknown for each in scan.sources] == [0]
+    (result,) = logscan.analyse(scan, checks=[check]).checks
+    assert result.verdict == case["verdict"], result
+    found = [{"cause": each.cause, "subject": each.subject, "count": each.count} for each in result.findings]
+    assert found == [{key: each[key] for key in ("cause", "subject", "count")} for each in case["findings"]]
+    for finding, expected in zip(result.findings, case["findings"], strict=True):
+        for key in expected.keys() - {"cause", "subject", "count"}:
+            assert getattr(finding, key) == expected[key], key
+
+
+def test_the_cases_are_of_checks_there_are() -> None:
+    assert {path.stem for path in FOLDER.glob("*.toml")} <= {check.name for check in all_checks()}
+    assert CASES != []
