@@ -4,6 +4,7 @@
     python benchmarks/generate.py mail.log
     python benchmarks/speed.py mail.log --rounds 5
     python benchmarks/speed.py mail.log --stages
+    python benchmarks/speed.py --growth 100000 --growth 1000000 --growth 10000000 --rounds 1
 
 Wall and CPU seconds and peak memory are those of the whole process with its children. Each round runs every command
 once, so that what else the machine does meets all of them; the ratio is the median of the ratios of the pairs.
@@ -12,7 +13,6 @@ once, so that what else the machine does meets all of them; the ratio is the med
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import shutil
 import statistics
@@ -20,8 +20,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -100,65 +102,95 @@ def helping(rounds: int) -> None:
 def stages(log: Path) -> None:
     """Print the CPU seconds of each stage in this one process."""
     sys.path.insert(0, str(ROOT))
-    laps = [("", time.process_time())]
+    start = time.process_time()
+    spent: dict[str, float] = {}
 
-    def lap(name: str) -> None:
-        laps.append((name, time.process_time()))
+    def timed(name: str, do: Callable[[], Any]) -> Any:
+        before = time.process_time()
+        done = do()
+        spent[name] = spent.get(name, 0.0) + time.process_time() - before
+        return done
 
-    import logscan.correlate
+    def imported() -> None:
+        warm()
+        for program in {name for fmt in log_formats() for name in fmt.programs}:
+            _ = pattern_for(program).match
+
     from logscan.grammar.programs import log_formats, pattern_for
+    from logscan.pipeline.opening import Opened, warm
     from logscan.pipeline.pieces import Looking
-    from logscan.reading import working
-    from logscan.reading.merging import Merger
-    from logscan.reading.workers import crew
-    from logscan.scan.facts import facts_of
-    from logscan.scan.log import Log
-    from logscan.scan.scan import Scan
-    from logscan.settings import read_settings
-    from logscan.sources.finding import discover, order
-
-    lap("imports")
-    for program in sorted({name for each in log_formats() for name in each.programs}):
-        _ = pattern_for(program).match
-    lap("grammars (all)")
-    sources = order(discover([str(log)]).sources)
-    merger = Merger(sources)
-    for task, worked in working.in_order(sources, crew(working.work, 1)):
-        merger.add(task.number, task.span, worked, working.CHUNK)
-    lap("parse")
-    read = merger.finish(year=None, timezone=None).read
-    lap("clocks, copies")
-    tables = logscan.correlate.build.completed(read.tables)
-    settings = read_settings([], domains=(), services={})
-    correlated = logscan.correlate.correlate(tables, logscan.correlate.build.Known())
-    lap("correlate")
-    log = Log(read, settings, zone=read.solution.zone)
-    scan = Scan(log, correlated, tables)
-    log.facts = scan.facts = facts_of(scan)
-    looking = Looking(log)
-    looking.add(scan)
-    lap("look")
-    report = looking.conclude()
-    lap("conclude")
     from logscan.pipeline.running import render
+    from logscan.pipeline.streaming import Stream
+    from logscan.scan.options import Options
 
+    spent["imports"] = time.process_time() - start
+    timed("imports, grammars", imported)
+    opened = timed("finding", lambda: Opened([str(log)], (), None, Options(), None))
+    arguments = {"jobs": 1, "year": None, "timezone": None, "progress": None, "window": None}
+    stream = timed("survey", lambda: Stream(opened, **arguments))
+    looking = Looking(stream.log)
+    feed = stream._windows.feed
+    stream._windows.feed = lambda tables: timed("correlate", lambda: feed(tables))
+    windows = iter(stream)
+    while (window := timed("read", lambda: next(windows, None))) is not None:
+        timed("look", lambda: looking.add(window))
+    spent["read"] -= spent.get("correlate", 0.0)
+    report = timed("conclude", looking.conclude)
     for name in ("json", "text", "html"):
-        render(report, name)
-        lap(f"render {name}")
-    total = laps[-1][1] - laps[0][1]
-    lines = sum(each.lines for each in read.sources)
-    for (_, before), (name, after) in itertools.pairwise(laps):
-        print(f"{name:16} {after - before:7.2f} s  {100 * (after - before) / total:5.1f} %")
-    print(f"{'all':16} {total:7.2f} s  {total / lines * 1e6:5.2f} µs a line")
+        timed(f"render {name}", lambda: render(report, name))  # noqa: B023
+    total = sum(spent.values())
+    lines = sum(each.lines for each in stream.log.read.sources)
+    for name, seconds in spent.items():
+        print(f"{name:18} {seconds:7.2f} s  {100 * seconds / total:5.1f} %")
+    print(f"{'all':18} {total:7.2f} s  {total / lines * 1e6:5.2f} µs a line")
+
+
+def growth(sizes: list[int], rounds: int) -> None:
+    """Print time and peak memory of ever larger logs, and what a second process saves."""
+    generate = Path(__file__).with_name("generate.py")
+    print(f"{'lines':>10} {'jobs':>5} {'wall s':>8} {'CPU s':>8} {'peak MB':>8}  one process' wall by this one's")
+    with tempfile.TemporaryDirectory() as folder:
+        for lines in sizes:
+            log = Path(folder) / "mail.log"
+            subprocess.run([sys.executable, str(generate), str(log), "--lines", str(lines)], check=True)
+            start = [
+                sys.executable,
+                "-m",
+                "logscan",
+                "analyse",
+                str(log),
+                "--quiet",
+                "--format",
+                "json",
+                "-o",
+                os.devnull,
+            ]
+            one: list[Run] = []
+            for jobs in (1, 2):
+                some = [run([*start, "--jobs", str(jobs)]) for _ in range(rounds)]
+                one = one or some
+                wall, cpu, peak = (
+                    statistics.median(getattr(each, key) for each in some) for key in ("wall", "cpu", "peak")
+                )
+                ratio = statistics.median(a.wall / b.wall for a, b in zip(one, some, strict=True))
+                print(f"{lines:10,} {jobs:5} {wall:8.2f} {cpu:8.2f} {peak:8.0f}  {ratio:5.2f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure logscan against pflogsumm.")
-    parser.add_argument("log", type=Path)
+    parser.add_argument("log", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--format", dest="formats", action="append", help="default: json, text and html")
     parser.add_argument("--stages", action="store_true", help="show where time goes instead, in one process")
+    parser.add_argument(
+        "--growth", action="append", type=int, metavar="LINES", help="show time and memory of a generated log instead"
+    )
     args = parser.parse_args()
+    if args.growth:
+        growth(args.growth, args.rounds)
+        return
+    if args.log is None:
+        parser.error("name a log, or --growth LINES")
     if args.stages:
         stages(args.log)
         return
