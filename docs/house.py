@@ -94,5 +94,5 @@ def drawn(root: Path) -> Iterator[str]:
     wide = max(len(name) for name in house)
     for number, floor in reversed(list(enumerate(storeys, 1))):
         for place, room in enumerate(floor):
-            size = "" if room.name.endswith(".py") else f" ({len(room.modules)})"
-            yield f"{'' if place else number:>2}  {room.name:{wide}}  {room.says}{size}".rstrip()
+            shown = room.name if room.name.endswith(".py") else f"{room.name}/"
+            yield f"{'' if place else number:>2}  {shown:{wide}}  {room.says}".rstrip()

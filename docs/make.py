@@ -19,6 +19,8 @@ from click.testing import CliRunner
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 
+import house  # noqa: E402
+
 from logscan.checking.check import all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
@@ -352,6 +354,45 @@ Exit status: 0 when all went well, 1 with `--fail-on` when there are such findin
 sense, 3 when something could not be read."""
 
 
+def architecture_page() -> str:
+    """Return the page that draws the house."""
+    drawing = "```text\n" + "\n".join(house.drawn(Path(house.__file__).resolve().parent.parent)) + "\n```"
+    return joined("# Architecture", ARCHITECTURE, "## The house", HOUSE, drawing)
+
+
+ARCHITECTURE = """\
+A log is a sequence that can be cut anywhere, and what is known of two neighbouring pieces can be put together.
+
+```text
+ files, folders, stdin, journal   sources/     found and recognised by content, held open, given as whole lines
+        │
+ a survey                         reading/     heads, tails and a sample fix kinds, years, zones, copies; correlated once,
+        │                         correlate/   also filters and local domains: nothing is learnt late
+        │
+ chunks, on workers               reading/     lines → events: envelopes off, grammars of parsers/ run by matching/,
+        │                                      times by clocks/; put in order of time, a window after so many rows
+        │
+ windows                          correlate/   events and what is open from before → whole mails that are closed,
+        │                                      and what stays open
+        │
+ look, at each window             checks/      → partials: cases, counts by key, nothing that grows with the log
+        │                         report/      the same for the panels of the report
+        │
+ merge                            tables/      partials of all windows together, in any grouping
+        │
+ conclude, once                   checks/      → results: verdicts, findings with evidence and remedies
+        │                         report/      → the report as plain data
+        │
+ render                           reports/     html, text, json, csv, email, nagios, prometheus
+```
+
+`logscan.stream()` gives the windows, `logscan.read()` a whole log as one, `logscan.analyse()` takes either and says the same to
+the byte. Memory follows the mails that are open and what the report shows. Commands are one module each in `commands/`.
+"""
+
+HOUSE = "Each room uses only rooms on the floors below; a test sees to it, and to modules that import each other in a circle."
+
+
 # --- all of it -----------------------------------------------------------------------------------------------------
 
 
@@ -362,6 +403,7 @@ def pages() -> dict[str, str]:
         "tables.md": tables_page(),
         **dict(check_pages()),
         "commands.md": commands_page(),
+        "architecture.md": architecture_page(),
     }
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from logscan.version import __version__
 
 if TYPE_CHECKING:
-    from logscan.pipeline.running import analyse, read, render
+    from logscan.pipeline.running import analyse, read, render, stream
     from logscan.report.model import Report
     from logscan.scan.scan import Scan
 
-__all__ = ["Report", "Scan", "__version__", "analyse", "read", "render"]
+__all__ = ["Report", "Scan", "__version__", "analyse", "read", "render", "stream"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +22,7 @@ def __getattr__(name: str) -> Any:
         "analyse": "pipeline.running",
         "read": "pipeline.running",
         "render": "pipeline.running",
+        "stream": "pipeline.running",
         "Report": "report.model",
         "Scan": "scan.scan",
     }

@@ -44,7 +44,7 @@ def rendered(report: Report, name: str) -> str:
 
 def shown(scan: Scan) -> Iterator[tuple[str, str]]:
     """Yield every format of the anonymised report, with everything that is hidden otherwise asked for."""
-    report = Anonymiser(scan).report(logscan.analyse(scan))
+    report = Anonymiser.of(scan).report(logscan.analyse(scan))
     for name in FORMATS:
         yield name, rendered(report, name)
     yield "text, all of it", str(logscan.render(report, "text", verbose=True, show_subjects=True))
@@ -218,7 +218,7 @@ def test_names_that_patterns_miss_are_in_no_format(scanned: Scan) -> None:
 
 
 def test_names_that_patterns_miss_are_in_no_table(scanned: Scan, tmp_path: Path) -> None:
-    for path in scanned.write_tables(tmp_path / "tables", Anonymiser(scanned)):
+    for path in scanned.write_tables(tmp_path / "tables", Anonymiser.of(scanned)):
         table = pq.read_table(path)
         for column in table.column_names:
             if "string" in str(table.column(column).type):
@@ -227,7 +227,7 @@ def test_names_that_patterns_miss_are_in_no_table(scanned: Scan, tmp_path: Path)
 
 
 def test_a_letter_to_a_user_names_nobody_else(scanned: Scan) -> None:
-    report = Anonymiser(scanned).report(logscan.analyse(scanned))
+    report = Anonymiser.of(scanned).report(logscan.analyse(scanned))
     letters = [f.remedy.message for f in report.found if f.remedy and f.remedy.message]
     assert letters
     assert not [each for each in letters if SECRET.search(each)]
@@ -240,7 +240,7 @@ def test_a_letter_to_a_user_names_nobody_else(scanned: Scan) -> None:
 def mixed() -> tuple[Scan, Report, Report]:
     scan = logscan.read(story("mixed-day"), jobs=1)
     report = logscan.analyse(scan)
-    return scan, report, Anonymiser(scan).report(report)
+    return scan, report, Anonymiser.of(scan).report(report)
 
 
 def test_counts_verdicts_and_times_stay(mixed: tuple[Scan, Report, Report]) -> None:
@@ -276,7 +276,7 @@ def test_evidence_names_a_source_that_is_listed(mixed: tuple[Scan, Report, Repor
 
 def test_the_same_is_the_same_everywhere(mixed: tuple[Scan, Report, Report]) -> None:
     scan, _, _ = mixed
-    names = Anonymiser(scan)
+    names = Anonymiser.of(scan)
     line = "mx1 dspam[1]: /var/lib/dspam/data/local/alice/alice.sig/x.sig for alice, Alice@example.com from 192.0.2.7"
     once = names.text(line)
     assert once == names.text(line)
@@ -300,7 +300,7 @@ def test_the_same_is_the_same_everywhere(mixed: tuple[Scan, Report, Report]) -> 
     ],
 )
 def test_what_names_nobody_stays(mixed: tuple[Scan, Report, Report], text: str) -> None:
-    assert Anonymiser(mixed[0]).text(text) == text
+    assert Anonymiser.of(mixed[0]).text(text) == text
 
 
 def test_no_person_of_the_samples_is_among_the_words() -> None:

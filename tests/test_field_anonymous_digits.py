@@ -31,7 +31,7 @@ Nov 23 10:00:05 mx1 oddd[8]: an odd thing of %s happened
 def names(tmp_path_factory: pytest.TempPathFactory) -> Anonymiser:
     log = tmp_path_factory.mktemp("digits") / "mail.log"
     log.write_text(LINES.replace("%s", "you").lstrip())
-    return Anonymiser(logscan.read(log, jobs=1, year=2026))
+    return Anonymiser.of(logscan.read(log, jobs=1, year=2026))
 
 
 # -- random notations -------------------------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
-from logscan.commands.common import complain, reading_options, scan_of
+from logscan.commands.common import reading_of, reading_options
+from logscan.commands.complaints import complain
 from logscan.plugins import names
 
 
@@ -61,14 +63,18 @@ def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -
     SOURCE is a file, a folder, a glob, '-' or 'journal:'. A folder is taken apart by content: mail logs in any form and
     compression, DSPAM's logs and listing, configuration files. Without SOURCE: this host's own mail log.
     """
-    from logscan.commands.outputs import check_names, finish, server_of, wanted
+    from logscan.commands.outputs import check_names, finish, made, server_of, wanted
 
     plan = wanted(options["formats"], options["outputs"], mailed=bool(options["mail_to"]))
     check_names((*options["checks"], *options["skip"]))
     server_of(options)
-    scan = scan_of(sources, reading)
-    status = complain(scan, reading["quiet"])
-    sys.exit(finish(scan, plan, options, reading, status))
+    with ExitStack() as held:
+        with reading_of(sources, reading) as arguments:
+            from logscan.pipeline.running import stream
+
+            found = made(stream(*sources, **arguments), options, held)
+        status = complain(found.log, reading["quiet"])
+        sys.exit(finish(found, plan, options, reading["quiet"], status))
 
 
 command.params.sort(key=lambda param: not isinstance(param, click.Argument))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logscan import console
+from logscan.commands.progress import Progress
 from logscan.commands.settings_file import load_settings
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    pass
 
-MOST_TOLD = 5
-"""Things there are that a sentence names."""
 
 OLDEST, NEWEST = 1970, 2200
 """Years that a time can be in; tables hold nanoseconds in 64 bits."""
@@ -111,10 +110,10 @@ def pairs(texts: tuple[str, ...], what: str) -> dict[str, str]:
     return out
 
 
-def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
-    """Read and correlate what the options say."""
+@contextmanager
+def reading_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give the arguments of ``logscan.read`` and ``logscan.stream`` that the options say; progress shows meanwhile."""
     from logscan.clocks.zones import named
-    from logscan.pipeline.running import read
     from logscan.scan.options import Options
 
     zone_text = reading["timezone"]
@@ -139,91 +138,16 @@ def scan_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Scan:
     shown = not reading["quiet"] and not reading["no_progress"] and console.on_terminal()
     progress = Progress() if shown else None
     try:
-        return read(
-            *sources,
-            config=reading["config"],
-            dspam_home=reading["dspam_home"],
-            year=reading["year"],
-            timezone=zone_text,
-            jobs=reading["jobs"],
-            options=options,
-            progress=progress,
-            stdin=console.standard_input() if "-" in sources else None,
-        )
+        yield {
+            "config": reading["config"],
+            "dspam_home": reading["dspam_home"],
+            "year": reading["year"],
+            "timezone": zone_text,
+            "jobs": reading["jobs"],
+            "options": options,
+            "progress": progress,
+            "stdin": console.standard_input() if "-" in sources else None,
+        }
     finally:
         if progress:
             progress.done()
-
-
-class Progress:
-    """A line on stderr for what takes longer than a second: bytes, lines and rate."""
-
-    def __init__(self) -> None:
-        self.start = time.monotonic()
-        self.shown = 0.0
-
-    def __call__(self, done: int, lines: int, total: int) -> None:
-        """Show how far it is, at most five times a second."""
-        now = time.monotonic()
-        if now - self.start > 1 and now - self.shown > 0.2:
-            self.shown = now
-            rate = lines / (now - self.start)
-            left = f", {(total - done) * (now - self.start) / done:.0f} s left" if total > done > 0 else ""
-            shown = f"{done / 1e6:,.0f} MB, {lines:,} lines, {rate:,.0f} lines/s{left}"
-            console.progress(shown)
-
-    def done(self) -> None:
-        """Clear the line."""
-        if self.shown:
-            console.cleared()
-
-
-def complain(scan: Scan, quiet: bool) -> int:
-    """Say on stderr what couldn't be read; returns the exit status (0 or 3)."""
-    for path, message in scan.errors:
-        console.say(f"{path}: {message}")
-    why = nothing(scan)
-    if why:
-        console.say(why)
-        return 3
-    if not quiet:
-        for note in scan.notes:
-            console.note(note)
-    return 3 if scan.errors else 0
-
-
-def nothing(scan: Scan) -> str:
-    """Return why there is nothing to say anything about, or an empty string; a log that is empty is no reason."""
-    lines = sum(read.lines for read in scan.sources)
-    if not lines and not scan.log.named:
-        return "no mail log on this host (/var/log/mail.log*, /var/log/maillog*, the journal): name a file or a folder"
-    if not lines and not scan.errors:
-        if any(read.source.path == "-" for read in scan.sources):
-            return "standard input is empty"
-        if not scan.sources and not scan.settings.kinds and scan.inventory is None:
-            there = "; ".join(scan.notes[:MOST_TOLD])
-            return f"no mail log among what was named{': ' + there if there else ', which is empty'}"
-    if lines and not sum(read.understood + read.noise for read in scan.sources):
-        return (
-            f"not one of {lines} lines was recognised: is this a mail log? `logscan formats` lists what is known, "
-            "`logscan formats --check FILE` shows how each line is read"
-        )
-    if lines and (scan.options.since or scan.options.until) and not any(len(table) for table in scan.tables.values()):
-        since, until = ((f"{time:%Y-%m-%d %H:%M}" if time else "") for time in (scan.options.since, scan.options.until))
-        asked = (
-            f"between {since} and {until}" if since and until else f"from {since} on" if since else f"before {until}"
-        )
-        return f"no line {asked}; {_reach(scan)}"
-    return ""
-
-
-def _reach(scan: Scan) -> str:
-    """Return from when to when the logs reach."""
-    from datetime import UTC
-
-    bounds = [read.bounds for read in scan.sources if read.bounds]
-    if not bounds:
-        return "no line has a time"
-    ends = (min(low for low, _ in bounds), max(high for _, high in bounds))
-    first, last = (datetime.fromtimestamp(ns // 10**9, UTC).astimezone(scan.zone) for ns in ends)
-    return f"the logs reach from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"

@@ -1,10 +1,12 @@
-"""What ``analyse`` and ``demo`` do with a scan: check names, write the outputs asked for, decide the exit status."""
+"""What ``analyse`` does with a log: check names, look at its windows, write the outputs asked for, decide the exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,11 @@ from logscan import console
 
 if TYPE_CHECKING:
     from logscan.commands.mailing import Server
+    from logscan.pipeline.streaming import Stream
+    from logscan.report.anonymise import Anonymiser
     from logscan.report.model import Report
-    from logscan.scan.scan import Scan
+    from logscan.scan.exporting import TableWriter
+    from logscan.scan.log import Log
 
 Plan = list[tuple[str, str]]
 """(format, path) pairs; ``-`` is stdout."""
@@ -104,29 +109,56 @@ def colours(choice: str) -> bool:
     return choice == "always"
 
 
-def finish(scan: Scan, plan: Plan, options: dict[str, Any], reading: dict[str, Any], status: int) -> int:
-    """Analyse and write everything; returns the exit status of the contract.
+@dataclass
+class Made:
+    """What became of a log: the report, names replaced where that was asked for, and what holds its tables."""
+
+    report: Report
+    log: Log
+    names: Anonymiser | None = None
+    tables: TableWriter | None = None
+
+
+def made(stream: Stream, options: dict[str, Any], held: ExitStack) -> Made:
+    """Look at all windows, whose tables are written aside meanwhile; ``held`` takes away at the end what lay aside."""
+    from logscan.pipeline.pieces import Looking
+    from logscan.report.anonymise import Anonymiser
+    from logscan.scan.exporting import TableWriter
+
+    looking = Looking(stream.log, checks=options["checks"], skip=options["skip"])
+    names = Anonymiser(stream.log) if options.get("anonymise") else None
+    writer = None
+    if options.get("tables"):
+        writer = TableWriter()
+        held.callback(writer.close)
+    for window in stream:
+        looking.add(window)
+        if names is not None:
+            names.learn(window)
+        if writer is not None:
+            writer.add(window)
+    report = looking.conclude()
+    if names is not None:
+        report = names.learnt().report(report)
+    return Made(report, stream.log, names, writer)
+
+
+def finish(found: Made, plan: Plan, options: dict[str, Any], quiet: bool, status: int) -> int:
+    """Write everything; returns the exit status of the contract.
 
     An output that fails, or whose reader went away, keeps none of the others from being written, nor the mail from
     being sent.
     """
-    from logscan.pipeline.running import analyse
-
-    report = analyse(scan, checks=options["checks"], skip=options["skip"])
-    names = None
-    if options.get("anonymise"):
-        from logscan.report.anonymise import Anonymiser
-
-        names = Anonymiser(scan)
-        report = names.report(report)
+    report = found.report
+    if found.names is not None:
         options = options | {"show_subjects": False}
     nagios = by_format(report, plan)
     # Nagios reads what stands on stdout together with the status: that comes when all else is known to have gone well.
     files = [(name, path) for name, path in plan if nagios is None or path != "-"]
     failed = max(
         status,
-        *(_attempt(write, report, name, path, options, reading["quiet"], scan.readers) for name, path in files),
-        _attempt(tables, scan, options["tables"], names) if options.get("tables") else 0,
+        *(_attempt(write, report, name, path, options, quiet, found.log.readers) for name, path in files),
+        _attempt(tables, found, options["tables"]) if found.tables is not None else 0,
         _attempt(mail, report, options, otherwise=NOT_SENT) if options.get("mail_to") else 0,
     )
     if nagios is not None:
@@ -197,10 +229,11 @@ def write(report: Report, name: str, path: str, options: dict[str, Any], quiet: 
         raise click.ClickException(f"{path}: {reason}") from None
 
 
-def tables(scan: Scan, folder: Path, names: Any = None) -> None:
-    """Write the correlated tables; raises :class:`click.ClickException`."""
+def tables(found: Made, folder: Path) -> None:
+    """Put the correlated tables in their folder; raises :class:`click.ClickException`."""
+    assert found.tables is not None
     try:
-        scan.write_tables(folder, names)
+        found.tables.put(folder, found.log.readers, found.names.table if found.names else None)
     except OSError as error:
         why = error.strerror or error
         raise click.ClickException(f"{folder}: the tables can't be written: {why}") from None

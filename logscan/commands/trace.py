@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from logscan import console
-from logscan.commands.common import complain, reading_options, scan_of
+from logscan.commands.common import reading_of, reading_options
+from logscan.commands.complaints import complain
 
 
 @click.command("trace")
@@ -27,14 +28,15 @@ def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: 
     WHAT is a queue ID, a message-id, an address, the address or name of a client, or a finding's id. What smtpd or a
     milter refused never became a mail: it is found by sender, recipient, client, HELO name, login or domain.
     """
-    from logscan.pipeline.running import analyse
+    from logscan.pipeline.running import analyse, read
     from logscan.report.trace_finding import find, find_finding, find_refused
     from logscan.report.trace_texts import as_json, as_text
     from logscan.report.tracing import traces
 
     what = what.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # as tables show such bytes
-    scan = scan_of(sources, reading)
-    status = complain(scan, True)
+    with reading_of(sources, reading) as arguments:
+        scan = read(*sources, **arguments)
+    status = complain(scan.log, True)
     lines = verbose or form == "json"
     mails = find(scan, what)
     refusals, count = find_refused(scan, what, most, lines=lines)

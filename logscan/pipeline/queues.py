@@ -9,7 +9,7 @@ from logscan.correlate.known import Known
 from logscan.correlate.queue_listing import Listing, read_listing, recognise
 
 if TYPE_CHECKING:
-    from logscan.scan.scan import Scan
+    from logscan.scan.window import Window
     from logscan.settings import Settings
     from logscan.sources.finding import Discovery
 
@@ -53,10 +53,14 @@ def _seconds(text: str, usual: int) -> int:
     return min(int(found[1]) * UNITS[found[2] or "s"], LONGEST) if found else usual
 
 
-def notes(listings: tuple[Listing, ...], scan: Scan) -> list[str]:
+def listed(window: Window) -> set[str]:
+    """Return the queue IDs of a window that a listing has too."""
+    entries = window.entries
+    return set(entries.loc[entries["listed"].notna(), "queue_id"])
+
+
+def notes(listings: tuple[Listing, ...], waiting: set[str]) -> list[str]:
     """Return a sentence on each listing: how much it lists, and how much of that these logs know."""
-    entries = scan.entries
-    waiting = set(entries.loc[entries["listed"].notna(), "queue_id"])
     out = []
     for each in listings:
         known = len(waiting.intersection(each.queue_id))

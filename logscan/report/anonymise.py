@@ -21,6 +21,7 @@ from logscan.report.vocabulary import words
 
 if TYPE_CHECKING:
     from logscan.report.model import Report
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
 
 ROLES = frozenset(
@@ -116,7 +117,9 @@ class Names:
 class Anonymiser:
     """Replaces the names of one scan, in reports and in tables, the same by the same."""
 
-    def __init__(self, scan: Window) -> None:
+    def __init__(self, log: Log) -> None:
+        """Names are learnt from each window (:meth:`learn`) before the first text is replaced."""
+        self.log = log
         self.names = Names()
         self.words = words()
         self.users: set[str] = set()
@@ -124,8 +127,19 @@ class Anonymiser:
         self.domains: set[str] = set()
         self.ids: set[str] = set()
         self.taken: dict[str, str] = {}
-        for name in (*scan.tables, "entries", "deliveries"):
-            frame = getattr(scan, name) if name in ("entries", "deliveries") else scan.events(name)
+        self.labels: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, scan: Window) -> Anonymiser:
+        """Return what replaces the names of a whole log."""
+        names = cls(scan.log)
+        names.learn(scan)
+        return names.learnt()
+
+    def learn(self, window: Window) -> None:
+        """Take in the names of a window."""
+        for name in (*window.tables, "entries", "deliveries"):
+            frame = getattr(window, name) if name in ("entries", "deliveries") else window.events(name)
             for column in frame.columns:
                 if (
                     column in IDS
@@ -134,13 +148,16 @@ class Anonymiser:
                     or column in ("sender", "recipient", "recipients")
                 ):
                     self._learn(column, pd.unique(frame[column].dropna().astype("str")))
-        self.domains |= {name.casefold() for name in scan.settings.local_domains}
+
+    def learnt(self) -> Anonymiser:
+        """End the learning: all windows were seen."""
+        self.domains |= {name.casefold() for name in self.log.settings.local_domains}
         self.domains -= {"", "localhost", "unknown"}
         self.users -= ROLES
         self.hosts -= ROLES | self.words
-        self.labels: dict[str, str] = {}
-        for read in scan.log.read.sources:
+        for read in self.log.read.sources:
             self.labels[read.label] = self.only(self.text(read.label))
+        return self
 
     def _learn(self, column: str, values: Any) -> None:
         if column in IDS:
@@ -395,4 +412,4 @@ class Anonymiser:
 
 def anonymise(report: Report, scan: Window) -> Report:
     """Return a copy of the report of ``scan`` with people, hosts and addresses replaced, the same by the same everywhere."""
-    return Anonymiser(scan).report(report)
+    return Anonymiser.of(scan).report(report)

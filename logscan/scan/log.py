@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from logscan.scan.options import Options
+from logscan.writing import readers
 
 if TYPE_CHECKING:
     from logscan.reading.reads import Read
@@ -56,3 +57,10 @@ class Log:
     zone: Any = None
     """The server's time zone (tzinfo), in which reports show times."""
     facts: Facts = field(default_factory=Facts)
+    rows: int = 0
+    """Event rows that were looked at so far."""
+
+    @property
+    def readers(self) -> int:
+        """The mode of a new file that nobody may read who can't read every file that was read."""
+        return readers(self.modes)

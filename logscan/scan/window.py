@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.correlate.build import Correlated
+from logscan.correlate.rows import concatenated
 from logscan.scan.log import Facts, Log
 from logscan.tables.schema import EVENTS
 
@@ -199,7 +200,7 @@ def joined(windows: Sequence[Window]) -> Window:
                     frame[column] = np.where(rows >= 0, rows + start[to][number], rows)
             parts.append(frame)
         frames[name] = _stacked(parts)
-    tables = {name: _stacked_tables([each.tables[name] for each in windows]) for name in windows[0].tables}
+    tables = {name: concatenated([each.tables[name] for each in windows], name) for name in windows[0].tables}
     domains = frozenset().union(*(each.correlated.local_domains for each in windows))
     facts = windows[0].facts
     for each in windows[1:]:
@@ -209,16 +210,12 @@ def joined(windows: Sequence[Window]) -> Window:
 
 def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Put frames one below the other; a column with categories keeps a common set of them."""
-    whole = pd.concat(parts, ignore_index=True)
-    for name in parts[0].columns:
-        kinds = [part[name] for part in parts]
-        if all(isinstance(each.dtype, pd.CategoricalDtype) for each in kinds):
-            whole[name] = pd.api.types.union_categoricals(kinds, ignore_order=True)
+    filled = [part for part in parts if len(part)] or list(parts[:1])
+    whole = pd.concat(filled, ignore_index=True)
+    for name in filled[0].columns:
+        if all(isinstance(part[name].dtype, pd.CategoricalDtype) for part in filled):
+            whole[name] = whole[name].astype("category")
     return whole
-
-
-def _stacked_tables(parts: Sequence[pa.Table]) -> pa.Table:
-    return pa.concat_tables(parts, promote_options="permissive").unify_dictionaries().combine_chunks()
 
 
 def _with(entries: Bools, entry: pd.Series, free: Bools | None) -> Bools:

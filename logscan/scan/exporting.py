@@ -1,0 +1,122 @@
+"""Writes the correlated tables as Parquet while windows go by; memory holds one window's, and files come whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from logscan.scan.trainings import trainings
+from logscan.scan.window import POINTERS, Window
+from logscan.tables.joined import JOINED
+from logscan.tables.schema import EVENTS
+from logscan.writing import save
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INTERNAL = ("client_row", "store_row", "verdict_row", "session_row")
+"""Columns that tell the rows that others have within logscan."""
+
+TABLES = tuple(name for name in EVENTS if name not in JOINED) + tuple(JOINED)
+"""The tables that are written, each under its name."""
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+class TableWriter:
+    """Takes windows one by one (:meth:`add`), and puts the files in their folder at the end (:meth:`put`).
+
+    Until then they grow in a temporary folder: people's names, where they are to be replaced, are known only when all is read.
+    """
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._aside = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="logscan-")))
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._failed: OSError | None = None
+        self._before = dict.fromkeys(("entries", "mails", "deliveries"), 0)
+
+    def add(self, window: Window) -> None:
+        """Write a window's rows; numbers of rows go on from window to window. What fails is raised by :meth:`put`."""
+        if self._failed is not None:
+            return
+        try:
+            for name in TABLES:
+                self._write(name, self._numbered(name, _frame(window, name)))
+        except OSError as error:
+            self._failed = error
+            return
+        for name in self._before:
+            self._before[name] += len(getattr(window, name))
+
+    def put(self, folder: Path, readers: int, change: Change | None = None) -> list[Path]:
+        """Put the files in ``folder``, each table changed (a part at a time); returns their paths. Raises OSError."""
+        if self._failed is not None:
+            raise self._failed
+        for writer in self._writers.values():
+            writer.close()
+        contents: Mapping[str, Any] = {
+            f"{name}.parquet": partial(_copied, self._aside / f"{name}.parquet", change) for name in self._writers
+        }
+        save(contents, folder, readers)
+        return [folder / name for name in contents]
+
+    def close(self) -> None:
+        """Take away what is left aside."""
+        for writer in self._writers.values():
+            with suppress(OSError):
+                writer.close()
+        self._held.close()
+
+    def _numbered(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
+        frame = frame.drop(columns=[column for column in INTERNAL if column in frame.columns])
+        for table, column, to in POINTERS:
+            if table == name and column in frame.columns and self._before.get(to):
+                rows = frame[column].to_numpy()
+                frame[column] = np.where(rows >= 0, rows + self._before[to], rows)
+        return frame
+
+    def _write(self, name: str, frame: pd.DataFrame) -> None:
+        if name not in self._writers:
+            self._writers[name] = pq.ParquetWriter(self._aside / f"{name}.parquet", _schema(frame))
+        schema = self._writers[name].schema
+        self._writers[name].write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+
+
+def _frame(window: Window, name: str) -> pd.DataFrame:
+    if name == "trainings":
+        return trainings(window)
+    frame: pd.DataFrame = getattr(window, name) if name in JOINED else window.events(name)
+    return frame
+
+
+def _schema(frame: pd.DataFrame) -> pa.Schema:
+    """Return a schema that holds whatever a later window has: a column's type doesn't depend on what stands in it."""
+    found = pa.Schema.from_pandas(frame, preserve_index=False)
+    for number, field in enumerate(found):
+        kind = field.type
+        if pa.types.is_dictionary(kind):
+            kind = pa.dictionary(pa.int32(), pa.string())
+        elif pa.types.is_null(kind) or pa.types.is_string(kind):
+            kind = pa.large_string()
+        found = found.set(number, pa.field(field.name, kind))
+    return found
+
+
+def _copied(path: Path, change: Change | None, file: BinaryIO) -> None:
+    """Write a finished table into an open file, changed a part at a time."""
+    with pq.ParquetFile(path) as source, pq.ParquetWriter(file, source.schema_arrow) as target:
+        for part in range(source.num_row_groups):
+            table = source.read_row_group(part)
+            if change is not None:
+                table = pa.Table.from_pandas(change(table.to_pandas()), source.schema_arrow, preserve_index=False)
+            target.write_table(table)
