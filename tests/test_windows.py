@@ -204,7 +204,7 @@ def test_only_what_is_open_is_carried() -> None:
     for part in split_by_count(tables, 200):
         windows.feed(part)
         carried.append(windows.open_rows)
-    assert max(carried) < sum(len(table) for table in tables.values()) / 15
+    assert max(carried) < sum(len(table) for table in tables.values()) / 12
     assert carried[-1] < 2 * max(carried[: len(carried) // 4])
     held = sum(table.nbytes for table in windows.open.tables.values())
     assert held < sum(table.nbytes for table in tables.values()) / 10
