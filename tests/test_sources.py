@@ -18,6 +18,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logscan.sources import cutting
 from logscan.sources import source as of_source
 from logscan.sources.finding import Discovery, discover, order
 from logscan.sources.naming import dspam_user
@@ -258,7 +259,7 @@ def test_times_in_the_lines_beat_the_names(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_fills_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_source, "LONGEST", 5000)
+    monkeypatch.setattr(cutting, "LONGEST", 5000)
     monkeypatch.setattr(of_source, "BLOCK", 1000)
     path = tmp_path / "mail.log"
     path.write_bytes(BSD + b"x" * 100_000 + b"\n" + BSD)
@@ -316,3 +317,29 @@ def test_a_journal_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch
 )
 def test_a_user_log_s_path_names_the_user(path: str, user: str) -> None:
     assert dspam_user(path) == user
+
+
+@pytest.mark.parametrize("size", [1, 60, 400, 3000])
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_goes_on_in_the_next_line_stays_in_one_piece(size: int, packed: bool, tmp_path: Path) -> None:
+    """A folded record of DSPAM's, and amavis's texts in several lines with others' between them."""
+    lines = []
+    for n in range(300):
+        lines.append(f"Nov 22 18:44:26 mx1 postfix/qmgr[7]: {n:X}: removed\n")
+        if n % 5 == 0:
+            first = f"Nov 22 18:44:26 mx1 amavis[9]: ({n}-1) Passed CLEAN {'x' * 50}...\n"
+            last = f"Nov 22 18:44:26 mx1 amavis[9]: ({n}-1) ...and so on\n"
+            lines += [first, "Nov 22 18:44:26 mx1 postfix/qmgr[7]: AB: removed\n", last]
+        if n % 7 == 0:
+            lines += ["1795374827\tI\tsam@example.org\tabc\t<folded\n", "\t message-id>\n"]
+    data = "".join(lines).encode()
+    path = tmp_path / ("mail.log.gz" if packed else "mail.log")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    (source,) = discover([str(path)]).sources
+    spans = source.spans(size)
+    pieces = [source.read_span(*span) for span in spans] if spans is not None else list(source.chunks(size))
+    assert (spans is None) == packed
+    assert b"".join(pieces) == data
+    assert len(pieces) > 1
+    assert not any(piece.startswith((b" ", b"\t")) for piece in pieces)
+    assert all(piece.count(b"...\n") == piece.count(b" ...and") for piece in pieces)

@@ -271,3 +271,47 @@ def test_years_that_pass_between_probes_are_said(tmp_path: Path, monkeypatch: py
     stream = stream_sources(some.sources, some, jobs=1)
     assert list(stream)
     assert ["all its lines together would begin in 2021" in note for note in stream.read.notes] == [True]
+
+
+# -- repeated hours, and lanes ---------------------------------------------------------------------------------------
+
+
+def window_times(folder: Path, chunk: int) -> list[tuple[int, str]]:
+    """Return (UTC ns, queue ID) of all mails that left, in the order of the stream."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(working, "CHUNK", chunk)
+        some = survey(sources(folder), jobs=1, whole=0, timezone="Europe/Berlin")
+        windows = list(stream_sources(some.sources, some, jobs=1, window=500))
+    return [
+        pair
+        for window in windows
+        for pair in zip(window["removals"]["time"].to_pylist(), window["removals"]["queue_id"].to_pylist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("chunk", [1500, 8 << 20])
+@pytest.mark.parametrize("begin", ["2025-10-25 22:00", "2025-10-26 00:20", "2025-10-26 01:10", "2025-10-26 01:55"])
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_the_hour_that_is_repeated_is_told_wherever_a_log_begins_or_is_cut(
+    begin: str, parts: int, chunk: int, tmp_path: Path
+) -> None:
+    start = datetime.fromisoformat(f"{begin}+00:00")
+    lines = mails(times(start, 1 / 6, 400))
+    for part in range(parts):
+        some = lines[len(lines) * part // parts : len(lines) * (part + 1) // parts]
+        left = parts - 1 - part
+        write(tmp_path / (f"mail.log.{left}" if left else "mail.log"), bsd(some), start + timedelta(hours=4))
+    want = [(int(at.timestamp()) * 10**9, text.split(": ")[1]) for at, text in lines if text.endswith(": removed")]
+    assert window_times(tmp_path, chunk) == want
+
+
+def test_a_copy_of_a_rotated_part_lies_beside_it_and_is_read_once(tmp_path: Path) -> None:
+    lines = mails(times(SPRING, 2, 900))
+    write(tmp_path / "mail.log.2", bsd(lines[:1200]), END)
+    write(tmp_path / "mail.log.2.gz", bsd(lines[:1200]), END)
+    write(tmp_path / "mail.log.1", bsd(lines[1200:]), END)
+    some = survey(sources(tmp_path), jobs=1, whole=0)
+    assert sorted(len(lane.members) for lane in some.lanes) == [1, 2]
+    stream = stream_sources(some.sources, some, jobs=1)
+    assert sum(sum(map(len, window.values())) for window in stream) == 2700
+    assert sum(read.copies for read in stream.sources) == 1200

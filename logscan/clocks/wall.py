@@ -71,20 +71,46 @@ def to_utc(
     return out
 
 
-def _passes(local: Ints, at: Ints, offset: Ints, state: Pass) -> Ints:
-    """Convert where the offset changes: ``offset[i]`` (ns, int64) holds from UTC ``at[i]`` on."""
+def beginning(local: Ints, zone: tzinfo) -> Pass | None:
+    """Return the state before a log's first lines; None where more of them are needed to tell their pass.
+
+    ``local`` are wall clocks (ns since 1970, as if they were UTC) from the log's first on.
+    """
+    if not len(local):
+        return None
+    at, offset = transitions(zone, int(local.min()) - DAY, int(local.max()) + DAY)
+    first, second, later = _both(local, at, offset)
+    runs = _hours(first, second, later)
+    if not runs or runs[0][0] != 0:
+        return Pass()
+    rows = runs[0]
+    if len(rows) == len(local) and not np.any(np.diff(local) <= -STEP_BACK):
+        return None
+    passed = _second_pass(local, first, second, rows, None)
+    return Pass(None, int(at[later[0]]), int(local[0]), bool(passed[0]))
+
+
+def _both(local: Ints, at: Ints, offset: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return UTC (ns) in the first and in the second pass, the same where there is one, and each one's later transition."""
     begins = at + offset
     begins[0] = np.iinfo(np.int64).min
     later = np.searchsorted(begins, local, side="right") - 1
     ends = np.append(at[1:] + offset[:-1], np.iinfo(np.int64).max)
     first = local - offset[np.minimum(np.searchsorted(ends, local, side="right"), len(at) - 1)]
-    second = local - offset[later]
-    out = second.copy()
+    return first, local - offset[later], later
+
+
+def _hours(first: Ints, second: Ints, later: Ints) -> list[Ints]:
+    """Return the rows of each repeated hour."""
     twice = np.flatnonzero(second > first)
-    if not len(twice):
-        return out
-    breaks = np.flatnonzero(np.diff(later[twice]) != 0) + 1
-    for rows in np.split(twice, breaks):
+    return np.split(twice, np.flatnonzero(np.diff(later[twice]) != 0) + 1) if len(twice) else []
+
+
+def _passes(local: Ints, at: Ints, offset: Ints, state: Pass) -> Ints:
+    """Convert where the offset changes: ``offset[i]`` (ns, int64) holds from UTC ``at[i]`` on."""
+    first, second, later = _both(local, at, offset)
+    out = second.copy()
+    for rows in _hours(first, second, later):
         hour = int(at[later[rows[0]]])
         goes_on = state.hour == hour
         passed = _goes_on(local[rows], state) if goes_on else _second_pass(local, first, second, rows, state.previous)

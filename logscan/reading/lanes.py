@@ -6,6 +6,7 @@ from.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -75,6 +76,8 @@ class Lane:
     first: int = NEVER
     last: int = NEVER
     state: Pass = field(default_factory=Pass)
+    ends: list[tuple[int, int]] = field(default_factory=list)
+    """When each part begins and ends."""
 
     def goes_on(self, ends: tuple[int, int]) -> bool:
         """Whether a part that begins and ends then comes behind this lane, rather than beside it."""
@@ -86,9 +89,17 @@ class Lane:
     def take(self, number: int, ends: tuple[int, int]) -> None:
         """Take a part in."""
         self.members.append(number)
+        self.ends.append(ends)
         if ends[0] != NEVER:
             self.first = ends[0] if self.first == NEVER else min(self.first, ends[0])
             self.last = max(self.last, ends[1])
+
+    def sort(self) -> None:
+        """Put parts that names or the order they were given in have astray in the order of time."""
+        firsts = [first for first, _ in self.ends]
+        if NEVER not in firsts and any(after < before - SEAM for before, after in itertools.pairwise(firsts)):
+            order = sorted(range(len(firsts)), key=lambda at: firsts[at])
+            self.members, self.ends = [self.members[at] for at in order], [self.ends[at] for at in order]
 
 
 class Clocked(Protocol):
@@ -138,7 +149,10 @@ def laid(rows: Rows, sources: Sequence[Source], solution: Solution) -> tuple[Int
         lane, told = _lane(lanes, some, number, solution)
         time[part] = told
         lane.take(number, ends_of(told))
-    return time, [lane for lanes in sets.values() for lane in lanes]
+    every = [lane for lanes in sets.values() for lane in lanes]
+    for lane in every:
+        lane.sort()
+    return time, every
 
 
 def _lane(lanes: list[Lane], rows: Rows, number: int, solution: Solution) -> tuple[Lane, Ints]:

@@ -15,7 +15,8 @@ from logscan.envelopes.stamps import DAY
 from logscan.envelopes.unwrapping import unwrap
 from logscan.reading.parsed import Parsed
 from logscan.reading.parsing import parse
-from logscan.sources.source import LONGEST, Source
+from logscan.sources.cutting import LONGEST
+from logscan.sources.source import Source
 
 PROBE = 32 << 10
 """Bytes of a probe: some 300 lines."""

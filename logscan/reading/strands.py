@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,9 @@ class Strand:
     seen: Seen | None = None
     """Its lines, where another lane may have them too."""
     lines_state: Pass = field(default_factory=Pass)
+    early: list[Any] = field(default_factory=list)
+    """Chunks that are not taken yet, since it can't be told in which pass of a repeated hour the lane begins."""
+    begun: bool = False
     held: int = 0
     """Rows that are settled and not handed on."""
     chunks: int = 0

@@ -11,19 +11,20 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from logscan.clocks import solving
 from logscan.clocks.model import Solution
-from logscan.clocks.wall import NEVER, Pass
+from logscan.clocks.wall import NEVER, Pass, beginning, naive
 from logscan.reading import working
 from logscan.reading.assembling import Share, assembled
 from logscan.reading.doubts import Doubts
 from logscan.reading.dropping import Dropping
 from logscan.reading.lanes import Lane, Rows, utc_of
-from logscan.reading.ledger import Ledger
+from logscan.reading.ledger import Ledger, Place
 from logscan.reading.merging import by_head, final, placed
 from logscan.reading.reads import Read, SourceRead
 from logscan.reading.settling import settle
@@ -162,6 +163,16 @@ class _Under:
     task: Task
 
 
+class _Read(NamedTuple):
+    """A chunk that was parsed, its tables not yet told their times."""
+
+    under: _Under
+    worked: Worked
+    place: Place
+    tables: dict[str, pa.Table]
+    rows: Rows
+
+
 class _Reading:
     """The state of one pass over a log that is larger than a window."""
 
@@ -212,7 +223,7 @@ class _Reading:
             if task is None:
                 self.open.remove(strand)
                 if not strand.waiting:
-                    strand.end()
+                    self._end(strand)
                 continue
             self.under[self.given] = _Under(strand, self.member[task.number], task)
             strand.waiting.append(self.given)
@@ -228,7 +239,7 @@ class _Reading:
             key = strand.waiting.popleft()
             self._absorb(self.under.pop(key), self.done.pop(key))
         if not strand.waiting and strand not in self.open:
-            strand.end()
+            self._end(strand)
 
     def _absorb(self, under: _Under, done: Worked | Lost) -> None:
         task, strand = under.task, under.strand
@@ -238,11 +249,51 @@ class _Reading:
         read = self.ledger.reads[number]
         if read.clock is not None and number not in self.stream.solution.base_year:
             self._late_clock(number)
-        parsed = worked.parsed
-        tables = placed(parsed, number, place)
-        rows = Rows.of(tables)
+        tables = placed(worked.parsed, number, place)
+        strand.early.append(_Read(under, worked, place, tables, Rows.of(tables)))
+        if strand.begun or self._begins(strand):
+            self._flush(strand)
+        self.bytes += task.size
+        if self.stream.progress:
+            plain = all(source.size is not None and not source.compression for source in self.sources)
+            total = sum(source.size or 0 for source in self.sources) if plain else 0
+            self.stream.progress(self.bytes, sum(each.lines for each in self.ledger.reads), total)
+
+    def _begins(self, strand: Strand) -> bool:
+        """Whether it can be told in which pass of a repeated hour the lane begins; then that is its state."""
+        solution = self.stream.solution
+        clocks = [np.empty(0, np.int64)]
+        for each in strand.early:
+            wall = each.rows.clock >= 0
+            if wall.any():
+                base = solution.base_year[each.under.task.number]
+                clocks.append(naive(each.rows.clock[wall], each.rows.turn[wall], base))
+        local = np.concatenate(clocks)
+        if not len(local):
+            return bool(len(strand.early[-1].rows.line))
+        number = strand.early[-1].under.task.number
+        state = beginning(local, solution.zones.get(number, solution.zone))
+        if state is None:
+            return False
+        strand.lane.state, strand.lines_state, strand.begun = state, replace(state), True
+        return True
+
+    def _end(self, strand: Strand) -> None:
+        """Settle all that is left of a strand."""
+        self._flush(strand)
+        strand.end()
+
+    def _flush(self, strand: Strand) -> None:
+        """Give the strand the chunks that waited for their pass, mostly one."""
+        early, strand.early = strand.early, []
+        for each in early:
+            self._hand(strand, each)
+
+    def _hand(self, strand: Strand, chunk: _Read) -> None:
+        under, worked, place, tables, rows = chunk
+        number, parsed = under.task.number, worked.parsed
         time = utc_of(rows, number, self.stream.solution, strand.lane.state)
-        _widen(read, time)
+        _widen(self.ledger.reads[number], time)
         self.stream.doubts.look(number, tables)
         if strand.seen is not None and worked.lines is not None:
             lines = worked.lines
@@ -255,11 +306,6 @@ class _Reading:
         numbers = {name: table.column("line").to_numpy() for name, table in whole.items()}
         last = int(rows.line[-1]) if len(rows.line) else 0
         strand.take(Piece(under.member, last, whole, numbers), time, rows.line)
-        self.bytes += task.size
-        if self.stream.progress:
-            plain = all(source.size is not None and not source.compression for source in self.sources)
-            total = sum(source.size or 0 for source in self.sources) if plain else 0
-            self.stream.progress(self.bytes, sum(each.lines for each in self.ledger.reads), total)
 
     def _late_clock(self, number: int) -> None:
         """Tell the year of a source of which the survey saw no wall clock."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from logscan.envelopes.records import BOUNDARIES
+from logscan.sources.cutting import cut_behind, whole_lines
 from logscan.sources.opening import Opener, OpenError
 from logscan.sources.pinned import cut
 from logscan.sources.unpacking import unpack
@@ -19,9 +20,6 @@ MOST_NULS = 64 << 20
 
 BLOCK = 1 << 20
 """Bytes read at once, beyond what they were recognised by."""
-
-LONGEST = 1 << 20
-"""Bytes of a line that are kept; what a program wrote beyond this in one line isn't a log line."""
 
 
 @dataclass
@@ -80,7 +78,7 @@ class Source:
             # A log cut to nothing while its writer stays at the old place (copytruncate) starts with a run of NULs.
             endless = self.opener.kind in ("stream", "remote", "journal", "kept")
             pieces = _without_nuls(pieces, errors, MOST_NULS if endless else None)
-        yield from _whole_lines(pieces, size, self.boundary)
+        yield from whole_lines(pieces, size, self.boundary)
         if errors:
             self.error = errors[0]
 
@@ -105,10 +103,10 @@ class Source:
             while start < total:
                 end = min(start + size, total)
                 if end < total:
-                    window = held.pread(LONGEST, end - 1)
-                    if (at := window.find(b"\n")) < 0 and end - 1 + len(window) < total:
+                    found = cut_behind(held.pread, end, total)
+                    if found is None:
                         return None
-                    end = end + at if at >= 0 else total
+                    end = found
                 out.append((start, end - start))
                 start = end
         except OSError as error:
@@ -153,40 +151,6 @@ def _without_nuls(blocks: Iterator[bytes], errors: list[str], most: int | None) 
             return
         if text:
             yield text
-
-
-def _whole_lines(blocks: Iterator[bytes], size: int, boundaries: tuple[bytes, ...]) -> Iterator[bytes]:
-    """Cut a stream behind newlines every ``size`` bytes or so.
-
-    Each of the ``boundaries`` starts with the bytes that end a piece, equally many newlines, and goes on with what begins
-    the next one.
-    """
-    parts: list[bytes] = []
-    held = 0
-    keep = boundaries[0].rindex(b"\n") + 1
-    skipping = False
-    for incoming in blocks:
-        block = incoming
-        if skipping:
-            at = block.find(b"\n")
-            if at < 0:
-                continue
-            block, skipping = block[at:], False
-        parts.append(block)
-        held += len(block)
-        if held < size:
-            continue
-        whole = b"".join(parts)
-        at = max(whole.rfind(boundary) for boundary in boundaries)
-        if at >= 0:
-            yield whole[: at + keep]
-            whole = whole[at + keep :]
-        elif keep == 1 and len(whole) > LONGEST:
-            whole, skipping = whole[:LONGEST], True
-        parts, held = [whole], len(whole)
-    whole = b"".join(parts)
-    if whole:
-        yield whole
 
 
 def why(error: OSError) -> str:
