@@ -13,12 +13,12 @@ from logscan.reading.line_texts import fetch
 from logscan.remedies import combined
 from logscan.report import concerns, flow, listings, overview, traffic
 from logscan.report.model import ProgramCount, Report, SourceCount, Unknown
+from logscan.tables.partials import MOST_KEYS, Keyed, Partial
 from logscan.version import __version__
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
-    from logscan.tables.partials import Partial
 
 MOST_UNKNOWN = 50
 """Templates of unknown lines in a report, the most frequent ones."""
@@ -33,6 +33,28 @@ PANELS: dict[str, Callable[[Window], Partial]] = {
     "concerns": concerns.look,
 }
 """What looks at each window for the report, by name."""
+
+
+BOUNDED = {
+    ("overview", "hosts"): "the list of hosts",
+    ("traffic", "by 60"): "the charts of the traffic",
+    ("flow", "ways"): "the map of the mail's way",
+    ("flow", "ports.strangers"): "what tells port 25 from the submission port",
+    ("concerns", "lost in filter"): "the mail that came out of no filter",
+    ("concerns", "full"): "the number of full mailboxes",
+    ("concerns", "busy"): "what accounts handed in from many networks",
+}
+"""Parts of panels that count by key, and what is made of them: from too many keys it is a part of the truth."""
+
+
+def _bounds(panels: Mapping[str, Partial]) -> list[str]:
+    """Return a note for each part that had more keys than are counted one by one."""
+    parts = {words: panels[panel].parts.get(name) for (panel, name), words in BOUNDED.items()}
+    return [
+        f"{words} shows a part only: there was more to tell apart than the {MOST_KEYS:,} that are counted one by one"
+        for words, part in parts.items()
+        if isinstance(part, Keyed) and part.limit < 2**64
+    ]
 
 
 def looked(window: Window) -> dict[str, Partial]:
@@ -70,7 +92,7 @@ def build(
         programs=[
             ProgramCount(name, *counts) for name, counts in sorted(log.read.programs.items(), key=lambda kv: kv[0])
         ],
-        notes=list(log.notes),
+        notes=[*log.notes, *_bounds(panels)],
     )
     for result in report.checks:
         for finding in result.findings:
