@@ -25,6 +25,9 @@ UNKNOWN_IDS = ("", "(unknown)", "undef", "unknown")
 BLANKS = r"[\s,\x00-\x1f]"
 """What spamd writes as ``_`` (spamd/spamd.raw, log_result())."""
 
+ENVELOPES = 0.95
+"""Share of the senders that a filter names which this host knows, if they are envelope senders: lines may be lost."""
+
 SLACKS = ((1, 0), (2, 1))
 """Seconds before and after the hand-over, the narrow window first: two processes write their lines."""
 
@@ -40,6 +43,9 @@ class Loose:
     recipient: Ints
     """Address code; -1 when the filter names none, -2 for one that no delivery has."""
     sender: Ints
+    """Address code; -1 when the filter names none, -2 for one that nobody here has."""
+    strict: Bools
+    """The sender is the envelope's, so it must be the mail's."""
     host: Ints
     """Host code of entries, -1 for a filter's own host or none."""
     second: Ints
@@ -56,6 +62,7 @@ class Loose:
             self.message[keep],
             self.recipient[keep],
             self.sender[keep],
+            self.strict[keep],
             self.host[keep],
             self.second[keep],
             self.says[keep],
@@ -112,14 +119,16 @@ def _loose(table: pa.Table, says: Ints, f: Facts, rows: Ints) -> Loose:
     address = np.full(len(words) + 1, -2, np.int64)
     address[addresses] = np.arange(len(addresses))
     recipient = np.where(empty[to], -1, address[to])
-    # From headers, as amavis and others may log them, aren't envelope senders: an address nobody has here says nothing.
-    by = np.where((by < 0) | (address[by] == -2), -1, address[by])
+    by = np.where(by < 0, -1, address[by])
+    strict = _tell_envelopes(some, by, f)
     once = np.sort(np.unique(combine(parents, recipient + 1), return_index=True)[1]) if len(parents) else parents
     at = parents[once]
     usable = mine[at] >= 0
     at, recipient = at[usable], recipient[once][usable]
     second = some.column("time").to_numpy()[at] // SECOND
-    return Loose(rows[at], mine[at], recipient, by[at], np.append(host, -1)[own[at]], second, says[rows[at]], entry)
+    return Loose(
+        rows[at], mine[at], recipient, by[at], strict[at], np.append(host, -1)[own[at]], second, says[rows[at]], entry
+    )
 
 
 def _hand_overs(f: Facts, loose: Loose, rows: Ints, out: Ints, taken: Bools) -> None:
@@ -166,10 +175,10 @@ def _agreed(f: Facts, loose: Loose, entry: Ints, window: tuple[Ints, Ints], *, r
     keys = np.where(loose.of_entry[entry] < 0, -1, loose.of_entry[entry]), loose.message
     left, right = candidates(keys, window, loose.second, lambda left, right: f.links.tie(entry[left], loose.row[right]))
     ok = _for_whom(f, loose.recipient[right], entry[left], None if recipient is None else recipient[left])
-    sender = f.sender[entry[left]]
-    ok &= (loose.sender[right] < 0) | (sender < 0) | (loose.sender[right] == sender)
     ok &= (loose.host[right] < 0) | (loose.host[right] == f.lives.host[entry[left]])
     ok &= keys[0][left] >= 0
+    left, right = left[ok], right[ok]
+    ok = _by_whom(loose, right, f.sender[entry[left]])
     left, right = left[ok], right[ok]
     if not len(left):
         return out
@@ -189,6 +198,34 @@ def _agreed(f: Facts, loose: Loose, entry: Ints, window: tuple[Ints, Ints], *, r
     last = np.r_[left[1:] != left[:-1], True] & good[left]
     out[left[last]] = loose.row[right[last]]
     return out
+
+
+def _tell_envelopes(some: pa.Table, sender: Ints, f: Facts) -> Bools:
+    """Return which verdicts are of filters whose senders are those of envelopes: nearly all are somebody's here."""
+    (code,), names = factorise([some.column("filter")])
+
+    def told() -> list[str]:
+        named = np.bincount(code[(code >= 0) & (sender != -1)], minlength=len(names))
+        known = np.bincount(code[(code >= 0) & (sender >= 0)], minlength=len(names))
+        found: list[str] = names.take(pa.array(np.flatnonzero((known > 0) & (known >= ENVELOPES * named)))).to_pylist()
+        return found
+
+    fixed = f.learning.fact("envelope_senders", told)
+    is_one = pc.is_in(names, pa.array(sorted(fixed), pa.string())).to_numpy(zero_copy_only=False).astype(np.bool_)
+    out: Bools = np.append(is_one, False)[code]
+    return out
+
+
+def _by_whom(loose: Loose, verdict: Ints, sender: Ints) -> Bools:
+    """Return which pairs may be, by the sender that a verdict names and each mail's.
+
+    From headers, as filters may log them, aren't envelope senders: one that none of these mails has says nothing.
+    """
+    told, verdict = loose.sender[verdict], np.where(loose.strict[verdict], -1, loose.row[verdict])
+    same = (told >= 0) & (told == sender)
+    named = np.isin(verdict, verdict[same])
+    found: Bools = (told == -1) | (sender < 0) | same | ((verdict >= 0) & ~named)
+    return found
 
 
 def _for_whom(f: Facts, told: Ints, entry: Ints, recipient: Ints | None) -> Bools:

@@ -40,6 +40,8 @@ class Learnt:
     """Relays of hand-overs, whichever host logged them."""
     local_domains: frozenset[str] = frozenset()
     """Domains whose mail is stored here."""
+    envelope_senders: frozenset[str] = frozenset()
+    """Filters that name envelope senders, not From headers."""
     silences: frozenset[tuple[str, int, int]] = frozenset()
     """(host, from, until in UTC ns) of the times of which the log may lack lines, where listings of the queue ask for them."""
     relaying: frozenset[str] = frozenset()

@@ -38,6 +38,7 @@ def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str], end: i
     filters = np.flatnonzero(inferred.declared_relays(f, declared))
     filters = np.union1d(filters, np.flatnonzero(relays_of(f, "returning", lambda: _returning(f, found))))
     by_script, by_list = redirects.handed_in(tables, f, told_on, filters), lists.expanded(tables, f, told_on, filters)
+    f.links.ties += [(each.parent, each.child) for each in (by_script, by_list)]
     sure = some(by_list, lists.siblings(tables, f, by_list, by_script))
     legs = acyclic(f.lives.size, Legs.joined([told_on, sure, by_script, by_list]))
     hop = _hops(f, legs, declared)

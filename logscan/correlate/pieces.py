@@ -12,7 +12,7 @@ import pyarrow as pa
 from logscan.correlate.build import Correlated
 from logscan.correlate.closing import Gone
 from logscan.correlate.codes import Bools, Ints
-from logscan.correlate.rows import chosen, concatenated
+from logscan.correlate.rows import chosen, concatenated, run_of
 from logscan.correlate.verdicts import unique_rows
 from logscan.tables.schema import EVENTS
 
@@ -65,7 +65,8 @@ REFERENCES = {
 
 
 def _some(frame: pd.DataFrame, mask: Bools) -> pd.DataFrame:
-    some = frame.iloc[np.flatnonzero(mask)]
+    run = run_of(mask)
+    some = frame.iloc[np.flatnonzero(mask)] if run is None else frame.iloc[slice(*run)]
     return some.set_axis(pd.RangeIndex(len(some)))
 
 

@@ -63,10 +63,18 @@ def in_order(table: pa.Table, name: str) -> pa.Table:
     return table.take(pa.array(np.argsort(place, kind="stable")))
 
 
+def run_of(mask: Bools) -> tuple[int, int] | None:
+    """Return where the chosen ones begin and end, if they stand side by side: they needn't be copied then."""
+    if not mask.any():
+        return 0, 0
+    begin, end = int(mask.argmax()), len(mask) - int(mask[::-1].argmax())
+    return (begin, end) if mask[begin:end].all() else None
+
+
 def chosen(table: pa.Table, mask: Bools, *, compact: bool = False) -> pa.Table:
     """Return some rows; ``compact``: with dictionaries of no more than their values, since these rows stay."""
-    if not compact and mask.all():
-        return table
+    if not compact and (run := run_of(mask)) is not None:
+        return table.slice(run[0], run[1] - run[0])
     some = table.take(pa.array(np.flatnonzero(mask))) if mask.sum() * 8 < len(mask) else table.filter(pa.array(mask))
     if not compact:
         return some
