@@ -73,6 +73,8 @@ def run_of(mask: Bools) -> tuple[int, int] | None:
 
 def chosen(table: pa.Table, mask: Bools, *, compact: bool = False) -> pa.Table:
     """Return some rows; ``compact``: with dictionaries of no more than their values, since these rows stay."""
+    if compact and not mask.any():
+        return table.schema.empty_table()
     if not compact and (run := run_of(mask)) is not None:
         return table.slice(run[0], run[1] - run[0])
     some = table.take(pa.array(np.flatnonzero(mask))) if mask.sum() * 8 < len(mask) else table.filter(pa.array(mask))

@@ -24,7 +24,7 @@ _joined(
 host            cat    the host named in the envelope
 instance        cat    Postfix instance (postfix, postfix-out)
 queue_id        str    queue ID
-life            int    which life of this queue ID on this host and instance, from 0
+life            int    which life of this queue ID, from 0, of those that follow each other there within five minutes
 first           time   its first line
 last            time   its last line
 service         cat    the tag without the daemon of the line that opened it (postfix, postfix/submission)
