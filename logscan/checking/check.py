@@ -42,6 +42,10 @@ class Check:
     conclude: Callable[[Partial, Log], Result] | None = None
     whole: Callable[[Window, Settings], Result] | None = None
     """Instead of both, for a check that can look only at a whole log."""
+    marks: Callable[[str, str], bool] | None = None
+    """Which edges of the map its findings make wrong, by the keys of the nodes (:mod:`logscan.report.flow`) at both ends."""
+    own_edges: bool = False
+    """Whether a finding's ``places`` tell the deliveries whose edges it marks; ``marks`` is for those without."""
     order: int = 100
     """Place in the report: the seven at the heart come first."""
     clear: str = ""

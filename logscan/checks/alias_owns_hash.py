@@ -186,10 +186,16 @@ def _without(result: Result, scan: Window, settings: Settings) -> None:
         result.blind_because.append("no mail handed to DSPAM in these logs")
 
 
+def marks(source: str, target: str) -> bool:
+    """Whether strangers' mail goes this way into the filter."""
+    return target.startswith("filter:") and source.startswith("listener:") and not source.endswith((":login", ":local"))
+
+
 CHECK = Check(
     "alias-owns-hash",
     "The filter learns under an alias",
     whole=run,
+    marks=marks,
     order=20,
     clear="The filter learned under no alias ({checked:hand-over|hand-overs} to it looked at)",
     but="but for {noted:mail|mails} to aliases(5), which are always expanded behind it",

@@ -272,11 +272,20 @@ def _recipients(window: Window, mails: np.ndarray) -> dict[int, set[str]]:
     return out
 
 
+def marks(source: str, target: str) -> bool:
+    """Whether logins go this way on port 25."""
+    into_filter = target.startswith("filter:") and source.startswith("listener:")
+    return any(
+        end.endswith(":login") for end in ((source, target) if into_filter or source.startswith("source:") else ())
+    )
+
+
 CHECK = Check(
     "authenticated-port-25",
     "Users submit with a login on port 25",
     look,
     conclude,
+    marks=marks,
     order=40,
     clear="No user submitted with a login on port 25 ({checked:mail|mails} with a login looked at)",
 )

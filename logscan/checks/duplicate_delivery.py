@@ -292,10 +292,16 @@ def _lost_reply(scan: Window, relay: str, copies: list[Copy]) -> str:
     )
 
 
+def marks(source: str, target: str) -> bool:
+    """Whether the filter's mail goes this way into mailboxes."""
+    return source.startswith("back:") and target == "store"
+
+
 CHECK = Check(
     "duplicate-delivery",
     "Mail is stored more than once",
     whole=run,
+    marks=marks,
     order=30,
     clear="No mail was stored twice ({checked:delivery|deliveries} looked at)",
     but="but for {noted:mail|mails} by design",

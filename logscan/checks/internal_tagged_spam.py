@@ -80,6 +80,7 @@ CHECK = Check(
     "Internal mail is tagged as spam",
     look,
     conclude,
+    own_edges=True,
     order=70,
     clear="No mail between this server's own users was tagged as spam or kept back ({checked:delivery|deliveries} looked at)",
 )

@@ -86,11 +86,18 @@ def _detail(rows: pd.DataFrame) -> tuple[str, Severity]:
     return said, "warning" if outside else "note"
 
 
+def marks(source: str, target: str) -> bool:
+    """Whether mail of this host's programs goes this way into the filter."""
+    into_filter = target.startswith("filter:") and source.startswith("listener:")
+    return into_filter and any(end.endswith(":local") or end == "listener:pickup" for end in (source, target))
+
+
 CHECK = Check(
     "local-mail-filtered",
     "Mail from local programs is filtered",
     look,
     conclude,
+    marks=marks,
     order=60,
     clear="No mail of a local program was handed to a content filter ({checked:delivery|deliveries} looked at)",
     but="but for {noted:mail|mails} to users here, which came through",

@@ -82,11 +82,18 @@ def conclude(partial: Partial, log: Log) -> Result:
     return result
 
 
+def marks(source: str, target: str) -> bool:
+    """Whether the filter's mail goes this way out."""
+    return source.startswith("back:") and target == "outside"
+
+
 CHECK = Check(
     "outgoing-tagged-spam",
     "Outgoing mail is tagged as spam",
     look,
     conclude,
+    marks=marks,
+    own_edges=True,
     order=50,
     clear="No outgoing mail was tagged as spam or kept back by this server's own filter "
     "({checked:delivery|deliveries} looked at)",

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from logscan.checking.check import all_checks
 from logscan.correlate.codes import combine
 from logscan.report.accounts import ENDS, Ends, ends, refusals
 from logscan.report.model import Flow, FlowEdge, FlowNode, Report
@@ -66,8 +67,6 @@ FORWARDS = {
 }
 """Lives that began on this server, by their leg."""
 
-TAGGED = ("outgoing-tagged-spam", "internal-tagged-spam")
-"""Checks whose findings name the deliveries of tagged mail: the way out is marked, whatever it is."""
 
 DEEPEST = 200
 """Lives that a way is followed back: a loop ends at Postfix's hopcount_limit of 50."""
@@ -331,7 +330,7 @@ def _of_places(known: ports.Ports, report: Report) -> dict[tuple[str, str], set[
     """Return the findings on tagged mail by the last edge of their deliveries' ways."""
     out: dict[tuple[str, str], set[str]] = defaultdict(set)
     for finding in report.found:
-        for place in finding.places if finding.counts and finding.check in TAGGED else ():
+        for place in finding.places if finding.counts and finding.check in own_edges() else ():
             text = station_of(place.service, place.program, place.origin, place.leg)
             if text and not place.stopped:
                 node = _station(known, json.loads(text), (place.port, "low"))
@@ -339,26 +338,20 @@ def _of_places(known: ports.Ports, report: Report) -> dict[tuple[str, str], set[
     return out
 
 
+def own_edges() -> set[str]:
+    """Return the checks whose findings tell the deliveries whose edges they mark."""
+    return {each.name for each in all_checks() if each.own_edges}
+
+
 def _problem_ids(report: Report) -> dict[str, tuple[str, ...]]:
     out: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for check in report.checks:
-        out[check.name] = tuple(f.id for f in check.findings if f.counts and not (check.name in TAGGED and f.places))
+        own = check.name in own_edges()
+        out[check.name] = tuple(f.id for f in check.findings if f.counts and not (own and f.places))
     return out
 
 
 def _marks(source: str, target: str, ids: dict[str, tuple[str, ...]]) -> set[str]:
-    """Return the findings that make a whole edge wrong."""
-    marks: set[str] = set()
-    into_filter = target.startswith("filter:") and source.startswith("listener:")
-    for end in (source, target) if into_filter or source.startswith("source:") else ():
-        if end.endswith(":login"):
-            marks.update(ids["authenticated-port-25"])
-        if into_filter and (end.endswith(":local") or end == "listener:pickup"):
-            marks.update(ids["local-mail-filtered"])
-    if into_filter and not source.endswith((":login", ":local")):
-        marks.update(ids["alias-owns-hash"])
-    if source.startswith("back:") and target == "store":
-        marks.update(ids["duplicate-delivery"])
-    if source.startswith("back:") and target == "outside":
-        marks.update(ids["outgoing-tagged-spam"])
-    return marks
+    """Return the findings that make a whole edge wrong: each check says which edges those are."""
+    marking = [each for each in all_checks() if each.marks is not None and ids[each.name]]
+    return {mark for each in marking if each.marks and each.marks(source, target) for mark in ids[each.name]}
