@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs
+from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, take
 from logscan.correlate.facts import Facts
+from logscan.correlate.frames import words
 from logscan.correlate.lives import SECOND
 
 NEAR = 60
@@ -60,7 +61,9 @@ class Listed:
     """How many its queue's listing has of it, -1: it isn't in it."""
     hold: Bools
     """It was on hold then."""
-    sender: list[str]
+    sender: Ints
+    """Place in ``senders`` of who sent it by the listing, or -1."""
+    senders: list[str]
     later: Bools
     """Its queue was listed, after the entry's last line."""
     overdue: Bools
@@ -76,8 +79,8 @@ class Listed:
 
     def named(self, sender: pd.Series) -> pd.Series:
         """Return senders with those that only the listing tells."""
-        told = pd.Series(self.sender, index=sender.index, dtype="str")
-        return sender.where(sender.notna() | (self.recipients < 0), told)
+        told = words(take(pa.array(self.senders, pa.string()), self.sender))
+        return sender.where(sender.notna() | (self.sender < 0), told)
 
 
 def recognise(text: str) -> bool:
@@ -128,7 +131,8 @@ def listed(f: Facts, listings: Iterable[Listing], arrived: Ints, next_try: Ints)
     """
     size = f.lives.size
     no = np.zeros(size, np.bool_)
-    out = Listed(np.full(size, -1, np.int64), no, [""] * size, no.copy(), no.copy())
+    none = np.full(size, -1, np.int64)
+    out = Listed(none, no, none.copy(), [], no.copy(), no.copy())
     for listing in listings:
         _compare(f, listing, arrived, next_try, out)
     return out
@@ -162,8 +166,8 @@ def _compare(f: Facts, listing: Listing, arrived: Ints, next_try: Ints, out: Lis
     out.recipients[entries] = listing.recipients[files]
     on_hold = np.asarray(listing.queue, object) == "hold"
     out.hold[entries[on_hold[files]]] = True
-    for entry, file in zip(entries.tolist(), files.tolist(), strict=True):
-        out.sender[entry] = listing.sender[file]
+    out.sender[entries] = files + len(out.senders)
+    out.senders.extend(listing.sender)
     out.overdue |= here & (next_try <= int(last[here].max()))
 
 
