@@ -27,7 +27,8 @@ moves to and from the trash, train nothing by design. rspamc ends with an error 
 
 ## When it is blind
 Without DSPAM's lines in the log, or without a single training call or move. Successful training leaves a trace in
-system.log only; the failing one in syslog only: both are needed to say clear. sa-learn writes no log at all. Where no
+system.log only; the failing one in syslog only: both are needed to say clear. sa-learn writes no log at all. Of moves,
+calls, and mails that the filter judged, the latest million each are kept: what is older is said, and not judged. Where no
 filter with a dictionary per user is, and nobody trains, the check is not applicable.
 """
 
@@ -50,6 +51,7 @@ from logscan.scan.called import Moves, followed
 from logscan.scan.hops import NAMES
 from logscan.scan.judged import HandOvers, Served, Signatures
 from logscan.scan.kinds import Kinds
+from logscan.scan.memo import empty_once
 from logscan.scan.mended import RELOADS, Ends, reload_times
 from logscan.scan.uncalled import Uncalled
 from logscan.tables import cells
@@ -83,6 +85,7 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial(parts | moves.look(window, settings) | _logins(window))
 
 
+@empty_once("logins")
 def _logins(window: Window) -> dict[str, Part]:
     """Return who logged in by which protocol, with the last time, and the first two lines of each."""
     logins = window.events("logins")

@@ -49,7 +49,10 @@ def look(window: Window) -> dict[str, Part]:
 
 
 def _signatures(judged: pd.DataFrame) -> Latest:
-    """Return a row a signature: ``signature`` and ``ident`` (message-id) as hashes, ``owner``, and where its line stands."""
+    """Return a row a signature: ``signature`` and ``ident`` (message-id) as hashes, ``owner``, and where its line stands.
+
+    ``copy`` is a line of a user's own log: system.log may have it too, in another window.
+    """
     signature = hashed(judged["signature"])
     frame = pd.DataFrame(
         {
@@ -60,6 +63,7 @@ def _signatures(judged: pd.DataFrame) -> Latest:
             "owner": repeated(judged["user"]),
             "source": judged["source"].astype("int32"),
             "line": judged["line"].astype("int64"),
+            "copy": (judged["program"] == "dspam.user").to_numpy(dtype=np.bool_),
         }
     )
     return Latest.latest(frame[signature > 0])
@@ -104,15 +108,29 @@ def bare(ids: pd.Series) -> pd.Series:
     return ids.where(~ids.str.endswith("..."), "").str.strip("<>")
 
 
+def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop lines of users' own logs that system.log has too (same signature, user and second)."""
+    copy = frame["copy"]
+    if not copy.any() or copy.all():
+        return frame
+    by = frame.groupby(["signature", "owner", "time"], sort=False, dropna=False, observed=True)["copy"]
+    return frame[~copy | by.transform("all")]
+
+
+def _until(partial: Partial) -> pd.Timestamp | None:
+    part = partial.parts[SIGNATURES]
+    assert isinstance(part, Latest)
+    return None if part.until is None else pd.Timestamp(part.until, tz="UTC")
+
+
 class Signatures:
     """Whom DSPAM learned each signature's mail for, the mail's message-id, and the lines that tell it."""
 
     def __init__(self, partial: Partial) -> None:
-        part = partial.parts[SIGNATURES]
-        assert isinstance(part, Latest)
-        self.until = None if part.until is None else pd.Timestamp(part.until, tz="UTC")
+        self.until = _until(partial)
         """Mails that were judged up to then are told of no more; None where all are."""
-        self.frame = part.frame.sort_values(["signature", "time", "source", "line"], ignore_index=True)
+        frame = _without_copies(partial.frame(SIGNATURES))
+        self.frame = frame.sort_values(["signature", "time", "source", "line"], ignore_index=True)
         self._owned = self.frame[self.frame["owner"].notna()]
         self._identified = self.frame[self.frame["identified"]]
 
@@ -217,7 +235,10 @@ class Served:
         span = partial.frame(SPAN)
         self.first = span["first"].min() if len(span) else pd.NaT
         self.last = span["last"].max() if len(span) else pd.NaT
+        self._until = _until(partial)
 
     def covers(self, made: pd.Timestamp) -> bool:
-        """Whether the logs tell what DSPAM judged when a signature was made."""
-        return not pd.isna(made) and not pd.isna(self.first) and bool(self.first <= made <= self.last)
+        """Whether it is known what DSPAM judged when a signature was made."""
+        if pd.isna(made) or pd.isna(self.first) or (self._until is not None and made <= self._until):
+            return False
+        return bool(self.first <= made <= self.last)

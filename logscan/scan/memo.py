@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from logscan.scan.window import Window
 
 T = TypeVar("T")
+Look = TypeVar("Look", bound=Callable[..., Any])
 
 
 def per_window(make: Callable[..., T]) -> Callable[..., T]:
@@ -27,3 +28,25 @@ def per_window(make: Callable[..., T]) -> Callable[..., T]:
         return result
 
     return once
+
+
+def empty_once(*tables: str) -> Callable[[Look], Look]:
+    """Let ``look(window, *others)`` be called once for all windows in which these event tables are empty.
+
+    What it returns for them may depend on nothing else of the window, and on none of the others.
+    """
+
+    def around(look: Look) -> Look:
+        empty: list[Any] = []
+
+        @functools.wraps(look)
+        def found(window: Window, *others: Any) -> Any:
+            if any(len(window.tables[name]) for name in tables):
+                return look(window, *others)
+            if not empty:
+                empty.append(look(window, *others))
+            return empty[0]
+
+        return cast(Look, found)
+
+    return around

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from logscan.scan.judged import bare
+from logscan.scan.memo import empty_once
 from logscan.tables import texts
 from logscan.tables.latest import Latest, hashed, repeated
 from logscan.tables.partials import Keyed
@@ -41,6 +42,7 @@ MOVES, PIPES, STORED = "moves", "pipes", "stored"
 """The parts of a partial that this module makes and reads."""
 
 
+@empty_once("moves", "stores")
 def look(window: Window, settings: Settings) -> dict[str, Part]:
     """Return the moves that should train, the mails piped to training programs, and the sessions that stored spam."""
     told = settings.dovecot.spam_folders

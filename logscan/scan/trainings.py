@@ -15,7 +15,7 @@ import pandas as pd
 from logscan.scan import judged
 from logscan.scan.aliases import Owned, owning
 from logscan.scan.judged import SECOND, HandOvers, Signatures, bare
-from logscan.scan.memo import per_window
+from logscan.scan.memo import empty_once, per_window
 from logscan.settings.dspam_home import user_of_path
 from logscan.tables import texts
 from logscan.tables.latest import Latest, hashed, repeated
@@ -41,7 +41,7 @@ def signature_time(signatures: pd.Series) -> pd.Series:
     )
 
 
-@per_window
+@empty_once("trainings")
 def look(window: Window) -> Latest:
     """Return the calls that a window shows, autolearning aside: the columns of the event table that :func:`told` reads.
 

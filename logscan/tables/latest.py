@@ -48,7 +48,8 @@ class Latest(Rows):
         frame = stacked([frame for each in every for frame in each.frames])
         ends = [each.until for each in every if each.until is not None]
         left = sum(each.left for each in every)
-        return Latest((frame,), self.time, self.size, left, max(ends, default=None))._bounded()
+        size = min(each.size for each in every)
+        return Latest((frame,), self.time, size, left, max(ends, default=None))._bounded()
 
     def _bounded(self) -> Latest:
         frame = self.frame

@@ -125,6 +125,8 @@ class Keyed:
 
 
 def _grouped(frame: pd.DataFrame, sums: tuple[str, ...], least: tuple[str, ...], most: tuple[str, ...]) -> pd.DataFrame:
+    if frame.empty:
+        return frame
     keys = [name for name in frame.columns if name not in (*sums, *least, *most)]
     if not len(frame):
         return frame
