@@ -24,10 +24,10 @@ from logscan.checking.outage import (
     nanoseconds,
     said,
 )
-from logscan.correlate.codes import combine, matched
+from logscan.correlate.codes import matched
 from logscan.correlate.lives import SECOND
 from logscan.tables import texts
-from logscan.tables.partials import Keyed, Points, Rows, hashes
+from logscan.tables.partials import Keyed, Points, Rows, hashes, mixed
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -144,11 +144,8 @@ def _warnings(window: Window) -> dict[str, Part]:
 
 def process_of(rows: pd.DataFrame) -> Ints:
     """Return one number for each process (host, service, PID) of lines, the same in all windows."""
-    hosts, services = texts.coded(rows["host"]), texts.coded(rows["service"])
     pid = rows["pid"].fillna(-1).to_numpy(dtype=np.int64)
-    _, first, number = np.unique(combine(hosts[0], services[0], pid), return_index=True, return_inverse=True)
-    names = (np.append(each[1].to_numpy(dtype=object), "")[each[0][first]] for each in (hosts, services))
-    return hashes(f"{host}\0{service}\0{one}" for host, service, one in zip(*names, pid[first], strict=True))[number]
+    return mixed(hashed(rows["host"]), hashed(rows["service"]), pid)
 
 
 def _refused(window: Window) -> dict[str, Part]:

@@ -42,7 +42,7 @@ class Looking:
         whole = joined(self.windows) if self.windows else None
         results = concluded(self.checks, [self.of_checks.all()], self.log, whole)
         panels = self.of_panels.all()
-        report = building.build(self.log, panels, results, whole, now=now)
+        report = building.build(self.log, panels, results, now=now)
         self.ways.fill(report)
         return report
 

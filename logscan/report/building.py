@@ -63,9 +63,9 @@ def looked(window: Window) -> dict[str, Partial]:
 
 
 def build(
-    log: Log, panels: Mapping[str, Partial], results: Sequence[Result], scan: Window, *, now: datetime | None = None
+    log: Log, panels: Mapping[str, Partial], results: Sequence[Result], *, now: datetime | None = None
 ) -> Report:
-    """Return the report on a log; ``scan`` is the whole, for the panels that don't look at windows yet."""
+    """Return the report on a log, from what the panels saw in its windows, and the checks' results."""
     zone = log.zone or UTC
     report = Report(
         version=__version__,
@@ -101,7 +101,7 @@ def build(
     report.plan = combined(log.settings, report.found)
     _fill_evidence(log, report)
     failed = outages.conclude(panels["outages"], log)
-    lists = listings.listings(panels["listings"], log, failed, scan)
+    lists = listings.listings(panels["listings"], log, failed)
     report.traffic = replace(traffic.traffic(panels["traffic"], report), listings=lists)
     report.flow = flow.flow(panels["flow"], log, report)
     report.concerns = concerns.concerns(panels["concerns"], report.mails, failed)

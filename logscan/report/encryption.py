@@ -1,35 +1,152 @@
-"""TLS in and out: share of mails and deliveries, versions, partners in plain text; Dovecot's logins with and without."""
+"""TLS in and out: mails and deliveries by what their session was encrypted with, and partners in plain text.
+
+A session's TLS line tells it, and may lie in another window than the mail: where a window can't see the lines before a mail
+it keeps the question, and all keep their TLS lines.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from logscan.correlate.codes import combine, factorise
+from logscan.report import by_key
+from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
-from logscan.report.tallies import Coded, column, groups, number, of
+from logscan.report.tallies import Coded, column, number, of
+from logscan.tables.partials import Keyed, Partial, hashes, mixed
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
+    from logscan.tables.partials import Part
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 RECENT = 600 * 10**9
 """Nanoseconds: Postfix keeps a connection for less (smtp_connection_reuse_time_limit: 300 s)."""
 
+ALWAYS = int(np.iinfo(np.int64).max)
+
 NONE = "plain text"
 TOLD = "TLS"
+NOT_KNOWN = "not known"
+"""Where the lines before a mail are not kept any more: of very many, a part is."""
+
+IN = ByKey(
+    "tls-in",
+    "Encryption of mail that came in",
+    "Mails that smtpd took from other hosts, by service and by what their session was encrypted with.",
+    by=("service", "encryption"),
+    numbers=("mails", "clients"),
+)
+IN_PLAIN = ByKey(
+    "tls-in-plain",
+    "Clients in plain text",
+    "Hosts whose mail came without encryption.",
+    by=("client", "address"),
+    numbers=("mails",),
+)
+OUT = ByKey(
+    "tls-out",
+    "Encryption of mail that went out",
+    "Deliveries to other hosts, by what the connection was encrypted with.",
+    by=("encryption",),
+    numbers=("deliveries", "hosts"),
+)
+OUT_PLAIN = ByKey(
+    "tls-out-plain",
+    "Hosts served in plain text",
+    "Hosts that mail went to without encryption.",
+    by=("next hop",),
+    numbers=("deliveries",),
+)
+NOT_LOGGED = {
+    IN: "not logged (smtpd_tls_loglevel = 1 tells)",
+    OUT: "not logged (smtp_tls_loglevel = 1 tells)",
+}
+"""Without that setting no line says so, and Postfix would look as if it spoke in plain text."""
+
+WHO = {IN: ("service", "client", "address"), OUT: ("next hop",)}
+"""What is kept of a mail or delivery whose session's lines the window doesn't see."""
 
 
-def listings(scan: Window) -> Iterable[Listing]:
+def look(window: Window) -> dict[str, Part]:
+    """Return what a window counts of mails and deliveries, and what it can't tell alone."""
+    return {**_mails_in(window), **_deliveries_out(window)}
+
+
+def listings(partial: Partial, log: Log) -> Iterable[Listing]:
     """Return TLS by direction and version, and who came or was served in plain text."""
-    event = column(scan, "sessions", "event")
-    tls = np.flatnonzero(event.is_in("tls"))
-    yield from _mails_in(scan, tls)
-    yield from _deliveries_out(scan, tls)
+    for which, plain in ((IN, IN_PLAIN), (OUT, OUT_PLAIN)):
+        whole = partial + _asked(partial, which)
+        if which.key not in whole:
+            continue
+        if not partial.count(_told(which)):
+            yield from by_key.listings((which,), _unlogged(whole, which), log.zone)
+        else:
+            yield from by_key.listings((which, plain), whole, log.zone)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of sessions, those of one time in the order of the alphabet: TLS (with its version) or, empty, a connect."""
+
+    key: Ints
+    at: Ints
+    version: Coded
+
+    def before(self, key: Ints, at: Ints, rows: Bools) -> Ints:
+        """Return, for each (key, time), the place of the last of some lines that is not later; -1 for none."""
+        some = np.flatnonzero(rows)
+        if not len(some) or not len(key):
+            return np.full(len(key), -1, np.int64)
+        _, code = np.unique(np.r_[self.key[some], key], return_inverse=True)
+        then, wanted = code[: len(some)], code[len(some) :]
+        ranks, rank = np.unique(np.r_[self.at[some], at], return_inverse=True)
+        # One number for both, so that one search finds the place: times as ranks.
+        whole = then * len(ranks) + rank[: len(some)]
+        order = np.argsort(whole, kind="stable")
+        found = np.searchsorted(whole[order], wanted * len(ranks) + rank[len(some) :], "right") - 1
+        place = order[np.maximum(found, 0)]
+        out: Ints = np.where((found >= 0) & (then[place] == wanted), some[place], -1)
+        return out
+
+    def told(self, key: Ints, at: Ints, recent: int) -> tuple[Coded, Ints, Ints]:
+        """Return what each (key, time) was encrypted with, and the places of the last TLS line and of the last connect.
+
+        Encrypted in this session: not before its client connected, nor longer ago than ``recent``.
+        """
+        tls = self.version.codes >= 0
+        last, begun = self.before(key, at, tls), self.before(key, at, ~tls)
+        when = np.append(self.at, 0)
+        good = (last >= 0) & ((begun < 0) | (when[last] >= when[begun])) & (at - when[last] <= recent)
+        code = np.where(good, np.append(self.version.codes, -1)[last], len(self.version.values))
+        return Coded(code, [*self.version.values, NONE]), last, begun
+
+    def kept(self) -> Keyed:
+        """Return the lines for other windows' mails."""
+        words = np.array([*self.version.values, ""], object)[self.version.codes]
+        return Keyed.of(pd.DataFrame({"key": self.key, "at": self.at, "version": pd.Series(words, dtype="str")}))
+
+
+def _lines(window: Window, programs: tuple[str, ...], *, begun: bool) -> Lines:
+    """Return the TLS lines of some programs and, where these take mail, their clients' connects."""
+    event, program = column(window, "sessions", "event"), column(window, "sessions", "program")
+    tls = event.is_in("tls") & program.is_in(*programs)
+    rows = np.flatnonzero(tls | (event.is_in("connect") & program.is_in("smtpd") if begun else False))
+    version = column(window, "sessions", "text").changed(_version).take(rows)
+    code = np.where(tls[rows], np.where(version.codes >= 0, version.codes, len(version.values)), -1)
+    version = Coded(code, [*version.values, TOLD])
+    key = _key(window, "sessions", column(window, "sessions", "client_address"))[rows]
+    names = np.array([*version.values, ""], object)[version.codes]
+    order = np.argsort(names.astype("str"), kind="stable") if len(names) else np.empty(0, np.int64)
+    return Lines(key[order], number(window, "sessions", "time")[rows][order], version.take(order))
 
 
 def _version(text: str) -> str:
@@ -37,157 +154,142 @@ def _version(text: str) -> str:
     return text.split(" ", 1)[0] if text.startswith(("TLSv", "SSLv")) else TOLD
 
 
-def _before(when: Ints, key: Ints, then: Ints, of_then: Ints) -> Ints:
-    """Return, for each (time, key), the position of the last (then, of_then) with that key not later; -1 for none."""
-    if not len(then):
-        return np.full(len(when), -1, np.int64)
-    order = np.lexsort((then, of_then))
-    size = int(max(of_then.max(), key.max(initial=0))) + 1
-    # One number for both, so that one search finds the place: times as ranks.
-    ranks = np.unique(np.concatenate([then, when]))
-    width = len(ranks) + 1
-    whole = of_then[order] * width + np.searchsorted(ranks, then[order])
-    found = np.searchsorted(whole, key * width + np.searchsorted(ranks, when), "right") - 1
-    good = (found >= 0) & (key >= 0) & (key < size)
-    place = order[np.maximum(found, 0)]
-    out: Ints = np.where(good & (of_then[place] == key), place, -1)
+def _key(window: Window, table: str, address: Coded, rows: Ints | None = None) -> Ints:
+    """Return one number for a process and the address it speaks with, the same in all windows, of a table's ``rows``."""
+    every = np.arange(window.tables[table].num_rows) if rows is None else rows
+    host = column(window, table, "host").take(every)
+    named = [np.append(hashes(map(str, each.values)), 0)[each.codes] for each in (host, address)]
+    return mixed(*named, number(window, table, "pid")[every])
+
+
+def _seen(window: Window, at: Ints, last: Ints, begun: Ints, lines: Lines, recent: int) -> Bools:
+    """Return of which mails a window has all lines that count: windows lie one behind the other in time.
+
+    At the edges others may have lines of the same second; a mail may be taken in long before the window that holds it.
+    """
+    time = number(window, "sessions", "time")
+    time = time[time > 0]
+    if not len(time):
+        return np.zeros(len(at), np.bool_)
+    low, high = int(time.min()), int(time.max())
+    when = np.append(lines.at, -ALWAYS)
+    known = (when[last] > low) | (when[begun] > low) | ((at - recent > low) if recent < ALWAYS else False)
+    out: Bools = known & (at < high)
     return out
 
 
-def _mails_in(scan: Window, tls: Ints) -> Iterable[Listing]:
+def _mails_in(window: Window) -> dict[str, Part]:
     """Say of each mail that smtpd took from another host whether its session was encrypted."""
-    mails, entries = scan.mails, scan.entries
-    client = entries["client_row"].to_numpy()[mails["entry"].to_numpy()]
-    program = column(scan, "clients", "program")
-    wanted = (client >= 0) & np.append(program.is_in("smtpd"), False)[client]
-    wanted &= ~np.isin(of(mails["origin"]).codes, _code(of(mails["origin"]), "local"))
-    rows = np.flatnonzero(wanted)
-    daemon = column(scan, "sessions", "program")
-    mine = tls[daemon.take(tls).is_in("smtpd", "tlsproxy")]
-    connects = np.flatnonzero(column(scan, "sessions", "event").is_in("connect") & daemon.is_in("smtpd"))
-    if not len(rows):
-        return
-    version = Coded(np.full(len(rows), -1, np.int64), [])
-    if len(mine):
-        key_mail, key_tls, key_connect = _session_keys(scan, client[rows], mine, connects)
-        time = number(scan, "sessions", "time")
-        when = number(scan, "clients", "time")[client[rows]]
-        at = _before(when, key_mail, time[mine], key_tls)
-        begun = _before(when, key_mail, time[connects], key_connect)
-        # Encrypted in this session: not before its client connected.
-        good = (at >= 0) & ((begun < 0) | (np.append(time[mine], 0)[at] >= np.append(time[connects], 0)[begun]))
-        text = column(scan, "sessions", "text").changed(_version)
-        version = Coded(np.where(good, np.append(text.codes[mine], -1)[at], -1), text.values)
-    service = of(mails["service"]).take(rows)
-    told = Coded(np.where(version.codes >= 0, version.codes, len(version.values)), [*version.values, NONE])
-    if not len(mine):
-        # Without smtpd_tls_loglevel = 1 no line says so, and Postfix would look as if it spoke in plain text.
-        told = Coded(np.zeros(len(rows), np.int64), ["not logged (smtpd_tls_loglevel = 1 tells)"])
-    by = groups(service, told)
-    host = of(mails["client_address"]).take(rows)
-    listed, total = by.rows(by.count(), by.distinct(host.codes))
-    yield Listing(
-        "tls-in",
-        "Encryption of mail that came in",
-        "Mails that smtpd took from other hosts, by service and by what their session was encrypted with.",
-        ("service", "encryption", "mails", "clients"),
-        listed,
-        total,
-    )
-    plain = told.is_in(NONE)
-    if plain.any():
-        by = groups(of(mails["client"]).take(rows[plain]), host.take(plain))
-        listed, total = by.rows(by.count())
-        yield Listing(
-            "tls-in-plain",
-            "Clients in plain text",
-            "Hosts whose mail came without encryption.",
-            ("client", "address", "mails"),
-            listed,
-            total,
-        )
+    mails = window.mails
+    client = window.entries["client_row"].to_numpy()[mails["entry"].to_numpy()]
+    wanted = (client >= 0) & np.append(column(window, "clients", "program").is_in("smtpd"), False)[client]
+    rows = np.flatnonzero(wanted & ~of(mails["origin"]).is_in("local"))
+    lines = _lines(window, ("smtpd", "tlsproxy"), begun=True)
+    at = number(window, "clients", "time")[client[rows]]
+    key = _key(window, "clients", column(window, "clients", "client_address").take(client[rows]), client[rows])
+    told, last, begun = lines.told(key, at, ALWAYS)
+    seen = _seen(window, at, last, begun, lines, ALWAYS)
+    who = tuple(of(mails[name]).take(rows) for name in ("service", "client", "client_address"))
+    parts = _counted(IN, tuple(each.take(seen) for each in who), told.take(seen))
+    return {**parts, **_kept(IN, key, at, who, ~seen, lines, int((lines.version.codes >= 0).sum()))}
 
 
-def _code(coded: Coded, value: str) -> list[int]:
-    return [code for code, name in enumerate(coded.values) if name == value]
-
-
-def _session_keys(scan: Window, clients: Ints, tls: Ints, connects: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return one number for each SMTP session's process and client: of mails, TLS lines and connects."""
-    parts = []
-    for name in ("host", "client_address"):
-        codes, _ = factorise([scan.tables["clients"].column(name), scan.tables["sessions"].column(name)])
-        parts.append((codes[0][clients], codes[1][tls], codes[1][connects]))
-    pid = number(scan, "clients", "pid"), number(scan, "sessions", "pid")
-    parts.append((pid[0][clients], pid[1][tls], pid[1][connects]))
-    whole = combine(*(np.concatenate(part) for part in parts))
-    _, number_of = np.unique(whole, return_inverse=True)
-    ends = np.cumsum([len(clients), len(tls)])
-    first, second, third = np.split(number_of.astype(np.int64), ends)
-    return first, second, third
-
-
-def _deliveries_out(scan: Window, tls: Ints) -> Iterable[Listing]:
-    """Say of each delivery to another host whether its connection was encrypted."""
-    deliveries = scan.deliveries
-    program = of(deliveries["program"])
+def _deliveries_out(window: Window) -> dict[str, Part]:
+    """Say of each delivery to another host whether its connection was encrypted: by its own summary (Postfix 3.11), else
+    by the last TLS line of its process and host."""
+    deliveries = window.deliveries
     relay = of(deliveries["relay"])
-    away = program.is_in("smtp", "lmtp") & relay.having(lambda name: "[" in name and "/" not in name)
-    away &= ~relay.having(lambda name: "[127." in name or "[::1]" in name)
+    away = of(deliveries["program"]).is_in("smtp", "lmtp")
+    away &= relay.having(lambda name: "[" in name and "/" not in name and "[127." not in name and "[::1]" not in name)
     rows = np.flatnonzero(away & deliveries["final"].to_numpy() & (deliveries["mail"].to_numpy() >= 0))
-    if not len(rows):
-        return
-    daemon = column(scan, "sessions", "program")
-    mine = tls[daemon.take(tls).is_in("smtp", "lmtp")]
-    summary = column(scan, "deliveries", "tls")
     host = relay.take(rows)
+    lines = _lines(window, ("smtp", "lmtp"), begun=False)
+    at = number(window, "deliveries", "time")[rows]
     address = host.changed(lambda name: name.partition("[")[2].partition("]")[0])
-    if len(mine) or (summary.codes >= 0).any():
-        told = _out_versions(scan, rows, mine, address, summary)
-    else:
-        told = Coded(np.zeros(len(rows), np.int64), ["not logged (smtp_tls_loglevel = 1 tells)"])
-    by = groups(told)
-    listed, total = by.rows(by.count(), by.distinct(host.codes))
-    yield Listing(
-        "tls-out",
-        "Encryption of mail that went out",
-        "Deliveries to other hosts, by what the connection was encrypted with.",
-        ("encryption", "deliveries", "hosts"),
-        listed,
-        total,
-    )
+    key = _key(window, "deliveries", address, rows)
+    told, last, begun = lines.told(key, at, RECENT)
+    summary = column(window, "deliveries", "tls")
+    own = summary.take(rows).changed(lambda text: next((w for w in text.split() if w.startswith("TLSv")), TOLD))
+    both = Coded(np.where(own.codes >= 0, own.codes + len(told.values), told.codes), [*told.values, *own.values])
+    seen = _seen(window, at, last, begun, lines, RECENT) | (own.codes >= 0)
+    known = len(lines.at) + int((summary.codes >= 0).sum())
+    return {
+        **_counted(OUT, (host.take(seen),), both.take(seen).changed(str)),
+        **_kept(OUT, key, at, (host,), ~seen, lines, known),
+    }
+
+
+def _counted(which: ByKey, who: tuple[Coded, ...], told: Coded) -> dict[str, Part]:
+    """Count mails or deliveries whose encryption is told; ``who`` has the columns of :data:`WHO`."""
     plain = told.is_in(NONE)
-    if plain.any():
-        by = groups(host.take(plain))
-        listed, total = by.rows(by.count())
-        yield Listing(
-            "tls-out-plain",
-            "Hosts served in plain text",
-            "Hosts that mail went to without encryption.",
-            ("next hop", "deliveries"),
-            listed,
-            total,
-        )
+    if which is IN:
+        service, client, address = who
+        return {
+            **IN.look((service, told), {"mails": None}, {"clients": address}),
+            **IN_PLAIN.look((client.take(plain), address.take(plain)), {"mails": None}),
+        }
+    (host,) = who
+    return {
+        **OUT.look((told,), {"deliveries": None}, {"hosts": host}),
+        **OUT_PLAIN.look((host.take(plain),), {"deliveries": None}),
+    }
 
 
-def _out_versions(scan: Window, rows: Ints, mine: Ints, address: Coded, summary: Coded) -> Coded:
-    """Return each delivery's encryption: its own summary (Postfix 3.11), else the last TLS line of its process and host."""
-    sessions, deliveries = scan.tables["sessions"], scan.tables["deliveries"]
-    hosts, _ = factorise([deliveries.column("host"), sessions.column("host")])
-    told = column(scan, "sessions", "client_address").take(mine)
-    place = {value: code for code, value in enumerate(dict.fromkeys([*address.values, *told.values]))}
-    names = ([place[v] for v in address.values], [place[v] for v in told.values])
-    codes = [np.append(np.array(n, np.int64), -1)[c.codes] for n, c in zip(names, (address, told), strict=True)]
-    pid = number(scan, "deliveries", "pid")[rows], number(scan, "sessions", "pid")[mine]
-    whole = combine(np.concatenate([hosts[0][rows], hosts[1][mine]]), np.concatenate(codes), np.concatenate(pid))
-    _, key = np.unique(whole, return_inverse=True)
-    time = number(scan, "sessions", "time")[mine]
-    when = number(scan, "deliveries", "time")[rows]
-    at = _before(when, key[: len(rows)].astype(np.int64), time, key[len(rows) :].astype(np.int64))
-    recent = (at >= 0) & (when - np.append(time, 0)[at] <= RECENT)
-    text = column(scan, "sessions", "text").changed(_version)
-    own = summary.take(rows).changed(lambda value: next((w for w in value.split() if w.startswith("TLSv")), TOLD))
-    values = [*text.values, *own.values, NONE]
-    code = np.where(recent, np.append(text.codes[mine], -1)[at], -1)
-    code = np.where(own.codes >= 0, own.codes + len(text.values), code)
-    return Coded(np.where(code >= 0, code, len(values) - 1), values).changed(str)
+def _kept(
+    which: ByKey, key: Ints, at: Ints, who: tuple[Coded, ...], rows: Bools, lines: Lines, known: int
+) -> dict[str, Part]:
+    """Return what other windows may answer or ask for, and how many lines told of encryption at all."""
+    words = {
+        name: pd.Series(np.array([*each.values, ""], object)[each.codes[rows]], dtype="str")
+        for name, each in zip(WHO[which], who, strict=True)
+    }
+    asked = pd.DataFrame({"key": key[rows], "at": at[rows], **words, "n": np.ones(int(rows.sum()), np.int64)})
+    return {
+        f"{which.key}: asked": Keyed.of(asked, sums=("n",)),
+        f"{which.key}: lines": lines.kept(),
+        _told(which): known,
+    }
+
+
+def _told(which: ByKey) -> str:
+    return f"{which.key}: told"
+
+
+def _asked(partial: Partial, which: ByKey) -> Partial:
+    """Return the counts of what no window could tell alone."""
+    if _told(which) not in partial:
+        return Partial()
+    kept, asked = partial.parts[f"{which.key}: lines"], partial.parts[f"{which.key}: asked"]
+    assert isinstance(kept, Keyed)
+    assert isinstance(asked, Keyed)
+    frame = kept.frame.sort_values("version", ignore_index=True)
+    version = of(frame["version"])
+    version = Coded(np.where(version.is_in(""), -1, version.codes), version.values)
+    lines = Lines(frame["key"].to_numpy(), frame["at"].to_numpy(), version)
+    rows = asked.frame.loc[asked.frame.index.repeat(asked.frame["n"])].reset_index(drop=True)
+    told, last, _ = lines.told(rows["key"].to_numpy(), rows["at"].to_numpy(), RECENT if which is OUT else ALWAYS)
+    if kept.limit < 2**64:
+        told = Coded(np.where(last < 0, len(told.values), told.codes), [*told.values, NOT_KNOWN])
+    parts = Partial(_counted(which, tuple(_column(rows[name]) for name in WHO[which]), told))
+    left = sum(asked.rest)
+    none = Coded(np.full(left, -1), [])
+    more = _counted(which, tuple(none for _ in WHO[which]), Coded(np.zeros(left, np.int64), [NOT_KNOWN]))
+    return parts + Partial(more)
+
+
+def _column(words: pd.Series) -> Coded:
+    """Return a column in which an empty text is none."""
+    coded = of(words)
+    return Coded(np.where(coded.is_in(""), -1, coded.codes), coded.values)
+
+
+def _unlogged(partial: Partial, which: ByKey) -> Partial:
+    """Return the partial with one word for what everything was encrypted with: no line tells."""
+    parts = {}
+    for name, part in partial.parts.items():
+        if name == which.key or (name.startswith(f"{which.key}: ") and isinstance(part, Keyed)):
+            assert isinstance(part, Keyed)
+            if "encryption" in part.frame.columns:
+                frame = part.frame.assign(encryption=pd.Series(NOT_LOGGED[which], part.frame.index, dtype="str"))
+                parts[name] = Keyed.of(frame, sums=part.sums, least=part.least, most=part.most)
+    return Partial({**partial.parts, **parts})

@@ -23,19 +23,19 @@ WAITING = "waiting"
 def look(window: Window) -> Partial:
     """Return what a window counts for all lists; each part's name begins with its list's key."""
     parts: dict[str, Part] = {}
-    for module in (deferrals, delays, people, endings, refusing, judging, mailboxes):
+    for module in (deferrals, delays, people, endings, refusing, encryption, judging, mailboxes):
         parts |= module.look(window)
     return Partial(parts)
 
 
-def listings(partial: Partial, log: Log, outages: Sequence[Outage], scan: Window) -> tuple[Listing, ...]:
+def listings(partial: Partial, log: Log, outages: Sequence[Outage]) -> tuple[Listing, ...]:
     """Return the lists that have rows."""
     waiting = [_outages(outages, log), *deferrals.listings(partial, log), *delays.listings(partial, log)]
     rest = [
         *people.listings(partial, log),
         *endings.listings(partial, log),
         *refusing.listings(partial, log),
-        *encryption.listings(scan),
+        *encryption.listings(partial, log),
         *judging.listings(partial, log),
         *mailboxes.listings(partial, log),
     ]

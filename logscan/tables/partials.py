@@ -177,6 +177,15 @@ def hashes(words: Iterable[str]) -> Ints:
     return found
 
 
+def mixed(*numbers: Ints) -> Ints:
+    """Return one hash for each row of several columns of whole numbers, the same in every window."""
+    out = np.zeros(len(numbers[0]), np.uint64)
+    for each in numbers:
+        out = (out ^ each.astype(np.int64).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        out ^= out >> np.uint64(29)
+    return out.view(np.int64)
+
+
 @dataclass(frozen=True)
 class Points:
     """Rows with the columns ``key`` (int64) and ``at`` (int64, UTC ns), and others that are whole numbers.
