@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cutting import partials
 
 import logscan
 from logscan.checking.outage import Outage
-from logscan.checking.outages import outages
+from logscan.checking.outages import conclude, look, outages
 from logscan.samples import story
+from logscan.scan.window import Window
 
 SOCKET = "mx1.example.com[/run/scan.sock]"
 DOVECOT = "mx1.example.com[private/dovecot-lmtp]"
@@ -31,9 +33,16 @@ def found(tmp_path: Path) -> Found:
         for name, content in configuration.items():
             (tmp_path / name.replace("_", ".")).write_text(content)
         scan = logscan.read(tmp_path, jobs=1)
-        return outages(scan, scan.settings)
+        whole = outages(scan, scan.settings)
+        assert_the_same_in_pieces(scan, whole)
+        return whole
 
     return start
+
+
+def assert_the_same_in_pieces(scan: Window, whole: list[Outage]) -> None:
+    for partial in partials(scan, lambda window: look(window, scan.settings)):
+        assert conclude(partial, scan.log) == whole
 
 
 def mail(queue_id: str, at: str, *, sender: str = "sam@example.org", n: int = 1) -> str:

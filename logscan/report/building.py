@@ -62,9 +62,7 @@ def looked(window: Window) -> dict[str, Partial]:
     return {name: look(window) for name, look in PANELS.items()}
 
 
-def build(
-    log: Log, panels: Mapping[str, Partial], results: Sequence[Result], *, now: datetime | None = None
-) -> Report:
+def build(log: Log, panels: Mapping[str, Partial], results: Sequence[Result], *, now: datetime | None = None) -> Report:
     """Return the report on a log, from what the panels saw in its windows, and the checks' results."""
     zone = log.zone or UTC
     report = Report(

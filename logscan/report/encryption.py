@@ -31,6 +31,9 @@ Bools = npt.NDArray[np.bool_]
 RECENT = 600 * 10**9
 """Nanoseconds: Postfix keeps a connection for less (smtp_connection_reuse_time_limit: 300 s)."""
 
+EDGE = 60 * 10**9
+"""Nanoseconds by which lines may stand in another order than their stamps (a logger that can't keep up)."""
+
 ALWAYS = int(np.iinfo(np.int64).max)
 
 NONE = "plain text"
@@ -165,13 +168,13 @@ def _key(window: Window, table: str, address: Coded, rows: Ints | None = None) -
 def _seen(window: Window, at: Ints, last: Ints, begun: Ints, lines: Lines, recent: int) -> Bools:
     """Return of which mails a window has all lines that count: windows lie one behind the other in time.
 
-    At the edges others may have lines of the same second; a mail may be taken in long before the window that holds it.
+    Near the edges others may have lines of the same time; a mail may be taken in long before the window that holds it.
     """
     time = number(window, "sessions", "time")
     time = time[time > 0]
     if not len(time):
         return np.zeros(len(at), np.bool_)
-    low, high = int(time.min()), int(time.max())
+    low, high = int(time.min()) + EDGE, int(time.max()) - EDGE
     when = np.append(lines.at, -ALWAYS)
     known = (when[last] > low) | (when[begun] > low) | ((at - recent > low) if recent < ALWAYS else False)
     out: Bools = known & (at < high)
