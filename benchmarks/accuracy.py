@@ -199,7 +199,7 @@ def legs(truth: dict[str, Any], scan: Scan) -> tuple[int, int, int]:
 
 def copies(truth: dict[str, Any], scan: Scan) -> tuple[int, list[str]]:
     """Return how many (message-id, mailbox) there are, and those whose number of copies differs."""
-    from logscan.checking.duplicates import stores
+    from logscan.checking.copies import stores
 
     frame = stores(scan)
     unique = frame.drop_duplicates(["message_id", "mailbox", "store"])

@@ -144,6 +144,8 @@ class Result:
     title: str = ""
     clear_title: str = ""
     """The sentence that is true of a clear check, its counts filled in."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the report should know of this answer: bounds that were reached."""
     not_applicable: str = ""
     """Why nothing of this kind can happen to this server, as one sentence; empty where it can."""
 

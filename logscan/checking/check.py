@@ -46,6 +46,9 @@ class Check:
     """Which edges of the map its findings make wrong, by the keys of the nodes (:mod:`logscan.report.flow`) at both ends."""
     own_edges: bool = False
     """Whether a finding's ``places`` tell the deliveries whose edges it marks; ``marks`` is for those without."""
+    settle: Callable[[Partial, int], Partial] | None = None
+    """Lets go of what nothing to come can be compared with: ``settle(partial, frontier)``, where all rows of windows that are
+    still to come are of ``frontier`` (UTC ns) or later. What is concluded in the end stays the same."""
     order: int = 100
     """Place in the report: the seven at the heart come first."""
     clear: str = ""

@@ -24,6 +24,16 @@ def looked(checks: Sequence[Check], window: Window) -> dict[str, Partial]:
     return {each.name: each.look(window, window.settings) for each in checks if each.look is not None}
 
 
+def settled(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], frontier: int) -> dict[str, Partial]:
+    """Return what several windows showed as one, without what nothing from ``frontier`` (UTC ns) on is compared with."""
+    out = {}
+    for check in checks:
+        if check.look is not None:
+            whole = merged(each[check.name] for each in partials)
+            out[check.name] = check.settle(whole, frontier) if check.settle is not None else whole
+    return out
+
+
 def concluded(
     checks: Sequence[Check], partials: Sequence[dict[str, Partial]], log: Log, whole: Window | None = None
 ) -> list[Result]:

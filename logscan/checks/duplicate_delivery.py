@@ -23,7 +23,8 @@ mailbox, a proxy (spampd, a virus scanner) as well as the mailbox server.
 
 ## When it is wrong
 Devices that give each mail the same Message-ID: mails of different size are never joined. A user's own rules may copy.
-Cyrus drops a second copy without Postfix noticing (duplicatesuppression).
+Cyrus drops a second copy without Postfix noticing (duplicatesuppression). Mail with one message-id that comes in more than
+five days later is another mail: so long do queues keep what waits.
 
 ## When it is blind
 When the log holds no final delivery.
@@ -31,6 +32,7 @@ When the log holds no final delivery.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,24 +40,21 @@ import pandas as pd
 
 from logscan import remedies
 from logscan.checking import evidence as ev
+from logscan.checking import pairing, went_right
 from logscan.checking.check import Check
-from logscan.checking.duplicates import (
-    CAUSES,
-    Copy,
-    Ways,
-    by_other_ways,
-    causes,
-    several,
-    stores,
-    to_commands,
-    unanswered,
-)
+from logscan.checking.copies import LINE_BITS, SPEAKERS
+from logscan.checking.duplicates import CAUSES, HORIZON, SAME_DAY, Copy, Ways, by_other_ways, causes, several
 from logscan.checking.predicting import predictions
-from logscan.findings import Finding, Remedy, Result
-from logscan.scan.aliases import Mended, mended_since
+from logscan.findings import Evidence, Finding, Remedy, Result
+from logscan.scan.mended import RELOADS, Ends, Mended, reload_times
 from logscan.tables import cells
+from logscan.tables.partials import Partial
+from logscan.tables.recent import hashed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
 
@@ -72,32 +71,41 @@ SEVERITY: dict[str, Literal["problem", "warning", "note"]] = {
 SEVERAL_TIMES = ("by-list-and-directly", "sender-resent")
 """Causes of one mail that came in more than once, so that it has several roots."""
 
+BEYOND = (
+    "Mail that came in again is taken for the same mail (duplicate-delivery) where no more than five days lie between."
+)
+
 Items = list[tuple[dict[str, Any], list[Copy]]]
 
 
-def run(scan: Window, settings: Settings) -> Result:
+def look(window: Window, settings: Settings) -> Partial:
+    """Return the copies that may have others, and those that went right."""
+    return Partial({**pairing.look(window), RELOADS: reload_times(window)})
+
+
+def conclude(partial: Partial, log: Log) -> Result:
     """Count the distinct stores of each (message-id, sender, mailbox)."""
-    frame = stores(scan)
-    beyond = stores(scan, outside=True)
-    looked_at = int((~to_commands(frame)).sum()) or len(frame) or len(beyond)
+    looked_at = partial.count("to_mailboxes") or partial.count("here") or partial.count("beyond")
     result = Result(checked=looked_at, eligible=looked_at)
-    result.predictions = predictions(settings).get("duplicate-delivery", [])
+    result.predictions = predictions(log.settings).get("duplicate-delivery", [])
     if not looked_at:
         result.blind_because.append("no delivery to a mailbox of this server in these logs")
         return result
-    parts = [each for each in (frame, beyond, unanswered(scan, frame)) if len(each)]
-    ways = Ways(scan)
+    if pairing.extent(partial) > HORIZON:
+        result.notes.append(BEYOND)
+    frame = pairing.gathered(partial)
+    ways = Ways(partial.frame("chains"))
     found: dict[tuple[str, str], Items] = {}
-    for copies in ways.retraced(several(pd.concat(parts, ignore_index=False))):
+    for copies in several(pairing.with_unanswered(partial, frame)):
         names, subject = causes(ways, copies)
-        case = _case(ways, copies, names)
+        case = _case(copies, names)
         found.setdefault((names[0], subject or copies[0].mailbox), []).append((case, copies))
-    for copies in by_other_ways(scan, frame):
+    for copies in by_other_ways(frame, partial.frame("listed")):
         cause = "by-list-and-directly"
-        found.setdefault((cause, copies[0].mailbox), []).append((_case(ways, copies, [cause]), copies))
-    mender = _Mender(scan, pd.concat([each for each in (frame, beyond) if len(each)]))
+        found.setdefault((cause, copies[0].mailbox), []).append((_case(copies, [cause]), copies))
+    mender = _Mender(partial, log)
     for (cause, subject), items in found.items():
-        result.findings.append(_finding(scan, settings, cause, subject, items, mender))
+        result.findings.append(_finding(log, cause, subject, items, mender))
     result.findings.sort(key=lambda f: (CAUSES.index(f.cause), -f.count, f.subject))
     return result
 
@@ -106,19 +114,19 @@ def _times(copies: list[Copy]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex([copy.time for copy in copies])
 
 
-def _case(ways: Ways, copies: list[Copy], names: list[str]) -> dict[str, Any]:
+def _case(copies: list[Copy], names: list[str]) -> dict[str, Any]:
     in_time = [copies[at] for at in np.argsort(_times(copies), kind="stable")]
     return {
         "message_id": copies[0].message_id,
         "mailbox": copies[0].mailbox,
         "copies": len(copies),
-        "queue_ids": [str(ways.queue_id.iat[entry]) for entry in dict.fromkeys(copy.entry for copy in in_time)],
+        "queue_ids": list({copy.entry: str(copy.queue_id) for copy in in_time}.values()),
         "time": cells.iso(in_time[0].time),
         "causes": names,
     }
 
 
-def _finding(scan: Window, settings: Settings, cause: str, subject: str, items: Items, mender: _Mender) -> Finding:
+def _finding(log: Log, cause: str, subject: str, items: Items, mender: _Mender) -> Finding:
     cases = [case for case, _ in items]
     copies = [copy for _, some in items for copy in some]
     summary = _summary(cause, subject, items)
@@ -137,9 +145,9 @@ def _finding(scan: Window, settings: Settings, cause: str, subject: str, items: 
         first=cells.moment(_times(copies).min()),
         last=cells.moment(_times(copies).max()),
         state="mended" if mended else "active",
-        remedy=None if mended else mender.remedy(settings, cause, subject, copies),
-        evidence=_evidence(scan, copies[:6]),
-        why=_expanded_twice(settings, behind) if cause == "double-alias-expansion" else WHY[cause],
+        remedy=None if mended else mender.remedy(cause, subject, copies),
+        evidence=_evidence(log, copies[:6]),
+        why=_expanded_twice(log.settings, behind) if cause == "double-alias-expansion" else WHY[cause],
         mails=len({each for each, _ in people}),
         recipients=len(people),
     )
@@ -169,70 +177,64 @@ def _summary(cause: str, subject: str, items: Items) -> str:
     return f"{words} {' and '.join(places)}"
 
 
-def _evidence(scan: Window, copies: list[Copy]) -> list[Any]:
+def _evidence(log: Log, copies: list[Copy]) -> list[Evidence]:
     """Return what broke off, the hand-overs that doubled, the doubled person's own first, and the copies."""
     first = sorted(copies, key=lambda copy: copy.handed != copy.mailbox)
+
+    def lines(places: Iterable[int]) -> list[Evidence]:
+        chosen = [place for place in places if place >= 0][: ev.MOST_EVIDENCE]
+        labels = [log.read.sources[place >> LINE_BITS].label for place in chosen]
+        return [Evidence(label, place % 2**LINE_BITS, "") for label, place in zip(labels, chosen, strict=True)]
+
     return ev.merged(
-        ev.rows_at(scan, "deliveries", [copy.broken for copy in copies]),
-        ev.rows_at(scan, "stores", [copy.store_row for copy in copies]),
-        ev.rows_at(scan, "deliveries", dict.fromkeys(copy.top for copy in first)),
-        ev.rows_at(scan, "deliveries", [copy.row for copy in first]),
+        lines(copy.broken for copy in copies),
+        lines(copy.told_by for copy in copies),
+        lines(dict.fromkeys(copy.top for copy in first)),
+        lines(copy.row for copy in first),
     )
 
 
 class _Mender:
     """Tells since when mail to an alias is stored once, or since when the BCC is; what findings share is made once."""
 
-    def __init__(self, scan: Window, frame: pd.DataFrame) -> None:
-        self.scan = scan
-        good = frame.loc[frame["filtered"], ["time", "root", "mailbox", "store", "asked", "asked_first", "recipient"]]
-        onward = (good["mailbox"] != good["asked_first"]) | (good["asked"] != good["recipient"].str.lower())
-        self.of_alias = _Times(good[onward], "asked_first")
-        final = scan.deliveries.loc[scan.deliveries["final"] & (scan.deliveries["entry"] >= 0), ["entry", "mailbox"]]
-        roots = scan.entries["root"].to_numpy()[final["entry"].to_numpy()]
-        boxes = final["mailbox"].groupby(roots).nunique()
-        single = good.drop_duplicates(["root", "mailbox", "store"])
-        single = single[~single.duplicated(["root", "mailbox"], keep=False)]
-        self.of_box = _Times(single[single["root"].isin(boxes.index[boxes > 1])], "mailbox")
-
+    def __init__(self, partial: Partial, log: Log) -> None:
+        self.partial, self.log = partial, log
+        self.ends = Ends.of(partial, log)
         self._remedies: dict[str, Remedy | None] = {}
 
-    def remedy(self, settings: Settings, cause: str, subject: str, copies: list[Copy]) -> Remedy | None:
+    def remedy(self, cause: str, subject: str, copies: list[Copy]) -> Remedy | None:
         """Return what mends a finding: aliases that double share one cure."""
         key = subject if cause == "retry-after-lost-reply" else cause
         if key not in self._remedies:
-            self._remedies[key] = _remedy(self.scan, settings, cause, subject, copies)
+            self._remedies[key] = self._remedy(cause, subject, copies)
         return self._remedies[key]
 
-    def mended(self, subject: str, copies: list[Copy]) -> Mended | None:
-        """Return since when it goes right.
-
-        An alias goes right where it reaches other mailboxes, or itself, with one copy each; a BCC where its mailbox got
-        one copy of a mail that went to others too, by way of the filter.
-        """
-        bad = {copy.root for copy in copies}
-        is_box = subject in {copy.mailbox for copy in copies}
-        last = _times(copies).max()
-        for times in (self.of_alias.without(subject, bad), self.of_box.without(subject, bad) if is_box else None):
-            if times is not None and (found := mended_since(self.scan, last, times)) is not None:
-                return found
+    def _remedy(self, cause: str, subject: str, copies: list[Copy]) -> Remedy | None:
+        if cause == "double-alias-expansion":
+            return remedies.no_address_mappings_after(self.log.settings)
+        if cause == "filter-reinjected-twice":
+            return remedies.dspam_one_at_a_time(self.log.settings)
+        if cause == "retry-after-lost-reply":
+            return Remedy(_lost_reply(self.partial, self.log, subject, copies))
         return None
 
+    @functools.cached_property
+    def good(self) -> pd.DataFrame:
+        """When it went right, and with which mail."""
+        return went_right.joined(self.partial.frame("right_kept"), self.partial.frame("right"))
 
-class _Times:
-    """When copies were stored, and of which mail, by an address of theirs."""
-
-    def __init__(self, frame: pd.DataFrame, by: str) -> None:
-        self.time, self.root = frame["time"].reset_index(drop=True), frame["root"].to_numpy()
-        self.at = frame.reset_index(drop=True).groupby(by).indices
-
-    def without(self, name: str, roots: set[int]) -> pd.Series | None:
-        """Return the times of one address, but for these mails; None where there is none."""
-        rows = self.at.get(name)
-        if rows is None:
-            return None
-        keep = [row for row in rows.tolist() if int(self.root[row]) not in roots]
-        return self.time.iloc[keep] if keep else None
+    def mended(self, subject: str, copies: list[Copy]) -> Mended | None:
+        """Return since when it goes right: mail to an alias, else to the mailbox of a BCC."""
+        bad = {copy.root for copy in copies}
+        last, name = _times(copies).max(), pd.Series([subject], dtype="str")
+        names = [went_right.of_alias(name)]
+        if subject in {copy.mailbox for copy in copies}:
+            names.append(went_right.of_box(name))
+        for each in names:
+            found = self.ends.mended(last, went_right.times(self.good, each, bad))
+            if found is not None:
+                return found
+        return None
 
 
 WHY = {
@@ -262,27 +264,19 @@ def _expanded_twice(settings: Settings, behind: list[str]) -> str:
     return f"{text}: no_address_mappings stands on neither side."
 
 
-_PROXIES = ("spampd", "clamsmtpd", "clamsmtp", "proxsmtpd", "amavis", "dspam", "smtp-gated", "kas", "drwebd")
-"""Programs that stand between Postfix and a mailbox server and hand on the replies."""
-
-
-def _remedy(scan: Window, settings: Settings, cause: str, subject: str, copies: list[Copy]) -> Remedy | None:
-    if cause == "double-alias-expansion":
-        return remedies.no_address_mappings_after(settings)
-    if cause == "filter-reinjected-twice":
-        return remedies.dspam_one_at_a_time(settings)
-    if cause == "retry-after-lost-reply":
-        return Remedy(_lost_reply(scan, subject, copies))
-    return None
-
-
-def _lost_reply(scan: Window, relay: str, copies: list[Copy]) -> str:
+def _lost_reply(partial: Partial, log: Log, relay: str, copies: list[Copy]) -> str:
     """Return where to look for a reply that got lost: at all that stands between Postfix and the mailbox."""
-    ids = {copy.message_id for copy in copies}
-    verdicts = scan.verdicts
-    spoke = set(verdicts.loc[verdicts["message_id"].isin(ids), "program"].dropna().astype("str"))
-    spoke |= {program for program in scan.log.read.programs if program in _PROXIES}
-    named = ", ".join(sorted(spoke & {*_PROXIES, "spamd"}))
+    bits = 0
+    for copy in copies:
+        bits |= copy.spoke
+    ids = pd.DataFrame({"id": [copy.message_id for copy in copies], "at": [copy.time.value for copy in copies]})
+    ids["key"] = hashed(ids["id"].astype("str"))
+    others = pairing.recent(partial, "spoke").among(np.unique(ids["key"].to_numpy(np.uint64))).merge(ids, on="key")
+    for each in others["spoke"][(others["time"] - others["at"]).abs() <= SAME_DAY].unique().tolist():
+        bits |= int(each)
+    heard = {name for bit, name in enumerate(SPEAKERS) if bits >> bit & 1}
+    heard |= {program for program in log.read.programs if program in SPEAKERS[:-1]}
+    named = ", ".join(sorted(heard))
     between = f"{named}, whose lines are in these logs," if named else "a proxy (spampd, a virus scanner)"
     return (
         f"Look at all that stands between Postfix and the mailbox: what answers at {relay}, {between} where it passes "
@@ -300,7 +294,9 @@ def marks(source: str, target: str) -> bool:
 CHECK = Check(
     "duplicate-delivery",
     "Mail is stored more than once",
-    whole=run,
+    look=look,
+    conclude=conclude,
+    settle=pairing.settle,
     marks=marks,
     order=30,
     clear="No mail was stored twice ({checked:delivery|deliveries} looked at)",

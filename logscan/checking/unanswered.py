@@ -1,0 +1,118 @@
+"""Copies that Dovecot stored while the reply to Postfix got lost, so that the mail was offered again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from logscan.checking.copies import places, places_of
+from logscan.checking.duplicates import HORIZON, SAME_DAY, SECOND
+from logscan.tables import texts
+from logscan.tables.recent import Recent, among, hashed
+
+if TYPE_CHECKING:
+    from logscan.scan.window import Window
+
+Ints = npt.NDArray[np.int64]
+
+AROUND = 600 * SECOND
+"""Nanoseconds around an attempt and its beginning in which what was stored by it is told."""
+
+NAMES = ["time", "session", "message_id", "user", "source", "line"]
+
+BROKEN = r"^(?:lost connection|conversation) with .* while (?:sending|receiving) (?:end of data|.* -- message may be)"
+"""Postfix lost the reply after the data: the copy may have been taken (smtp_proto.c)."""
+
+
+def broken(window: Window, here: pd.DataFrame) -> tuple[pd.DataFrame, Ints]:
+    """Return attempts whose reply was lost and that were made again in the end; and the entries they are of.
+
+    ``here`` are the copies stored here (:func:`logscan.checking.copies.told`). Columns of the copy that the reply came to, and:
+    ``broken`` (line of the attempt), ``tried`` (UTC ns), ``around`` (ns), ``by_mailbox`` and ``by_name``: the hashes under which
+    :func:`unclaimed` has what was stored for that mailbox, and for its local part.
+    """
+    deliveries = window.deliveries
+    some = deliveries[
+        (deliveries["status"] == "deferred")
+        & deliveries["reply"].str.contains(BROKEN, regex=True, na=False)
+        & (deliveries["entry"] >= 0)
+        & ~deliveries["outside"]
+    ]
+    # A hand-over to the filter may break off as well; its children are deliveries of their own.
+    hand_overs = window.legs.loc[window.legs["delivery"] >= 0, "delivery"]
+    some = some.loc[~some.index.isin(hand_overs), ["entry", "recipient", "mailbox", "time", "delay"]]
+    some = some[some["recipient"].notna()].assign(attempt=lambda frame: frame.index.to_numpy())
+    later = deliveries[["entry", "recipient"]].iloc[here.index.to_numpy()].assign(at=np.arange(len(here)))
+    later = later.drop_duplicates(["entry", "recipient"])
+    both = some.merge(later, on=["entry", "recipient"])
+    found = here.iloc[both["at"].to_numpy(np.int64)].reset_index(drop=True)
+    delay = np.minimum(both["delay"].fillna(0).to_numpy(np.float64), HORIZON / SECOND)
+    box = both["mailbox"].astype("str").reset_index(drop=True)
+    found = found.assign(
+        broken=places(window)[both["attempt"].to_numpy(np.int64)],
+        tried=both["time"].dt.as_unit("ns").astype("int64").to_numpy(),
+        around=(delay * SECOND).astype(np.int64) + AROUND,
+        by_mailbox=hashed(found["message_id"], box),
+        by_name=hashed(
+            found["message_id"], texts.each(box, lambda names: names.str.replace(r"(?s)@.*$", "", regex=True))
+        ),
+    )
+    return found, np.unique(both["entry"].to_numpy(np.int64))
+
+
+def unclaimed(window: Window) -> Recent:
+    """Return copies that Dovecot stored, and whose session no reply of this window names, by message-id and owner.
+
+    Columns ``time`` (UTC ns), ``session`` (uint64, 0 where it has none), ``row`` (line).
+    """
+    events = window.events("stores")
+    stored = events.loc[(events["action"] == "stored") & events["message_id"].notna() & events["user"].notna(), NAMES]
+    stored = stored[~texts.among(stored["session"], window.deliveries["session"])]
+    ns = stored["time"].dt.as_unit("ns").astype("int64").to_numpy()
+    session = np.where(stored["session"].isna(), np.uint64(0), hashed(stored["session"]))
+    frame = pd.DataFrame({"time": ns, "session": session, "row": places_of(stored)})
+    return Recent.of(frame, hashed(stored["message_id"], texts.lower(stored["user"])), int(ns.max()) if len(ns) else 0)
+
+
+def unanswered(cut_off: pd.DataFrame, stored: Recent, sessions: pd.DataFrame) -> pd.DataFrame:
+    """Return the copies that attempts left whose reply was lost: rows as of the copy that came later.
+
+    ``cut_off`` are the attempts of all windows; ``sessions`` are those that replies name: ``key`` and ``time``. ``broken`` is
+    the attempt's line, ``told_by`` that of Dovecot's.
+    """
+    cut_off = cut_off.sort_values(["broken", "mailbox", "recipient"], kind="stable", ignore_index=True)
+    keys = np.unique(
+        np.concatenate([cut_off["by_mailbox"].to_numpy(np.uint64), cut_off["by_name"].to_numpy(np.uint64)])
+    )
+    found = stored.among(keys).sort_values(["time", "row"], kind="stable", ignore_index=True)
+    by_key = dict(iter(_open(found, sessions).groupby("key")))
+    picked: list[tuple[int, Any, Any, Any]] = []
+    columns = [cut_off[name].tolist() for name in ("tried", "around", "by_mailbox", "by_name")]
+    for at, (tried, around, *names) in enumerate(zip(*columns, strict=True)):
+        for name in dict.fromkeys(names):
+            near = by_key.get(name)
+            if near is None:
+                continue
+            low, high = np.searchsorted(near["time"], (tried - around, tried + around + 1))
+            once = near.iloc[low:high].drop_duplicates("session")
+            picked += [(at, *row) for row in once[["session", "time", "row"]].itertuples(index=False)]
+    chosen = pd.DataFrame(picked, columns=["at", "store", "time", "row"]).drop_duplicates(["store"])
+    rows = cut_off.iloc[chosen["at"].to_numpy(np.int64)].reset_index(drop=True)
+    return rows.assign(
+        store=chosen["store"].to_numpy(np.uint64),
+        time=chosen["time"].to_numpy(np.int64),
+        told_by=chosen["row"].to_numpy(np.int64),
+    )
+
+
+def _open(stored: pd.DataFrame, sessions: pd.DataFrame) -> pd.DataFrame:
+    """Return what was stored in sessions that no reply names within a day."""
+    wanted = np.unique(stored["session"].to_numpy(np.uint64))
+    some = sessions[among(sessions["key"].to_numpy(np.uint64), wanted)]
+    some = some.rename(columns={"key": "session", "time": "named"})[["session", "named"]]
+    both = stored.assign(at=np.arange(len(stored))).merge(some, on="session")
+    claimed = both.loc[(both["named"] - both["time"]).abs() <= SAME_DAY, "at"]
+    return stored.drop(index=claimed.unique())

@@ -1,0 +1,192 @@
+"""Rows that one mail leaves for another: kept packed, and only for a horizon of log time.
+
+What needs two mails together (two copies of one mail, say) can't know, of the first, whether the second will come. Its row is
+kept packed, found by a hash of 64 bits, until nothing that is still to come can lie within the horizon; nearly all rows are
+never looked at again. :meth:`Recent.aged` takes out those that are past it. Until somebody does so nothing is left out, so that
+what is put together follows from the rows alone, in whatever order and grouping they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from logscan.tables import texts
+from logscan.tables.partials import plain
+
+Hashes = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+
+WORTH = 4
+"""Rows are taken out where they are at least one of so many: each is then looked at a few times in all, not once a window."""
+
+FOR_GOOD = np.iinfo(np.int64).max
+"""The time of rows that are never too old."""
+
+FEW = 2
+"""A text column is written as codes where its values come so many times on average."""
+
+_OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 3))
+
+
+def hashed(*columns: pd.Series) -> Hashes:
+    """Return 64 bits for what texts or whole numbers of a row say together, the same in every run; never 0."""
+    out = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        if column.dtype.kind in "iub":
+            part = pd.util.hash_array(column.to_numpy())
+        else:
+            codes, words = texts.coded(column)
+            values = words.to_numpy(dtype=object)
+            known = pd.util.hash_array(values, categorize=False) if len(values) else np.empty(0, np.uint64)
+            part = np.append(known, np.uint64(1)).astype(np.uint64)[codes]
+        out = (out ^ part) * np.uint64(0x9E3779B97F4A7C15)
+        out ^= out >> np.uint64(29)
+    return np.maximum(out, np.uint64(1))
+
+
+def repeated(*keys: Hashes) -> Hashes:
+    """Return the keys that come more than once in all arrays together, in order."""
+    every = np.sort(np.concatenate(keys)) if keys else np.empty(0, np.uint64)
+    again = every[1:][every[1:] == every[:-1]]
+    found: Hashes = np.unique(again[again > 0])
+    return found
+
+
+def among(keys: Hashes, wanted: Hashes) -> npt.NDArray[np.bool_]:
+    """Return which keys are among those wanted, which are in order."""
+    if not len(wanted):
+        return np.zeros(len(keys), np.bool_)
+    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+    found: npt.NDArray[np.bool_] = wanted[at] == keys
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of one window: ``keys`` (uint64; 0 for a row that was taken out), the rows packed, the latest of their times."""
+
+    keys: Hashes
+    packed: pa.Buffer
+    last: int
+    """UTC ns of the latest row of the mails in it."""
+
+    def rows(self, mask: npt.NDArray[np.bool_] | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows, or some of them, with ``key``."""
+        options = pa.ipc.IpcReadOptions()
+        if columns is not None:
+            names = pa.ipc.open_stream(self.packed).schema.names
+            options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in columns])
+        table = pa.ipc.open_stream(self.packed, options=options).read_all()
+        if mask is not None:
+            table = table.filter(pa.array(mask))
+        for at, field in enumerate(table.schema):
+            if pa.types.is_dictionary(field.type):
+                table = table.set_column(at, field.name, table.column(at).cast(pa.string()))
+        keys = self.keys if mask is None else self.keys[mask]
+        return table.to_pandas().assign(key=keys)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.keys.nbytes + int(self.packed.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Recent:
+    """Rows of some windows; ``empty`` has their columns and no row."""
+
+    blocks: tuple[Block, ...]
+    empty: pd.DataFrame
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, keys: Hashes, last: int) -> Recent:
+        """Return the part for the rows of one piece; ``last`` is the latest time (UTC ns) of the mails that they are of."""
+        empty = plain(frame.iloc[:0]).assign(key=np.empty(0, np.uint64))
+        return cls((Block(keys, _packed(frame), last),) if len(frame) else (), empty)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All rows that weren't taken out, with ``key``."""
+        return self._rows([block.keys > 0 for block in self.blocks])
+
+    @property
+    def keys(self) -> Hashes:
+        """The keys of all rows; 0 for those that were taken out."""
+        return np.concatenate([np.empty(0, np.uint64), *(block.keys for block in self.blocks)])
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(block.size for block in self.blocks)
+
+    def merged(self, others: Sequence[Recent]) -> Recent:
+        """Return the rows of all."""
+        return Recent(tuple(block for each in (self, *others) for block in each.blocks), self.empty)
+
+    def among(self, wanted: Hashes) -> pd.DataFrame:
+        """Return the rows whose key is among those wanted, which are in order."""
+        return self._rows([among(block.keys, wanted) for block in self.blocks])
+
+    def column(self, *names: str) -> pd.DataFrame:
+        """Return some columns of all rows, those taken out too; with ``key``."""
+        parts = [block.rows(columns=names) for block in self.blocks]
+        return pd.concat(parts, ignore_index=True) if parts else self.empty[[*names, "key"]]
+
+    def without(self, wanted: Hashes) -> Recent:
+        """Return it with the rows taken out whose key is among those wanted, which are in order."""
+        blocks = []
+        for block in self.blocks:
+            out = among(block.keys, wanted)
+            blocks.append(replace(block, keys=np.where(out, np.uint64(0), block.keys)) if out.any() else block)
+        return replace(self, blocks=tuple(blocks))
+
+    def old(self, before: int) -> int:
+        """Return how many rows are of windows whose last is before a time (UTC ns)."""
+        return sum(len(block.keys) for block in self.blocks if block.last < before)
+
+    def aged(self, before: int) -> tuple[pd.DataFrame, Recent]:
+        """Return the rows of windows whose last is before a time (UTC ns), and the part that is left."""
+        gone = replace(self, blocks=tuple(block for block in self.blocks if block.last < before))
+        left = replace(self, blocks=tuple(block for block in self.blocks if block.last >= before))
+        return gone.frame, left
+
+    def settled(self, before: int, wanted: Hashes) -> Recent:
+        """Return it without the rows of windows whose last is before a time (UTC ns), but for keys wanted, in order."""
+        old = replace(self, blocks=tuple(block for block in self.blocks if block.last < before))
+        left = tuple(block for block in self.blocks if block.last >= before)
+        some = old.among(wanted)
+        if len(some):
+            for_good = Block(some["key"].to_numpy(np.uint64), _packed(some.drop(columns="key")), FOR_GOOD)
+            left = (*left, for_good)
+        return replace(self, blocks=left)
+
+    def _rows(self, masks: Sequence[npt.NDArray[np.bool_]]) -> pd.DataFrame:
+        parts = [block.rows(mask) for block, mask in zip(self.blocks, masks, strict=True) if mask.any()]
+        return pd.concat(parts, ignore_index=True) if parts else self.empty
+
+
+def _packed(frame: pd.DataFrame) -> pa.Buffer:
+    """Return the rows as an Arrow stream: texts that repeat as codes, all of it compressed."""
+    columns = {}
+    for name in frame.columns:
+        column = frame[name]
+        if column.dtype.kind in "iufbM":
+            columns[str(name)] = pa.array(column)
+            continue
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            columns[str(name)] = pa.array(column.cat.remove_unused_categories())
+            continue
+        array = texts.arrow(column)
+        coded = array.dictionary_encode()
+        columns[str(name)] = coded if len(coded.dictionary) * FEW <= len(array) else array
+    table = pa.table(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=_OPTIONS) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
