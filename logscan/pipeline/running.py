@@ -78,8 +78,11 @@ def analyse(
     from logscan.scan.scan import Scan
 
     looking = Looking(scan.log, checks=checks, skip=skip)
-    for window in [scan] if isinstance(scan, Scan) else scan:
-        looking.add(window)
+    if isinstance(scan, Scan):
+        looking.add(scan)
+    else:
+        for window in scan:
+            looking.add(window, scan.frontier)
     return looking.conclude(now)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from logscan.correlate.build import correlate
-from logscan.correlate.windows import Windows
+from logscan.correlate.windows import NO_TIME, Windows
 from logscan.pipeline.opening import Opened, warm
 from logscan.pipeline.queues import listed
 from logscan.reading.stream import WINDOW, stream_sources
@@ -18,6 +20,9 @@ from logscan.scan.window import Window
 if TYPE_CHECKING:
     from logscan.correlate.pieces import Piece
     from logscan.reading.survey import Progress
+
+
+DAY = 86_400 * 10**9
 
 
 class Stream:
@@ -63,6 +68,16 @@ class Stream:
             for tables in self._pieces:
                 yield self._window(self._windows.feed(self.opened.narrowed(tables, self.log)))
             yield self._window(self._windows.finish())
+
+    @property
+    def frontier(self) -> int:
+        """UTC ns before which no row of the windows still to come was written: the oldest line that is carried, less a day.
+
+        A clock that was set back may give later lines earlier stamps.
+        """
+        first = [pc.min(table.column("time")).as_py() for table in self._windows.open.tables.values() if len(table)]
+        known = [each for each in first if each is not None and each > NO_TIME]
+        return min([*known, self._windows.open.now]) - DAY
 
     def _window(self, piece: Piece) -> Window:
         window = Window(self.log, piece.correlated, piece.tables)
