@@ -77,7 +77,7 @@ class Stream:
         """
         first = [pc.min(table.column("time")).as_py() for table in self._windows.open.tables.values() if len(table)]
         known = [each for each in first if each is not None and each > NO_TIME]
-        return min([*known, self._windows.open.now]) - DAY
+        return int(min([*known, self._windows.open.now])) - DAY
 
     def _window(self, piece: Piece) -> Window:
         window = Window(self.log, piece.correlated, piece.tables)
