@@ -117,17 +117,18 @@ def test_lists_of_more_rows_than_are_shown(tmp_path: Path) -> None:
     assert (domain["domain"], domain["mails"], domain["bytes"]) == ("example.org", 600, 600 * 2000)
 
 
-def test_the_lines_of_a_session_lie_apart_from_its_mail(tmp_path: Path) -> None:
-    """Each mail's encryption is that of its own session, wherever the log is cut between."""
+def sessions(*, mails: int) -> tuple[list[str], Counter[str]]:
+    """Return the lines of SMTP sessions, each with a mail or two, and how many mails came by which encryption."""
     dice = random.Random(5)
     lines: list[str] = []
     expected: Counter[str] = Counter()
     second = 0
 
     def at() -> str:
-        return f"2026-11-22T{10 + second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+        return f"2026-11-22T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
-    for number in range(60):
+    while expected.total() < mails:
+        number = expected.total()
         pid, client = 20 + number % 4, f"mx.example.org[203.0.113.{1 + number % 2}]"
         version = dice.choice(["TLSv1.2", "TLSv1.3", ""])
         lines.append(f"{at()} postfix/smtpd[{pid}]: connect from {client}")
@@ -145,9 +146,47 @@ def test_the_lines_of_a_session_lie_apart_from_its_mail(tmp_path: Path) -> None:
             lines.append(f"{at()} postfix/qmgr[9]: {queue_id}: removed")
             expected[version or "plain text"] += 1
         second += 1
+    return lines, expected
+
+
+def test_the_lines_of_a_session_lie_apart_from_its_mail(tmp_path: Path) -> None:
+    """Each mail's encryption is that of its own session, wherever the log is cut between."""
+    lines, expected = sessions(mails=80)
     lists = told(read(tmp_path, lines))
     assert {row["encryption"]: row["mails"] for row in rows(lists, "tls-in")} == expected
     assert sum(row["mails"] for row in rows(lists, "tls-in-plain")) == expected["plain text"]
+
+
+def test_what_is_not_kept_of_very_many_sessions_is_not_called_plain_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, expected = sessions(mails=120)
+    scan = read(tmp_path, lines)
+    monkeypatch.setattr("logscan.tables.partials.MOST_KEYS", 12)
+    for partial in partials(scan, listings.look):
+        found: Counter[str] = Counter()
+        for row in rows(lists_of(partial, scan), "tls-in"):
+            found[row["encryption"]] += row["mails"]
+        assert found.total() == expected.total()
+        assert found["not known"]
+        assert all(found[name] <= count for name, count in expected.items())
+
+
+def test_of_very_many_different_users_the_number_is_estimated_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        f"2026-11-22T{10 + number // 3600}:{number // 60 % 60:02d}:{number % 60:02d} dovecot: imap-login: Login: "
+        f"user=<u{number}>, method=PLAIN, rip=203.0.113.9, lip=192.0.2.1, TLS"
+        for number in range(4000)
+    ]
+    scan = read(tmp_path, lines)
+    monkeypatch.setattr("logscan.tables.partials.MOST_KEYS", 1000)
+    lists = told(scan)
+    (row,) = rows(lists, "protocols")
+    assert (row["lines"], row["addresses"]) == (4000, 1)
+    assert row["users"] == pytest.approx(4000, rel=0.1)
+    assert "The users are estimated from 1,000 of them." in lists["protocols"].help
 
 
 def test_the_connection_of_a_delivery_may_have_begun_in_another_window(tmp_path: Path) -> None:

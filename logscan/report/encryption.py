@@ -18,7 +18,7 @@ from logscan.report import by_key
 from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
 from logscan.report.tallies import Coded, column, number, of
-from logscan.tables.partials import Keyed, Partial, hashes, mixed
+from logscan.tables.partials import Keyed, Partial, hashes, mixed, together
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -31,8 +31,11 @@ Bools = npt.NDArray[np.bool_]
 RECENT = 600 * 10**9
 """Nanoseconds: Postfix keeps a connection for less (smtp_connection_reuse_time_limit: 300 s)."""
 
-EDGE = 60 * 10**9
-"""Nanoseconds by which lines may stand in another order than their stamps (a logger that can't keep up)."""
+EDGE = 5 * 10**9
+"""Nanoseconds by which lines may stand in another order than their stamps."""
+
+NEAR = 60 * 10**9
+"""Nanoseconds from a window's first and last line within which most lie that its neighbours ask for."""
 
 ALWAYS = int(np.iinfo(np.int64).max)
 
@@ -132,10 +135,11 @@ class Lines:
         code = np.where(good, np.append(self.version.codes, -1)[last], len(self.version.values))
         return Coded(code, [*self.version.values, NONE]), last, begun
 
-    def kept(self) -> Keyed:
-        """Return the lines for other windows' mails."""
-        words = np.array([*self.version.values, ""], object)[self.version.codes]
-        return Keyed.of(pd.DataFrame({"key": self.key, "at": self.at, "version": pd.Series(words, dtype="str")}))
+    def kept(self, rows: Bools) -> Keyed:
+        """Return some of the lines for other windows' mails."""
+        words = np.array([*self.version.values, ""], object)[self.version.codes[rows]]
+        frame = {"key": self.key[rows], "at": self.at[rows], "version": pd.Series(words, dtype="str")}
+        return Keyed.of(pd.DataFrame(frame))
 
 
 def _lines(window: Window, programs: tuple[str, ...], *, begun: bool) -> Lines:
@@ -246,10 +250,13 @@ def _kept(
         name: pd.Series(np.array([*each.values, ""], object)[each.codes[rows]], dtype="str")
         for name, each in zip(WHO[which], who, strict=True)
     }
+    first, last = (int(lines.at.min()), int(lines.at.max())) if len(lines.at) else (0, 0)
+    edge = (lines.at <= first + NEAR) | (lines.at >= last - NEAR)
     asked = pd.DataFrame({"key": key[rows], "at": at[rows], **words, "n": np.ones(int(rows.sum()), np.int64)})
     return {
         f"{which.key}: asked": Keyed.of(asked, sums=("n",)),
-        f"{which.key}: lines": lines.kept(),
+        f"{which.key}: edges": lines.kept(edge),
+        f"{which.key}: lines": lines.kept(~edge),
         _told(which): known,
     }
 
@@ -262,16 +269,15 @@ def _asked(partial: Partial, which: ByKey) -> Partial:
     """Return the counts of what no window could tell alone."""
     if _told(which) not in partial:
         return Partial()
-    kept, asked = partial.parts[f"{which.key}: lines"], partial.parts[f"{which.key}: asked"]
-    assert isinstance(kept, Keyed)
+    asked, *kept = (partial.parts[f"{which.key}: {name}"] for name in ("asked", "edges", "lines"))
     assert isinstance(asked, Keyed)
-    frame = kept.frame.sort_values("version", ignore_index=True)
+    frame = together([each.frame for each in kept if isinstance(each, Keyed)]).sort_values("version", ignore_index=True)
     version = of(frame["version"])
     version = Coded(np.where(version.is_in(""), -1, version.codes), version.values)
     lines = Lines(frame["key"].to_numpy(), frame["at"].to_numpy(), version)
     rows = asked.frame.loc[asked.frame.index.repeat(asked.frame["n"])].reset_index(drop=True)
     told, last, _ = lines.told(rows["key"].to_numpy(), rows["at"].to_numpy(), RECENT if which is OUT else ALWAYS)
-    if kept.limit < 2**64:
+    if any(isinstance(each, Keyed) and each.limit < 2**64 for each in kept):
         told = Coded(np.where(last < 0, len(told.values), told.codes), [*told.values, NOT_KNOWN])
     parts = Partial(_counted(which, tuple(_column(rows[name]) for name in WHO[which]), told))
     left = sum(asked.rest)
