@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-Numbers = Sequence[Any] | npt.NDArray[Any]
-
 MOST_ROWS = 100
 """Rows of a list; the rest lies in the exported tables."""
 
@@ -93,11 +91,6 @@ def of(series: pd.Series) -> Coded:
     return Coded(codes, values.tolist())
 
 
-def constant(size: int, value: str) -> Coded:
-    """Return a column that holds one value."""
-    return Coded(np.zeros(size, np.int64), [value])
-
-
 @dataclass(frozen=True)
 class Groups:
     """Rows by combination of values: each row's group, and the first row of each group."""
@@ -124,17 +117,6 @@ class Groups:
         """Return the sum of whole numbers by group."""
         return np.bincount(self.of_row, weights=weights, minlength=len(self)).astype(np.int64)
 
-    def percentile(self, seconds: npt.NDArray[np.float64], share: int) -> npt.NDArray[np.float64]:
-        """Return each group's percentile, between two values in proportion (numpy's way), rounded to hundredths."""
-        value = seconds[np.lexsort((seconds, self.of_row))]
-        count = self.count()
-        place = (count - 1) * (share / 100)
-        part = place - np.floor(place)
-        first = np.cumsum(count) - count
-        low, high = value[first + np.floor(place).astype(np.int64)], value[first + np.ceil(place).astype(np.int64)]
-        exact = np.where(part >= 0.5, high - (high - low) * (1 - part), low + (high - low) * part)
-        return np.array([round(each, 2) for each in exact.tolist()], np.float64)
-
     def distinct(self, codes: Ints, rows: Bools | None = None) -> Ints:
         """Return how many different codes (of 0 and above) each group has."""
         known = codes >= 0 if rows is None else (codes >= 0) & rows
@@ -143,28 +125,6 @@ class Groups:
             return np.zeros(len(self), np.int64)
         once = np.unique(combine(group, codes[known]), return_index=True)[1]
         return np.bincount(group[once], minlength=len(self))
-
-    def ends(self, times: Ints, zone: tzinfo | None) -> tuple[list[datetime | None], list[datetime | None]]:
-        """Return each group's first and last time (from UTC ns), in the server's zone."""
-        low = np.full(len(self), np.iinfo(np.int64).max)
-        high = np.full(len(self), np.iinfo(np.int64).min)
-        known = times > 0
-        np.minimum.at(low, self.of_row[known], times[known])
-        np.maximum.at(high, self.of_row[known], times[known])
-        return [moment(value, zone) for value in low], [moment(value, zone) for value in high]
-
-    def rows(self, *numbers: Numbers, most: int = MOST_ROWS) -> tuple[tuple[tuple[Any, ...], ...], int]:
-        """Return (values ..., numbers ...), the greatest first number first, then by name; and how many there are."""
-        rank = np.asarray(numbers[0])
-        there = np.flatnonzero(rank)
-        least = np.sort(rank[there])[-most] if len(there) > most else 0
-        chosen = sorted((-int(rank[at]), self.name(at), at) for at in there[rank[there] >= least].tolist())
-        rows = tuple((*name, *(_plain(values[at]) for values in numbers)) for _, name, at in chosen[:most])
-        return rows, len(there)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
 
 
 def moment(value: int, zone: tzinfo | None) -> datetime | None:
@@ -182,11 +142,6 @@ def groups(*columns: Coded) -> Groups:
     codes = columns[0].codes if len(columns) == 1 else combine(*(each.codes for each in columns))
     _, first, of_row = np.unique(codes, return_index=True, return_inverse=True)
     return Groups(of_row.astype(np.int64), columns, first.astype(np.int64))
-
-
-def percentiles(seconds: npt.NDArray[np.float64], *shares: float) -> tuple[float, ...]:
-    """Return percentiles of what is known, rounded to hundredths."""
-    return tuple(round(float(value), 2) for value in np.percentile(seconds, shares))
 
 
 MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
