@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from checked import arrived, removed, sent, to_dspam, write
+from simulator import FILTERS, Server, World
 
 import logscan
 from logscan.checking.check import all_checks
@@ -152,6 +153,21 @@ def test_ten_thousand_users_in_eight_windows_are_told_once_each(tmp_path: Path) 
     windows = equal(scan, 8)
     (result,) = concluded(checks, [looked(checks, window) for window in windows], scan.log)
     assert (len(windows), len(result.findings), result.checked) == (8, 10_000, 10_000)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_flows_give_the_same_answers_in_any_windows(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    servers = [Server(f"mx{n}", rng.choice(FILTERS), ("reply",), bool(seed % 2), bool(n)) for n in (1, 2)]
+    log = World(rng, servers, ids=100).run(60)
+    (tmp_path / "mail.log").write_text(log.text(False), "utf-8")
+    scan = logscan.read(tmp_path / "mail.log", jobs=1, year=2026, timezone="UTC")
+    once = concluded(CHECKS, [looked(CHECKS, scan)], scan.log)
+    for count in (2, 11):
+        windows = equal(scan, count)
+        rng.shuffle(windows)
+        assert concluded(CHECKS, [looked(CHECKS, window) for window in windows], scan.log) == once
+    assert any(result.eligible for result in once)
 
 
 # -- filters at the door -----------------------------------------------------------------------------------------------
