@@ -200,7 +200,15 @@ def test_a_milter_s_log_that_covers_part_of_the_time_covers_the_same_part_in_all
     )
     result = same_in_all(scan, OUT)[OUT]
     assert (result.verdict, result.checked, result.eligible) == ("blind", 5, 7)
-    assert "doesn't cover" in result.blind_because[0]
+    assert "rspamd doesn't cover: whether" in result.blind_because[0]
+
+
+def test_a_check_says_that_its_times_are_rounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "MOST_MOMENTS", 3)
+    log = "".join(rspamd(n, n) for n in (0, 600))
+    scan = scan_of(tmp_path, mail(0, ""), mail(600, ""), *(mail(n) for n in range(90_000, 90_010)), rspamd_log=log)
+    result = same_in_all(scan, OUT)[OUT]
+    assert "doesn't cover (counted by the minute)" in result.blind_because[0]
 
 
 def test_a_filter_that_only_a_later_window_shows_makes_the_mail_before_unknown(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from logscan.findings import Counted, Result
 from logscan.scan.filters import Filters, kinds_of, logs_to_give, name_of
+from logscan.tables.spans import SECOND
 
 if TYPE_CHECKING:
     from logscan.checking.own_mail import OwnMail
@@ -23,9 +24,9 @@ def judged(result: Result, rows: pd.DataFrame, kept: int, own: OwnMail, nothing:
     ``nothing`` is the sentence for a log without such mail.
     """
     known = own.filters
-    total = int(rows["n"].sum()) + kept
+    total = int(rows["n"].sum()) + kept + own.uncounted
     blank = rows[~rows["looked"].to_numpy(dtype=bool)]
-    missing = int(blank["n"].sum())
+    missing = int(blank["n"].sum()) + own.uncounted
     result.eligible, result.checked = total, total - missing
     if known.none:
         result.not_applicable = NO_FILTER
@@ -38,6 +39,10 @@ def judged(result: Result, rows: pd.DataFrame, kept: int, own: OwnMail, nothing:
         result.blind_because.append(UNSEEN)
     elif missing > (1 - ENOUGH) * total or blank["mute"].any():
         result.blind_because.append(_missing(blank, total, own))
+    if own.uncounted:
+        result.blind_because.append(
+            f"{Counted(own.uncounted):delivery is|deliveries are} of more kinds than are counted one by one"
+        )
 
 
 NO_FILTER = "The configuration sends no mail through a spam filter, and the log shows none."
@@ -72,10 +77,18 @@ def _missing(blank: pd.DataFrame, total: int, own: OwnMail) -> str:
     if passed:
         why = f"went through {names}, but {its} verdicts aren't in these logs"
     elif known.log:
-        why = f"came in at times that the log of {names} doesn't cover: whether it judged them can't be told"
+        why = f"came in at times that the log of {names} doesn't cover{_rounded(own.step)}: whether it judged them can't be told"
     else:
         why = f"came in by services that have {names} at the door, and {its} log isn't at hand"
     return f"{missing} of {all_of_them} {why}: give {logs_to_give(own.settings, kinds)}"
+
+
+def _rounded(step: int) -> str:
+    """Return by what times were counted, as more of them came up than are kept; empty where they are exact."""
+    if step == 1:
+        return ""
+    names = {0: "all together", SECOND: "by the second", 60 * SECOND: "by the minute", 600 * SECOND: "by ten minutes"}
+    return f" (counted {names.get(step, 'by the hour' if step == 3600 * SECOND else 'by the day')})"
 
 
 def unknown_milter(known: Filters) -> str:

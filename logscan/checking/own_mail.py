@@ -160,6 +160,10 @@ class OwnMail:
     ports: ports.Ports
     ends: Ends
     waiting: int
+    uncounted: int
+    """Deliveries of more kinds (:data:`COUNTED`) than are counted one by one."""
+    step: int
+    """What times are rounded down to (ns) where no filter is known to have met a mail; 0: to none."""
     counts: pd.DataFrame
     """Deliveries of mail with an origin inside: :data:`COUNTED`, ``origin`` (as the contract names it), ``fetched`` (strangers'
     mail, if it stays here), ``looked``, ``filtered``, ``kept``, ``time`` (UTC ns, the latest of those counted), ``n``."""
@@ -179,7 +183,24 @@ class OwnMail:
         rows["outside"] = rows["outside"].to_numpy(dtype=np.bool_) & ~at_home_
         order = ["at_door", "time", "done_source", "done_line", "stopped_source", "stopped_line", "recipient"]
         rows = rows.sort_values(order, kind="stable", ignore_index=True)
-        return cls(settings, log, known, doors, Ends.of(partial, log), partial.count("waiting"), counts, rows)
+        return cls(
+            settings,
+            log,
+            known,
+            doors,
+            Ends.of(partial, log),
+            partial.count("waiting"),
+            *_bounds(partial),
+            counts,
+            rows,
+        )
+
+
+def _bounds(partial: Partial) -> tuple[int, int]:
+    """Return what wasn't counted, and the coarsest step of times."""
+    known = partial.parts["own.known"]
+    steps = [part.step for part in partial.parts.values() if isinstance(part, Moments)]
+    return sum(known.rest) if isinstance(known, Keyed) else 0, 0 if 0 in steps else max(steps)
 
 
 def _counts(
