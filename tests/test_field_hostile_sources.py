@@ -240,7 +240,8 @@ def test_a_journal_that_breaks_off_is_an_error(tmp_path: Path, monkeypatch: pyte
 
 WORKERS = """
 import os, signal, sys, time
-from logscan.reading import workers, working as reading
+from logscan.reading import survey, workers, working as reading
+survey.WHOLE = int(os.environ.get("WHOLE", survey.WHOLE))
 workers.ATTEMPTS = int(os.environ.get("ATTEMPTS", 3))
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
 reading.PARALLEL_FROM, reading.CHUNK = 1, 20_000
@@ -285,19 +286,23 @@ def test_workers_end_with_their_master(process: subprocess.Popen[bytes], number:
         assert left.endswith(b"LOGSCAN UNKNOWN - stopped\n")
 
 
-@pytest.mark.parametrize("process", ["os.kill(os.getpid(), signal.SIGKILL)"], indirect=True)
-def test_a_worker_that_is_killed_is_replaced(process: subprocess.Popen[bytes], run: Run, log: Path) -> None:
-    left, said = process.communicate(timeout=60)
+@pytest.mark.parametrize("whole", ["0", "1000000000"])
+def test_a_worker_that_is_killed_is_replaced(whole: str, run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHOLE", whole)
+    with started("os.kill(os.getpid(), signal.SIGKILL)", log) as process:
+        left, said = process.communicate(timeout=120)
     undisturbed = run("analyse", "-f", "nagios", log)
     assert process.returncode == undisturbed.returncode
     assert left.decode().splitlines()[-1:] == undisturbed.stdout.splitlines()
     assert b"Traceback" not in said
 
 
-def test_lines_on_which_workers_die_are_told(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whole", ["0", "1000000000"])
+def test_lines_on_which_workers_die_are_told(whole: str, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTEMPTS", "1")
+    monkeypatch.setenv("WHOLE", whole)
     with started("args[0].startswith(b'Nov') and os.kill(os.getpid(), signal.SIGKILL)", log) as process:
-        left, said = process.communicate(timeout=60)
+        left, said = process.communicate(timeout=120)
     assert process.returncode == 3
     assert b"LOGSCAN UNKNOWN - " in left
     assert b"lines were not read: the workers that parsed them were ended from outside" in said
