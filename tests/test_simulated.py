@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from simulator import FILTERS, Log, Server, World, by_host, cut, lossy, shuffled, stepped
 
 import logscan
-from logscan.correlate import lives as entries
+from logscan.correlate import splitting as entries
 from logscan.correlate.delays import PARTS
+from logscan.correlate.horizons import SECOND
 from logscan.correlate.lives import find_lives
 from logscan.correlate.outcomes import ENDS
 from logscan.scan.scan import Scan
@@ -325,8 +326,8 @@ EVENT = st.tuples(
 def test_a_queue_id_that_may_have_several_lives_is_never_passed_over(events: list[tuple[int, int, int, int]]) -> None:
     """The quick look that spares most IDs the close one lets none through that the close one has a hint for."""
     key, second, rank, delay = (np.asarray(column, np.int64) for column in zip(*sorted(events), strict=True))
-    time = second * entries.SECOND
-    arrival = np.where(rank == entries.RANKS["deliveries"], time - delay * entries.SECOND, time)
+    time = second * SECOND
+    arrival = np.where(rank == entries.RANKS["deliveries"], time - delay * SECOND, time)
     new_key = np.r_[True, key[1:] != key[:-1]]
     chosen = set(key[entries._unlike_one_life(new_key, time, rank, arrival)].tolist())
     hinted = key[new_key][entries._several_lives(new_key, time, rank, arrival)]

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
 from logscan.correlate.facts import Facts
 from logscan.correlate.horizons import SETTLE, UNQUEUED
-from logscan.correlate.lives import AT_THE_END, EARLY, SECOND
+from logscan.correlate.lives import SECOND
+from logscan.correlate.splitting import AT_THE_END, EARLY
 
 GIVEN_UP = ("lost connection", "timeout", "too many errors")
 """Ends of an SMTP session that take its open transaction with them."""
