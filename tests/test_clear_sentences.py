@@ -17,6 +17,7 @@ from logscan.pipeline.running import render
 from logscan.remedies.combined import combined
 from logscan.samples import stories, story
 from logscan.settings import read_settings
+from logscan.tables.partials import Partial
 
 MASTER = """smtp inet n - y - - smtpd
   -o smtpd_sasl_auth_enable=yes
@@ -39,7 +40,7 @@ def finding(**other: Any) -> Finding:
 def check(
     but: str = "but for {noted:mail|mails} by design", clear: str = "Nothing ({checked:mail|mails} seen)"
 ) -> Check:
-    return Check("some-check", "Something happens", whole=lambda _scan, _settings: Result(), clear=clear, but=but)
+    return Check("some-check", "Something happens", lambda *_: Partial(), lambda *_: Result(), clear=clear, but=but)
 
 
 def said(check: Check, *findings: Finding) -> str:
@@ -51,7 +52,7 @@ def test_notes_are_named_in_the_sentence() -> None:
     assert said(check(), finding()) == "Nothing, but for 2 mails by design (9 mails seen)"
     assert said(check(), finding(mails=0, count=1)) == "Nothing, but for 1 mail by design (9 mails seen)"
     assert said(check(clear="Nothing"), finding(mails=1)) == "Nothing, but for 1 mail by design"
-    plugin = Check("x", "X", whole=lambda _scan, _settings: Result(), clear="No mail did ({checked} seen)")
+    plugin = Check("x", "X", lambda *_: Partial(), lambda *_: Result(), clear="No mail did ({checked} seen)")
     assert said(plugin, finding()) == "No mail did, but for what is noted (9 seen)"
 
 

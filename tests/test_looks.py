@@ -77,8 +77,6 @@ def test_a_window_holds_each_row_once_and_points_to_its_own(name: str) -> None:
 @pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_check_says_the_same_of_one_window_and_of_many(check: Check, name: str) -> None:
-    if check.look is None:
-        return  # it looks at the whole
     one = scan(name)
     once = concluded([check], [looked([check], one)], one.log)
     for count, seed in ((2, 1), (7, 2), (40, 3)):
@@ -90,7 +88,7 @@ def test_a_check_says_the_same_of_one_window_and_of_many(check: Check, name: str
 @pytest.mark.parametrize("name", NAMES)
 def test_partials_are_put_together_in_any_grouping(name: str) -> None:
     one = scan(name)
-    checks = [check for check in all_checks() if check.look is not None]
+    checks = all_checks()
     some = [looked(checks, window) for window in windows(name, 6, 4)]
     flat = concluded(checks, some, one.log)
     left = functools.reduce(lambda a, b: {key: a[key] + b[key] for key in a}, some)

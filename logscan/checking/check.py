@@ -38,10 +38,8 @@ class Check:
 
     name: str
     title: str
-    look: Callable[[Window, Settings], Partial] | None = None
-    conclude: Callable[[Partial, Log], Result] | None = None
-    whole: Callable[[Window, Settings], Result] | None = None
-    """Instead of both, for a check that can look only at a whole log."""
+    look: Callable[[Window, Settings], Partial]
+    conclude: Callable[[Partial, Log], Result]
     marks: Callable[[str, str], bool] | None = None
     """Which edges of the map its findings make wrong, by the keys of the nodes (:mod:`logscan.report.flow`) at both ends."""
     own_edges: bool = False
@@ -66,8 +64,7 @@ def all_checks() -> tuple[Check, ...]:
 
 def module_of(check: Check) -> str:
     """Return the name of the module that a check lies in."""
-    made = check.look or check.whole
-    return made.__module__ if made is not None else ""
+    return check.look.__module__
 
 
 def page(check: Check) -> str:

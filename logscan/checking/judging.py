@@ -21,31 +21,23 @@ def wanted(names: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
 
 def looked(checks: Sequence[Check], window: Window) -> dict[str, Partial]:
     """Return what each check sees in a window."""
-    return {each.name: each.look(window, window.settings) for each in checks if each.look is not None}
+    return {each.name: each.look(window, window.settings) for each in checks}
 
 
 def settled(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], frontier: int) -> dict[str, Partial]:
     """Return what several windows showed as one, without what nothing from ``frontier`` (UTC ns) on is compared with."""
     out = {}
     for check in checks:
-        if check.look is not None:
-            whole = merged(each[check.name] for each in partials)
-            out[check.name] = check.settle(whole, frontier) if check.settle is not None else whole
+        whole = merged(each[check.name] for each in partials)
+        out[check.name] = check.settle(whole, frontier) if check.settle is not None else whole
     return out
 
 
-def concluded(
-    checks: Sequence[Check], partials: Sequence[dict[str, Partial]], log: Log, whole: Window | None = None
-) -> list[Result]:
-    """Return the checks' answers; ``whole`` is for those that look at a log only as a whole."""
+def concluded(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], log: Log) -> list[Result]:
+    """Return the checks' answers."""
     results = []
     for check in checks:
-        if check.look is not None and check.conclude is not None:
-            result = check.conclude(merged(each[check.name] for each in partials), log)
-        else:
-            assert whole is not None
-            assert check.whole is not None
-            result = check.whole(whole, log.settings)
+        result = check.conclude(merged(each[check.name] for each in partials), log)
         result.name, result.title = check.name, check.title
         result.clear_title = clear_title(check, result)
         for finding in result.findings:

@@ -30,64 +30,142 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from logscan import remedies
 from logscan.checking import evidence as ev
 from logscan.checking.check import Check
 from logscan.checking.predicting import predictions
 from logscan.findings import Evidence, Finding, Remedy, Result
-from logscan.scan.aliases import Mended, alias_states, owned_aliases, owned_rows
-from logscan.scan.hops import NAMES, filter_kinds, no_filter, unnamed_filter
-from logscan.tables import cells
+from logscan.scan import kinds, owners
+from logscan.scan.aliases import Mended, owned_aliases
+from logscan.scan.hops import NAMES
+from logscan.scan.kinds import Kinds
+from logscan.scan.mended import RELOADS, Ends, reload_times
+from logscan.tables import cells, texts
+from logscan.tables.partials import First, Keyed, Partial, Rows
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
 
+CASES, BEHIND, LEARNED = "cases", "behind", "learned"
 
-def run(scan: Window, settings: Settings) -> Result:
-    """Look at each hand-over to DSPAM and at what its recipient became behind it."""
-    frame = owned_aliases(scan)
-    kept_back = _kept_back(scan, frame)
-    result = Result(checked=int((frame["known"] & ~kept_back).sum()), eligible=int((~kept_back).sum()))
+SHOWN = 2
+"""Cases of an alias of which what came out behind the filter is shown."""
+
+ORDER = ["source", "line", "time", "queue_id"]
+
+
+def look(window: Window, settings: Settings) -> Partial:
+    """Return hand-overs to DSPAM that became other addresses behind it, and how many there were in all.
+
+    ``cases``: ``alias``, ``host``, ``time``, ``message_id``, ``queue_id``, ``people`` (tuple), ``by_local``, ``mail`` (text,
+    the same for one mail), ``source``, ``line``; ``behind``: the lines of what came out of the first cases of each alias.
+    """
+    frame = owned_aliases(window)
+    back = _kept_back(window, frame)
+    known = frame["known"].to_numpy(dtype=np.bool_)
+    user = texts.lower(frame["user"].astype("str"))
+    mine = frame["expanded"].to_numpy(dtype=np.bool_) & ~frame["outside"].to_numpy(dtype=np.bool_)
+    mine &= ~user.isin(set(settings.mailboxes)).to_numpy(dtype=np.bool_)
+    bad = frame[mine].assign(alias=user[mine])
+    cases = _described(window, bad)
+    verdicts = window.verdicts
+    learned = verdicts.loc[verdicts["filter"] == "dspam", "user"].dropna().str.lower()
+    return Partial(
+        {
+            "hand_overs": len(frame),
+            "known": int(known.sum()),
+            "checked": int((known & ~back).sum()),
+            "eligible": int((~back).sum()),
+            "judged": len(verdicts),
+            CASES: Rows.of(cases),
+            BEHIND: First.of(_behind(window, bad, cases), ev.MOST_EVIDENCE * SHOWN, BY, ["alias", "host"]),
+            LEARNED: Keyed.of(pd.DataFrame({"user": learned.astype("str")})),
+            RELOADS: reload_times(window),
+            **kinds.look(window),
+            **owners.look(window),
+        }
+    )
+
+
+BY = [*ORDER[:2], "behind_source", "behind_line"]
+
+
+def _described(window: Window, bad: pd.DataFrame) -> pd.DataFrame:
+    entries = window.entries.iloc[bad["entry"].to_numpy()]
+    deliveries = window.deliveries.iloc[bad["row"].to_numpy(dtype=np.int64)]
+    mails = window.mails.iloc[bad["mail"].to_numpy(dtype=np.int64)]
+    return pd.DataFrame(
+        {
+            "alias": bad["alias"].to_numpy(),
+            "host": bad["host"].astype("str").to_numpy(),
+            "time": bad["time"].array,
+            "message_id": entries["message_id"].array,
+            "queue_id": entries["queue_id"].array,
+            "people": bad["people"].to_numpy(),
+            "by_local": bad["by_local"].to_numpy(dtype=np.bool_),
+            "mail": mails["host"].array
+            + " "
+            + mails["queue_id"].array
+            + " "
+            + mails["first"].astype("int64").astype("str").array,
+            "source": deliveries["source"].to_numpy(),
+            "line": deliveries["line"].to_numpy(),
+        }
+    )
+
+
+def _behind(window: Window, bad: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+    """Return the delivery lines of what came out of the filter, by case."""
+    deliveries = window.deliveries[["entry", "source", "line"]]
+    ends = deliveries[deliveries["entry"].isin(bad["child"])]
+    ends = ends.rename(columns={"source": "behind_source", "line": "behind_line"})
+    found = cases[["alias", "host", "source", "line"]].assign(entry=bad["child"].to_numpy())
+    return found.merge(ends, on="entry").drop(columns="entry")
+
+
+def _kept_back(window: Window, frame: pd.DataFrame) -> np.ndarray:
+    """Return which hand-overs ended in the filter's quarantine, so that nothing can come out."""
+    rows = window.deliveries["verdict_row"].to_numpy()[frame["row"].to_numpy(dtype=np.int64)]
+    status = window.verdicts["status"]
+    quarantined = np.append((status == "Quarantined").fillna(False).to_numpy(dtype=np.bool_), False)
+    out: np.ndarray = quarantined[rows] & ~frame["known"].to_numpy(dtype=np.bool_)
+    return out
+
+
+def conclude(partial: Partial, log: Log) -> Result:
+    """Tell the aliases that the filter learned under: what became other addresses behind it, and kept nothing itself."""
+    settings, total = log.settings, partial.count("hand_overs")
+    result = Result(checked=partial.count("checked"), eligible=partial.count("eligible"))
     result.predictions = predictions(settings).get("alias-owns-hash", [])
-    if frame.empty:
-        _without(result, scan, settings)
+    if not total:
+        _without(result, Kinds.of(partial, log), settings)
     elif ev.too_few(result) or not result.eligible:
-        left = len(frame) - int(frame["known"].sum())
+        left = total - partial.count("known")
         result.blind_because.append(
-            f"what became of {left} of {len(frame)} hand-overs to DSPAM isn't in these logs: nothing came out of it again"
+            f"what became of {left} of {total} hand-overs to DSPAM isn't in these logs: nothing came out of it again"
         )
-    bad = owned_rows(scan)
-    bad = bad[~bad["alias"].isin(set(settings.mailboxes)) & ~bad["outside"]]
+    bad = partial.frame(CASES)
+    keeping = set(partial.frame(owners.KEEPING)[["alias", "host"]].itertuples(index=False, name=None))
+    kept = [pair in keeping for pair in zip(bad["alias"], bad["host"], strict=True)]
+    bad = bad[~np.array(kept, np.bool_)].sort_values(ORDER, kind="stable")
     if bad.empty:
         return result
-    learned = set(scan.verdicts.loc[scan.verdicts["filter"] == "dspam", "user"].dropna().str.lower())
-    if scan.inventory is not None:
-        learned |= {user.lower() for user in scan.inventory.users}
-    states = alias_states(scan)
+    states = owners.states(partial, Ends.of(partial, log))
     hosts = bad.groupby("alias")["host"].nunique()
     several = set(hosts.index[hosts > 1])
     groups: dict[tuple[str, str], list[Any]] = {}
     for row in bad.itertuples():
         groups.setdefault((row.alias, row.host), []).append(row)
-    finder = _Finder(scan, settings, bad)
+    finder = _Finder(partial, log, bad)
     for (alias, host), rows in groups.items():
         # One name on two hosts is two aliases.
         subject = f"{alias} on {host}" if alias in several else alias
-        result.findings.append(finder.finding(subject, rows, states[alias, host], alias in learned))
+        result.findings.append(finder.finding(subject, rows, states.get((alias, host))))
     return result
-
-
-def _kept_back(scan: Window, frame: pd.DataFrame) -> np.ndarray:
-    """Return which hand-overs ended in the filter's quarantine, so that nothing can come out."""
-    rows = scan.deliveries["verdict_row"].to_numpy()[frame["row"].to_numpy(dtype=np.int64)]
-    status = scan.verdicts["status"]
-    quarantined = np.append((status == "Quarantined").fillna(False).to_numpy(dtype=np.bool_), False)
-    out: np.ndarray = quarantined[rows] & ~frame["known"].to_numpy(dtype=np.bool_)
-    return out
 
 
 LOCAL = (
@@ -99,30 +177,31 @@ LOCAL = (
 class _Finder:
     """Makes one finding an alias; what all share is looked up once, since they may be many."""
 
-    def __init__(self, scan: Window, settings: Settings, bad: pd.DataFrame) -> None:
-        self.scan = scan
-        self.judged = not scan.verdicts.empty
-        entry = bad["entry"].to_numpy()
-        texts_of = [scan.entries[name].iloc[entry].tolist() for name in ("message_id", "queue_id")]
-        self.names = dict(zip(entry.tolist(), zip(*texts_of, strict=True), strict=True))
-        ends = scan.deliveries["entry"][scan.deliveries["entry"].isin(bad["child"])]
-        self.behind = {int(child): rows for child, rows in ends.groupby(ends).indices.items()}
-        self.rows = ends.index.to_numpy()
-        self.remedy = remedies.alias_owns_hash(settings) if not bad["by_local"].all() else Remedy(LOCAL)
+    def __init__(self, partial: Partial, log: Log, bad: pd.DataFrame) -> None:
+        self.log = log
+        self.judged = partial.count("judged") > 0
+        self.learned = set(partial.frame(LEARNED)["user"])
+        if log.inventory is not None:
+            self.learned |= {user.lower() for user in log.inventory.users}
+        self.behind: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for source, line, at, number in partial.frame(BEHIND).sort_values(BY)[BY].itertuples(index=False):
+            self.behind.setdefault((source, line), []).append((at, number))
+        self.remedy = remedies.alias_owns_hash(log.settings) if not bad["by_local"].all() else Remedy(LOCAL)
+
+    def _lines(self, places: list[tuple[int, int]]) -> list[Evidence]:
+        sources = self.log.read.sources
+        return [Evidence(sources[source].label, int(line), "") for source, line in places[: ev.MOST_EVIDENCE]]
 
     def _evidence(self, rows: list[Any]) -> list[Evidence]:
-        behind = [int(self.rows[at]) for row in rows[:2] for at in self.behind.get(row.child, ())]
-        return ev.merged(
-            ev.rows_at(self.scan, "deliveries", [row.row for row in rows[:4]]),
-            ev.rows_at(self.scan, "deliveries", behind),
-        )
+        behind = [place for row in rows[:SHOWN] for place in self.behind.get((row.source, row.line), ())]
+        return ev.merged(self._lines([(row.source, row.line) for row in rows[:4]]), self._lines(behind))
 
-    def finding(self, subject: str, rows: list[Any], mended: Mended | None, learned: bool) -> Finding:
+    def finding(self, subject: str, rows: list[Any], mended: Mended | None) -> Finding:
         cases = [
             {
-                "message_id": cells.text(self.names[row.entry][0]),
+                "message_id": cells.text(row.message_id),
                 "mailboxes": list(row.people),
-                "queue_id": self.names[row.entry][1],
+                "queue_id": row.queue_id,
                 "time": cells.iso(row.time),
             }
             for row in rows
@@ -140,7 +219,7 @@ class _Finder:
             subject=subject,
             summary=f"{summary}; {mended.words}" if mended else summary,
             severity="note" if local else "problem",
-            confidence="high" if learned or self.judged else "medium",
+            confidence="high" if rows[0].alias in self.learned or self.judged else "medium",
             count=len(cases),
             cases=cases,
             first=cells.moment(min(times)),
@@ -156,21 +235,20 @@ class _Finder:
         )
 
 
-def _without(result: Result, scan: Window, settings: Settings) -> None:
+def _without(result: Result, found: Kinds, settings: Settings) -> None:
     """Say why no mail was handed to a filter that learns per recipient: there is none, or the log doesn't hold it."""
-    kinds = filter_kinds(scan, settings)
-    if "dspam" not in kinds:
-        names = " and ".join(NAMES.get(kind, kind) for kind in sorted(kinds - {"other"}))
+    if "dspam" not in found.names:
+        names = " and ".join(NAMES.get(kind, kind) for kind in sorted(found.names - {"other"}))
         if names:
             result.not_applicable = (
                 f"No filter here learns under the recipient's address as DSPAM does: {names} "
                 f"{'learn' if ' and ' in names else 'learns'} for all in common, unless set up per user."
             )
-        elif not kinds and no_filter(scan, settings):
+        elif found.none:
             result.not_applicable = "No filter is set up here, so none can learn under an alias."
-        elif kinds:
+        elif found.names:
             result.blind_because.append(
-                f"whether the filter at {unnamed_filter(scan, settings)} learns per recipient isn't known: nothing names it"
+                f"whether the filter at {found.unnamed} learns per recipient isn't known: nothing names it"
             )
         else:
             result.blind_because.append(
@@ -194,7 +272,8 @@ def marks(source: str, target: str) -> bool:
 CHECK = Check(
     "alias-owns-hash",
     "The filter learns under an alias",
-    whole=run,
+    look=look,
+    conclude=conclude,
     marks=marks,
     order=20,
     clear="The filter learned under no alias ({checked:hand-over|hand-overs} to it looked at)",

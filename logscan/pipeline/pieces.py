@@ -10,7 +10,7 @@ from logscan.pipeline.ways import Ways
 from logscan.report import building
 from logscan.report.model import Report
 from logscan.scan.log import Log
-from logscan.scan.window import Window, joined
+from logscan.scan.window import Window
 from logscan.tables.partials import Partial, merged
 
 MOST_APART = 8
@@ -26,16 +26,12 @@ class Looking:
         self.of_checks: list[dict[str, Partial]] = []
         self.of_panels: list[dict[str, Partial]] = []
         self.ways = Ways(log)
-        self.windows: list[Window] = []
-        """Kept for what looks at a log only as a whole."""
 
     def add(self, window: Window, frontier: int | None = None) -> None:
         """Look at a window. All rows of windows still to come are of ``frontier`` (UTC ns) or later, where that is known."""
         self.of_checks.append(looked(self.checks, window))
         self.of_panels.append(building.looked(window))
         self.ways.add(window)
-        if any(each.whole for each in self.checks):
-            self.windows.append(window)
         if len(self.of_panels) > MOST_APART:
             self.of_panels = [_together(self.of_panels)]
             self.of_checks = [
@@ -44,8 +40,7 @@ class Looking:
 
     def conclude(self, now: datetime | None = None) -> Report:
         """Return the report on all windows; aware ``now`` is when it is made."""
-        whole = joined(self.windows) if self.windows else None
-        results = concluded(self.checks, self.of_checks, self.log, whole)
+        results = concluded(self.checks, self.of_checks, self.log)
         report = building.build(self.log, _together(self.of_panels), results, now=now)
         report.notes += [note for result in results for note in result.notes]
         self.ways.fill(report)
