@@ -20,7 +20,6 @@ from logscan.report.model import Report
 from logscan.samples import stories, story
 from logscan.scan.scan import Scan
 from logscan.scan.window import Window, joined, windows_of
-from logscan.tables import partials
 from logscan.tables.partials import merged
 
 NAMES = list(stories())
@@ -122,19 +121,6 @@ def test_a_report_goes_without_ways_where_there_is_no_room_for_them(monkeypatch:
     told.fill(report)
     assert not report.paths
     assert "No space left on device" in report.notes[0]
-
-
-def test_a_report_says_what_was_more_than_is_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not any("shows a part only" in note for note in whole("mixed-day").notes)
-    monkeypatch.setattr(partials, "MOST_KEYS", 6)
-    told = [
-        report_of(windows("mixed-day", count, 9), scan("mixed-day").log, whole("mixed-day").generated)
-        for count in (1, 4)
-    ]
-    notes = [[note for note in each.notes if "shows a part only" in note] for each in told]
-    assert any("the map of the mail's way" in note for note in notes[0])
-    assert notes[0] == notes[1]
-    assert told[0].flow == told[1].flow
 
 
 @pytest.mark.parametrize("name", NAMES)
