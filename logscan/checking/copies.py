@@ -8,15 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from logscan.checking.evidence import MOST_EVIDENCE
 from logscan.correlate.codes import matched
 from logscan.correlate.facts import AGENT, COMMAND
 from logscan.correlate.links import beginnings
+from logscan.findings import Evidence
 from logscan.scan.aliases import asked, through_filter, top_rows
 from logscan.scan.memo import per_window
 from logscan.tables import texts
 from logscan.tables.recent import hashed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
@@ -49,6 +54,13 @@ def places_of(frame: pd.DataFrame) -> Ints:
     """Return the line of each row that has ``source`` and ``line``."""
     out: Ints = (frame["source"].to_numpy(np.int64) << LINE_BITS) + frame["line"].to_numpy(np.int64)
     return out
+
+
+def lines_at(log: Log, chosen: Iterable[int]) -> list[Evidence]:
+    """Return the evidence for lines of the log as from :func:`places`; negative ones are none."""
+    some = [place for place in chosen if place >= 0][:MOST_EVIDENCE]
+    sources = log.read.sources
+    return [Evidence(sources[place >> LINE_BITS].label, place % 2**LINE_BITS, "") for place in some]
 
 
 @per_window

@@ -35,96 +35,39 @@ import pandas as pd
 from logscan import remedies
 from logscan.checking import evidence as ev
 from logscan.checking.check import Check
+from logscan.checking.copies import lines_at, places
 from logscan.checking.predicting import predictions
 from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.scan import kinds, owners
-from logscan.scan.aliases import Mended, owned_aliases
+from logscan.scan.aliases import owned_aliases
 from logscan.scan.hops import NAMES
-from logscan.scan.kinds import Kinds
-from logscan.scan.mended import RELOADS, Ends, reload_times
+from logscan.scan.mended import RELOADS, Ends, Mended, reload_times
 from logscan.tables import cells, texts
-from logscan.tables.partials import First, Keyed, Partial, Rows
+from logscan.tables.partials import Partial, Rows
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
 
-CASES, BEHIND, LEARNED = "cases", "behind", "learned"
-
-SHOWN = 2
-"""Cases of an alias of which what came out behind the filter is shown."""
-
-ORDER = ["source", "line", "time", "queue_id"]
-
 
 def look(window: Window, settings: Settings) -> Partial:
-    """Return hand-overs to DSPAM that became other addresses behind it, and how many there were in all.
-
-    ``cases``: ``alias``, ``host``, ``time``, ``message_id``, ``queue_id``, ``people`` (tuple), ``by_local``, ``mail`` (text,
-    the same for one mail), ``source``, ``line``; ``behind``: the lines of what came out of the first cases of each alias.
-    """
+    """Look at each hand-over to DSPAM and at what its recipient became behind it."""
     frame = owned_aliases(window)
-    back = _kept_back(window, frame)
-    known = frame["known"].to_numpy(dtype=np.bool_)
-    user = texts.lower(frame["user"].astype("str"))
-    mine = frame["expanded"].to_numpy(dtype=np.bool_) & ~frame["outside"].to_numpy(dtype=np.bool_)
-    mine &= ~user.isin(set(settings.mailboxes)).to_numpy(dtype=np.bool_)
-    bad = frame[mine].assign(alias=user[mine])
-    cases = _described(window, bad)
-    verdicts = window.verdicts
-    learned = verdicts.loc[verdicts["filter"] == "dspam", "user"].dropna().str.lower()
+    known, kept_back = frame["known"].to_numpy(dtype=np.bool_), _kept_back(window, frame)
     return Partial(
         {
             "hand_overs": len(frame),
             "known": int(known.sum()),
-            "checked": int((known & ~back).sum()),
-            "eligible": int((~back).sum()),
-            "judged": len(verdicts),
-            CASES: Rows.of(cases),
-            BEHIND: First.of(_behind(window, bad, cases), ev.MOST_EVIDENCE * SHOWN, BY, ["alias", "host"]),
-            LEARNED: Keyed.of(pd.DataFrame({"user": learned.astype("str")})),
+            "checked": int((known & ~kept_back).sum()),
+            "eligible": int((~kept_back).sum()),
+            "judged": len(window.verdicts),
+            "owned": Rows.of(_owned(window, frame[frame["expanded"].to_numpy(dtype=np.bool_)])),
             RELOADS: reload_times(window),
-            **kinds.look(window),
             **owners.look(window),
+            **kinds.look(window),
         }
     )
-
-
-BY = [*ORDER[:2], "behind_source", "behind_line"]
-
-
-def _described(window: Window, bad: pd.DataFrame) -> pd.DataFrame:
-    entries = window.entries.iloc[bad["entry"].to_numpy()]
-    deliveries = window.deliveries.iloc[bad["row"].to_numpy(dtype=np.int64)]
-    mails = window.mails.iloc[bad["mail"].to_numpy(dtype=np.int64)]
-    return pd.DataFrame(
-        {
-            "alias": bad["alias"].to_numpy(),
-            "host": bad["host"].astype("str").to_numpy(),
-            "time": bad["time"].array,
-            "message_id": entries["message_id"].array,
-            "queue_id": entries["queue_id"].array,
-            "people": bad["people"].to_numpy(),
-            "by_local": bad["by_local"].to_numpy(dtype=np.bool_),
-            "mail": mails["host"].array
-            + " "
-            + mails["queue_id"].array
-            + " "
-            + mails["first"].astype("int64").astype("str").array,
-            "source": deliveries["source"].to_numpy(),
-            "line": deliveries["line"].to_numpy(),
-        }
-    )
-
-
-def _behind(window: Window, bad: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    """Return the delivery lines of what came out of the filter, by case."""
-    deliveries = window.deliveries[["entry", "source", "line"]]
-    ends = deliveries[deliveries["entry"].isin(bad["child"])]
-    ends = ends.rename(columns={"source": "behind_source", "line": "behind_line"})
-    found = cases[["alias", "host", "source", "line"]].assign(entry=bad["child"].to_numpy())
-    return found.merge(ends, on="entry").drop(columns="entry")
 
 
 def _kept_back(window: Window, frame: pd.DataFrame) -> np.ndarray:
@@ -136,36 +79,78 @@ def _kept_back(window: Window, frame: pd.DataFrame) -> np.ndarray:
     return out
 
 
+def _owned(window: Window, some: pd.DataFrame) -> pd.DataFrame:
+    """Return the hand-overs of aliases that were expanded behind the filter, with what tells them in any window.
+
+    ``row`` is the line (:func:`logscan.checking.copies.places`), ``mail`` the first of its mail's; ``behind`` are the lines of
+    what came out of the filter.
+    """
+    deliveries, line = window.deliveries, places(window)
+    mail = deliveries["mail"].to_numpy()
+    of_mail = np.full(len(window.mails) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(of_mail, mail, line)
+    entry = deliveries["entry"].to_numpy()
+    ends = np.flatnonzero(np.isin(entry, some["child"].to_numpy(np.int64)))
+    behind = {
+        int(child): np.sort(line[ends[rows]])[: ev.MOST_EVIDENCE].tolist()
+        for child, rows in pd.Series(entry[ends]).groupby(entry[ends]).indices.items()
+    }
+    names = window.entries[["message_id", "queue_id"]].iloc[some["entry"].to_numpy(np.int64)]
+    row = some["row"].to_numpy(np.int64)
+    return pd.DataFrame(
+        {
+            "row": line[row],
+            "mail": of_mail[mail[row]],
+            "time": some["time"].array,
+            "alias": texts.lower(some["user"].astype("str")).array,
+            "host": some["host"].astype("str").array,
+            "outside": some["outside"].to_numpy(dtype=np.bool_),
+            "by_local": some["by_local"].to_numpy(dtype=np.bool_),
+            "message_id": names["message_id"].array,
+            "queue_id": names["queue_id"].array,
+            "people": pd.Series(some["people"].tolist(), dtype="object"),
+            "behind": pd.Series([tuple(behind.get(int(child), ())) for child in some["child"]], dtype="object"),
+        }
+    )
+
+
 def conclude(partial: Partial, log: Log) -> Result:
-    """Tell the aliases that the filter learned under: what became other addresses behind it, and kept nothing itself."""
-    settings, total = log.settings, partial.count("hand_overs")
+    """Return one finding for each alias that was expanded behind the filter and keeps nothing."""
+    settings = log.settings
     result = Result(checked=partial.count("checked"), eligible=partial.count("eligible"))
     result.predictions = predictions(settings).get("alias-owns-hash", [])
-    if not total:
-        _without(result, Kinds.of(partial, log), settings)
+    hand_overs = partial.count("hand_overs")
+    if not hand_overs:
+        _without(result, kinds.Kinds.of(partial, log), settings)
     elif ev.too_few(result) or not result.eligible:
-        left = total - partial.count("known")
+        left = hand_overs - partial.count("known")
         result.blind_because.append(
-            f"what became of {left} of {total} hand-overs to DSPAM isn't in these logs: nothing came out of it again"
+            f"what became of {left} of {hand_overs} hand-overs to DSPAM isn't in these logs: nothing came out of it again"
         )
-    bad = partial.frame(CASES)
-    keeping = set(partial.frame(owners.KEEPING)[["alias", "host"]].itertuples(index=False, name=None))
-    kept = [pair in keeping for pair in zip(bad["alias"], bad["host"], strict=True)]
-    bad = bad[~np.array(kept, np.bool_)].sort_values(ORDER, kind="stable")
+    bad = _keeping_nothing(partial)
+    bad = bad[~bad["alias"].isin(set(settings.mailboxes)) & ~bad["outside"].to_numpy(dtype=np.bool_)]
     if bad.empty:
         return result
+    learned = {user.lower() for user in log.inventory.users} if log.inventory is not None else set()
     states = owners.states(partial, Ends.of(partial, log))
     hosts = bad.groupby("alias")["host"].nunique()
     several = set(hosts.index[hosts > 1])
     groups: dict[tuple[str, str], list[Any]] = {}
     for row in bad.itertuples():
         groups.setdefault((row.alias, row.host), []).append(row)
-    finder = _Finder(partial, log, bad)
+    finder = _Finder(log, bad, judged=partial.count("judged") > 0)
     for (alias, host), rows in groups.items():
         # One name on two hosts is two aliases.
         subject = f"{alias} on {host}" if alias in several else alias
-        result.findings.append(finder.finding(subject, rows, states.get((alias, host))))
+        result.findings.append(finder.finding(subject, rows, states[alias, host], alias in learned))
     return result
+
+
+def _keeping_nothing(partial: Partial) -> pd.DataFrame:
+    """Return the hand-overs of aliases that keep nothing on their host, in the order of the lines."""
+    keeping = partial.frame(owners.KEEPING)[["alias", "host"]].drop_duplicates().assign(keeps=True)
+    both = partial.frame("owned").merge(keeping, on=["alias", "host"], how="left")
+    return both[both["keeps"].isna()].sort_values(["row", "alias"], kind="stable", ignore_index=True)
 
 
 LOCAL = (
@@ -175,28 +160,19 @@ LOCAL = (
 
 
 class _Finder:
-    """Makes one finding an alias; what all share is looked up once, since they may be many."""
+    """Makes one finding an alias; what all share is made once, since they may be many."""
 
-    def __init__(self, partial: Partial, log: Log, bad: pd.DataFrame) -> None:
-        self.log = log
-        self.judged = partial.count("judged") > 0
-        self.learned = set(partial.frame(LEARNED)["user"])
-        if log.inventory is not None:
-            self.learned |= {user.lower() for user in log.inventory.users}
-        self.behind: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for source, line, at, number in partial.frame(BEHIND).sort_values(BY)[BY].itertuples(index=False):
-            self.behind.setdefault((source, line), []).append((at, number))
+    def __init__(self, log: Log, bad: pd.DataFrame, judged: bool) -> None:
+        self.log, self.judged = log, judged
         self.remedy = remedies.alias_owns_hash(log.settings) if not bad["by_local"].all() else Remedy(LOCAL)
 
-    def _lines(self, places: list[tuple[int, int]]) -> list[Evidence]:
-        sources = self.log.read.sources
-        return [Evidence(sources[source].label, int(line), "") for source, line in places[: ev.MOST_EVIDENCE]]
-
     def _evidence(self, rows: list[Any]) -> list[Evidence]:
-        behind = [place for row in rows[:SHOWN] for place in self.behind.get((row.source, row.line), ())]
-        return ev.merged(self._lines([(row.source, row.line) for row in rows[:4]]), self._lines(behind))
+        return ev.merged(
+            lines_at(self.log, [row.row for row in rows[:4]]),
+            lines_at(self.log, [place for row in rows[:2] for place in row.behind]),
+        )
 
-    def finding(self, subject: str, rows: list[Any], mended: Mended | None) -> Finding:
+    def finding(self, subject: str, rows: list[Any], mended: Mended | None, learned: bool) -> Finding:
         cases = [
             {
                 "message_id": cells.text(row.message_id),
@@ -219,7 +195,7 @@ class _Finder:
             subject=subject,
             summary=f"{summary}; {mended.words}" if mended else summary,
             severity="note" if local else "problem",
-            confidence="high" if rows[0].alias in self.learned or self.judged else "medium",
+            confidence="high" if learned or self.judged else "medium",
             count=len(cases),
             cases=cases,
             first=cells.moment(min(times)),
@@ -235,20 +211,20 @@ class _Finder:
         )
 
 
-def _without(result: Result, found: Kinds, settings: Settings) -> None:
+def _without(result: Result, here: kinds.Kinds, settings: Settings) -> None:
     """Say why no mail was handed to a filter that learns per recipient: there is none, or the log doesn't hold it."""
-    if "dspam" not in found.names:
-        names = " and ".join(NAMES.get(kind, kind) for kind in sorted(found.names - {"other"}))
+    if "dspam" not in here.names:
+        names = " and ".join(NAMES.get(kind, kind) for kind in sorted(here.names - {"other"}))
         if names:
             result.not_applicable = (
                 f"No filter here learns under the recipient's address as DSPAM does: {names} "
                 f"{'learn' if ' and ' in names else 'learns'} for all in common, unless set up per user."
             )
-        elif found.none:
+        elif here.none:
             result.not_applicable = "No filter is set up here, so none can learn under an alias."
-        elif found.names:
+        elif here.names:
             result.blind_because.append(
-                f"whether the filter at {found.unnamed} learns per recipient isn't known: nothing names it"
+                f"whether the filter at {here.unnamed} learns per recipient isn't known: nothing names it"
             )
         else:
             result.blind_because.append(

@@ -42,7 +42,7 @@ from logscan import remedies
 from logscan.checking import evidence as ev
 from logscan.checking import pairing, went_right
 from logscan.checking.check import Check
-from logscan.checking.copies import LINE_BITS, SPEAKERS
+from logscan.checking.copies import SPEAKERS, lines_at
 from logscan.checking.duplicates import CAUSES, HORIZON, SAME_DAY, Copy, Ways, by_other_ways, causes, several
 from logscan.checking.predicting import predictions
 from logscan.findings import Evidence, Finding, Remedy, Result
@@ -52,8 +52,6 @@ from logscan.tables.partials import Partial
 from logscan.tables.recent import hashed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
@@ -181,16 +179,11 @@ def _evidence(log: Log, copies: list[Copy]) -> list[Evidence]:
     """Return what broke off, the hand-overs that doubled, the doubled person's own first, and the copies."""
     first = sorted(copies, key=lambda copy: copy.handed != copy.mailbox)
 
-    def lines(places: Iterable[int]) -> list[Evidence]:
-        chosen = [place for place in places if place >= 0][: ev.MOST_EVIDENCE]
-        labels = [log.read.sources[place >> LINE_BITS].label for place in chosen]
-        return [Evidence(label, place % 2**LINE_BITS, "") for label, place in zip(labels, chosen, strict=True)]
-
     return ev.merged(
-        lines(copy.broken for copy in copies),
-        lines(copy.told_by for copy in copies),
-        lines(dict.fromkeys(copy.top for copy in first)),
-        lines(copy.row for copy in first),
+        lines_at(log, (copy.broken for copy in copies)),
+        lines_at(log, (copy.told_by for copy in copies)),
+        lines_at(log, dict.fromkeys(copy.top for copy in first)),
+        lines_at(log, (copy.row for copy in first)),
     )
 
 
