@@ -16,6 +16,7 @@ import logscan
 from logscan.checking.check import Check, all_checks
 from logscan.checking.judging import concluded, looked, settled
 from logscan.findings import Result
+from logscan.pipeline import pieces
 from logscan.scan.scan import Scan
 from logscan.scan.window import Window, windows_of
 from logscan.tables.recent import Recent
@@ -210,7 +211,24 @@ def test_what_is_let_go_on_the_way_changes_nothing(folder: Path, seed: int) -> N
     assert len(kept.parts["single"].keys) < len(said_single(scan).keys)
 
 
-def said_single(scan: Scan) -> Recent:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_stream_that_lets_go_says_what_the_whole_log_says(
+    folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, once = known(folder / str(seed), seed)
+    monkeypatch.setattr(pieces, "MOST_APART", 2)
+    stream = logscan.stream(str(folder / str(seed)), year=2026, timezone="UTC", jobs=1, window=60)
+    looking = pieces.Looking(stream.log, checks=[CHECK.name])
+    seen = 0
+    for window in stream:
+        looking.add(window, stream.frontier)
+        seen += len(said_single(window).keys)
+    assert concluded([CHECK], looking.of_checks, stream.log) == [once]
+    left = [each[CHECK.name].parts["single"] for each in looking.of_checks]
+    assert 0 < sum(len(part.keys) for part in left if isinstance(part, Recent)) < seen
+
+
+def said_single(scan: Window) -> Recent:
     part = looked([CHECK], scan)[CHECK.name].parts["single"]
     assert isinstance(part, Recent)
     return part
