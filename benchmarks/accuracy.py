@@ -67,7 +67,7 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
     """Return the scores of one folder."""
     sends = {send["first_queue_id"]: send for send in truth["sends"] if send.get("first_queue_id")}
     accepted = [send for send in truth["sends"] if send.get("accepted") and send.get("first_queue_id")]
-    return [
+    own = [
         Score(
             "duplicate-delivery",
             Counter((d["message_id"], d["mailbox"], d["copies"]) for d in truth["duplicates"] if d["message_id"] != NONE),
@@ -87,6 +87,16 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
         Score("internal-tagged-spam", internal(truth, sends), Counter(
             (c["message_id"], mailbox_of(scan, c)) for _, c in cases(report, "internal-tagged-spam"))),
     ]  # fmt: skip
+    known = {score.name for score in own}
+    return own + [told(truth, report, result.name) for result in report.checks if result.name not in known]
+
+
+def told(truth: dict[str, Any], report: Report, check: str) -> Score:
+    """Score a check by the mails that the truth names under it (``cases``, each with ``check`` and ``message_ids``)."""
+    expected = Counter(
+        each for case in truth.get("cases", ()) if case["check"] == check for each in case["message_ids"]
+    )
+    return Score(check, expected, Counter(str(case.get("message_id")) for _, case in cases(report, check)))
 
 
 def spam(headers: dict[str, Any]) -> bool:
