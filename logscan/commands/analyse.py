@@ -70,8 +70,10 @@ def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -
     server_of(options)
     with ExitStack() as held:
         with reading_of(sources, reading) as arguments:
+            from logscan.pipeline.memory import frugal
             from logscan.pipeline.running import stream
 
+            frugal()
             found = made(stream(*sources, **arguments), options, held)
         status = complain(found.log, reading["quiet"])
         sys.exit(finish(found, plan, options, reading["quiet"], status))
