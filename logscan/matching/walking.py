@@ -21,13 +21,20 @@ from logscan.matching.operations import Lines
 from logscan.matching.programs import compiled
 from logscan.matching.text import Ints, Text
 
-__all__ = ["AVAILABLE", "LEAST", "Lines", "Text", "run"]
+__all__ = ["AVAILABLE", "LEAST", "WHY_NOT", "Lines", "Text", "run"]
 
 LEAST = 48
 """Lines below which arrays cost more than matching one by one (measured: some 20 operations of 2 µs a shape)."""
 
 AVAILABLE = sys.byteorder == "little" and programs.AVAILABLE
 """Words are compared as little-endian numbers."""
+
+WHY_NOT = (
+    "Python's own parser of patterns isn't where it was; a newer logscan may know it"
+    if sys.byteorder == "little"
+    else "this machine isn't little-endian"
+)
+"""Why lines can't be read as columns, where they can't."""
 
 
 def run(pattern: Pattern, text: Text, starts: Ints, ends: Ints, least: int | None = None) -> Lines:

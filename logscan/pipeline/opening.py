@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logscan.matching import walking
 from logscan.pipeline import queues
 from logscan.pipeline.configuration import configuration, foreign, unknown_texts
 from logscan.pipeline.known import known_of
@@ -84,6 +85,8 @@ class Opened:
         log.errors += foreign(self.named, self.found, self.settings)
         log.notes[:] = [*self.notes, *map(str, self.found.passed_over)]
         log.notes += [*unknown_texts(self.named, self.found, self.settings), *read.solution.notes, *read.notes]
+        if not walking.AVAILABLE:
+            log.notes.append(f"lines are read line by line, several times slower: {walking.WHY_NOT}")
         log.notes += queues.notes(self.listings, self.waiting)
         log.notes += [
             f"{each.label}: {each.copies} of {each.lines} lines stand in another file too and are read once"
