@@ -28,10 +28,9 @@ class Mended:
 
 def reload_times(window: Window) -> Keyed:
     """Return when Postfix's master was started or reloaded: ``time``, ``event`` (start, reload) and ``lines``."""
-    events = window.events("service_events")
-    wanted = events[(events["program"] == "master") & events["event"].isin(["start", "reload"])]
-    frame = wanted[["time", "event"]].astype({"event": "str"})
-    return Keyed.of(frame.assign(lines=1), sums=["lines"])
+    events = window.columns("service_events", "program", "time", "event")
+    wanted = (events["program"] == "master").to_numpy() & events["event"].isin(["start", "reload"]).to_numpy()
+    return Keyed.of(events.loc[wanted, ["time", "event"]].assign(lines=1), sums=["lines"])
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import pyarrow as pa
 from logscan.correlate.build import Correlated
 from logscan.correlate.rows import concatenated
 from logscan.scan.log import Facts, Log
+from logscan.tables import texts
 from logscan.tables.schema import EVENTS
 
 if TYPE_CHECKING:
@@ -113,15 +114,27 @@ class Window:
     def events(self, name: str) -> pd.DataFrame:
         """Return an event table as a DataFrame; ``time`` is datetime64[ns, UTC], ``source`` a number of the log's sources."""
         if name not in self._frames:
-            table = self.tables[name]
-            for column, kind in EVENTS[name].kinds().items():
-                if kind == "str":
-                    at = table.column_names.index(column)
-                    table = table.set_column(at, column, table.column(column).cast(pa.string()))
-            frame = table.to_pandas()
-            frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
-            self._frames[name] = frame
+            self._frames[name] = self._read(name, self.tables[name].column_names)
         return self._frames[name]
+
+    def columns(self, name: str, *columns: str) -> pd.DataFrame:
+        """Return some columns of an event table, as in :meth:`events`; the others aren't decoded."""
+        if name in self._frames:
+            return self._frames[name][list(columns)]
+        return self._read(name, columns)
+
+    def _read(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        table, kinds = self.tables[name], EVENTS[name].kinds()
+        found: dict[str, Any] = {}
+        for column in columns:
+            values = table.column(column)
+            if kinds.get(column) == "str":
+                found[column] = texts.STR.__from_arrow__(values.cast(pa.string()))
+            elif column == "time":
+                found[column] = pd.to_datetime(values.to_pandas(), unit="ns", utc=True)
+            else:
+                found[column] = values.to_pandas()
+        return pd.DataFrame(found, index=pd.RangeIndex(len(table)), copy=False)
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         """Give event tables by name."""

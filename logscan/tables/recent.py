@@ -8,8 +8,10 @@ what is put together follows from the rows alone, in whatever order and grouping
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,6 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.tables import texts
-from logscan.tables.partials import plain
 
 Hashes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -107,8 +108,8 @@ class Recent:
     @classmethod
     def of(cls, frame: pd.DataFrame, keys: Hashes, last: int) -> Recent:
         """Return the part for the rows of one piece; ``last`` is the latest time (UTC ns) of the mails that they are of."""
-        empty = plain(frame.iloc[:0]).assign(key=np.empty(0, np.uint64))
-        return cls((Block(keys, _packed(frame), last),) if len(frame) else (), empty)
+        kinds = tuple((str(name), _kind(dtype)) for name, dtype in zip(frame.columns, frame.dtypes, strict=True))
+        return cls((Block(keys, _packed(frame), last),) if len(frame) else (), _empty(kinds))
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -169,6 +170,17 @@ class Recent:
     def _rows(self, masks: Sequence[npt.NDArray[np.bool_]]) -> pd.DataFrame:
         parts = [block.rows(mask) for block, mask in zip(self.blocks, masks, strict=True) if mask.any()]
         return pd.concat(parts, ignore_index=True) if parts else self.empty
+
+
+def _kind(dtype: Any) -> Any:
+    """Return a column's type as it is in any window: without categories."""
+    return "str" if isinstance(dtype, pd.CategoricalDtype) else dtype
+
+
+@functools.lru_cache(maxsize=64)
+def _empty(kinds: tuple[tuple[str, Any], ...]) -> pd.DataFrame:
+    """Return no row of some columns and ``key``: made once, as windows all have the same."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in (*kinds, ("key", "uint64"))})
 
 
 def _packed(frame: pd.DataFrame) -> pa.Buffer:

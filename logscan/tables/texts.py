@@ -13,6 +13,9 @@ import pyarrow.compute as pc
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+STR = pd.Series(dtype="str").dtype
+"""The type of columns of text."""
+
 
 def literal(text: str) -> str:
     """Return a pattern for exactly ``text``, inside a class of characters too, in Python's and in Arrow's syntax (RE2)."""
@@ -30,9 +33,9 @@ def arrow(column: pd.Series) -> pa.Array:
 
 
 def series(array: pa.Array, like: pd.Series | None = None) -> pd.Series:
-    """Return an Arrow string array as a column of dtype str, with the index of ``like``."""
-    found = pd.Series(array.to_pandas() if len(array) else [], dtype="str")
-    return found if like is None else found.set_axis(like.index)
+    """Return an Arrow string array as a column of dtype str, with the index of ``like``; the texts aren't copied."""
+    text = array if pa.types.is_large_string(array.type) else array.cast(pa.large_string())
+    return pd.Series(STR.__from_arrow__(text), index=None if like is None else like.index, copy=False)
 
 
 def coded(column: pd.Series) -> tuple[Ints, pd.Series]:
