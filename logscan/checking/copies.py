@@ -15,7 +15,7 @@ from logscan.correlate.links import beginnings
 from logscan.findings import Evidence
 from logscan.scan.aliases import asked, through_filter, top_rows
 from logscan.scan.memo import per_window
-from logscan.tables import texts
+from logscan.tables import cells, texts
 from logscan.tables.recent import hashed
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def _stores(window: Window, frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
     """
     at = places(window)[frame.index.to_numpy()]
     # One line that tells of several deliveries tells of several copies.
-    nth = pd.Series(at).groupby(at).cumcount().to_numpy()
+    nth = _nth(at)
     own = hashed(pd.Series(at), pd.Series(nth))
-    some = frame.loc[frame["program"] == "local", ["entry", "mailbox", "reply"]]
+    some = frame.loc[(frame["program"] == "local").to_numpy(), ["entry", "mailbox", "reply"]]
     if len(some):
         again = some.groupby(["entry", "mailbox", "reply"], dropna=False).cumcount()
         local = (frame["program"] == "local").to_numpy()
@@ -150,11 +150,18 @@ def _stores(window: Window, frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
     return out
 
 
+def _nth(lines: Ints) -> Ints:
+    """Return how many rows before each are of the same line; they are in the order of the lines."""
+    start = np.flatnonzero(np.r_[True, lines[1:] != lines[:-1]][: len(lines)])
+    return np.arange(len(lines)) - np.repeat(start, np.diff(np.r_[start, len(lines)]))
+
+
 def to_commands(frame: pd.DataFrame) -> pd.Series:
     """Return which copies went to a program that keeps no mailbox: a list's or a script's, told by local(8)."""
-    reply = texts.arrow(frame["reply"])
-    found = matched(reply, COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
-    return pd.Series(found & (frame["program"] == "local").to_numpy(), index=frame.index)
+    local = (frame["program"] == "local").to_numpy(dtype=np.bool_, copy=True)
+    reply = texts.arrow(frame["reply"][local])
+    local[local] = matched(reply, COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
+    return pd.Series(local, index=frame.index)
 
 
 def hand_overs(window: Window) -> Ints:
@@ -210,13 +217,12 @@ SPEAKERS = ("spampd", "clamsmtpd", "clamsmtp", "proxsmtpd", "amavis", "dspam", "
 
 def spoke(window: Window, message_ids: pd.Series) -> Ints:
     """Return which of :data:`SPEAKERS` judged a mail of each message-id: one bit each."""
-    verdicts = window.verdicts[["program", "message_id"]]
-    verdicts = verdicts[verdicts["program"].isin(SPEAKERS)].dropna()
     out = np.zeros(len(message_ids), np.int64)
-    for bit, name in enumerate(SPEAKERS):
-        judged = verdicts.loc[verdicts["program"] == name, "message_id"]
-        if len(judged):
-            out |= texts.among(message_ids, judged).astype(np.int64) << bit
+    codes, names = texts.coded(window.verdicts["program"])
+    for code, name in enumerate(names):
+        if name in SPEAKERS:
+            judged = window.verdicts["message_id"][codes == code].dropna()
+            out |= texts.among(message_ids, judged).astype(np.int64) << SPEAKERS.index(name)
     return out
 
 
@@ -239,7 +245,7 @@ def told(window: Window) -> pd.DataFrame:
             "entry": of_entry[entry],
             "root": of_root[frame["root"].to_numpy()],
             "top": line[top],
-            "time": frame["time"].dt.as_unit("ns").astype("int64").to_numpy(),
+            "time": cells.ns(frame["time"]),
             "size": frame["size"].to_numpy(),
             "store": frame["store"].to_numpy(),
             "message_id": frame["message_id"].array,

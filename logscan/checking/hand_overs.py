@@ -91,6 +91,8 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
     died = matched(texts.arrow(deliveries["reply"].iloc[bounced]), FAILED, starts=("C", "c", "S", "s"))
     rows = np.sort(np.r_[np.flatnonzero(late), bounced[died]])
     rows = rows[deliveries["time"].notna().to_numpy()[rows] & (deliveries["entry"].to_numpy()[rows] >= 0)]
+    if not len(rows):
+        return {}
     some = deliveries.iloc[rows]
     hop = _next_hops(some)
     wanted = texts.where(hop, lambda names: names.isin(kinds.among(names)))
@@ -122,12 +124,11 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
 def _through(window: Window, kinds: Kinds) -> dict[str, Part]:
     deliveries = window.deliveries
     ours = kinds.among(texts.values(deliveries["relay"]))
-    good = deliveries.loc[
+    good = deliveries[["relay", "entry", "time"]][
         (deliveries["status"] == "sent").to_numpy()
         & deliveries["time"].notna().to_numpy()
-        & (deliveries["entry"] >= 0).to_numpy()
-        & deliveries["relay"].isin(ours).to_numpy(),
-        ["relay", "entry", "time"],
+        & (deliveries["entry"].to_numpy() >= 0)
+        & texts.where(deliveries["relay"], lambda names: names.isin(ours))
     ]
     entry, at = good["entry"].to_numpy(), nanoseconds(good["time"])
     (host, hosts), (hop, relays) = texts.coded(window.entries["host"]), texts.coded(good["relay"])

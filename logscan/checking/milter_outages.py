@@ -120,7 +120,8 @@ def _runs(part: pd.DataFrame, works: Ints) -> Ints:
 
 def _warnings(window: Window) -> dict[str, Part]:
     errors = window.events("filter_errors")
-    some = errors[(errors["kind"] == "connect") & errors["filter"].isna() & errors["time"].notna()]
+    connect = (errors["kind"] == "connect").to_numpy() & errors["filter"].isna().to_numpy()
+    some = errors[connect & errors["time"].notna().to_numpy()]
     some = some[some["path"].str.contains(":", regex=False, na=False)]
     some = some[~some["text"].str.startswith("rejected", na=False)]
     text = texts.arrow(some["text"])
@@ -150,10 +151,10 @@ def process_of(rows: pd.DataFrame) -> Ints:
 
 def _refused(window: Window) -> dict[str, Part]:
     """Count the recipients of mail that was refused because a milter was away, by host, time and mail."""
-    rejects = window.events("rejects")
+    rejects = window.columns("rejects", *MAIL_AT_DOOR, "recipient", "action", "code", "text")
+    rejects = rejects[(rejects["action"] == "milter-reject").to_numpy()]
     some = rejects[
-        (rejects["action"] == "milter-reject")
-        & rejects["code"].astype("str").str.startswith("4").fillna(False)
+        rejects["code"].astype("str").str.startswith("4").fillna(False)
         & rejects["text"].str.contains("Service unavailable", regex=False, na=False)
         & rejects["sender"].notna()
         & rejects["time"].notna()
@@ -173,11 +174,13 @@ def _refused(window: Window) -> dict[str, Part]:
 
 def _taken(window: Window) -> dict[str, Part]:
     """Return when smtpd took mail, when its sessions began, and the newest mail of each host."""
-    clients, sessions = window.events("clients"), window.events("sessions")
-    clients = clients[clients["time"].notna()]
-    newest = pd.DataFrame({"host": clients["host"].astype("str"), "newest": nanoseconds(clients["time"])})
-    some = clients[clients["program"] == "smtpd"]
-    begins = sessions[(sessions["event"] == "connect") & (sessions["program"] == "smtpd") & sessions["time"].notna()]
+    who = ("time", "host", "program", "service", "pid")
+    clients, sessions = window.columns("clients", *who), window.columns("sessions", *who, "event")
+    clients = clients[clients["time"].notna().to_numpy()]
+    newest = _newest(*texts.coded(clients["host"]), nanoseconds(clients["time"]))
+    some = clients[(clients["program"] == "smtpd").to_numpy()]
+    connect = (sessions["event"] == "connect").to_numpy() & (sessions["program"] == "smtpd").to_numpy()
+    begins = sessions[connect & sessions["time"].notna().to_numpy()]
     taken = {"key": _door(some), "at": nanoseconds(some["time"]), "process": process_of(some)}
     connects = {"key": process_of(begins), "at": nanoseconds(begins["time"])}
     return {
@@ -187,9 +190,17 @@ def _taken(window: Window) -> dict[str, Part]:
     }
 
 
+def _newest(host: Ints, names: pd.Series, at: Ints) -> pd.DataFrame:
+    """Return the latest time by host (a code): ``host``, ``newest`` (UTC ns)."""
+    latest = np.full(len(names) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(latest, host, at)
+    known = np.unique(host)
+    return pd.DataFrame({"host": names.reindex(known).array, "newest": latest[known]})
+
+
 def _door(rows: pd.DataFrame) -> Ints:
     """Return one number for each host and service."""
-    return process_of(rows[["host", "service"]].assign(pid=-1))
+    return mixed(hashed(rows["host"]), hashed(rows["service"]), np.full(len(rows), -1))
 
 
 def _clean(partial: Partial, warnings: pd.DataFrame) -> dict[str, Ints]:
@@ -237,8 +248,9 @@ def _judged(window: Window) -> dict[str, Part]:
     """Return when the milters that are known by their ports say that they judged a mail of the queue."""
     frames = []
     for table in ("verdicts", "milters"):
-        rows = window.events(table)
-        some = rows[rows["filter"].isin(KNOWN_PORTS) & rows["queue_id"].notna() & rows["time"].notna()]
+        rows = window.columns(table, "filter", "queue_id", "time")
+        some = rows[texts.where(rows["filter"], lambda names: names.isin(KNOWN_PORTS))]
+        some = some[some["queue_id"].notna().to_numpy() & some["time"].notna().to_numpy()]
         frames.append(pd.DataFrame({"key": hashed(some["filter"]), "at": nanoseconds(some["time"])}))
     return {JUDGED: Points.of(pd.concat(frames))}
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from logscan.correlate.codes import combine
 from logscan.correlate.lives import SECOND
-from logscan.tables import texts
+from logscan.tables import cells, texts
 from logscan.tables.partials import Keyed, hashes
 
 Ints = npt.NDArray[np.int64]
@@ -63,8 +63,7 @@ class Outage:
 
 def nanoseconds(time: pd.Series) -> Ints:
     """Return the times as UTC nanoseconds."""
-    found: Ints = time.dt.as_unit("ns").astype("int64").to_numpy()
-    return found
+    return cells.ns(time)
 
 
 def distinct(group: Ints, value: Ints, count: int) -> Ints:
@@ -90,8 +89,7 @@ def hashed(column: pd.Series) -> Ints:
 def said(column: pd.Series) -> Keyed:
     """Return the texts by their hash, for :class:`Reasons`."""
     words = texts.coded(column)[1]
-    frame = pd.DataFrame({"words": hashes(words), "text": words.str.slice(0, MOST_TEXT)})
-    return Keyed.of(frame.astype({"text": "str"}))
+    return Keyed.of(pd.DataFrame({"words": hashes(words), "text": words.str.slice(0, MOST_TEXT)}))
 
 
 class Reasons:

@@ -15,7 +15,7 @@ from logscan.checking import went_right
 from logscan.checking.copies import SPEAKERS, chains, spoke, to_commands, told
 from logscan.checking.duplicates import HORIZON, SAME_DAY, alone, groups_of, ordered
 from logscan.checking.unanswered import broken, unanswered, unclaimed
-from logscan.tables import texts
+from logscan.tables import cells, texts
 from logscan.tables.partials import Keyed, Partial, Rows
 from logscan.tables.recent import WORTH, Recent, hashed, repeated
 
@@ -62,7 +62,7 @@ def look(window: Window) -> dict[str, Mergeable | int]:
 
 def _recent(time: pd.Series, keys: Any, **columns: Any) -> Recent:
     """Return a part with the times and some columns."""
-    ns = time.dt.as_unit("ns").astype("int64").to_numpy()
+    ns = cells.ns(time)
     last = int(ns.max()) if len(ns) else 0
     return Recent.of(pd.DataFrame({"time": ns, **columns}), keys, last)
 
@@ -88,7 +88,8 @@ def _listed(window: Window) -> Recent:
 def _spoke(window: Window, frame: pd.DataFrame) -> Recent:
     """Return which programs judged which message-ids, where no copy of theirs is in this window."""
     verdicts = window.verdicts
-    some = verdicts.loc[verdicts["program"].isin(SPEAKERS) & verdicts["message_id"].notna(), ["time", "message_id"]]
+    spoken = texts.where(verdicts["program"], lambda names: names.isin(SPEAKERS))
+    some = verdicts[["time", "message_id"]][spoken & verdicts["message_id"].notna().to_numpy()]
     some = some[~texts.among(some["message_id"], frame["message_id"])]
     bits = spoke(window, some["message_id"])
     some, bits = some[bits > 0], bits[bits > 0]

@@ -64,10 +64,9 @@ def look(window: Window) -> dict[str, Part]:
 
 def _tries(window: Window) -> dict[str, Part]:
     errors = window.events("filter_errors")
-    own = errors.loc[errors["kind"] == "client", ["host", "pid"]]
-    some = errors[
-        (errors["kind"] == "connect") & errors["filter"].notna() & errors["path"].notna() & errors["time"].notna()
-    ]
+    own = errors.loc[(errors["kind"] == "client").to_numpy(), ["host", "pid"]]
+    some = errors[(errors["kind"] == "connect").to_numpy() & errors["filter"].notna().to_numpy()]
+    some = some[some["path"].notna().to_numpy() & some["time"].notna().to_numpy()]
     frame = pd.DataFrame(
         {
             "host": some["host"].astype("str"),
@@ -89,7 +88,7 @@ def _pid(rows: pd.DataFrame) -> pd.Series:
 
 def _came(window: Window) -> dict[str, Part]:
     entries = window.entries
-    back = entries.loc[(entries["leg"] == "filter").to_numpy() & entries["first"].notna().to_numpy()]
+    back = entries[["host", "first"]][(entries["leg"] == "filter").to_numpy() & entries["first"].notna().to_numpy()]
     return {CAME: Points.of(pd.DataFrame({"key": hashed(back["host"]), "at": nanoseconds(back["first"])}))}
 
 

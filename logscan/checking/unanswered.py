@@ -10,7 +10,7 @@ import pandas as pd
 
 from logscan.checking.copies import places, places_of
 from logscan.checking.duplicates import HORIZON, SAME_DAY, SECOND
-from logscan.tables import texts
+from logscan.tables import cells, texts
 from logscan.tables.recent import Recent, among, hashed
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ AROUND = 600 * SECOND
 """Nanoseconds around an attempt and its beginning in which what was stored by it is told."""
 
 NAMES = ["time", "session", "message_id", "user", "source", "line"]
+
+NO_ATTEMPT = {
+    **{name: np.empty(0, np.int64) for name in ("broken", "tried", "around")},
+    **{name: np.empty(0, np.uint64) for name in ("by_mailbox", "by_name")},
+}
+"""The columns that :func:`broken` adds, where no reply was lost."""
 
 BROKEN = r"^(?:lost connection|conversation) with .* while (?:sending|receiving) (?:end of data|.* -- message may be)"
 """Postfix lost the reply after the data: the copy may have been taken (smtp_proto.c)."""
@@ -35,12 +41,12 @@ def broken(window: Window, here: pd.DataFrame) -> tuple[pd.DataFrame, Ints]:
     :func:`unclaimed` has what was stored for that mailbox, and for its local part.
     """
     deliveries = window.deliveries
-    some = deliveries[
-        (deliveries["status"] == "deferred")
-        & deliveries["reply"].str.contains(BROKEN, regex=True, na=False)
-        & (deliveries["entry"] >= 0)
-        & ~deliveries["outside"]
-    ]
+    late = (deliveries["status"] == "deferred").to_numpy() & (deliveries["entry"].to_numpy() >= 0)
+    rows = np.flatnonzero(late & ~deliveries["outside"].to_numpy(dtype=np.bool_))
+    rows = rows[deliveries["reply"].iloc[rows].str.contains(BROKEN, regex=True, na=False).to_numpy(dtype=np.bool_)]
+    if not len(rows):
+        return here.iloc[:0].reset_index(drop=True).assign(**NO_ATTEMPT), np.empty(0, np.int64)
+    some = deliveries.iloc[rows]
     # A hand-over to the filter may break off as well; its children are deliveries of their own.
     hand_overs = window.legs.loc[window.legs["delivery"] >= 0, "delivery"]
     some = some.loc[~some.index.isin(hand_overs), ["entry", "recipient", "mailbox", "time", "delay"]]
@@ -53,7 +59,7 @@ def broken(window: Window, here: pd.DataFrame) -> tuple[pd.DataFrame, Ints]:
     box = both["mailbox"].astype("str").reset_index(drop=True)
     found = found.assign(
         broken=places(window)[both["attempt"].to_numpy(np.int64)],
-        tried=both["time"].dt.as_unit("ns").astype("int64").to_numpy(),
+        tried=cells.ns(both["time"]),
         around=(delay * SECOND).astype(np.int64) + AROUND,
         by_mailbox=hashed(found["message_id"], box),
         by_name=hashed(
@@ -68,10 +74,11 @@ def unclaimed(window: Window) -> Recent:
 
     Columns ``time`` (UTC ns), ``session`` (uint64, 0 where it has none), ``row`` (line).
     """
-    events = window.events("stores")
-    stored = events.loc[(events["action"] == "stored") & events["message_id"].notna() & events["user"].notna(), NAMES]
+    events = window.columns("stores", *NAMES, "action")
+    known = events["message_id"].notna().to_numpy() & events["user"].notna().to_numpy()
+    stored = events.loc[known & (events["action"] == "stored").to_numpy(), NAMES]
     stored = stored[~texts.among(stored["session"], window.deliveries["session"])]
-    ns = stored["time"].dt.as_unit("ns").astype("int64").to_numpy()
+    ns = cells.ns(stored["time"])
     session = np.where(stored["session"].isna(), np.uint64(0), hashed(stored["session"]))
     frame = pd.DataFrame({"time": ns, "session": session, "row": places_of(stored)})
     return Recent.of(frame, hashed(stored["message_id"], texts.lower(stored["user"])), int(ns.max()) if len(ns) else 0)

@@ -77,7 +77,7 @@ def ends(scan: Window) -> Ends:
     piped = (kind == 0) & (deliveries["program"] == "pipe").to_numpy()[rows]
     kind[piped & deliveries["mailbox"].isna().to_numpy()[rows]] = ENDS.index("program")
     parts = [_ends(deliveries["entry"].to_numpy()[rows], kind, np.ones(len(rows), np.int64), mail, told=True)]
-    parts[0].via = _kept_back(deliveries.iloc[rows])
+    parts[0].via = _kept_back(deliveries[["status", "outcome", "program", "store_action", "relay"]].iloc[rows])
     # What no delivery line tells: on hold since it came, thrown away by a rule, expired by postsuper.
     for name in OUTCOMES[1:]:
         told = np.bincount(mail[of_kind == ENDS.index(name)], minlength=len(mails))
@@ -99,14 +99,13 @@ def _ends(entry: Ints, kind: Ints, weight: Ints, mail: Ints, *, told: bool = Fal
 
 def _kept_back(some: pd.DataFrame) -> Ints:
     """Return the code of the filter's relay where a filter took the mail and kept it or threw it away, else -1."""
-    kept = (
-        (some["status"] == "sent")
-        & some["outcome"].isin(["held", "discarded"])
-        & some["program"].isin(["smtp", "lmtp"])
-    )
+    out = np.full(len(some), -1, np.int64)
+    gone = (some["status"] == "sent").to_numpy() & of(some["outcome"]).is_in("held", "discarded")
+    rows = np.flatnonzero(gone & of(some["program"]).is_in("smtp", "lmtp"))
     # What a mailbox's script threw away had arrived at the mailbox server.
-    kept &= some["store_action"].isna() | (some["store_action"] == "")
-    return np.where(kept, some["relay"].cat.codes.to_numpy(), -1).astype(np.int64)
+    rows = rows[~of(some["store_action"].iloc[rows]).having(bool)]
+    out[rows] = some["relay"].cat.codes.to_numpy()[rows]
+    return out
 
 
 def _untold(scan: Window, name: str, left: Ints) -> Ends:
@@ -115,7 +114,7 @@ def _untold(scan: Window, name: str, left: Ints) -> Ends:
     end, endings = WITHOUT_ATTEMPT.get(name, (name, ()))
     untried = entries["untried"].to_numpy()
     mail = entries["mail"].to_numpy()
-    here = np.flatnonzero((untried > 0) & (mail >= 0) & entries["ending"].isin(endings).to_numpy())
+    here = np.flatnonzero((untried > 0) & (mail >= 0) & of(entries["ending"]).is_in(*endings))
     known = np.bincount(mail[here], untried[here], minlength=len(mails)).astype(np.int64)
     here = here[(known == left)[mail[here]]]
     rest = np.flatnonzero((left > 0) & (known != left))
@@ -163,8 +162,8 @@ def refusals(scan: Window) -> pd.DataFrame:
     A milter's refusal at the end of a message may be logged twice: of one mail, each recipient counts once.
     """
     rejects = scan.events("rejects")
-    refused = rejects["action"].isin(REFUSING)
-    rows = rejects[refused & ((rejects["stage"] == "RCPT") | rejects["recipient"].notna())]
+    refused = of(rejects["action"]).is_in(*REFUSING)
+    rows = rejects[refused & ((rejects["stage"] == "RCPT").to_numpy() | rejects["recipient"].notna().to_numpy())]
     rows = rows.assign(entry=entry_of(scan, rows))
     at_end = (rows["entry"] >= 0) & (rows["stage"] != "RCPT")
     again = rows[at_end].duplicated(["entry", "recipient"])

@@ -56,7 +56,8 @@ def _times(window: Window) -> Keyed:
         if ends_of["min"].is_valid:
             low.append(ends_of["min"].as_py())
             high.append(ends_of["max"].as_py())
-    frame = pd.DataFrame({"first": np.array(low, np.int64), "last": np.array(high, np.int64)})
+    first, last = [min(low)] if low else [], [max(high)] if high else []
+    frame = pd.DataFrame({"first": np.array(first, np.int64), "last": np.array(last, np.int64)})
     return Keyed.of(frame, least=("first",), most=("last",))
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import combine, factorise
-from logscan.tables import texts
+from logscan.tables import cells, texts
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -81,8 +81,7 @@ def number(scan: Window, table: str, name: str) -> Ints:
 
 def ns(times: pd.Series) -> Ints:
     """Return times of a joined table as UTC ns; those missing are far below 0."""
-    out: Ints = times.dt.as_unit("ns").astype("int64").to_numpy()
-    return out
+    return cells.ns(times)
 
 
 def of(series: pd.Series) -> Coded:
@@ -161,6 +160,8 @@ FOLDS = (
 
 def folded(replies: Coded) -> Coded:
     """Return replies by template: addresses, times, numbers and IDs folded."""
+    if not len(replies.values):
+        return replies
     words = pc.utf8_slice_codeunits(pa.array(list(replies.values), pa.string()), 0, 300)
     words = pc.replace_substring_regex(words, "<[^<>]*>", "<…>")
     words = pc.replace_substring_regex(words, r"\[[0-9A-Fa-f.:]+\](?::\d+)?", "[…]").dictionary_encode()

@@ -17,6 +17,8 @@ def entry_of(window: Window, lines: pd.DataFrame) -> npt.NDArray[np.int64]:
 
     ``lines`` have columns ``host``, ``queue_id`` and ``time``. IDs are reused: it is the life that the line lies in.
     """
+    if not len(lines) or not lines["queue_id"].notna().any() or not len(window.entries):
+        return np.full(len(lines), -1, np.int64)
     named = lines[["host", "queue_id"]].astype("str").assign(time=lines["time"].to_numpy(), row=np.arange(len(lines)))
     entries = window.entries
     some = entries["queue_id"].isin(set(named["queue_id"])).to_numpy()

@@ -130,6 +130,8 @@ class Window:
             values = table.column(column)
             if kinds.get(column) == "str":
                 found[column] = texts.STR.__from_arrow__(values.cast(pa.string()))
+            elif column == "time" and not values.null_count:
+                found[column] = pd.DatetimeIndex(values.to_numpy().view("M8[ns]"), tz="UTC")
             elif column == "time":
                 found[column] = pd.to_datetime(values.to_pandas(), unit="ns", utc=True)
             else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 
@@ -27,3 +29,10 @@ def iso(value: Any) -> str | None:
 def text(value: Any) -> str | None:
     """Return a str, None for a missing value."""
     return None if value is None or pd.isna(value) else str(value)
+
+
+def ns(times: pd.Series) -> npt.NDArray[np.int64]:
+    """Return times (datetime64 of any unit, UTC) as UTC ns; those missing are the least whole number."""
+    array: Any = times.array
+    out: npt.NDArray[np.int64] = array.as_unit("ns").asi8.copy()
+    return out
