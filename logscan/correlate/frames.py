@@ -6,13 +6,14 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.correlate.codes import Ints
+from logscan.tables import texts
 
 
 def moments(values: Ints) -> pd.Series:
     """Return UTC nanoseconds as times."""
-    return pd.to_datetime(pd.Series(values), unit="ns", utc=True)
+    return pd.Series(pd.DatetimeIndex(values.astype("M8[ns]"), tz="UTC"))
 
 
 def words(values: pa.Array) -> pd.Series:
     """Return a string array as a column of dtype str."""
-    return pd.Series(values.to_pandas(), dtype="str") if len(values) else pd.Series([], dtype="str")
+    return texts.series(values)

@@ -43,9 +43,12 @@ def local_domains(deliveries: pd.DataFrame, known: Known, learning: Learning) ->
 
 def _stores(deliveries: pd.DataFrame, known: Known) -> Bools:
     """Return which rows went to something that stores mail here, wherever its machine stands."""
-    gates = texts.where(deliveries["relay"], lambda relay: relay.str.contains(GATEWAYS, na=False))
-    pipe = (deliveries["program"] == "pipe").to_numpy()
-    out: Bools = deliveries["program"].isin(STORING).to_numpy() & ~(pipe & gates) & ~_to_programs(deliveries, known)
+    program = deliveries["program"]
+    pipe = np.flatnonzero((program == "pipe").to_numpy())
+    out: Bools = texts.where(program, lambda names: names.isin(STORING)) & ~_to_programs(deliveries, known)
+    if len(pipe):
+        relays = deliveries["relay"].iloc[pipe]
+        out[pipe[texts.where(relays, lambda relay: relay.str.contains(GATEWAYS, na=False))]] = False
     out |= deliveries["session"].notna().to_numpy()
     codes, words = texts.coded(deliveries["relay"])
     named = np.zeros(len(words) + 1, np.bool_)
@@ -57,10 +60,12 @@ def _stores(deliveries: pd.DataFrame, known: Known) -> Bools:
 
 def _to_programs(deliveries: pd.DataFrame, known: Known) -> Bools:
     """Return which rows went to a program that is no mailbox, by its pipe service's name or by what the service calls."""
-    listed = texts.where(deliveries["relay"], lambda relay: relay.str.contains(LISTS, na=False))
-    found: Bools = (deliveries["program"] == "pipe").to_numpy() & (
-        listed | deliveries["relay"].isin(known.programs).to_numpy()
-    )
+    found: Bools = (deliveries["program"] == "pipe").to_numpy(dtype=np.bool_, copy=True)
+    if found.any():
+        relays = deliveries["relay"][found]
+        found[found] = texts.where(
+            relays, lambda relay: relay.str.contains(LISTS, na=False) | relay.isin(known.programs)
+        )
     return found
 
 
