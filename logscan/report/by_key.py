@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.correlate.codes import combine
-from logscan.report.keyed import counted, distinct, hashed, left_out, moments, percentiles, rows, spread
+from logscan.report.keyed import counted, distinct, hashed, keys_of, left_out, moments, percentiles, rows, spread
 from logscan.report.model import Listing
 from logscan.report.tallies import Bools, Coded, Groups, Ints, groups
 from logscan.tables.partials import Keyed, Part, Partial
@@ -84,8 +84,9 @@ class ByKey:
         low, high = np.full(len(by), np.inf), np.full(len(by), -np.inf)
         np.minimum.at(low, by.of_row, seconds)
         np.maximum.at(high, by.of_row, seconds)
-        ends = counted(by, self.by, {}).frame.assign(low=low, high=high)
-        parts: dict[str, Part] = {self._part(ENDS): Keyed.of(ends, least=("low",), most=("high",))}
+        keys, different = keys_of(by, self.by)
+        ends = pd.DataFrame({**keys, "low": low, "high": high}, copy=False)
+        parts: dict[str, Part] = {self._part(ENDS): Keyed.of(ends, least=("low",), most=("high",), once=different)}
         if any(share < 100 for _, share in self.shares):
             parts[self._part(SPREAD)] = spread(by.columns, self.by, seconds)
         return parts

@@ -92,9 +92,11 @@ class PutOff:
 def put_off(scan: Window) -> PutOff:
     """Return every attempt that was put off, of mails: a line logged twice is one attempt."""
     deliveries = scan.deliveries
-    late = deliveries["status"].isin(PUT_OFF).to_numpy() & (deliveries["mail"].to_numpy() >= 0)
-    late &= (deliveries["outcome"] != "repeated").to_numpy()
+    late = of(deliveries["status"]).is_in(*PUT_OFF) & (deliveries["mail"].to_numpy() >= 0)
+    late &= ~of(deliveries["outcome"]).is_in("repeated")
     rows = np.flatnonzero(late)
+    if not len(rows):
+        return _nothing()
     some = deliveries.iloc[rows]
     entry = some["entry"].to_numpy()
     # All attempts for the same recipients, to see how each ended.
@@ -133,9 +135,19 @@ def put_off(scan: Window) -> PutOff:
     )
 
 
+def _nothing() -> PutOff:
+    """Return no attempts: the most frequent answer of a small window."""
+    none = np.empty(0, np.int64)
+    empty = Coded(none, [])
+    return PutOff(none, none, none, empty, empty, np.empty(0), empty, none)
+
+
 def next_hops(some: pd.DataFrame) -> Coded:
     """Return the next hop of each attempt: the relay, else the host that the reply names."""
-    relay, reply = of(some["relay"]), of(some["reply"])
+    relay = of(some["relay"])
+    if not (relay.is_in("none") | (relay.codes < 0)).any():
+        return relay.changed(str)
+    reply = of(some["reply"])
     words = pd.Series(list(reply.values), dtype="str")
     named = words.str.extract(NEXT_HOP, expand=True)["hop"] if len(words) else words
     hosts = Coded(reply.codes, named.fillna("").tolist())

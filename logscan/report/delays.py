@@ -68,14 +68,25 @@ SLOWEST = Listing(
     (),
 )
 SLOWEST_TEXTS = ("queue id", "sender", "last recipient", "mostly", "next hop", "put off for")
+SLOWEST_BY = ("rank", "arrived", "host", "queue id", "last recipient", "next hop")
+SLOWEST_KINDS = {
+    "rank": "float64", "host": "str", "queue id": "str", "arrived": "int64", "sender": "str", "last recipient": "str",
+    "mostly": "str", "of it": "float64", "next hop": "str", "put off for": "str",
+}  # fmt: skip
+NONE_SLOW = First.of(
+    pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in SLOWEST_KINDS.items()}), MOST_SLOW, SLOWEST_BY
+)
+"""What a window keeps that has no slow mail."""
 
 
 def look(window: Window) -> dict[str, Part]:
     """Return what a window counts of delays, and its slowest mails; nothing where no mail arrived."""
     deliveries = window.deliveries
-    final = deliveries.loc[deliveries["final"] & deliveries["total_delay"].notna() & (deliveries["mail"] >= 0)]
-    if final.empty:
+    known = deliveries["final"].to_numpy(dtype=np.bool_) & (deliveries["mail"].to_numpy() >= 0)
+    rows = np.flatnonzero(known & deliveries["total_delay"].notna().to_numpy())
+    if not len(rows):
         return {}
+    final = pd.DataFrame({name: deliveries[name].iloc[rows] for name in ("relay", "mail", "recipient", *WORDS)})
     seconds = final["total_delay"].to_numpy(dtype=np.float64)
     by_hop = HOPS.look((of(final["relay"]),), {"deliveries": None}, seconds=seconds)
     return {**_parts(final), **by_hop, **_slowest(window, final)}
@@ -102,7 +113,10 @@ def _parts(final: pd.DataFrame) -> dict[str, Part]:
 
 def _slowest(window: Window, final: pd.DataFrame) -> dict[str, Part]:
     """Return the mails whose last recipient waited longest, one row a mail: columns of the list, and what orders them."""
-    slow = final[final["total_delay"] >= SLOW].copy()
+    late = np.flatnonzero(final["total_delay"].to_numpy(dtype=np.float64) >= SLOW)
+    if not len(late):
+        return {SLOWEST.key: NONE_SLOW, f"{SLOWEST.key}: all": 0}
+    slow = final.iloc[late].copy()
     slow["total_delay"] = slow["total_delay"].round(2)
     slow = slow.sort_values(["total_delay", "mail", "recipient"], ascending=[False, True, True]).drop_duplicates("mail")
     total = len(slow)
@@ -129,8 +143,7 @@ def _slowest(window: Window, final: pd.DataFrame) -> dict[str, Part]:
         }
     )
     frame = frame.astype(dict.fromkeys((*SLOWEST_TEXTS, "host"), "str"))
-    by = ("rank", "arrived", "host", "queue id", "last recipient", "next hop")
-    return {SLOWEST.key: First.of(frame, MOST_SLOW, by), f"{SLOWEST.key}: all": total}
+    return {SLOWEST.key: First.of(frame, MOST_SLOW, SLOWEST_BY), f"{SLOWEST.key}: all": total}
 
 
 def _shown(partial: Partial, log: Log) -> Listing:

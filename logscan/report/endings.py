@@ -65,18 +65,29 @@ ENDED = {
 """Why no attempt is told, by the ending of the entry."""
 
 
+NEEDED = ("outcome", "reply", "store_action", "status", "entry", "relay", "mail")
+"""Columns of ``deliveries``."""
+
 TOLD, UNTOLD = "endings", "endings without an attempt"
 KEY = ("outcome", "reason", "next hop")
+NONE = pd.DataFrame(
+    {name: pd.Series([], dtype="str") for name in KEY}
+    | {name: pd.Series([], dtype="int64") for name in ("recipients", "mails")}
+)
 
 
 def look(window: Window) -> dict[str, Part]:
     """Return recipients and mails of one window by outcome, reason and next hop: those that a delivery line tells, and others."""
     deliveries, found = window.deliveries, ends(window)
-    last = deliveries["last"] & (deliveries["mail"] >= 0) & deliveries["outcome"].isin(list(TITLES))
-    some = deliveries[last]
+    last = deliveries["last"].to_numpy(dtype=np.bool_) & (deliveries["mail"].to_numpy() >= 0)
+    rows = np.flatnonzero(last & of(deliveries["outcome"]).is_in(*TITLES))
+    some = pd.DataFrame({name: deliveries[name].iloc[rows] for name in NEEDED})
     by = groups(of(some["outcome"]), _reasons(window, some), deferrals.next_hops(some))
     numbers = {"recipients": by.count(), "mails": by.distinct(some["mail"].to_numpy())}
-    untold = pd.concat([_untold(window, found, outcome) for outcome in TITLES], ignore_index=True)
+    # Most windows have none that no line tells.
+    kinds = set(np.unique(found.kind[~found.told]).tolist())
+    frames = [_untold(window, found, outcome) for outcome in TITLES if ENDS.index(outcome) in kinds]
+    untold = pd.concat(frames, ignore_index=True) if frames else NONE
     return {TOLD: counted(by, KEY, numbers), UNTOLD: Keyed.of(untold, sums=("recipients", "mails"))}
 
 

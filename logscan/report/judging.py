@@ -153,6 +153,8 @@ def _rspamd(window: Window) -> list[tuple[str, str, int]]:
 
 def _milters(window: Window) -> dict[str, Part]:
     """Count what the other milters and policy services did: greylisting and the like."""
+    if not len(window.tables["milters"]):
+        return {}
     milter = column(window, "milters", "filter")
     rows = np.flatnonzero(~milter.is_in(*METHODS) & (milter.codes >= 0))
     columns = (milter.take(rows), column(window, "milters", "result").take(rows))
@@ -179,6 +181,8 @@ def _trained(partial: Partial) -> Partial:
 
 
 def _troubles(window: Window) -> dict[str, Part]:
+    if not len(window.tables["filter_errors"]):
+        return {}
     name, kind, text = (column(window, "filter_errors", each) for each in ("filter", "kind", "text"))
     said = Coded(np.where(text.codes < 0, len(text.values), text.codes), [*text.values, BARE])
     columns = (name, kind, folded(said.changed(lambda value: value or BARE)))

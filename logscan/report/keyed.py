@@ -30,6 +30,8 @@ Floats = npt.NDArray[np.float64]
 
 LIMITS = np.iinfo(np.int64)
 
+TEXT = pd.Series([], dtype="str").dtype
+
 
 def counted(
     by: Groups, names: Sequence[str], sums: Mapping[str, Ints], *, times: Mapping[str, Ints] | None = None
@@ -39,26 +41,37 @@ def counted(
     ``sums`` hold one whole number a group. ``times`` hold UTC ns by row (0 and below: none): of each the first and the last
     are kept, as ``NAME_first`` and ``NAME_last``.
     """
-    columns: dict[str, Any] = {name: _values(each, by.first) for name, each in zip(names, by.columns, strict=True)}
+    columns, once = keys_of(by, names)
     columns |= {name: np.asarray(each).astype(np.int64) for name, each in sums.items()}
     for name, each in (times or {}).items():
         columns[f"{name}_first"], columns[f"{name}_last"] = extremes(by, each)
-    frame = pd.DataFrame(columns)
-    return Keyed.of(
-        frame,
-        sums=sums,
-        least=[f"{name}_first" for name in times or ()],
-        most=[f"{name}_last" for name in times or ()],
-    )
+    frame = pd.DataFrame(columns, copy=False)
+    least, most = ([f"{name}_{end}" for name in times or ()] for end in ("first", "last"))
+    return Keyed.of(frame, sums=sums, least=least, most=most, once=once)
 
 
-def _values(column: Coded, rows: Ints) -> Any:
-    """Return the values of some rows, of one type always: whole numbers as such, all else as text."""
-    codes = column.codes[rows]
+def keys_of(by: Groups, names: Sequence[str]) -> tuple[dict[str, Any], bool]:
+    """Return the groups' values by column, and whether no two groups have the same: values of two codes may be one text."""
+    columns: dict[str, Any] = {}
+    once = True
+    for name, each in zip(names, by.columns, strict=True):
+        columns[name], different = _values(each, by.first)
+        once &= different
+    return columns, once
+
+
+def _values(column: Coded, rows: Ints) -> tuple[Any, bool]:
+    """Return the values of some rows, of one type always, and whether different codes have different ones.
+
+    Whole numbers stay such, all else is text. Only the codes that these rows have are looked at: a piece may have few of many.
+    """
+    codes, place = np.unique(column.codes[rows], return_inverse=True)
     if isinstance(column.values, np.ndarray) and column.values.dtype.kind in "iu":
-        return np.append(column.values.astype(np.int64), -1)[codes]
-    words = np.array(["" if value is None else str(value) for value in [*column.values, None]], object)
-    return pd.Series(words[codes], dtype="str")
+        numbers = np.append(column.values.astype(np.int64), -1)[codes]
+        return numbers[place], len(np.unique(numbers)) == len(codes)
+    found = [column.values[code] if code >= 0 else None for code in codes.tolist()]
+    words = ["" if value is None else str(value) for value in found]
+    return pd.array(words, dtype=TEXT).take(place), len(set(words)) == len(words)
 
 
 def extremes(by: Groups, times: Ints) -> tuple[Ints, Ints]:
@@ -80,10 +93,13 @@ def hashed(column: Coded) -> Coded:
 
     A missing value is one that is missing from what :func:`distinct` counts.
     """
-    words = np.array([str(value) for value in column.values], object)
-    hashes = pd.util.hash_array(words, categorize=False).view(np.int64) if len(words) else np.empty(0, np.int64)
-    hashes = np.where(hashes == -1, 0, hashes)
-    return Coded(column.codes, hashes)  # type: ignore[arg-type]
+    used = np.flatnonzero(np.bincount(column.codes + 1, minlength=len(column.values) + 1)[1:])
+    words = np.array([*(str(column.values[code]) for code in used.tolist()), ""], object)[:-1]
+    out = np.zeros(len(column.values), np.int64)
+    if len(words):
+        out[used] = pd.util.hash_array(words, categorize=False).view(np.int64)
+        out[out == -1] = 0
+    return Coded(column.codes, out)  # type: ignore[arg-type]
 
 
 def distinct(frame: pd.DataFrame, names: Sequence[str], of: str, among: pd.DataFrame) -> Ints:

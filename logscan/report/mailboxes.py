@@ -106,6 +106,8 @@ def listings(partial: Partial, log: Log) -> Iterable[Listing]:
 
 
 def _stores(window: Window) -> dict[str, Part]:
+    if not len(window.tables["stores"]):
+        return {}
     action, user = column(window, "stores", "action"), column(window, "stores", "user")
     rows = np.flatnonzero(action.is_in("stored"))
     folder = column(window, "stores", "mailbox").take(rows)
@@ -116,6 +118,8 @@ def _stores(window: Window) -> dict[str, Part]:
 
 
 def _logins(window: Window) -> dict[str, Part]:
+    if not len(window.tables["logins"]):
+        return {}
     event = column(window, "logins", "event")
     user, protocol = column(window, "logins", "user"), column(window, "logins", "protocol")
     address, tls = column(window, "logins", "remote_address"), column(window, "logins", "tls")
@@ -151,17 +155,23 @@ def _most_failures_first(listing: Listing) -> Listing:
 
 
 def _moves(window: Window) -> dict[str, Part]:
+    if not len(window.tables["moves"]):
+        return {}
     names = ("event", "source_mailbox", "mailbox")
     columns = tuple(column(window, "moves", name) for name in names)
     return MOVES.look(columns, {"times": None}, {"users": column(window, "moves", "user")})
 
 
 def _by_queue_id(what: ByKey, window: Window, name: str) -> dict[str, Part]:
+    if not len(window.tables[what.key]):
+        return {}
     queue_id = column(window, what.key, "queue_id")
     return what.look((column(window, what.key, name),), {"times": None}, {"queue ids": queue_id})
 
 
 def _services(window: Window) -> dict[str, Part]:
+    if not len(window.tables["service_events"]):
+        return {}
     columns = (
         column(window, "service_events", "event"),
         column(window, "service_events", "program"),
@@ -171,6 +181,8 @@ def _services(window: Window) -> dict[str, Part]:
 
 
 def _losses(window: Window) -> dict[str, Part]:
+    if not len(window.tables["losses"]):
+        return {}
     lines = np.maximum(number(window, "losses", "count"), 0)
     sums = {"times": None, "lines": lines}
     return LOSSES.look((column(window, "losses", "event"),), sums, times=number(window, "losses", "time"))

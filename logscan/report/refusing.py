@@ -61,6 +61,8 @@ def listings(partial: Partial, log: Log) -> Iterable[Listing]:
 
 def _rejects(window: Window) -> dict[str, Part]:
     """Count refusals by reason (their recipients add up to ``mails.rejected``), and what rules did other than refuse."""
+    if not len(window.tables["rejects"]):
+        return {}
     action, text, stage, code, client = (
         column(window, "rejects", name) for name in ("action", "text", "stage", "code", "client_address")
     )
@@ -80,6 +82,8 @@ def _rejects(window: Window) -> dict[str, Part]:
 
 
 def _sessions(window: Window) -> dict[str, Part]:
+    if not len(window.tables["sessions"]):
+        return {}
     event, address = column(window, "sessions", "event"), column(window, "sessions", "client_address")
     failed = np.flatnonzero(event.is_in("auth failed"))
     user = column(window, "sessions", "sasl_username").take(failed)

@@ -66,6 +66,8 @@ class Coded:
 
 def column(scan: Window, table: str, name: str) -> Coded:
     """Return a column of an event table as codes."""
+    if not len(scan.tables[table]):
+        return Coded(np.empty(0, np.int64), [])
     (codes,), values = factorise([scan.tables[table].column(name)])
     return Coded(codes, values.to_pylist())
 
@@ -86,6 +88,8 @@ def ns(times: pd.Series) -> Ints:
 
 def of(series: pd.Series) -> Coded:
     """Return a column of a joined table as codes."""
+    if isinstance(series.dtype, pd.CategoricalDtype) and isinstance(series.cat.categories.dtype, pd.StringDtype):
+        return Coded(series.cat.codes.to_numpy().astype(np.int64), series.cat.categories.tolist())
     codes, values = texts.coded(series)
     return Coded(codes, values.tolist())
 
@@ -160,14 +164,16 @@ FOLDS = (
 
 def folded(replies: Coded) -> Coded:
     """Return replies by template: addresses, times, numbers and IDs folded."""
-    if not len(replies.values):
-        return replies
-    words = pc.utf8_slice_codeunits(pa.array(list(replies.values), pa.string()), 0, 300)
+    used = np.flatnonzero(np.bincount(replies.codes + 1, minlength=len(replies.values) + 1)[1:])
+    if not len(used):
+        return Coded(np.full(len(replies), -1, np.int64), [])
+    words = pc.utf8_slice_codeunits(pa.array([replies.values[code] for code in used.tolist()], pa.string()), 0, 300)
     words = pc.replace_substring_regex(words, "<[^<>]*>", "<…>")
     words = pc.replace_substring_regex(words, r"\[[0-9A-Fa-f.:]+\](?::\d+)?", "[…]").dictionary_encode()
     names = pd.Series(words.dictionary.to_pandas(), dtype="str")
     for pattern in FOLDS:
         names = names.str.replace(pattern, "…", regex=True)
     codes, found = pd.factorize(names)
-    of_word = np.append(codes[words.indices.to_numpy()] if len(words) else np.empty(0, np.int64), -1)
-    return Coded(of_word.astype(np.int64)[replies.codes], found.tolist())
+    of_word = np.full(len(replies.values) + 1, -1, np.int64)
+    of_word[used] = codes[words.indices.to_numpy()]
+    return Coded(of_word[replies.codes], found.tolist())

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from logscan.correlate.codes import combine
+
 Ints = npt.NDArray[np.int64]
 
 MOST_KEYS = 100_000
@@ -40,9 +42,23 @@ WIDEST = 2**20
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame without an index and without categories: those of one piece say nothing in another."""
     coded = {
-        name: frame[name].astype("str") for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)
+        name: _decoded(frame[name])
+        for name, kind in zip(frame.columns, frame.dtypes, strict=True)
+        if isinstance(kind, pd.CategoricalDtype)
     }
+    index = frame.index
+    if isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1 and index.name is None:
+        return frame.assign(**coded) if coded else frame.copy(deep=False)
     return frame.assign(**coded).reset_index(drop=True) if coded else frame.reset_index(drop=True)
+
+
+def _decoded(column: pd.Series) -> pd.Series:
+    """Return a category as text: only the values of its rows are looked at, of which a piece may have few."""
+    words = column.cat.categories
+    if not isinstance(words.dtype, pd.StringDtype):
+        return column.astype("str")
+    codes = column.cat.codes.to_numpy().astype(np.int64)
+    return pd.Series(words.array.take(codes, allow_fill=True), column.index, name=column.name).astype("str")
 
 
 def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -91,11 +107,21 @@ class Keyed:
 
     @classmethod
     def of(
-        cls, frame: pd.DataFrame, *, sums: Iterable[str] = (), least: Iterable[str] = (), most: Iterable[str] = ()
+        cls,
+        frame: pd.DataFrame,
+        *,
+        sums: Iterable[str] = (),
+        least: Iterable[str] = (),
+        most: Iterable[str] = (),
+        once: bool = False,
     ) -> Keyed:
-        """Return the part for the rows of one piece; ``sums`` are columns of whole numbers."""
+        """Return the part for the rows of one piece; ``sums`` are columns of whole numbers.
+
+        ``once``: no two rows have the same key, and the frame has no index.
+        """
         added, low, high = tuple(sums), tuple(least), tuple(most)
-        return cls(_grouped(plain(frame), added, low, high), added, low, high, 2**64, (0,) * len(added))._bounded()
+        grouped = frame if once else _grouped(plain(frame), added, low, high)
+        return cls(grouped, added, low, high, 2**64, (0,) * len(added))._bounded()
 
     @property
     def keys(self) -> list[str]:
@@ -125,19 +151,48 @@ class Keyed:
 
 
 def _grouped(frame: pd.DataFrame, sums: tuple[str, ...], least: tuple[str, ...], most: tuple[str, ...]) -> pd.DataFrame:
-    if frame.empty:
+    """Return one row a key: most frames are small, so this is done on arrays (a groupby takes milliseconds whatever it groups)."""
+    if not len(frame.columns) or not len(frame):
         return frame
-    keys = [name for name in frame.columns if name not in (*sums, *least, *most)]
-    if not len(frame):
+    named = {*sums, *least, *most}
+    keys = [name for name in frame.columns if name not in named]
+    plain_numbers = all(frame[name].dtype == np.int64 for name in sums)
+    if plain_numbers and len(frame) == 1 and keys:
         return frame
+    of_row = _numbered(frame, keys)
+    size = int(of_row.max()) + 1
+    if plain_numbers and size == len(frame) and keys:
+        return frame
+    first = np.full(size, len(frame), np.int64)
+    np.minimum.at(first, of_row, np.arange(len(frame)))
+    order = np.argsort(of_row, kind="stable")
+    starts = np.searchsorted(of_row[order], np.arange(size))
+    columns = {
+        name: frame[name].array.take(first)
+        if name not in named
+        else _reduced(frame[name], "sum" if name in sums else "min" if name in least else "max", of_row, order, starts)
+        for name in frame.columns
+    }
+    return pd.DataFrame(columns, copy=False)
+
+
+def _numbered(frame: pd.DataFrame, keys: Sequence[str]) -> Ints:
+    """Return the number of each row's key, in the order in which they come; missing values are one value."""
     if not keys:
-        how = {**dict.fromkeys(sums, "sum"), **dict.fromkeys(least, "min"), **dict.fromkeys(most, "max")}
-        return pd.DataFrame({name: [frame[name].agg(way)] for name, way in how.items()})
-    if not (sums or least or most):
-        return frame.drop_duplicates(ignore_index=True)
-    ways: Any = {**dict.fromkeys(sums, "sum"), **dict.fromkeys(least, "min"), **dict.fromkeys(most, "max")}
-    grouped = frame.groupby(keys, sort=False, dropna=False, observed=True, as_index=False).agg(ways)
-    return grouped[list(frame.columns)]
+        return np.zeros(len(frame), np.int64)
+    codes = [pd.factorize(frame[name].array)[0].astype(np.int64) for name in keys]
+    if len(codes) == 1 and int(codes[0].min()) >= 0:
+        return codes[0]
+    of_row: Ints = pd.factorize(combine(*codes))[0].astype(np.int64)
+    return of_row
+
+
+def _reduced(column: pd.Series, way: str, of_row: Ints, order: Ints, starts: Ints) -> Any:
+    """Return the sum or the extreme of each key's rows; missing ones don't count."""
+    if column.dtype == np.int64 or (column.dtype == np.float64 and way != "sum"):
+        reduce: np.ufunc = {"sum": np.add, "min": np.fmin, "max": np.fmax}[way]
+        return reduce.reduceat(column.to_numpy()[order], starts)
+    return column.groupby(of_row, sort=True).agg(way).array
 
 
 @dataclass(frozen=True)
