@@ -155,3 +155,38 @@ def test_a_list_says_the_same_of_one_piece_and_of_many(pieces: list[list[Any]]) 
         expected.append((name, str(kind), len(mine), seen, *ends))
     expected.sort(key=lambda row: (-row[2], row[0], row[1]))
     assert (found, total) == (tuple(expected[:4]), len(expected))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((*NAMES, None)),
+            st.sampled_from((1.5, float("nan"))),
+            st.integers(-(2**62), 2**62),
+            st.one_of(st.none(), st.integers(0, 9)),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.integers(1, 3),
+)
+def test_rows_of_one_key_are_one_as_a_groupby_makes_them(rows: list[tuple[Any, ...]], keys: int) -> None:
+    name, part, number, second, flag = zip(*rows, strict=True)
+    time = pd.Series(pd.to_datetime(pd.Series(second, dtype="Int64"), unit="s", utc=True))
+    whole = pd.DataFrame(
+        {
+            "name": pd.Series(name, dtype="str"),
+            "part": np.array(part, np.float64),
+            "number": np.array(number, np.int64) % 3,
+            "sum": np.array(number, np.int64) // 16,
+            "flag": np.array(flag, np.bool_),
+            "low": time,
+            "high": np.array(part, np.float64),
+        }
+    )
+    whole = whole[[*("name", "part", "number")[:keys], "sum", "flag", "low", "high"]]
+    ways: Any = {"sum": "sum", "flag": "sum", "low": "min", "high": "max"}
+    expected = whole.groupby(list(whole.columns[:keys]), sort=False, dropna=False, as_index=False).agg(ways)
+    found = Keyed.of(whole, sums=("sum", "flag"), least=("low",), most=("high",)).frame
+    pd.testing.assert_frame_equal(found, expected)

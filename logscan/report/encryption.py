@@ -16,6 +16,7 @@ import pandas as pd
 
 from logscan.report import by_key
 from logscan.report.by_key import ByKey
+from logscan.report.keyed import values_of
 from logscan.report.model import Listing
 from logscan.report.tallies import Coded, column, number, of
 from logscan.tables.partials import Keyed, Partial, hashes, mixed, together
@@ -36,6 +37,12 @@ EDGE = 5 * 10**9
 
 NEAR = 60 * 10**9
 """Nanoseconds from a window's first and last line within which most lie that its neighbours ask for."""
+
+NO_LINES = Keyed.of(
+    pd.DataFrame(
+        {"key": pd.Series([], dtype="int64"), "at": pd.Series([], dtype="int64"), "version": pd.Series([], dtype="str")}
+    )
+)
 
 ALWAYS = int(np.iinfo(np.int64).max)
 
@@ -137,6 +144,8 @@ class Lines:
 
     def kept(self, rows: Bools) -> Keyed:
         """Return some of the lines for other windows' mails."""
+        if not rows.any():
+            return NO_LINES
         words = np.array([*self.version.values, ""], object)[self.version.codes[rows]]
         frame = {"key": self.key[rows], "at": self.at[rows], "version": pd.Series(words, dtype="str")}
         return Keyed.of(pd.DataFrame(frame))
@@ -164,6 +173,8 @@ def _version(text: str) -> str:
 def _key(window: Window, table: str, address: Coded, rows: Ints | None = None) -> Ints:
     """Return one number for a process and the address it speaks with, the same in all windows, of a table's ``rows``."""
     every = np.arange(window.tables[table].num_rows) if rows is None else rows
+    if not len(every):
+        return np.empty(0, np.int64)
     host = column(window, table, "host").take(every)
     named = [np.append(hashes(map(str, each.values)), 0)[each.codes] for each in (host, address)]
     return mixed(*named, number(window, table, "pid")[every])
@@ -246,13 +257,11 @@ def _kept(
     which: ByKey, key: Ints, at: Ints, who: tuple[Coded, ...], rows: Bools, lines: Lines, known: int
 ) -> dict[str, Part]:
     """Return what other windows may answer or ask for, and how many lines told of encryption at all."""
-    words = {
-        name: pd.Series(np.array([*each.values, ""], object)[each.codes[rows]], dtype="str")
-        for name, each in zip(WHO[which], who, strict=True)
-    }
+    words = {name: values_of(each.take(rows)) for name, each in zip(WHO[which], who, strict=True)}
     first, last = (int(lines.at.min()), int(lines.at.max())) if len(lines.at) else (0, 0)
     edge = (lines.at <= first + NEAR) | (lines.at >= last - NEAR)
-    asked = pd.DataFrame({"key": key[rows], "at": at[rows], **words, "n": np.ones(int(rows.sum()), np.int64)})
+    count = np.ones(int(rows.sum()), np.int64)
+    asked = pd.DataFrame({"key": key[rows], "at": at[rows], **words, "n": count}, copy=False)
     return {
         f"{which.key}: asked": Keyed.of(asked, sums=("n",)),
         f"{which.key}: edges": lines.kept(edge),

@@ -163,12 +163,16 @@ def _milters(window: Window) -> dict[str, Part]:
 
 def _trainings(window: Window) -> dict[str, Part]:
     """Keep the calls of users, of which copies may lie in other windows, and count what filters learned by themselves."""
+    if not len(window.tables["trainings"]):
+        return {CALLS: trainings.look(window)}
     frame = window.events("trainings")
     alone = frame[(frame["outcome"] == AUTOLEARNED).to_numpy()]
     return {CALLS: trainings.look(window), **_calls(alone)}
 
 
 def _calls(frame: pd.DataFrame) -> dict[str, Part]:
+    if frame.empty:
+        return {}
     columns = (of(frame["filter"]), of(frame["outcome"]), of(frame["class"]))
     return TRAININGS.look(columns, {"calls": None}, {"users": of(frame["user"])})
 

@@ -60,6 +60,11 @@ def keys_of(by: Groups, names: Sequence[str]) -> tuple[dict[str, Any], bool]:
     return columns, once
 
 
+def values_of(column: Coded) -> Any:
+    """Return a column's values, text or whole numbers (a missing one is an empty text, or -1)."""
+    return _values(column, np.arange(len(column)))[0]
+
+
 def _values(column: Coded, rows: Ints) -> tuple[Any, bool]:
     """Return the values of some rows, of one type always, and whether different codes have different ones.
 

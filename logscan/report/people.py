@@ -116,9 +116,9 @@ def _senders(window: Window) -> dict[str, Part]:
 
 def _recipients(window: Window) -> dict[str, Part]:
     deliveries = window.deliveries
-    final = deliveries.loc[
-        deliveries["final"] & (deliveries["mail"] >= 0), ["mailbox", "outside", "recipient", "relay", "entry", "spam"]
-    ]
+    rows = np.flatnonzero(deliveries["final"].to_numpy(dtype=np.bool_) & (deliveries["mail"].to_numpy() >= 0))
+    names = ("mailbox", "outside", "recipient", "relay", "entry", "spam")
+    final = pd.DataFrame({name: deliveries[name].iloc[rows] for name in names})
     size = window.entries["size"].fillna(0).to_numpy(dtype=np.int64)[final["entry"].to_numpy()]
     tagged = final["spam"].fillna(False).to_numpy(dtype=np.bool_)
     who = of(final["mailbox"].where(~final["outside"], final["recipient"]))

@@ -151,7 +151,7 @@ class Keyed:
 
 
 def _grouped(frame: pd.DataFrame, sums: tuple[str, ...], least: tuple[str, ...], most: tuple[str, ...]) -> pd.DataFrame:
-    """Return one row a key: most frames are small, so this is done on arrays (a groupby takes milliseconds whatever it groups)."""
+    """Return one row a key. Most frames are small: this works on arrays, as a groupby takes milliseconds for any of them."""
     if not len(frame.columns) or not len(frame):
         return frame
     named = {*sums, *least, *most}
@@ -181,9 +181,9 @@ def _numbered(frame: pd.DataFrame, keys: Sequence[str]) -> Ints:
     if not keys:
         return np.zeros(len(frame), np.int64)
     codes = [pd.factorize(frame[name].array)[0].astype(np.int64) for name in keys]
-    if len(codes) == 1 and int(codes[0].min()) >= 0:
-        return codes[0]
-    of_row: Ints = pd.factorize(combine(*codes))[0].astype(np.int64)
+    of_row: Ints = codes[0]
+    if len(codes) > 1 or int(of_row.min()) < 0:
+        of_row = pd.factorize(combine(*codes))[0].astype(np.int64)
     return of_row
 
 
