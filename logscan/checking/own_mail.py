@@ -7,6 +7,7 @@ cases and what was looked at.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 
 from logscan.scan import covering, filters, ports
 from logscan.scan.mail_hashes import chosen, mail_hashes
-from logscan.scan.memo import per_window
+from logscan.scan.memo import none_once, per_window
 from logscan.scan.mended import RELOADS, Ends, reload_times
 from logscan.scan.submitted import at_home, own, own_names
 from logscan.tables.partials import First, Keyed, Part, Partial, Rows
@@ -55,7 +56,7 @@ def look(window: Window, settings: Settings) -> dict[str, Part]:
         some = frame[known & rows]
         sure = some[[*keys, "judged"]].assign(kept=some["kept"] != "", n=1, time=numbers(some["time"]))
         parts[f"{name}.known"] = Keyed.of(sure, sums=["n"], most=["time"])
-        parts[f"{name}.open"] = _open(window, settings, frame[~known & rows], keys)
+        parts[f"{name}.open"] = _open(frame[~known & rows], tuple(keys), window, settings)
     names = pd.DataFrame({"name": pd.Series(sorted(own_names(window, settings)), dtype="str")})
     return {
         **parts,
@@ -66,16 +67,29 @@ def look(window: Window, settings: Settings) -> dict[str, Part]:
     }
 
 
-def _open(window: Window, settings: Settings, frame: pd.DataFrame, keys: list[str]) -> Moments:
+def _open(frame: pd.DataFrame, keys: tuple[str, ...], window: Window, settings: Settings) -> Moments:
     """Return the rows that no filter is known to have met: whether one did follows from the times that its log covers."""
+    if frame.empty:
+        return _none_open(frame[list(keys)], keys)
     root = frame["root"].to_numpy()
     tag = covering.tags(window, root)
     tag = tag.where(tag.isin(covering.free_by_configuration(settings)), "")
-    entries = window.entries.iloc[root]
-    some = frame[keys].reset_index(drop=True)
+    entries = window.entries[["host", "first"]].iloc[root]
+    some = frame[list(keys)].reset_index(drop=True)
     some = some.assign(host=entries["host"].astype("str").array, tag=tag.array)
     some = some.assign(began=numbers(entries["first"]), time=numbers(frame["time"]))
-    return Moments.of(some, ["began", "time"], [name for name in ("foreign", "process") if name in keys])
+    return _moments(some, keys)
+
+
+def _moments(rows: pd.DataFrame, keys: tuple[str, ...]) -> Moments:
+    return Moments.of(rows, ["began", "time"], [name for name in ("foreign", "process") if name in keys])
+
+
+@none_once
+def _none_open(rows: pd.DataFrame, keys: tuple[str, ...]) -> Moments:
+    texts_ = {name: pd.Series([], dtype="str") for name in ("host", "tag")}
+    times = {name: np.empty(0, np.int64) for name in ("began", "time")}
+    return _moments(rows.reset_index(drop=True).assign(**texts_, **times), keys)
 
 
 def _with_doors(window: Window, settings: Settings, frame: pd.DataFrame, entry: Ints, prefix: str = "") -> pd.DataFrame:
@@ -107,6 +121,8 @@ def cases(window: Window, settings: Settings) -> pd.DataFrame:
     filed = frame["passed"] & frame["spam"].isna() & frame["folder"].str.lower().isin(folders).astype(bool)
     local = (frame["came"] == "local") & frame["passed"]
     chosen_ = (frame["tagged"] | (frame["kept"] != "") | filed | local).to_numpy()
+    if not chosen_.any():
+        return _no_cases()
     frame = frame[chosen_].assign(filed=filed[chosen_], at_door=frame["row"][chosen_] < 0)
     frame = frame.assign(mail=mail_hashes(window, frame["root"].to_numpy()))
     root, entry = frame["root"].to_numpy(), frame["entry"].to_numpy()
@@ -124,7 +140,9 @@ def cases(window: Window, settings: Settings) -> pd.DataFrame:
         for column in ("source", "line"):
             made[f"{name}_{column}"] = chosen(table[column], row)
     frame = frame.assign(**made)
-    return frame.assign(**{name: frame[name].astype("str") for name in TEXTS})[[*TEXTS, *OTHERS]]
+    # Most are texts already; to say so of each again takes longer than all else.
+    plain = {name: frame[name].astype("str") for name in TEXTS if frame[name].dtype != "str"}
+    return frame.assign(**plain)[[*TEXTS, *OTHERS]]
 
 
 TEXTS = (
@@ -139,6 +157,17 @@ OTHERS = (
 )
 
 
+@functools.cache
+def _no_cases() -> pd.DataFrame:
+    kinds = dict.fromkeys(OTHERS, "int64") | dict.fromkeys(TEXTS, "str") | {"time": "datetime64[ns, UTC]"}
+    kinds |= {name: "bool" for name in OTHERS if name.endswith(FLAGS)}
+    return pd.DataFrame({name: pd.Series([], dtype=kinds[name]) for name in (*TEXTS, *OTHERS)})
+
+
+FLAGS = ("inside", "outside", "passed", "tagged", "filed", "at_door", "handed_over", "filtered")
+
+
+@none_once
 def kept_of(rows: pd.DataFrame) -> dict[str, Part]:
     """Return the parts for cases (rows of :func:`cases`); of strangers' mail that is perhaps none, the first ones."""
     doubtful = ((rows["foreign"] != "") & ~(rows["outside"] & (rows["kept"] == ""))).to_numpy()

@@ -51,6 +51,7 @@ def asked(frame: pd.DataFrame) -> pd.Series:
     return texts.lower(texts.either(frame["original_recipient"], frame["recipient"]))
 
 
+@per_window
 def through_filter(scan: Window) -> npt.NDArray[np.bool_]:
     """Return, per entry, whether it, or one that it came out of, came back from a filter."""
     came_back = (scan.entries["leg"] == "filter").to_numpy()

@@ -15,6 +15,7 @@ import pandas as pd
 from logscan.scan.aliases import through_filter
 from logscan.scan.hops import filter_hops
 from logscan.scan.memo import per_window
+from logscan.tables import texts
 from logscan.tables.grouping import by_code
 from logscan.tables.partials import Keyed, Mergeable, Partial
 from logscan.tables.spans import Spans, numbers
@@ -46,7 +47,7 @@ def at_door(window: Window) -> Bools:
     handed |= np.append(through_filter(window), False)
     handed[-1] = False
     kept = deliveries["verdict_row"].to_numpy()[said_kept(window)]
-    found: Bools = np.asarray((entry >= 0) & ~handed[entry] & (verdicts["filter"] != "dspam").to_numpy(), np.bool_)
+    found: Bools = (entry >= 0) & ~handed[entry] & ~texts.equal(verdicts["filter"], "dspam")
     found[kept[kept >= 0]] = False
     return found
 
@@ -62,8 +63,8 @@ def said_kept(window: Window) -> Bools:
 
 def tags(window: Window, rows: Ints) -> pd.Series:
     """Return the tag of the service that some entries came in by, ``postfix/smtpd``."""
-    entries = window.entries.iloc[rows]
-    return entries["service"].astype("str") + "/" + entries["program"].astype("str")
+    entries = window.entries[["service", "program"]].iloc[rows].astype("str")
+    return entries["service"] + "/" + entries["program"]
 
 
 def look(window: Window) -> dict[str, Mergeable]:
@@ -72,17 +73,25 @@ def look(window: Window) -> dict[str, Mergeable]:
     told = np.unique(window.verdicts["entry"].to_numpy()[at_door(window)])
     judged = np.zeros(len(entries), np.bool_)
     judged[told] = True
-    came_back = entries["leg"].isin(["filter", "forward", "redirect", "list", "bounce", "requeue"]).to_numpy()
-    strange = (entries["origin"] == "outside").to_numpy() & entries["queued"].to_numpy() & ~came_back & ~judged
+    came_back = texts.equal(entries["leg"], "filter", "forward", "redirect", "list", "bounce", "requeue")
+    strange = texts.equal(entries["origin"], "outside") & entries["queued"].to_numpy() & ~came_back & ~judged
     return {
-        "covering.tags": Keyed.of(pd.DataFrame({"tag": tags(window, told)})),
+        "covering.tags": _tags(window, told),
         "covering.spoke": _spans(window, judged),
         "covering.silent": _spans(window, strange),
     }
 
 
+def _tags(window: Window, rows: Ints) -> Keyed:
+    """Return the tags of the services that some entries came in by: of each pair of codes the first entry is enough."""
+    entries = window.entries
+    service, program = (entries[name].cat.codes.to_numpy()[rows].astype(np.int64) for name in ("service", "program"))
+    first = np.unique(service * (len(entries["program"].cat.categories) + 1) + program, return_index=True)[1]
+    return Keyed.of(pd.DataFrame({"tag": tags(window, rows[first])}))
+
+
 def _spans(window: Window, entries: Bools) -> Spans:
-    some = window.entries[entries]
+    some = window.entries[["host", "first"]][entries]
     return Spans.of(pd.DataFrame({"host": some["host"], "time": numbers(some["first"])}), NEAR)
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from logscan.scan.covering import at_door, said_kept
 from logscan.scan.hops import NAMES, dspam_hops, filter_hops
 from logscan.scan.submitted import KIND_OF
+from logscan.tables import texts
 from logscan.tables.partials import Keyed, Mergeable, Partial
 
 if TYPE_CHECKING:
@@ -79,19 +80,25 @@ class Filters:
 
 def look(window: Window) -> dict[str, Mergeable | int]:
     """Return the parts from which :func:`concluded` knows the filters. For look."""
-    verdicts = window.verdicts
-    kinds = pd.DataFrame(
+    verdicts, deliveries, hops = window.verdicts, window.deliveries, filter_hops(window)
+    filter_, names = texts.coded(verdicts["filter"])
+    # Counted by code, one behind the last for what has none.
+    code, kind = np.where(filter_ >= 0, filter_, len(names)), [KIND_OF.get(name, name) for name in names]
+    n, joined, door = (
+        np.bincount(code, weights, len(names) + 1).astype(np.int64)
+        for weights in (None, verdicts["entry"].to_numpy() >= 0, at_door(window))
+    )
+    kinds = pd.DataFrame({"kind": pd.Series([*kind, None], dtype="str"), "joined": joined, "door": door})[n > 0]
+    relay, words = texts.coded(deliveries["relay"])
+    # Behind the filter that has no name stands that no verdict was given.
+    judged = np.append(code, len(names) + 1)[deliveries["verdict_row"].to_numpy()[hops]]
+    pairs = np.unique((relay[hops] + 1) * (len(names) + 2) + judged)
+    relays = pd.DataFrame(
         {
-            "kind": verdicts["filter"].astype("str").replace(KIND_OF),
-            "joined": (verdicts["entry"] >= 0).to_numpy().astype(np.int64),
-            "door": at_door(window).astype(np.int64),
+            "relay": pd.Series(["nan", *words], dtype="str").iloc[pairs // (len(names) + 2)].array,
+            "kind": pd.Series([*kind, None, ""], dtype="str").iloc[pairs % (len(names) + 2)].array,
         }
     )
-    hops = window.deliveries[["relay", "verdict_row"]][filter_hops(window)]
-    judged = hops["verdict_row"].to_numpy()
-    relays = pd.DataFrame({"relay": hops["relay"].astype("str").fillna("nan").array})
-    relays["kind"] = np.append(kinds["kind"].to_numpy(dtype=object), "")[judged]
-    relays = relays.drop_duplicates().astype("str")
     return {
         "filters.kinds": Keyed.of(kinds, sums=("joined", "door")),
         "filters.relays": Keyed.of(relays),

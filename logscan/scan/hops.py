@@ -95,6 +95,7 @@ def no_filter(window: Window, settings: Settings) -> bool:
     return known and not filter_kinds(window, settings)
 
 
+@per_window
 def entry_has_hop(window: Window) -> npt.NDArray[np.bool_]:
     """Return, per entry, whether a delivery of it was handed to a filter."""
     out = np.zeros(len(window.entries) + 1, np.bool_)
@@ -103,11 +104,14 @@ def entry_has_hop(window: Window) -> npt.NDArray[np.bool_]:
     return out[:-1]
 
 
+@per_window
 def filter_hops(window: Window) -> npt.NDArray[np.bool_]:
     """Return, per delivery, whether it is a hand-over to a filter, not to another host or life of ours."""
     deliveries = window.deliveries
     hop: npt.NDArray[np.bool_] = deliveries["hop"].to_numpy()
     legs = window.legs
+    if not len(legs) or not hop.any():
+        return hop
     moved = legs.loc[legs["kind"].isin(["relay", "forward"]), "delivery"].to_numpy()
     other = np.zeros(len(hop) + 1, np.bool_)
     other[moved] = True

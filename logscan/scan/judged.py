@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 
 from logscan.scan.hops import dspam_hops
 from logscan.tables import texts
@@ -104,8 +105,9 @@ def _mails(window: Window, judged: pd.DataFrame) -> Latest:
 
 def bare(ids: pd.Series) -> pd.Series:
     """Return message-ids without brackets; empty where mail_log cut them."""
-    ids = ids.astype("str").fillna("").str.strip()
-    return ids.where(~ids.str.endswith("..."), "").str.strip("<>")
+    array = pc.utf8_trim_whitespace(pc.fill_null(texts.arrow(ids.astype("str")), ""))
+    array = pc.if_else(pc.ends_with(array, "..."), "", array)
+    return texts.series(pc.utf8_trim(array, "<>"), ids)
 
 
 def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.scan.covering import KEPT
+from logscan.scan.covering import said_kept
+from logscan.scan.memo import per_window
+from logscan.tables import texts
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -29,20 +31,41 @@ def kept_in_queue(scan: Window, rows: Ints) -> pd.DataFrame:
     Columns: ``kept`` (discarded, quarantined, refused), ``reason`` (other than spam, else empty), ``away`` (whether the
     recipient is elsewhere, as the filter says; missing where it doesn't).
     """
-    frame = scan.deliveries[["entry", "verdict_row", "reply", "program", "status", "final", "spam"]].iloc[rows]
-    verdict = scan.verdicts[["filter", "result", "status", "entry"]].reindex(frame["verdict_row"].to_numpy())
-    verdict = verdict.astype({"filter": "str", "result": "str"}).set_axis(frame.index)
-    here = verdict["entry"] == frame["entry"]
-    amavis = here & (verdict["filter"] == "amavis") & verdict["result"].str.startswith("Blocked", na=False)
-    dspam = here & (verdict["filter"] == "dspam") & verdict["status"].str.contains("quarantin", case=False, na=False)
-    pmg = (
-        here & (verdict["filter"] == "pmg") & verdict["status"].str.contains("Quarantin|Discard", regex=True, na=False)
-    )
-    said = frame["reply"].str.contains(KEPT, regex=True, na=False) & (frame["program"].astype("str") != "discard")
-    came_back = frame.index.isin(scan.legs["delivery"][scan.legs["kind"] == "filter"])
-    ends = frame["status"].isin(["sent", "bounced"])
-    some = frame[(amavis | dspam | pmg | (said & ~frame["final"])) & ~came_back & ends]
-    verdict = verdict.loc[some.index]
+    deliveries = scan.deliveries
+    judged, entry = deliveries["verdict_row"].to_numpy()[rows], deliveries["entry"].to_numpy()[rows]
+    here = (judged >= 0) & (np.append(scan.verdicts["entry"].to_numpy(), -1)[judged] == entry)
+    blocked = np.zeros(len(rows), np.bool_)
+    blocked[here] = _blocked(scan)[judged[here]]
+    came_back = np.zeros(len(deliveries) + 1, np.bool_)
+    came_back[scan.legs["delivery"].to_numpy()[texts.equal(scan.legs["kind"], "filter")]] = True
+    said = said_kept(scan)[rows] & ~deliveries["final"].to_numpy()[rows]
+    found = (blocked | said) & ~came_back[rows] & texts.equal(deliveries["status"], "sent", "bounced")[rows]
+    return _kept(scan, rows[found])
+
+
+@per_window
+def _blocked(scan: Window) -> npt.NDArray[np.bool_]:
+    """Return which verdicts say that the filter kept the mail back."""
+    verdicts = scan.verdicts
+    out = np.zeros(len(verdicts), np.bool_)
+    for name, column, pattern in (
+        ("amavis", "result", "^Blocked"),
+        ("dspam", "status", "(?i)quarantin"),
+        ("pmg", "status", "Quarantin|Discard"),
+    ):
+        mine = texts.equal(verdicts["filter"], name)
+        if mine.any():
+            said = verdicts[column][mine].astype("str").str.contains(pattern, regex=True, na=False)
+            out[mine] = said.to_numpy(dtype=np.bool_)
+    return out
+
+
+def _kept(scan: Window, rows: Ints) -> pd.DataFrame:
+    if not len(rows):
+        return pd.DataFrame({name: pd.Series([], dtype=NONE[name], index=pd.Index([], dtype="int64")) for name in NONE})
+    some = scan.deliveries[["entry", "verdict_row", "reply", "status", "spam"]].iloc[rows]
+    verdict = scan.verdicts[["filter", "result", "status"]].reindex(some["verdict_row"].to_numpy())
+    verdict = verdict.astype({"filter": "str", "result": "str"}).set_axis(some.index)
     status = verdict["status"].fillna("").astype("str")
     refused = (some["status"] == "bounced") | status.str.contains("Rejected|Bounced", regex=True)
     laid_aside = status.str.contains("quarantin", case=False)
@@ -65,6 +88,9 @@ def kept_in_queue(scan: Window, rows: Ints) -> pd.DataFrame:
     )
 
 
+NONE = {"kept": "str", "reason": "str", "away": "boolean"}
+"""What :func:`kept_in_queue` returns, by column, where nothing was kept."""
+
 ACTIONS = {"milter-discard": "discarded", "milter-hold": "quarantined", "milter-reject": "refused"}
 
 
@@ -74,7 +100,10 @@ def kept_at_the_door(scan: Window, settings: Settings, origins: Sequence[str]) -
     A mail that a milter refuses counts where it was refused as spam: by the filter's verdict, or by its words.
     """
     rejects = scan.events("rejects")
-    some = rejects[rejects["action"].isin([*ACTIONS, "hold"]) & rejects["queue_id"].notna()]
+    wanted = texts.equal(rejects["action"], *ACTIONS, "hold")
+    if not wanted.any():
+        return pd.DataFrame()
+    some = rejects[wanted & rejects["queue_id"].notna()]
     some = some[(some["queue_id"] != "NOQUEUE") & ~some["text"].str.startswith("4.", na=False)]
     entries = scan.entries[scan.entries["origin"].isin(list(origins))]
     if some.empty or entries.empty:

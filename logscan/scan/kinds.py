@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from logscan.scan.hops import dspam_hops, filter_hops
+from logscan.tables import texts
 from logscan.tables.latest import repeated
 from logscan.tables.partials import Keyed
 
@@ -22,10 +23,10 @@ KINDS, RELAYS = "kinds", "filter_relays"
 
 def look(window: Window) -> dict[str, Part]:
     """Return the kinds of filters that a window's lines name, and the relays that hand mail back, with their first time."""
-    names = [window.verdicts["filter"].astype("str"), window.events("trainings")["filter"].astype("str")]
+    names = [texts.used(window.verdicts["filter"]), texts.used(window.events("trainings")["filter"])]
     if dspam_hops(window).any():
         names.append(pd.Series(["dspam"], dtype="str"))
-    kinds = pd.DataFrame({"kind": pd.concat(names).dropna()})
+    kinds = pd.DataFrame({"kind": pd.concat(names)})
     hops = window.deliveries.loc[filter_hops(window), ["relay", "time"]]
     relays = pd.DataFrame({"relay": repeated(hops["relay"]), "first": hops["time"]}).dropna(subset=["relay"])
     hop = {"some_hop": int(len(hops) > 0)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from logscan.scan.memo import empty_once
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Mended:
     words: str
 
 
+@empty_once("service_events")
 def reload_times(window: Window) -> Keyed:
     """Return when Postfix's master was started or reloaded: ``time``, ``event`` (start, reload) and ``lines``."""
     events = window.columns("service_events", "program", "time", "event")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from logscan.scan.judged import bare
-from logscan.scan.memo import empty_once
+from logscan.scan.memo import empty_once, none_once
 from logscan.tables import texts
 from logscan.tables.latest import Latest, hashed, repeated
 from logscan.tables.partials import Keyed
@@ -82,7 +82,11 @@ def _moves(window: Window, settings: Settings, junk: Callable[[pd.Series], pd.Se
 def _stored(window: Window, junk: Callable[[pd.Series], pd.Series]) -> Latest:
     """Return the sessions in which mail was delivered to a folder of spam: mail_log calls that a save, too."""
     stores = window.events("stores")
-    some = stores[texts.where(stores["mailbox"], junk) & stores["session"].notna()]
+    return _sessions(stores[texts.where(stores["mailbox"], junk) & stores["session"].notna()])
+
+
+@none_once
+def _sessions(some: pd.DataFrame) -> Latest:
     frame = pd.DataFrame({"time": some["time"], "session": hashed(some["session"])})
     return Latest.latest(frame.drop_duplicates("session", keep="last"))
 
@@ -109,7 +113,12 @@ def _matcher(pattern: str, told: Iterable[str]) -> Callable[[pd.Series], pd.Seri
 def _pipes(window: Window) -> Latest:
     """Return what imapsieve piped to a training program, in vain or not, one row a line of it."""
     events = window.events("moves")
-    some = events[events["event"].isin(["pipe", "pipe failed"]) & texts.where(events["text"], _trains)]
+    some = events[texts.equal(events["event"], "pipe", "pipe failed")]
+    return _piped(some[texts.where(some["text"], _trains)])
+
+
+@none_once
+def _piped(some: pd.DataFrame) -> Latest:
     frame = pd.DataFrame(
         {
             "time": some["time"],
@@ -138,7 +147,7 @@ def piped(partial: Partial) -> pd.DataFrame:
 def pipe_sources(window: Window) -> Keyed:
     """Return the sources that tell of pipes, to any program."""
     events = window.events("moves")
-    return Keyed.of(events.loc[events["event"].isin(["pipe", "pipe failed"]), ["source"]])
+    return Keyed.of(pd.DataFrame({"source": events["source"][texts.equal(events["event"], "pipe", "pipe failed")]}))
 
 
 def local_part(user: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from logscan.scan.aliases import Owned, owned_aliases
+from logscan.scan.hops import dspam_hops
 from logscan.tables import texts
 from logscan.tables.latest import Latest, repeated
 from logscan.tables.partials import Keyed
@@ -26,7 +28,20 @@ def look(window: Window) -> dict[str, Part]:
     Which were expanded behind it (the last time, and to whom), which keep their mail, and when mail to an alias came to it
     expanded already.
     """
-    frame = owned_aliases(window)
+    if not dspam_hops(window).any():
+        return _nothing()
+    return _told(owned_aliases(window))
+
+
+@functools.cache
+def _nothing() -> dict[str, Part]:
+    text, time = pd.Series([], dtype="str"), pd.Series([], dtype="datetime64[ns, UTC]")
+    flag = pd.Series([], dtype="bool")
+    made = {"user": text, "host": text, "time": time, "people": text.astype("object"), "asked": text}
+    return _told(pd.DataFrame({**made, "expanded": flag, "kept": flag}))
+
+
+def _told(frame: pd.DataFrame) -> dict[str, Part]:
     user, host = texts.lower(frame["user"].astype("str")), frame["host"].astype("str")
     seen = pd.DataFrame({"alias": user, "host": host, "last": frame["time"], "people": frame["people"]})
     bad = seen[frame["expanded"]]

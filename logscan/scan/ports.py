@@ -97,6 +97,7 @@ MISSING = "nan"
 """The name of a service without one."""
 
 
+@per_window
 def look(window: Window, settings: Settings) -> dict[str, Keyed]:
     """Return the parts from which :func:`concluded` knows ports. For look.
 

@@ -53,22 +53,22 @@ def own(window: Window, settings: Settings) -> Own:
     entry = deliveries["entry"].to_numpy()
     of_mail = deliveries["mail"].to_numpy()
     # Foreign mail to people here is no concern of these checks, and most of the log.
-    concerns = (mails["origin"].isin(INSIDE) | (mails["direction"] == "forwarded")).to_numpy()
+    concerns = texts.equal(mails["origin"], *INSIDE) | texts.equal(mails["direction"], "forwarded")
     mine = (of_mail >= 0) & (entry >= 0) & np.append(concerns, False)[of_mail]
     kept = kept_in_queue(window, np.flatnonzero(mine))
     reached = deliveries["final"].to_numpy().copy()
-    refused = np.flatnonzero((deliveries["status"] == "bounced").to_numpy())
+    refused = np.flatnonzero(mine & texts.equal(deliveries["status"], "bounced"))
     reached[refused] |= deliveries["reply"].iloc[refused].str.contains(AFTER_DATA, regex=True, na=False).to_numpy()
     reached[kept.index] = True
     frame = deliveries.loc[reached & mine, list(TAKEN)]
     kept = kept.reindex(frame.index)
     passed = through_filter(window)[frame["entry"].to_numpy()] | kept["kept"].notna().to_numpy()
-    frame = frame.assign(row=frame.index, reject=-1, passed=passed, **{name: kept[name] for name in kept})
+    frame = frame.assign(row=frame.index, reject=-1, passed=passed, **{name: kept[name].array for name in kept})
     stopped = kept_at_the_door(window, settings, INSIDE)
     if len(stopped):
         frame = pd.concat([frame, stopped[list(frame.columns)]])
     frame = _once(_described(window, settings, frame))
-    waiting = mine & deliveries["last"].to_numpy() & (deliveries["status"] == "deferred").to_numpy()
+    waiting = mine & deliveries["last"].to_numpy() & texts.equal(deliveries["status"], "deferred")
     return Own(frame, int(np.count_nonzero(waiting)))
 
 
@@ -88,10 +88,13 @@ def _described(window: Window, settings: Settings, frame: pd.DataFrame) -> pd.Da
     came = entries["origin"].astype("str")
     client = entries["client"] + "[" + entries["client_address"] + "]"
     away = frame["away"].astype("boolean")
-    direction = np.append(window.mails["direction"].astype("str").to_numpy(dtype=object), "")[mail]
+    code, directions = texts.coded(window.mails["direction"])
+    # None, and behind it that there is no mail.
+    direction = pd.Series([*directions, None, ""], dtype="str").array
+    of_mail = np.append(np.where(code >= 0, code, len(directions)), len(directions) + 1)[mail]
     made = {
         "root": root,
-        "direction": pd.Series(direction, index=frame.index, dtype="str"),
+        "direction": direction.take(of_mail),
         "came": came,
         "inside": came.isin(INSIDE),
         "sender": entries["sender"],
@@ -156,7 +159,8 @@ def own_names(window: Window, settings: Settings) -> frozenset[str]:
     names |= set(relays.str.extract(r"^([^\[]+)\[(?:/|private/|public/)", expand=False).dropna().str.lower())
     # What sendmail was called with, and what became of it: Postfix adds myorigin to a bare name.
     clients = window.events("clients")
-    bare = clients[(clients["program"] == "pickup") & ~clients["sender"].str.contains("@", regex=False, na=True)]
+    bare = clients[texts.equal(clients["program"], "pickup")]
+    bare = bare[~bare["sender"].str.contains("@", regex=False, na=True).to_numpy(dtype=np.bool_)]
     if len(bare):
         by_row = window.entries[window.entries["client_row"].isin(bare.index)]
         local = clients["sender"].reindex(by_row["client_row"]).to_numpy()

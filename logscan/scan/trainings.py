@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from logscan.correlate.codes import combine
 from logscan.scan import judged
 from logscan.scan.aliases import Owned, owning
 from logscan.scan.judged import SECOND, HandOvers, Signatures, bare
@@ -144,10 +145,10 @@ def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:
     from_user_log = frame["program"] == "dspam.user"
     if not from_user_log.any() or from_user_log.all():
         return frame
-    keys = ["time", "user", "class", "signature"]
-    seen = pd.MultiIndex.from_frame(frame.loc[~from_user_log, keys].astype("str"))
-    mine = pd.MultiIndex.from_frame(frame[keys].astype("str"))
-    return frame[~(from_user_log.to_numpy() & mine.isin(seen))]
+    copy = from_user_log.to_numpy(dtype=np.bool_)
+    time = np.unique(frame["time"].dt.as_unit("ns").astype("int64").to_numpy(), return_inverse=True)[1]
+    key = combine(time.astype(np.int64), *(texts.coded(frame[name])[0] for name in ("user", "class", "signature")))
+    return frame[~(copy & np.isin(key, key[~copy]))]
 
 
 def _without_echoes(frame: pd.DataFrame) -> pd.DataFrame:

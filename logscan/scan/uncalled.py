@@ -12,6 +12,7 @@ import pandas as pd
 from logscan.scan.called import AFTER, BEFORE, Moves, seconds_of
 from logscan.scan.judged import HandOvers
 from logscan.scan.moves import local_part, pipe_sources, trigger
+from logscan.tables import texts
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
@@ -40,11 +41,10 @@ def _telling(window: Window) -> Keyed:
     """
     verdicts, calls = window.verdicts, window.events("trainings")
     own = ["dspam.system", "dspam.user"]
-    told = [
-        verdicts.loc[verdicts["program"].isin(own) | (verdicts["filter"] == "rspamd"), ["source"]],
-        calls.loc[calls["program"].isin(own) | calls["filter"].isin(["rspamd", "spamd"]), ["source"]],
-    ]
-    return Keyed.of(pd.concat(told))
+    judging = texts.equal(verdicts["program"], *own) | texts.equal(verdicts["filter"], "rspamd")
+    calling = texts.equal(calls["program"], *own) | texts.equal(calls["filter"], "rspamd", "spamd")
+    told = [verdicts["source"].to_numpy()[judging], calls["source"].to_numpy()[calling]]
+    return Keyed.of(pd.DataFrame({"source": np.unique(np.concatenate(told))}))
 
 
 @dataclass(frozen=True)

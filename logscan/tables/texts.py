@@ -47,6 +47,26 @@ def coded(column: pd.Series) -> tuple[Ints, pd.Series]:
     return codes, series(encoded.dictionary)
 
 
+def used(column: pd.Series) -> pd.Series:
+    """Return the values that some row has (dtype str)."""
+    codes, words = coded(column)
+    found = np.unique(codes)
+    return words.iloc[found[found >= 0]]
+
+
+def equal(column: pd.Series, *wanted: str) -> Bools:
+    """Return which rows have one of a few values: for categories, by their codes."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        out: Bools = column.isin(wanted).to_numpy(dtype=np.bool_)
+        return out
+    codes = column.cat.categories.get_indexer(list(wanted))
+    at = column.cat.codes.to_numpy()
+    found = np.zeros(len(at), np.bool_)
+    for code in codes[codes >= 0].tolist():
+        found |= at == code
+    return found
+
+
 def values(column: pd.Series) -> set[str]:
     """Return the distinct values."""
     return set(coded(column)[1])
