@@ -16,7 +16,8 @@ import pytest
 from conftest import Run
 
 import logscan
-from logscan.report.anonymise import ROLES, Anonymiser
+from logscan.report.anonymise import Anonymiser
+from logscan.report.anonymise_names import ROLES
 from logscan.report.model import Report
 from logscan.report.vocabulary import words
 from logscan.samples import stories, story

@@ -72,3 +72,8 @@ def test_plug_ins_import_no_plug_in(house: ModuleType, checkout: Path) -> None:
         if each.startswith(folders)
     ]
     assert found == []
+
+
+def test_no_file_is_long(house: ModuleType, checkout: Path) -> None:
+    long = {name: len(path.read_text().splitlines()) for name, path in house.files(checkout).items()}
+    assert {name: lines for name, lines in long.items() if lines > house.LONGEST} == {}

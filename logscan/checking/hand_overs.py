@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 
 from logscan.checking.outage import SUSPENDED, Bools, Ints, Kind, hashed, nanoseconds, said
 from logscan.checking.reinjection_outages import no_way_back
-from logscan.correlate.codes import combine, matched
+from logscan.correlate.codes import matched
 from logscan.correlate.facts import PRIVATE_RELAY
 from logscan.settings import parse_destination
 from logscan.tables import texts
+from logscan.tables.grouping import combine
 from logscan.tables.partials import Points, Rows, hashes
 
 if TYPE_CHECKING:

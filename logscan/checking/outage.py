@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.correlate.codes import combine
 from logscan.correlate.lives import SECOND
 from logscan.tables import cells, texts
+from logscan.tables.grouping import combine
 from logscan.tables.partials import Keyed, hashes
 
 Ints = npt.NDArray[np.int64]

@@ -23,8 +23,8 @@ from logscan.checking.outage import (
     distinct,
     moment,
 )
-from logscan.correlate.codes import combine
 from logscan.correlate.lives import SECOND
+from logscan.tables.grouping import combine
 from logscan.tables.partials import Partial, Points
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
+from logscan.correlate.codes import Bools, Ints, factorise, pairs, plain
 from logscan.correlate.facts import Facts
 from logscan.correlate.horizons import SETTLE, UNQUEUED
 from logscan.correlate.lives import SECOND
 from logscan.correlate.splitting import AT_THE_END, EARLY
+from logscan.tables.grouping import combine
 
 GIVEN_UP = ("lost connection", "timeout", "too many errors")
 """Ends of an SMTP session that take its open transaction with them."""

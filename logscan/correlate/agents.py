@@ -9,10 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.codes import Bools, Ints, factorise, plain
 from logscan.correlate.facts import Facts, ceil
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import match
+from logscan.tables.grouping import combine
 
 ENDS = ("stored", "discarded", "forwarded", "rejected", "rejected silently", "failed")
 """What an agent does with a mail in the end."""

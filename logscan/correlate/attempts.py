@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.agents import ENDS, agents
-from logscan.correlate.codes import Bools, Ints, category, combine, extracted, factorise, matched, plain, take
+from logscan.correlate.codes import Bools, Ints, category, extracted, factorise, matched, plain, take
 from logscan.correlate.delays import PARTS, Delays
 from logscan.correlate.facts import Facts
 from logscan.correlate.frames import moments, words
@@ -20,6 +20,7 @@ from logscan.correlate.links import KINDS, Legs, some
 from logscan.correlate.outcomes import OUTCOMES, PUT_OFF, Attempts, handed_back, once, outcome, outcomes, unattempted
 from logscan.correlate.vanished import Ended
 from logscan.correlate.verdicts import Judged
+from logscan.tables.grouping import combine
 from logscan.tables.texts import literal
 
 DISCARDED = r"^2\d\d (?:2\.\d\.\d )?(?:Ok, discarded|BLOCKED)"

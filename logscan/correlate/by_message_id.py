@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.codes import Bools, Ints, factorise, plain
 from logscan.correlate.facts import Facts, ceil
 from logscan.correlate.links import KINDS, Legs
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import candidates
+from logscan.tables.grouping import combine
 
 UNKNOWN_IDS = ("", "(unknown)", "undef", "unknown")
 """What filters write for a mail without a Message-ID."""

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.codes import Bools, Ints, factorise, plain
 from logscan.correlate.facts import Facts
+from logscan.tables.grouping import combine
 
 NUMBER = r"\((?P<number>[0-9A-F]{8,40})\)$"
 """At the end of PMG's reply (pmg-api src/PMG/SMTP.pm, loop())."""

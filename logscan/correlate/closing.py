@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, distinct, plain
+from logscan.correlate.codes import Bools, Ints, distinct, plain
 from logscan.correlate.facts import SLACK, Facts
 from logscan.correlate.horizons import BACK, SECOND, SETTLE
 from logscan.correlate.links import KINDS, Legs
 from logscan.correlate.outcomes import ending
 from logscan.correlate.splitting import RANKS, WAITS, marks_of_rejects
 from logscan.correlate.verdicts import unique_rows
+from logscan.tables.grouping import combine
 from logscan.tables.schema import EVENTS
 
 AWAITED = {

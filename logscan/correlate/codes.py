@@ -120,20 +120,6 @@ def extracted(values: pa.Array, pattern: str, word: str) -> pa.Array:
     return take(found, place)
 
 
-def combine(*codes: Ints) -> Ints:
-    """Return one code for each combination of codes (negative ones count as values); equal rows get equal codes."""
-    if not len(codes[0]):
-        return np.empty(0, np.int64)
-    total = codes[0] - min(int(codes[0].min()), -1)
-    for code in codes[1:]:
-        lowest = min(int(code.min()), -1)
-        width = int(code.max()) - lowest + 1
-        if int(total.max()) > (2**62) // width:
-            total = np.unique(total, return_inverse=True)[1].astype(np.int64)
-        total = total * width + (code - lowest)
-    return total
-
-
 def pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:
     """Join two key columns: return positions (left, right) of all equal pairs, in the order of left."""
     order = np.argsort(right, kind="stable")

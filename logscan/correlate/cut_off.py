@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.codes import Bools, Ints, factorise, plain
 from logscan.correlate.facts import Facts
 from logscan.correlate.horizons import BACK, REACH
 from logscan.correlate.known import NEVER
 from logscan.correlate.links import KINDS, Legs
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import BUDGET, match
+from logscan.tables.grouping import combine
 
 UNANSWERED = REACH
 """Seconds after which a hand-over has its line."""

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from logscan.correlate.codes import Bools, Floats, Ints, combine, last_index, pairs
+from logscan.correlate.codes import Bools, Floats, Ints, last_index, pairs
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs, summed
 from logscan.correlate.lives import SECOND, plain_float
+from logscan.tables.grouping import combine
 
 PARTS = ("before_queue", "in_filter", "waiting", "connecting", "sending")
 """Where the time went, in the order a mail goes through it."""

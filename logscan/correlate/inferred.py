@@ -7,10 +7,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, distinct, pairs
+from logscan.correlate.codes import Bools, Ints, distinct, pairs
 from logscan.correlate.facts import SLACK, Facts, ceil, relays_of, strangers
 from logscan.correlate.links import KINDS, KNOWN_BY, Legs
 from logscan.correlate.matching import match
+from logscan.tables.grouping import combine
 
 FILTER_SHARE = 0.2
 """A relay is a filter when at least this share of what it took came back; a lone look-alike doesn't make one."""

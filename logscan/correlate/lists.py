@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, matched, take
+from logscan.correlate.codes import Bools, Ints, factorise, matched, take
 from logscan.correlate.facts import AGENT, COMMAND, LISTS, SLACK, STORED, Facts, ceil
 from logscan.correlate.links import Legs, roots
+from logscan.tables.grouping import combine
 
 EXPANDED = 600
 """Seconds within which a list has sent a mail on: managers keep a queue of their own. What waits for a moderator comes later,

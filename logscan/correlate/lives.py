@@ -13,20 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import (
-    Ints,
-    combine,
-    distinct,
-    factorise,
-    first_index,
-    in_order,
-    last_index,
-    pairs,
-)
+from logscan.correlate.codes import Ints, distinct, factorise, first_index, in_order, last_index, pairs
 from logscan.correlate.horizons import QUIET, SECOND, SETTLE
 from logscan.correlate.learnt import Learning
 from logscan.correlate.splitting import RANKS, boundaries, plain_float
-from logscan.tables.grouping import by_code
+from logscan.tables.grouping import by_code, combine
 
 NEVER = np.iinfo(np.int64).max
 

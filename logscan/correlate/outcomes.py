@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.accepted import unseen
-from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.codes import Bools, Ints, factorise, plain
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs
+from logscan.tables.grouping import combine
 
 OUTCOMES = (
     "delivered", "handed-on", "deferred", "bounced", "expired", "held", "discarded", "repeated", "probe", "stray",

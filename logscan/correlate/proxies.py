@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Ints, combine, factorise, pairs, plain
+from logscan.correlate.codes import Ints, factorise, pairs, plain
 from logscan.correlate.facts import Facts
 from logscan.correlate.horizons import REACH
 from logscan.correlate.lives import SECOND
+from logscan.tables.grouping import combine
 
 
 def outer_clients(tables: dict[str, pa.Table], f: Facts) -> Ints:

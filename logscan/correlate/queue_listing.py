@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, take
+from logscan.correlate.codes import Bools, Ints, factorise, pairs, take
 from logscan.correlate.facts import Facts
 from logscan.correlate.frames import words
 from logscan.correlate.lives import SECOND
+from logscan.tables.grouping import combine
 
 NEAR = 60
 """Seconds by which a mail's arrival by the listing and its first line may disagree, on a host under load."""

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Ints, combine, extracted, factorise, matched, pairs, plain
+from logscan.correlate.codes import Ints, extracted, factorise, matched, pairs, plain
 from logscan.correlate.facts import AGENT, COMMAND, LISTS, STORED, Facts, ceil
 from logscan.correlate.links import Legs, roots
 from logscan.correlate.matching import match
+from logscan.tables.grouping import combine
 
 AT_ONCE = 5
 """Seconds between the end of a delivery and the pickup of what its script sent on."""

@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, extracted, factorise, matched, pairs, plain
+from logscan.correlate.codes import Bools, Ints, extracted, factorise, matched, pairs, plain
 from logscan.correlate.facts import SLACK, Facts, ceil, strangers
 from logscan.correlate.horizons import SETTLE
 from logscan.correlate.links import Legs
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import match
+from logscan.tables.grouping import combine
 
 CHANGED = 60
 """Seconds before amavis's line within which a child with another Message-ID may have been opened."""

@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, combine, factorise, plain
+from logscan.correlate.codes import Bools, Ints, factorise, plain
 from logscan.correlate.facts import Facts
 from logscan.correlate.known import Known
 from logscan.correlate.links import KINDS, Legs, beginnings
 from logscan.correlate.lives import SECOND
 from logscan.correlate.outcomes import PUT_OFF, ending
 from logscan.correlate.queue_listing import Listed, listed
+from logscan.tables.grouping import combine
 
 AT_START = 60 * SECOND
 """By then after its start the queue manager has told of what it found in the incoming queue, if it tells of new mail."""

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from logscan.correlate.by_message_id import by_message_id
 from logscan.correlate.by_reply import by_reply
-from logscan.correlate.codes import Bools, Ints, combine, factorise, pairs, plain
+from logscan.correlate.codes import Bools, Ints, factorise, pairs, plain
 from logscan.correlate.facts import SLACK, Facts
 from logscan.correlate.links import Legs, nearest
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import match
+from logscan.tables.grouping import combine
 
 DSPAM_SPAM = frozenset("SVAO")
 """DSPAM result classes that leave the mail marked as spam: spam, virus, blacklisted, blocklisted (src/dspam.c)."""

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.correlate.codes import combine
 from logscan.report.keyed import counted, distinct, hashed, keys_of, left_out, moments, percentiles, rows, spread
 from logscan.report.model import Listing
 from logscan.report.tallies import Bools, Coded, Groups, Ints, groups
+from logscan.tables.grouping import combine
 from logscan.tables.partials import Keyed, Part, Partial
 
 Floats = npt.NDArray[np.float64]

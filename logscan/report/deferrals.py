@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.checking.hand_overs import NEXT_HOP
-from logscan.correlate.codes import combine
 from logscan.report import by_key
 from logscan.report.by_key import ByKey, once
 from logscan.report.model import Listing
 from logscan.report.tallies import Coded, folded, ns, of
 from logscan.scan.memo import per_window
 from logscan.tables import texts
+from logscan.tables.grouping import combine
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log

@@ -20,12 +20,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.checking.check import all_checks
-from logscan.correlate.codes import combine
 from logscan.report.accounts import ENDS, Ends, ends, refusals
 from logscan.report.model import Flow, FlowEdge, FlowNode, Report
 from logscan.scan import ports
 from logscan.scan.stations import station_of, stations
 from logscan.tables import texts
+from logscan.tables.grouping import combine
 from logscan.tables.partials import Keyed, Partial
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import combine, factorise
+from logscan.correlate.codes import factorise
 from logscan.tables import cells, texts
+from logscan.tables.grouping import combine
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window

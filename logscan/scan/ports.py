@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.correlate.codes import combine
 from logscan.findings import Confidence
 from logscan.scan import port_names
 from logscan.scan.hops import entry_has_hop
 from logscan.scan.memo import per_window
 from logscan.scan.port_names import Name
 from logscan.tables import grouping
+from logscan.tables.grouping import combine
 from logscan.tables.partials import Keyed, Partial
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from logscan.correlate.codes import combine
 from logscan.scan.memo import per_window
 from logscan.scan.ports import DOOR, doors
+from logscan.tables.grouping import combine
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window

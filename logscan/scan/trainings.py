@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from logscan.correlate.codes import combine
 from logscan.scan import judged
 from logscan.scan.aliases import Owned, owning
 from logscan.scan.judged import SECOND, HandOvers, Signatures, bare
 from logscan.scan.memo import empty_once, per_window
 from logscan.settings.dspam_home import user_of_path
 from logscan.tables import texts
+from logscan.tables.grouping import combine
 from logscan.tables.latest import Latest, hashed, repeated
 from logscan.tables.partials import Partial
 

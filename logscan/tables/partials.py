@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.correlate.codes import combine
+from logscan.tables.grouping import combine
 
 Ints = npt.NDArray[np.int64]
 
