@@ -116,7 +116,7 @@ def test_a_fault_is_one_line_and_no_finding(
     def fails(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("logscan.pipeline.running.read", fails)
+    monkeypatch.setattr("logscan.pipeline.running.stream", fails)
     done = run("analyse", GOOD, "--fail-on", "problem")
     assert done.returncode == status
     assert said in done.stderr
@@ -125,7 +125,7 @@ def test_a_fault_is_one_line_and_no_finding(
 
 
 def test_the_way_to_a_fault_is_shown_when_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logscan.pipeline.running.read", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("logscan.pipeline.running.stream", lambda *_, **__: 1 / 0)
     assert "Traceback" in run("analyse", GOOD, LOGSCAN_TRACEBACK="1").stderr
     assert "Traceback" not in run("analyse", GOOD).stderr
 
