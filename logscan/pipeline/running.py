@@ -53,7 +53,7 @@ def stream(
 ) -> Stream:
     """Survey logs, and return a :class:`logscan.pipeline.streaming.Stream`: their windows, to be iterated over once.
 
-    Takes what :func:`read` takes. A window has ``window`` event rows, some 300,000 where nothing is said; memory follows it
+    Takes what :func:`read` takes. A window has ``window`` event rows, some 150,000 where nothing is said; memory follows it
     and the mails that are open, not the log.
     """
     from logscan.pipeline.opening import Opened

@@ -12,7 +12,7 @@ from logscan.reading.twins import Lines
 from logscan.reading.workers import Crew, Lost, cores
 from logscan.sources.source import Source
 
-CHUNK = 8 << 20
+CHUNK = 4 << 20
 """Bytes per chunk: large enough to amortise a table, small enough to stay in cache and to spread over workers."""
 
 PARALLEL_FROM = 32 << 20
