@@ -82,3 +82,21 @@ def test_workers_end_at_once_when_they_are_told_to() -> None:
     begin = time.monotonic()
     some.close()
     assert time.monotonic() - begin < 20
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_other_work_is_done_beside_what_the_crew_is_for(jobs: int) -> None:
+    some = crew(double, jobs)
+    try:
+        asked = [some.ask(pow, number, 3) for number in range(8)]
+        for number in range(8):
+            some.give(number, number)
+        assert dict(some.take() for _ in range(8)) == {number: 2 * number for number in range(8)}
+        some.rest()
+        assert all(each.done() for each in asked)
+        with pytest.raises(MemoryError):
+            some.ask(fails, 3).result(60)
+    finally:
+        some.close()
+    assert [each.result(60) for each in asked] == [number**3 for number in range(8)]
+    assert some.ask(double, 4).result(60) == 8

@@ -132,7 +132,7 @@ def made(stream: Stream, options: dict[str, Any], held: ExitStack) -> Made:
         writer = TableWriter()
         held.callback(writer.close)
     for window in stream:
-        looking.add(window, stream.frontier)
+        looking.add(window, stream.frontier, stream.crew)
         if names is not None:
             names.learn(window)
         if writer is not None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from logscan.checking.judging import concluded, looked, settled, wanted
+from logscan.checking.judging import concluded, settled, wanted
+from logscan.pipeline.afar import Afar, Seen, seen
 from logscan.pipeline.ways import Ways
 from logscan.report import building
 from logscan.report.model import Report
 from logscan.scan.log import Log
 from logscan.scan.window import Window
 from logscan.tables.partials import Partial, merged
+
+if TYPE_CHECKING:
+    from logscan.reading.workers import Crew
 
 MOST_APART = 8
 """Windows whose partials are kept one by one; then they are put together."""
@@ -23,28 +29,49 @@ class Looking:
     def __init__(self, log: Log, *, checks: Sequence[str] = (), skip: Sequence[str] = ()) -> None:
         self.log = log
         self.checks = wanted(checks, skip)
+        self.names = [check.name for check in self.checks]
         self.of_checks: list[dict[str, Partial]] = []
         self.of_panels: list[dict[str, Partial]] = []
         self.ways = Ways(log)
+        self._afar: Afar | None = None
+        self._waiting: deque[tuple[Callable[[], Seen], int | None]] = deque()
 
-    def add(self, window: Window, frontier: int | None = None) -> None:
-        """Look at a window. All rows of windows still to come are of ``frontier`` (UTC ns) or later, where that is known."""
-        self.of_checks.append(looked(self.checks, window))
-        self.of_panels.append(building.looked(window))
+    def add(self, window: Window, frontier: int | None = None, crew: Crew | None = None) -> None:
+        """Look at a window. All rows of windows still to come are of ``frontier`` (UTC ns) or later, where that is known.
+
+        A crew of several workers looks meanwhile; what it saw is taken in the order of the windows.
+        """
+        if crew is None or crew.jobs == 1:
+            self._take(seen(self.names, window), frontier)
+        else:
+            self._afar = self._afar or Afar(self.log, crew, self.names)
+            self._waiting.append((self._afar.look(window), frontier))
         self.ways.add(window)
-        if len(self.of_panels) > MOST_APART:
-            self.of_panels = [_together(self.of_panels)]
-            self.of_checks = [
-                _together(self.of_checks) if frontier is None else settled(self.checks, self.of_checks, frontier)
-            ]
+        while crew is not None and len(self._waiting) > crew.jobs:
+            self._take_first()
 
     def conclude(self, now: datetime | None = None) -> Report:
         """Return the report on all windows; aware ``now`` is when it is made."""
+        while self._waiting:
+            self._take_first()
         results = concluded(self.checks, self.of_checks, self.log)
         report = building.build(self.log, _together(self.of_panels), results, now=now)
         report.notes += [note for result in results for note in result.notes]
         self.ways.fill(report)
         return report
+
+    def _take_first(self) -> None:
+        got, frontier = self._waiting.popleft()
+        self._take(got(), frontier)
+
+    def _take(self, found: Seen, frontier: int | None) -> None:
+        self.of_checks.append(found.checks)
+        self.of_panels.append(found.panels)
+        if len(self.of_panels) > MOST_APART:
+            self.of_panels = [_together(self.of_panels)]
+            self.of_checks = [
+                _together(self.of_checks) if frontier is None else settled(self.checks, self.of_checks, frontier)
+            ]
 
 
 def _together(some: Sequence[dict[str, Partial]]) -> dict[str, Partial]:

@@ -82,7 +82,7 @@ def analyse(
         looking.add(scan)
     else:
         for window in scan:
-            looking.add(window, scan.frontier)
+            looking.add(window, scan.frontier, scan.crew)
     return looking.conclude(now)
 
 

@@ -20,7 +20,7 @@ from logscan.scan.window import Window
 if TYPE_CHECKING:
     from logscan.correlate.pieces import Piece
     from logscan.reading.survey import Progress
-
+    from logscan.reading.workers import Crew
 
 DAY = 86_400 * 10**9
 
@@ -68,6 +68,11 @@ class Stream:
             for tables in self._pieces:
                 yield self._window(self._windows.feed(self.opened.narrowed(tables, self.log)))
             yield self._window(self._windows.finish())
+
+    @property
+    def crew(self) -> Crew | None:
+        """Those who read the log, and have time for other work; None where it is read already."""
+        return self._pieces.crew
 
     @property
     def frontier(self) -> int:

@@ -30,7 +30,7 @@ from logscan.reading.reads import Read, SourceRead
 from logscan.reading.settling import settle
 from logscan.reading.strands import ENDLESS, Piece, Settled, Strand
 from logscan.reading.survey import Progress, Survey
-from logscan.reading.workers import Lost, crew
+from logscan.reading.workers import Crew, Lost, crew
 from logscan.reading.working import Task, Worked, jobs_for, settled, tasks_of, work
 from logscan.sources.source import Source
 
@@ -73,6 +73,8 @@ class Stream:
         old = survey.solution
         self.solution: Solution = replace(old, base_year=dict(old.base_year), zones=dict(old.zones))
         self.doubts = Doubts(self.solution)
+        self.crew: Crew | None = None
+        """Those who read, while a log is read that is larger than a window."""
         self._notes: list[str] = []
 
     @property
@@ -189,7 +191,7 @@ class _Reading:
         self.done: dict[int, Worked | Lost] = {}
         self.given = self.bytes = 0
         self.twins = Dropping(self.strands, stream.survey.twins, self.ledger.reads)
-        self.crew = crew(work, jobs_for(self.sources, stream.jobs))
+        self.crew = stream.crew = crew(work, jobs_for(self.sources, stream.jobs))
 
     def windows(self) -> Iterator[dict[str, pa.Table]]:
         """Yield the windows."""
@@ -205,6 +207,7 @@ class _Reading:
                     self.twins.without([])
                     break
                 self._take_one()
+            self.crew.rest()
         finally:
             self.crew.close()
         settle(self.ledger)

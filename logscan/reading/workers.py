@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -39,6 +40,15 @@ class Crew(Protocol):
 
     def take(self) -> tuple[Any, Any]:
         """Return the key and the result of one piece of work that is done; raises what the work raised."""
+
+    def ask(self, do: Callable[..., Any], *work: Any) -> Future[Any]:
+        """Have other work done than what the crew is for, ``do(*work)`` (a module's function); the future has its result.
+
+        Once the workers were ended it is done here and now.
+        """
+
+    def rest(self) -> None:
+        """Wait until nothing is left to do."""
 
     def close(self) -> None:
         """End the workers now, whatever they are at."""
@@ -70,8 +80,24 @@ class _Alone:
         key, work = self.waiting.popleft()
         return key, self.do(*work)
 
+    def ask(self, do: Callable[..., Any], *work: Any) -> Future[Any]:
+        asked: Future[Any] = Future()
+        asked.set_result(do(*work))
+        return asked
+
+    def rest(self) -> None:
+        """Nothing goes on here that nobody waits for."""
+
     def close(self) -> None:
         self.waiting.clear()
+
+
+class _Done(Future[Any]):
+    """Hands what is done to those who take it, whatever comes first."""
+
+    def __init__(self, key: Any, done: queue.SimpleQueue[tuple[Any, Future[Any]]]) -> None:
+        super().__init__()
+        self.add_done_callback(lambda future: done.put((key, future)))
 
 
 class _Processes:
@@ -79,8 +105,9 @@ class _Processes:
 
     def __init__(self, do: Callable[..., Any], jobs: int) -> None:
         self.do, self.jobs = do, jobs
-        self.todo: queue.SimpleQueue[tuple[Any, tuple[Any, ...]] | None] = queue.SimpleQueue()
-        self.done: queue.SimpleQueue[tuple[Any, Any, BaseException | None]] = queue.SimpleQueue()
+        self.todo: queue.SimpleQueue[tuple[Future[Any], tuple[Any, ...]] | None] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[tuple[Any, Future[Any]]] = queue.SimpleQueue()
+        self.asked: list[Future[Any]] = []
         self.closing = False
         # Forking is quick while this process is small and has one thread; elsewhere a fresh interpreter is the safe way.
         method = "fork" if threading.active_count() == 1 and hasattr(os, "fork") else "spawn"
@@ -91,13 +118,22 @@ class _Processes:
             thread.start()
 
     def give(self, key: Any, *work: Any) -> None:
-        self.todo.put((key, work))
+        self.todo.put((_Done(key, self.done), (self.do, *work)))
 
     def take(self) -> tuple[Any, Any]:
-        key, result, error = self.done.get()
-        if error is not None:
-            raise error
-        return key, result
+        key, future = self.done.get()
+        return key, future.result()
+
+    def ask(self, do: Callable[..., Any], *work: Any) -> Future[Any]:
+        if self.closing:
+            return _Alone(self.do).ask(do, *work)
+        asked: Future[Any] = Future()
+        self.asked = [each for each in self.asked if not each.done()] + [asked]
+        self.todo.put((asked, (do, *work)))
+        return asked
+
+    def rest(self) -> None:
+        wait(self.asked)
 
     def close(self) -> None:
         self.closing = True
@@ -112,11 +148,12 @@ class _Processes:
 
     def _serve(self, worker: _Worker) -> None:
         while (task := self.todo.get()) is not None and not self.closing:
-            key, work = task
+            future, work = task
             try:
-                self.done.put((key, self._served(worker, work), None))
+                future.set_result(self._served(worker, work))
             except BaseException as error:
-                self.done.put((key, None, error))
+                future.set_exception(error)
+            del task, future, work  # both may be large, and the next one may be long in coming
 
     def _served(self, worker: _Worker, work: tuple[Any, ...]) -> Any:
         for _ in range(ATTEMPTS):
@@ -148,7 +185,7 @@ class _Worker:
         forked = method == "fork"
         mine = self.pipe if forked else None
         leash = self.crew.leash if forked else None
-        arguments = (self.crew.do, theirs, mine, self.crew.held, leash)
+        arguments = (theirs, mine, self.crew.held, leash)
         self.process: Any = context.Process(target=_work, args=arguments, daemon=True)  # type: ignore[attr-defined]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -156,7 +193,7 @@ class _Worker:
         theirs.close()
 
     def ask(self, work: tuple[Any, ...]) -> tuple[bool, Any]:
-        """Have the process do it; raises EOFError or OSError where it died."""
+        """Have the process do it, a function with its arguments; raises EOFError or OSError where it died."""
         self.pipe.send(work)
         answer: tuple[bool, Any] = self.pipe.recv()
         return answer
@@ -177,16 +214,14 @@ class _Worker:
             self.process.join()
 
 
-def _work(
-    do: Callable[..., Any], pipe: Connection, mine: Connection | None, held: Connection, leash: Connection | None
-) -> None:
+def _work(pipe: Connection, mine: Connection | None, held: Connection, leash: Connection | None) -> None:
     """Do what comes through the pipe until it ends."""
     _leashed(held, leash)
     if mine is not None:
         mine.close()
     with contextlib.suppress(EOFError, OSError):
         while True:
-            work = pipe.recv()
+            do, *work = pipe.recv()
             try:
                 answer = (True, do(*work))
             except BaseException as error:
