@@ -113,7 +113,7 @@ def test_listings_of_other_programs(text: str) -> None:
 def test_a_signature_may_lie_under_several_users() -> None:
     text = "./data/a.b/u/u.sig/6b.sig\n./data/a.b/v/v.sig/6b.sig\n"
     inventory = read_listing(text)
-    assert inventory.owners_of("6b") == {"u@a.b", "v@a.b"}
+    assert inventory.signatures["6b"] == {"u@a.b", "v@a.b"}
     assert inventory.owner_of("6b") is None
 
 
@@ -141,10 +141,7 @@ def test_frames() -> None:
     frame = inventory.frame()
     assert frame["domain"].tolist() == ["example.com", "", "example.com"]
     assert frame["dictionary_size"].dropna().tolist() == [2359688, 2359688]
-    assert inventory.signature_frame().to_dict("list") == {
-        "signature": ["6b03dc4875733769421422"],
-        "user": ["alice@example.com"],
-    }
+    assert inventory.signatures == {"6b03dc4875733769421422": {"alice@example.com"}}
     assert read_listing("").frame().empty
 
 

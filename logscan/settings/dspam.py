@@ -66,13 +66,3 @@ class Dspam:
             if "shared" in kind.lower().split(",") and members.strip() == "*":
                 return name
         return None
-
-    @property
-    def quarantines(self) -> bool:
-        """Whether spam is kept back rather than handed on."""
-        return self.preference("spamAction").lower() == "quarantine"
-
-    @property
-    def uid_in_signature(self) -> bool:
-        """Whether a signature names its user, so that training can't miss."""
-        return self.on("MySQLUIDInSignature") or self.on("PgSQLUIDInSignature")

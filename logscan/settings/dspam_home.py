@@ -75,10 +75,6 @@ class Inventory:
         """The layout most paths have."""
         return self.layouts.most_common(1)[0][0] if self.layouts else "unknown"
 
-    def owners_of(self, signature: str) -> frozenset[str]:
-        """Return every user under whom the signature lies."""
-        return frozenset(self.signatures.get(signature, ()))
-
     def owner_of(self, signature: str) -> str | None:
         """Return the one user under whom the signature lies; None for nobody, and for several."""
         owners = self.signatures.get(signature, set())
@@ -97,13 +93,6 @@ class Inventory:
         frame["dictionary_size"] = frame["dictionary_size"].astype("Int64")
         frame["dictionary_mtime"] = pd.to_datetime(frame["dictionary_mtime"], utc=True)
         return frame
-
-    def signature_frame(self) -> pd.DataFrame:
-        """Return a row per signature and user: ``signature``, ``user``."""
-        import pandas as pd
-
-        rows = [(signature, user) for signature, users in self.signatures.items() for user in sorted(users)]
-        return pd.DataFrame(rows, columns=pd.Index(["signature", "user"]))
 
     def merge(self, other: Inventory) -> None:
         """Take in what another listing of the same home tells."""
