@@ -71,8 +71,25 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked:
+        from logscan.machine.library import WHY_NOT
+
+        how = f"without the compiled part: {WHY_NOT}" if WHY_NOT else "compiled"
+        console.out(f"logscan, version {__version__} ({how})")
+        ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "-V", "--version", prog_name="logscan")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Tell from its logs whether a mail server really works.
 

@@ -1,4 +1,8 @@
-/* What version of the interface between Python and C this library has; see library.py. */
+/* What sources this library was compiled from; compiling.py says it, library.py asks. */
 #include "machine.h"
 
-EXPORT int logscan_interface(void) { return 1; }
+#ifndef LOGSCAN_SOURCES
+#error "compile by: python logscan/machine/compiling.py"
+#endif
+
+EXPORT uint64_t logscan_sources(void) { return LOGSCAN_SOURCES; }

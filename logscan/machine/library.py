@@ -7,30 +7,41 @@ import os
 import sys
 from pathlib import Path
 
-from logscan.machine.compiling import NAME
+from logscan.machine import compiling
 
-INTERFACE = 1
-"""Number of the interface between Python and C; one built from other sources isn't used."""
+STALE = "the compiled part is of other sources: compile it anew by `python logscan/machine/compiling.py`"
 
 
-def _loaded() -> tuple[ctypes.CDLL | None, str]:
-    if os.environ.get("LOGSCAN_PURE") == "1":
-        return None, "LOGSCAN_PURE=1 asks for it"
+def load(folder: Path) -> tuple[ctypes.CDLL | None, str]:
+    """Return the library in a folder, or why there is none; it has to be of the sources that lie beside this module."""
+    if os.environ.get(compiling.PURE) == "1":
+        return None, f"{compiling.PURE}=1 asks for it"
     if sys.byteorder != "little":
         return None, "this machine isn't little-endian"
-    path = Path(__file__).with_name(NAME)
+    path = folder / compiling.NAME
     if not path.exists():
-        return None, "it was installed without the compiled part: no C compiler was at hand"
+        return None, _said(folder / compiling.REASON)
     try:
         library = ctypes.CDLL(str(path))
-        number = library.logscan_interface
-    except (OSError, AttributeError) as error:
+    except OSError as error:
         return None, f"the compiled part can't be loaded: {error}"
-    number.restype, number.argtypes = ctypes.c_int, []
-    if number() != INTERFACE:
-        return None, "the compiled part is of another version of logscan"
-    return library, ""
+    try:
+        told = library.logscan_sources
+    except AttributeError:
+        return None, STALE
+    told.restype, told.argtypes = ctypes.c_uint64, []
+    expected = compiling.digest()
+    return (library, "") if expected in (0, told()) else (None, STALE)
 
 
-LIBRARY, WHY_NOT = _loaded()
+def _said(reason: Path) -> str:
+    """Return what the build said of why it made no library."""
+    try:
+        said = reason.read_text("utf-8", "replace").strip()
+    except OSError:
+        said = ""
+    return said[:500] or "it was installed without it"
+
+
+LIBRARY, WHY_NOT = load(Path(__file__).parent)
 """The library, or None with the reason."""
