@@ -143,6 +143,8 @@ def test_the_check_command_covers_everything(checkout: Path) -> None:
         "-m mypy",
         "-m pytest",
         "build --wheel",
+        "LOGSCAN_PURE=1",
+        "ziglang",
         "installs more than logscan",
         "demo",
     ):
@@ -151,7 +153,7 @@ def test_the_check_command_covers_everything(checkout: Path) -> None:
 
 def test_nothing_depends_on_a_place_outside_the_checkout(checkout: Path) -> None:
     suffixes = {".py", ".md", ".toml", ".html", ".j2", ".css", ".js", ""}
-    folders = ("logscan", "parsers", "reports", "tests", "docs", "benchmarks", ".ci")
+    folders = ("logscan", "parsers", "reports", "tests", "docs", "benchmarks", "contrib", ".ci")
     files = [
         *(path for name in folders for path in (checkout / name).rglob("*")),
         *(path for path in checkout.glob("*") if path.name != ".git"),
