@@ -27,6 +27,7 @@ When no mail went through a filter that learns per recipient, or what came out o
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from logscan.checking.copies import lines_at, places
 from logscan.checking.predicting import predictions
 from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.scan import kinds, owners
-from logscan.scan.aliases import owned_aliases
+from logscan.scan.aliases import HandOvers, handed_over, told_of
 from logscan.scan.hops import NAMES
 from logscan.scan.mended import RELOADS, Ends, Mended, reload_times
 from logscan.tables import cells, texts
@@ -53,16 +54,16 @@ if TYPE_CHECKING:
 
 def look(window: Window, settings: Settings) -> Partial:
     """Look at each hand-over to DSPAM and at what its recipient became behind it."""
-    frame = owned_aliases(window)
-    known, kept_back = frame["known"].to_numpy(dtype=np.bool_), _kept_back(window, frame)
+    found = handed_over(window)
+    kept_back = _kept_back(window, found)
     return Partial(
         {
-            "hand_overs": len(frame),
-            "known": int(known.sum()),
-            "checked": int((known & ~kept_back).sum()),
-            "eligible": int((~kept_back).sum()),
+            "hand_overs": len(found.row),
+            "known": int(np.count_nonzero(found.known)),
+            "checked": int(np.count_nonzero(found.known & ~kept_back)),
+            "eligible": int(np.count_nonzero(~kept_back)),
             "judged": len(window.verdicts),
-            "owned": Rows.of(_owned(window, frame[frame["expanded"].to_numpy(dtype=np.bool_)])),
+            "owned": Rows.of(_owned(window, told_of(window, found.expanded)) if found.expanded.any() else _none()),
             RELOADS: reload_times(window),
             **owners.look(window),
             **kinds.look(window),
@@ -70,13 +71,25 @@ def look(window: Window, settings: Settings) -> Partial:
     )
 
 
-def _kept_back(window: Window, frame: pd.DataFrame) -> np.ndarray:
+def _kept_back(window: Window, found: HandOvers) -> np.ndarray:
     """Return which hand-overs ended in the filter's quarantine, so that nothing can come out."""
-    rows = window.deliveries["verdict_row"].to_numpy()[frame["row"].to_numpy(dtype=np.int64)]
-    status = window.verdicts["status"]
-    quarantined = np.append((status == "Quarantined").fillna(False).to_numpy(dtype=np.bool_), False)
-    out: np.ndarray = quarantined[rows] & ~frame["known"].to_numpy(dtype=np.bool_)
+    if not len(window.verdicts):
+        return np.zeros(len(found.row), np.bool_)
+    rows = window.deliveries["verdict_row"].to_numpy()[found.row]
+    quarantined = np.append(texts.equal(window.verdicts["status"], "Quarantined"), False)
+    out: np.ndarray = quarantined[rows] & ~found.known
     return out
+
+
+TEXTS = ("alias", "host", "message_id", "queue_id")
+
+
+@functools.cache
+def _none() -> pd.DataFrame:
+    """Return no row of :func:`_owned`."""
+    kinds_ = dict.fromkeys(("row", "mail"), "int64") | {"time": "datetime64[ns, UTC]"} | dict.fromkeys(TEXTS, "str")
+    kinds_ |= dict.fromkeys(("outside", "by_local"), "bool") | dict.fromkeys(("people", "behind"), "object")
+    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in kinds_.items()})
 
 
 def _owned(window: Window, some: pd.DataFrame) -> pd.DataFrame:

@@ -37,6 +37,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from logscan import remedies
@@ -46,7 +47,7 @@ from logscan.checking.check import Check
 from logscan.checking.predicting import predictions
 from logscan.checking.untrained import Right, failed, not_called
 from logscan.findings import Evidence, Finding, Prediction, Remedy, Result
-from logscan.scan import judged, kinds, moves, owners, trainings, uncalled
+from logscan.scan import coded, judged, kinds, moves, owners, trainings, uncalled
 from logscan.scan.called import Moves, followed
 from logscan.scan.hops import NAMES
 from logscan.scan.judged import HandOvers, Served, Signatures
@@ -54,7 +55,7 @@ from logscan.scan.kinds import Kinds
 from logscan.scan.memo import empty_once
 from logscan.scan.mended import RELOADS, Ends, reload_times
 from logscan.scan.uncalled import Uncalled
-from logscan.tables import cells
+from logscan.tables import cells, texts
 from logscan.tables.latest import MOST_LATEST, Latest
 from logscan.tables.partials import First, Keyed, Partial
 
@@ -74,11 +75,10 @@ def look(window: Window, settings: Settings) -> Partial:
     A move and its call lie within a minute, or within a day; a mail and its call as far apart as signatures are kept. Of
     each kind the latest million rows are kept.
     """
-    own_log = window.verdicts["program"].isin(["dspam.system", "dspam.user"])
     parts: dict[str, Part] = {
         trainings.CALLS: trainings.look(window),
         RELOADS: reload_times(window),
-        OWN_LOG: int(own_log.sum()),
+        OWN_LOG: int(np.count_nonzero(texts.equal(window.verdicts["program"], "dspam.system", "dspam.user"))),
     }
     for more in (judged, kinds, owners, uncalled):
         parts |= more.look(window)
@@ -88,14 +88,31 @@ def look(window: Window, settings: Settings) -> Partial:
 @empty_once("logins")
 def _logins(window: Window) -> dict[str, Part]:
     """Return who logged in by which protocol, with the last time, and the first two lines of each."""
-    logins = window.events("logins")
-    some = logins[(logins["event"] == "login") & logins["user"].notna()]
-    some = some[["time", "source", "line", "user", "protocol"]]
-    last = some[["user", "protocol", "time"]].rename(columns={"time": "last"})
-    first = some[["time", "source", "line", "user"]]
+    user, protocol = (coded.event(window, "logins", name) for name in ("user", "protocol"))
+    rows = np.flatnonzero(coded.event(window, "logins", "event").equal("login") & (user.codes >= 0))
+    time, source, line = (coded.numbers(window, "logins", name)[rows] for name in ("time", "source", "line"))
+    who, wide = user.codes[rows], len(protocol.words) + 1
+    key, of_row = np.unique(who * wide + protocol.codes[rows] + 1, return_inverse=True)
+    last = np.full(len(key), coded.MISSING)
+    np.maximum.at(last, of_row, time)
+    logins = {
+        "user": coded.told(user.words, key // wide),
+        "protocol": coded.told(protocol.words, key % wide - 1),
+        "last": coded.times(last),
+    }
+    # A missing time comes last, as everywhere.
+    order = np.lexsort((line, source, np.where(time == coded.MISSING, np.iinfo(np.int64).max, time), who))
+    begins = np.r_[True, who[order][1:] != who[order][:-1]][: len(order)]
+    order = order[begins | np.r_[False, begins[:-1]][: len(order)]]
+    first = {
+        "time": coded.times(time[order]),
+        "source": source[order],
+        "line": line[order],
+        "user": coded.told(user.words, who[order]),
+    }
     return {
-        LOGINS: Keyed.of(last, most=["last"]),
-        FIRST_LOGINS: First.of(first, 2, ["time", "source", "line"], ["user"]),
+        LOGINS: Keyed.of(pd.DataFrame(logins, copy=False), most=["last"], once=True),
+        FIRST_LOGINS: First(pd.DataFrame(first, copy=False), 2, ("time", "source", "line"), ("user",)),
     }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
+from logscan.correlate.codes import distinct, in_order, pairs
 from logscan.correlate.links import beginnings, nearest
+from logscan.scan import coded
+from logscan.scan.addresses import Addresses, addresses
 from logscan.scan.hops import dspam_hops
 from logscan.scan.memo import per_window
 from logscan.scan.mended import Ends, Mended
@@ -17,17 +21,22 @@ from logscan.tables import grouping, texts
 if TYPE_CHECKING:
     from logscan.scan.window import Window
 
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
 __all__ = [
     "Mended",
     "Owned",
     "alias_states",
     "asked",
+    "handed_over",
     "mended_since",
     "owned_aliases",
     "owned_rows",
     "owning",
     "reloads",
     "through_filter",
+    "told_of",
     "top_rows",
 ]
 
@@ -72,6 +81,71 @@ def mended_since(scan: Window, last_bad: pd.Timestamp, good: pd.Series, reloaded
     return Ends(reloads(scan), scan.zone).mended(last_bad, good, reloaded)
 
 
+class HandOvers(NamedTuple):
+    """Hand-overs to a filter that learns per recipient, and what became of them behind it; arrays by hand-over.
+
+    Addresses are codes of :func:`logscan.scan.addresses.addresses`, in lower case.
+    """
+
+    row: Ints
+    """Of deliveries."""
+    child: Ints
+    """The entry that came out of the filter, or -1."""
+    user: Ints
+    """The recipient as the filter saw it."""
+    asked: Ints
+    """The address before the expansion in front of the filter, else the recipient."""
+    known: Bools
+    """What came out of the filter is in the log."""
+    kept: Bools
+    """The address is a mailbox, or lists itself."""
+    by_local: Bools
+    """local(8) expanded it, from aliases(5), which no option before the filter can do."""
+    people: tuple[Ints, Ints]
+    """Hand-over (its place here) and mailbox of what came out of those that were expanded, each pair once."""
+
+    @property
+    def expanded(self) -> Bools:
+        """Behind the filter the address became other addresses."""
+        return self.known & ~self.kept
+
+
+@per_window
+def handed_over(window: Window) -> HandOvers:
+    """Return the hand-overs to a filter that learns per recipient, in the order of ``deliveries``."""
+    deliveries, legs, told = window.deliveries, window.legs, addresses(window)
+    row = np.flatnonzero(dspam_hops(window))
+    child_of = np.full(len(deliveries) + 1, -1, np.int64)
+    over = legs["delivery"].to_numpy()
+    filters = np.flatnonzero(texts.equal(legs["kind"], "filter") & (over >= 0))
+    child_of[over[filters]] = legs["child"].to_numpy()[filters]
+    child, user = child_of[row], told.recipient[row]
+    entry = deliveries["entry"].to_numpy()
+    ended = deliveries["final"].to_numpy(dtype=np.bool_) | deliveries["last"].to_numpy(dtype=np.bool_)
+    ends = np.flatnonzero(ended & _among(entry, child))
+    at, end = pairs(child, entry[ends])
+    end = ends[end]
+    mine = (told.asked[end] == user[at]) & (user[at] >= 0)
+    at, end = at[mine], end[mine]
+    local = np.append(texts.equal(deliveries["program"], "local"), False)[end]
+    number = np.bincount(at, minlength=len(row))
+    kept = np.bincount(at[told.recipient[end] == user[at]], minlength=len(row)) > 0
+    by_local = (np.bincount(at[local], minlength=len(row)) == number) & (number > 0)
+    open_ = ~kept[at] & (told.mailbox[end] >= 0)
+    width = len(told.words) + 1
+    people = distinct(at[open_] * width + told.mailbox[end[open_]])
+    return HandOvers(row, child, user, told.asked[row], number > 0, kept, by_local, (people // width, people % width))
+
+
+def _among(entry: Ints, wanted: Ints) -> Bools:
+    """Return which entries are among those wanted; -1 is none."""
+    found = np.zeros(max(int(entry.max(initial=-1)), int(wanted.max(initial=-1))) + 2, np.bool_)
+    found[wanted] = True
+    found[-1] = False
+    out: Bools = found[entry]
+    return out
+
+
 @per_window
 def owned_aliases(scan: Window) -> pd.DataFrame:
     """Return hand-overs to a filter that learns per recipient, one row each.
@@ -80,49 +154,48 @@ def owned_aliases(scan: Window) -> pd.DataFrame:
     (entry or -1),
     ``expanded`` (behind the filter it became other addresses), ``kept`` (it is a mailbox, or lists itself),
     ``known`` (what came out of the filter is in the log), ``people`` (tuple of mailboxes, where expanded), ``by_local``
-    (local(8) expanded it, from aliases(5), which no option before the filter can do), ``row``.
+    (local(8) expanded it, from aliases(5), which no option before the filter can do), ``row``, ``outside``.
     """
-    deliveries = scan.deliveries
-    rows = np.flatnonzero(dspam_hops(scan))
-    frame = deliveries[["time", "entry", "recipient", "mailbox", "outside"]].iloc[rows].copy()
-    frame["row"] = rows
-    frame["host"] = scan.entries["host"].astype("str").to_numpy()[frame["entry"].to_numpy()]
-    frame["mail"] = deliveries["mail"].to_numpy()[rows]
-    frame["asked"] = asked(deliveries[["recipient", "original_recipient"]].iloc[rows]).to_numpy()
-    child_of = np.full(len(deliveries) + 1, -1, np.int64)
-    filters = scan.legs[(scan.legs["kind"] == "filter") & (scan.legs["delivery"] >= 0)]
-    child_of[filters["delivery"].to_numpy()] = filters["child"].to_numpy()
-    frame["child"] = child_of[rows]
-    frame["user"] = frame["recipient"].astype("str")
-    columns = ["entry", "recipient", "original_recipient", "mailbox", "program"]
-    ends = deliveries.loc[(deliveries["entry"] >= 0) & (deliveries["final"] | deliveries["last"]), columns]
-    ends = ends.assign(asked=asked(ends), to=texts.lower(ends["recipient"]))
-    merged = frame[["row", "child", "user"]].merge(
-        ends[["entry", "asked", "to", "mailbox", "program"]], left_on="child", right_on="entry"
+    return told_of(scan, np.ones(len(handed_over(scan).row), np.bool_))
+
+
+def told_of(window: Window, chosen: Bools) -> pd.DataFrame:
+    """Return some of the hand-overs as rows of :func:`owned_aliases`, by row of :func:`handed_over`."""
+    deliveries, told, found = window.deliveries, addresses(window), handed_over(window)
+    some = np.flatnonzero(chosen)
+    row = found.row[some]
+    entry = deliveries["entry"].to_numpy()[row]
+    people = np.full(len(some), None, object)
+    people[found.expanded[some]] = _tuples(told, *found.people, some[found.expanded[some]]).to_numpy()
+    return pd.DataFrame(
+        {
+            "time": deliveries["time"].array[row],
+            "entry": entry,
+            "outside": deliveries["outside"].to_numpy()[row],
+            "row": row,
+            "host": coded.of(window.entries["host"]).at(entry),
+            "mail": deliveries["mail"].to_numpy()[row],
+            "asked": coded.told(told.words, found.asked[some]),
+            "child": found.child[some],
+            "user": coded.told(told.words, told.raw[row]),
+            "known": found.known[some],
+            "kept": found.kept[some],
+            "by_local": found.by_local[some],
+            "expanded": found.expanded[some],
+            "people": people,
+        }
     )
-    user = texts.lower(merged["user"])
-    merged["mine"] = merged["asked"] == user
-    merged["self"] = merged["to"] == user
-    some = merged[merged["mine"]]
-    by = some.groupby("row")
-    frame = frame.set_index("row", drop=False)
-    frame["known"] = by.size().reindex(frame.index).fillna(0) > 0
-    kept = by["self"].any().reindex(frame.index)
-    frame["kept"] = kept.fillna(False).astype(bool)
-    by_local = (some["program"].astype("str") == "local").groupby(some["row"]).all().reindex(frame.index)
-    frame["by_local"] = by_local.fillna(False).astype(bool)
-    frame["expanded"] = frame["known"] & ~frame["kept"]
-    frame["people"] = _tuples(some[some["row"].isin(frame.index[frame["expanded"]])]).reindex(frame.index)
-    return frame.reset_index(drop=True)
 
 
-def _tuples(some: pd.DataFrame) -> pd.Series:
-    """Return the mailboxes of each ``row``, sorted and each once, as tuples by row; made by slices, since rows are many."""
-    named = some[["row", "mailbox"]].dropna().drop_duplicates().sort_values(["row", "mailbox"])
-    rows = np.unique(some["row"].to_numpy())
-    ends = np.searchsorted(named["row"].to_numpy(), rows, "right").tolist()
-    names = named["mailbox"].tolist()
-    return pd.Series([tuple(names[a:b]) for a, b in zip([0, *ends], ends, strict=False)], index=rows, dtype="object")
+def _tuples(told: Addresses, at: Ints, mailbox: Ints, rows: Ints) -> pd.Series:
+    """Return the mailboxes of some hand-overs, sorted, as tuples; made by slices, since rows are many."""
+    once, of_row = np.unique(mailbox, return_inverse=True)
+    (rank,), names = in_order([np.arange(len(once))], told.words.take(pa.array(once)))
+    order = np.lexsort((rank[of_row], at))
+    ends = np.searchsorted(at, rows, "right").tolist()
+    starts = np.searchsorted(at, rows, "left").tolist()
+    words = names.take(pa.array(rank[of_row][order])).to_pylist()
+    return pd.Series([tuple(words[a:b]) for a, b in zip(starts, ends, strict=True)], dtype="object")
 
 
 def alias_states(scan: Window) -> dict[tuple[str, str], Mended | None]:

@@ -6,15 +6,21 @@ latest million are kept (:class:`logscan.tables.latest.Latest`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from logscan.correlate.codes import distinct, factorise
+from logscan.scan import coded
+from logscan.scan.addresses import addresses
 from logscan.scan.hops import dspam_hops
-from logscan.tables import texts
+from logscan.scan.memo import per_window
+from logscan.tables import cells, texts
 from logscan.tables.latest import Hashes, Latest, hashed, repeated, seconds
 from logscan.tables.partials import Keyed
 
@@ -33,20 +39,59 @@ SIGNATURES, HAND_OVERS, MAILS, SERVED, SPAN = "signatures", "hand_overs", "mails
 
 def look(window: Window) -> dict[str, Part]:
     """Return what a window tells of mails that DSPAM judged or was handed, and of every other mail that it was not."""
-    hops = window.deliveries[dspam_hops(window)]
-    verdicts = window.verdicts
-    judged = verdicts[verdicts["filter"] == "dspam"]
-    users = pd.concat([judged["user"].astype("str"), hops["recipient"].astype("str")]).dropna()
-    times = pd.concat([judged["time"], hops["time"]]).dropna()
-    span = pd.DataFrame({"first": times, "last": times})
+    hops = np.flatnonzero(dspam_hops(window))
+    judged = np.flatnonzero(texts.equal(window.verdicts["filter"], "dspam"))
+    told = _told(window, hops, judged) if len(hops) + len(judged) else _nothing()
+    return {**told, MAILS: _mails(window, hops, judged), "dspam": len(judged) + len(hops)}
+
+
+def _told(window: Window, hops: Ints, judged: Ints) -> dict[str, Part]:
+    """Return what tells of mails that DSPAM judged or was handed."""
+    verdicts, deliveries, names = window.verdicts, window.deliveries, addresses(window)
+    users = coded.of(texts.lower(verdicts["user"]))
+    given = [
+        words.take(pa.array(_used(codes))).cast(pa.large_string())
+        for codes, words in ((users.codes[judged], users.words), (names.recipient[hops], names.words))
+    ]
+    every = pc.unique(pa.chunked_array(given))
+    times = np.concatenate([cells.ns(verdicts["time"])[judged], cells.ns(deliveries["time"])[hops]])
+    times = times[times != coded.MISSING]
+    ends = np.array([times.min(), times.max()] if len(times) else [], np.int64)
+    span = {"first": coded.times(ends[:1]), "last": coded.times(ends[1:])}
     return {
-        SIGNATURES: _signatures(judged),
-        HAND_OVERS: _hand_overs(hops),
-        MAILS: _mails(window, judged),
-        SERVED: Keyed.of(pd.DataFrame({"user": texts.lower(users)})),
-        SPAN: Keyed.of(span, least=["first"], most=["last"]),
-        "dspam": len(judged) + len(hops),
+        SIGNATURES: _signatures(verdicts.iloc[judged]) if len(judged) else _nothing()[SIGNATURES],
+        HAND_OVERS: _hand_overs(window, hops),
+        SERVED: Keyed.of(pd.DataFrame({"user": coded.text(every)}), once=True),
+        SPAN: Keyed.of(pd.DataFrame(span), least=["first"], most=["last"], once=True),
     }
+
+
+@functools.cache
+def _nothing() -> dict[str, Part]:
+    """Return the parts of a window in which DSPAM neither judged nor was handed a mail."""
+    none, text = np.empty(0, np.int64), coded.words([])
+    time, name = coded.times(none), coded.category(pa.array([], pa.large_string()), none)
+    number = none.astype(np.uint64)
+    signatures = {
+        "time": time,
+        "signature": number,
+        "ident": number,
+        "identified": none.astype(np.bool_),
+        "owner": name,
+    }
+    places = {"source": none.astype(np.int32), "line": none, "copy": none.astype(np.bool_)}
+    hops = {"time": time, "spent": none.astype(np.int32), "recipient": name, "judged": none.astype(np.bool_)}
+    return {
+        SIGNATURES: Latest.latest(pd.DataFrame(signatures | places)),
+        HAND_OVERS: Latest.latest(pd.DataFrame(hops)),
+        SERVED: Keyed.of(pd.DataFrame({"user": text})),
+        SPAN: Keyed.of(pd.DataFrame({"first": time, "last": time}), least=["first"], most=["last"]),
+    }
+
+
+def _used(codes: Ints) -> Ints:
+    once = distinct(codes)
+    return once[once >= 0]
 
 
 def _signatures(judged: pd.DataFrame) -> Latest:
@@ -70,44 +115,85 @@ def _signatures(judged: pd.DataFrame) -> Latest:
     return Latest.latest(frame[signature > 0])
 
 
-def _hand_overs(hops: pd.DataFrame) -> Latest:
+def _hand_overs(window: Window, hops: Ints) -> Latest:
     """Return a row a hand-over: ``spent`` are the seconds (int32) that it took, rounded up; ``judged``: DSPAM's log has it."""
-    codes, delays = texts.coded(hops["delays"])
-    parts = pd.to_numeric(delays.str.extract(r"([^/]*)$", expand=False), errors="coerce")
-    whole = np.ceil(parts.fillna(0).to_numpy(dtype=np.float64) * 1.05)
-    spent = np.append(np.clip(whole, -(2**31), 2**31 - 1), 0).astype(np.int32)[codes]
-    frame = pd.DataFrame(
-        {
-            "time": hops["time"],
-            "spent": spent,
-            "recipient": repeated(hops["recipient"]),
-            "judged": hops["verdict_row"] >= 0,
-        }
-    )
-    return Latest.latest(frame)
+    deliveries = window.deliveries
+    delays = texts.arrow(deliveries["delays"]).take(pa.array(hops))
+    whole = np.ceil(_last_part(delays) * 1.05)
+    names = addresses(window)
+    frame = {
+        "time": deliveries["time"].array[hops],
+        "spent": np.clip(whole, -(2**31), 2**31 - 1).astype(np.int32),
+        "recipient": coded.category(names.words, names.raw[hops]),
+        "judged": deliveries["verdict_row"].to_numpy()[hops] >= 0,
+    }
+    return Latest.latest(pd.DataFrame(frame, copy=False))
 
 
-def _mails(window: Window, judged: pd.DataFrame) -> Latest:
+def _last_part(delays: pa.Array) -> npt.NDArray[np.float64]:
+    """Return the last of the parts a/b/c/d as a number of seconds, 0 where it is none."""
+    words = pc.replace_substring_regex(pc.fill_null(delays, "0"), r"(?s)^.*/", "")
+    plain = pc.match_substring_regex(words, r"^[0-9]{1,9}(?:\.[0-9]{0,9})?$")
+    if pc.all(plain, min_count=0).as_py():
+        found: npt.NDArray[np.float64] = pc.cast(words, pa.float64()).to_numpy(zero_copy_only=False)
+    else:
+        found = pd.to_numeric(texts.series(words), errors="coerce").fillna(0).to_numpy(dtype=np.float64)
+    return found
+
+
+def _mails(window: Window, hops: Ints, judged: Ints) -> Latest:
     """Return a row a message-id (``ident``): the second it was last seen, and whether DSPAM signed it, as far as told here."""
-    entries = window.entries
+    entries, verdicts = window.entries, window.verdicts
     handed = np.zeros(len(entries) + 1, np.bool_)
-    handed[window.deliveries["entry"].to_numpy()[dspam_hops(window)]] = True
-    signed = judged[judged["signature"].fillna("") != ""]
-    ident = np.r_[hashed(bare(entries["message_id"])), hashed(bare(signed["message_id"]))]
-    flag = np.r_[handed[:-1], np.ones(len(signed), np.bool_)]
-    when = np.r_[seconds(entries["first"]), seconds(signed["time"])]
-    # Last of each message-id stands what is signed, or else what was seen last.
-    order = np.lexsort((when, flag, ident))
-    ident, flag, when = ident[order], flag[order], when[order]
-    last = np.r_[ident[1:] != ident[:-1], np.ones(min(len(ident), 1), np.bool_)] & (ident > 0)
-    return Latest.latest(pd.DataFrame({"time": when[last], "ident": ident[last], "signed": flag[last]}))
+    handed[window.deliveries["entry"].to_numpy()[hops]] = True
+    ids = idents(window)
+    code, flag, when = ids.entries, handed[:-1], seconds(entries["first"])
+    if len(judged):
+        signed = judged[(verdicts["signature"].iloc[judged].fillna("") != "").to_numpy(dtype=np.bool_)]
+        code = np.r_[code, ids.verdicts[signed]]
+        flag = np.r_[flag, np.ones(len(signed), np.bool_)]
+        when = np.r_[when, seconds(verdicts["time"].iloc[signed])]
+    # Of each message-id tells what is signed, or else what was seen last.
+    sure = np.zeros(len(ids.hashes) + 1, np.bool_)
+    sure[code[flag]] = True
+    last = np.zeros(len(ids.hashes) + 1, np.uint32)
+    mine = flag | ~sure[code]
+    np.maximum.at(last, code[mine], when[mine])
+    seen = np.zeros(len(ids.hashes) + 1, np.bool_)
+    seen[code] = True
+    known = np.flatnonzero(seen[:-1] & (ids.hashes > 0))
+    frame = {"time": last[known], "ident": ids.hashes[known], "signed": sure[known]}
+    return Latest.latest(pd.DataFrame(frame, copy=False))
+
+
+class Idents(NamedTuple):
+    """Message-ids without brackets (:func:`bare`): a hash of each (0: of none), and their codes, -1 for none."""
+
+    hashes: Hashes
+    entries: Ints
+    verdicts: Ints
+
+
+@per_window
+def idents(window: Window) -> Idents:
+    """Return the message-ids of the entries and verdicts of a window."""
+    columns = [texts.arrow(frame["message_id"]) for frame in (window.entries, window.verdicts)]
+    (entries, verdicts), written = factorise(columns)
+    (code,), words = factorise([trimmed(written)])
+    code = np.append(code, -1)
+    return Idents(hashed(texts.series(words)), code[entries], code[verdicts])
 
 
 def bare(ids: pd.Series) -> pd.Series:
     """Return message-ids without brackets; empty where mail_log cut them."""
-    array = pc.utf8_trim_whitespace(pc.fill_null(texts.arrow(ids.astype("str")), ""))
+    return texts.series(trimmed(texts.arrow(ids.astype("str"))), ids)
+
+
+def trimmed(ids: pa.Array) -> pa.Array:
+    """Return message-ids without brackets; empty where mail_log cut them, and where there is none."""
+    array = pc.utf8_trim_whitespace(pc.fill_null(ids, ""))
     array = pc.if_else(pc.ends_with(array, "..."), "", array)
-    return texts.series(pc.utf8_trim(array, "<>"), ids)
+    return pc.utf8_trim(array, "<>")
 
 
 def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:

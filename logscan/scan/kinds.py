@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from logscan.scan import coded
 from logscan.scan.hops import dspam_hops, filter_hops
-from logscan.tables import texts
-from logscan.tables.latest import repeated
+from logscan.scan.memo import per_window
+from logscan.tables import cells
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
@@ -21,16 +24,36 @@ KINDS, RELAYS = "kinds", "filter_relays"
 """The parts of a partial that this module makes and reads."""
 
 
+@per_window
 def look(window: Window) -> dict[str, Part]:
     """Return the kinds of filters that a window's lines name, and the relays that hand mail back, with their first time."""
-    names = [texts.used(window.verdicts["filter"]), texts.used(window.events("trainings")["filter"])]
+    names = {*_used(coded.of(window.verdicts["filter"])), *_used(coded.event(window, "trainings", "filter"))}
     if dspam_hops(window).any():
-        names.append(pd.Series(["dspam"], dtype="str"))
-    kinds = pd.DataFrame({"kind": pd.concat(names)})
-    hops = window.deliveries.loc[filter_hops(window), ["relay", "time"]]
-    relays = pd.DataFrame({"relay": repeated(hops["relay"]), "first": hops["time"]}).dropna(subset=["relay"])
-    hop = {"some_hop": int(len(hops) > 0)}
-    return {KINDS: Keyed.of(kinds), RELAYS: Keyed.of(relays, least=["first"]), **hop}
+        names.add("dspam")
+    hops = np.flatnonzero(filter_hops(window))
+    relay = coded.of(window.deliveries["relay"])
+    codes, time = relay.codes[hops], cells.ns(window.deliveries["time"])[hops]
+    # A missing time is the least number, and counts for nothing.
+    first = np.full(len(relay.words) + 1, LATEST)
+    np.minimum.at(first, codes, np.where(time == coded.MISSING, LATEST, time))
+    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(relay.words)))
+    times = np.where(first[used] == LATEST, coded.MISSING, first[used])
+    relays = {"relay": coded.told(relay.words, used), "first": coded.times(times)}
+    return {
+        KINDS: Keyed.of(pd.DataFrame({"kind": coded.words(sorted(names))}), once=True),
+        RELAYS: Keyed.of(pd.DataFrame(relays, copy=False), least=["first"], once=True),
+        "some_hop": int(len(hops) > 0),
+    }
+
+
+LATEST = np.iinfo(np.int64).max
+
+
+def _used(column: coded.Coded) -> list[str]:
+    """Return the texts that some row has."""
+    used = np.unique(column.codes)
+    found: list[str] = column.words.take(pa.array(used[used >= 0])).to_pylist()
+    return found
 
 
 @dataclass(frozen=True)

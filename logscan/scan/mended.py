@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from logscan.scan.memo import empty_once
+from logscan.scan import coded
+from logscan.scan.memo import empty_once, per_window
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ class Mended:
 
 
 @empty_once("service_events")
+@per_window
 def reload_times(window: Window) -> Keyed:
     """Return when Postfix's master was started or reloaded: ``time``, ``event`` (start, reload) and ``lines``."""
-    events = window.columns("service_events", "program", "time", "event")
-    wanted = (events["program"] == "master").to_numpy() & events["event"].isin(["start", "reload"]).to_numpy()
-    return Keyed.of(events.loc[wanted, ["time", "event"]].assign(lines=1), sums=["lines"])
+    said = coded.event(window, "service_events", "event")
+    wanted = said.equal("start", "reload") & coded.event(window, "service_events", "program").equal("master")
+    time = coded.numbers(window, "service_events", "time")[wanted]
+    event = said.at(wanted)
+    return Keyed.of(pd.DataFrame({"time": coded.times(time), "event": event, "lines": 1}), sums=["lines"])
 
 
 @dataclass(frozen=True)

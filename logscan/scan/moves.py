@@ -6,23 +6,32 @@ each is told by :mod:`logscan.scan.called`.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from logscan.correlate.codes import plain
+from logscan.scan.coded import Coded, category, event, numbers, text, times
 from logscan.scan.judged import bare
 from logscan.scan.memo import empty_once, none_once
 from logscan.tables import texts
-from logscan.tables.latest import Latest, hashed, repeated
+from logscan.tables.latest import Latest, hashed
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
     from logscan.settings import Settings
     from logscan.tables.partials import Part, Partial
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 JUNK = (
     r"(?i)(?:^|[./\\])(?:junk|spam|junk[ _-]?e?-?mail|spam[ _-]?mail|bulk(?:[ _-]mail)?|spamverdacht|probably-spam"
@@ -50,45 +59,73 @@ def look(window: Window, settings: Settings) -> dict[str, Part]:
     return {MOVES: _moves(window, settings, junk), PIPES: _pipes(window), STORED: _stored(window, junk)}
 
 
-def _moves(window: Window, settings: Settings, junk: Callable[[pd.Series], pd.Series]) -> Latest:
+Test = Callable[[pd.Series], pd.Series]
+"""Returns which folders are of a kind."""
+
+
+def _found(column: Coded, test: Test) -> Bools:
+    """Return in which rows a folder is for which the test holds."""
+    return column.among(test(texts.series(column.words)).to_numpy(dtype=np.bool_))
+
+
+def _moves(window: Window, settings: Settings, junk: Test) -> Latest:
     """Return the moves that should train: into a folder of spam, or out of one, but not to or from the trash.
 
     ``saved`` has the session of a mail that was handed in, as a hash: it may be a delivery (see :func:`moves`).
     """
-    events = window.events("moves")
-    trash = _matcher(TRASH, [fact.value for name in ("antispam_trash",) if (fact := settings.dovecot.plugin(name))])
-    some = events[events["event"].isin(["copy", "save"]) & events["user"].notna()]
-    into, out_of = texts.where(some["mailbox"], junk), texts.where(some["source_mailbox"], junk)
-    away = texts.where(some["mailbox"], trash) | texts.where(some["source_mailbox"], trash)
-    saved = (some["event"] == "save").to_numpy()
-    session = hashed(some["session"])
-    wanted = (into != out_of) & ~away & ~(saved & ((session == 0) | ~into))
-    chosen = some[wanted]
-    frame = pd.DataFrame(
-        {
-            "time": chosen["time"],
-            "source": chosen["source"].astype("int32"),
-            "line": chosen["line"].astype("int64"),
-            "user": repeated(chosen["user"]),
-            "class": repeated(pd.Series(np.where(into[wanted], "spam", "innocent"), index=chosen.index, dtype="str")),
-            "message_id": chosen["message_id"].astype("str"),
-            "ident": hashed(bare(chosen["message_id"])),
-            "saved": np.where(saved, session, np.uint64(0))[wanted],
-        }
+    did, user, to, out, session, mail = (
+        event(window, "moves", name) for name in ("event", "user", "mailbox", "source_mailbox", "session", "message_id")
     )
-    return Latest.latest(frame)
+    saved = did.equal("save")
+    some = (saved | did.equal("copy")) & (user.codes >= 0)
+    if not some.any():
+        return _no_moves()
+    trash = _matcher(TRASH, [fact.value for name in ("antispam_trash",) if (fact := settings.dovecot.plugin(name))])
+    into = _found(to, junk)
+    away = _found(to, trash) | _found(out, trash)
+    named = session.among(pc.not_equal(session.words, ""))
+    wanted = some & (into != _found(out, junk)) & ~away & ~(saved & ~(named & into))
+    rows = np.flatnonzero(wanted)
+    frame = {
+        **_lines(window, rows),
+        "user": category(user.words, user.codes[rows]),
+        "class": pd.Categorical.from_codes((~into[rows]).astype(np.int8), ["spam", "innocent"]),
+        "message_id": mail.at(rows),
+        "ident": hashed(bare(pd.Series(mail.at(rows)))),
+        "saved": np.where(saved[rows], hashed(pd.Series(session.at(rows))), np.uint64(0)),
+    }
+    return Latest.latest(pd.DataFrame(frame, copy=False))
 
 
-def _stored(window: Window, junk: Callable[[pd.Series], pd.Series]) -> Latest:
+def _lines(window: Window, rows: Ints) -> dict[str, Any]:
+    """Return when and where some lines of Dovecot's stand."""
+    return {
+        "time": times(numbers(window, "moves", "time")[rows]),
+        "source": numbers(window, "moves", "source")[rows].astype(np.int32),
+        "line": numbers(window, "moves", "line")[rows].astype(np.int64),
+    }
+
+
+@functools.cache
+def _no_moves() -> Latest:
+    kinds = {"time": "datetime64[ns, UTC]", "source": "int32", "line": "int64", "user": "category", "class": "category"}
+    kinds |= {"message_id": "str", "ident": "uint64", "saved": "uint64"}
+    return Latest.latest(pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in kinds.items()}))
+
+
+def _stored(window: Window, junk: Test) -> Latest:
     """Return the sessions in which mail was delivered to a folder of spam: mail_log calls that a save, too."""
-    stores = window.events("stores")
-    return _sessions(stores[texts.where(stores["mailbox"], junk) & stores["session"].notna()])
+    folder = event(window, "stores", "mailbox")
+    rows = np.flatnonzero(_found(folder, junk))
+    session = texts.arrow(pd.Series(text(plain(window.tables["stores"].column("session").take(pa.array(rows))))))
+    rows, session = rows[session.is_valid().to_numpy(zero_copy_only=False)], session.drop_null()
+    times_ = times(numbers(window, "stores", "time")[rows])
+    return _sessions(pd.DataFrame({"time": times_, "session": hashed(texts.series(session))}))
 
 
 @none_once
 def _sessions(some: pd.DataFrame) -> Latest:
-    frame = pd.DataFrame({"time": some["time"], "session": hashed(some["session"])})
-    return Latest.latest(frame.drop_duplicates("session", keep="last"))
+    return Latest.latest(some.drop_duplicates("session", keep="last"))
 
 
 def moves(partial: Partial) -> pd.DataFrame:
@@ -101,7 +138,7 @@ def moves(partial: Partial) -> pd.DataFrame:
     return frame[~delivered].sort_values(["time", "source", "line"], kind="stable", ignore_index=True)
 
 
-def _matcher(pattern: str, told: Iterable[str]) -> Callable[[pd.Series], pd.Series]:
+def _matcher(pattern: str, told: Iterable[str]) -> Test:
     """Return a test of folder names: those that the configuration names, else those that mail programs use."""
     names = [name.strip() for value in told for name in value.split(";") if name.strip()]
     if names:
@@ -112,24 +149,31 @@ def _matcher(pattern: str, told: Iterable[str]) -> Callable[[pd.Series], pd.Seri
 
 def _pipes(window: Window) -> Latest:
     """Return what imapsieve piped to a training program, in vain or not, one row a line of it."""
-    events = window.events("moves")
-    some = events[texts.equal(events["event"], "pipe", "pipe failed")]
-    return _piped(some[texts.where(some["text"], _trains)])
+    did, program = event(window, "moves", "event"), event(window, "moves", "text")
+    some = did.equal(*PIPED)
+    if not some.any():
+        return _no_pipes()
+    rows = np.flatnonzero(some & _found(program, _trains))
+    user, session, mail = (event(window, "moves", name) for name in ("user", "session", "message_id"))
+    coded = {name: category(each.words, each.codes[rows]) for name, each in (("event", did), ("user", user))}
+    frame = {
+        **_lines(window, rows),
+        **coded,
+        "text": category(program.words, program.codes[rows]),
+        "session": session.at(rows),
+        "message_id": mail.at(rows),
+    }
+    return Latest.latest(pd.DataFrame(frame, copy=False))
 
 
-@none_once
-def _piped(some: pd.DataFrame) -> Latest:
-    frame = pd.DataFrame(
-        {
-            "time": some["time"],
-            "source": some["source"].astype("int32"),
-            "line": some["line"].astype("int64"),
-            **{name: repeated(some[name]) for name in ("event", "user", "text")},
-            "session": some["session"].astype("str"),
-            "message_id": some["message_id"].astype("str"),
-        }
-    )
-    return Latest.latest(frame)
+PIPED = ("pipe", "pipe failed")
+
+
+@functools.cache
+def _no_pipes() -> Latest:
+    kinds = {"time": "datetime64[ns, UTC]", "source": "int32", "line": "int64"}
+    kinds |= dict.fromkeys(("event", "user", "text"), "category") | dict.fromkeys(("session", "message_id"), "str")
+    return Latest.latest(pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in kinds.items()}))
 
 
 def _trains(programs: pd.Series) -> pd.Series:
@@ -144,10 +188,12 @@ def piped(partial: Partial) -> pd.DataFrame:
     return frame[~again].reset_index(drop=True)
 
 
+@empty_once("moves")
 def pipe_sources(window: Window) -> Keyed:
     """Return the sources that tell of pipes, to any program."""
-    events = window.events("moves")
-    return Keyed.of(pd.DataFrame({"source": events["source"][texts.equal(events["event"], "pipe", "pipe failed")]}))
+    piped_ = event(window, "moves", "event").equal(*PIPED)
+    sources = np.unique(numbers(window, "moves", "source")[piped_].astype(np.int32))
+    return Keyed.of(pd.DataFrame({"source": sources}), once=True)
 
 
 def local_part(user: str) -> str:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from logscan.scan.aliases import Owned, owned_aliases
+from logscan.correlate.codes import distinct
+from logscan.scan import coded
+from logscan.scan.addresses import addresses
+from logscan.scan.aliases import Owned, handed_over
+from logscan.scan.coded import category
 from logscan.scan.hops import dspam_hops
-from logscan.tables import texts
-from logscan.tables.latest import Latest, repeated
+from logscan.scan.memo import per_window
+from logscan.tables import cells
+from logscan.tables.latest import Latest
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
@@ -18,10 +26,13 @@ if TYPE_CHECKING:
     from logscan.scan.window import Window
     from logscan.tables.partials import Part, Partial
 
+Ints = npt.NDArray[np.int64]
+
 OWNING, KEEPING, PEOPLE, EXPANDED = "owning", "keeping", "people", "expanded"
 """The parts of a partial that this module makes and reads."""
 
 
+@per_window
 def look(window: Window) -> dict[str, Part]:
     """Return what a window tells of addresses as DSPAM saw them.
 
@@ -30,30 +41,73 @@ def look(window: Window) -> dict[str, Part]:
     """
     if not dspam_hops(window).any():
         return _nothing()
-    return _told(owned_aliases(window))
+    told, found, deliveries = addresses(window), handed_over(window), window.deliveries
+    host = coded.of(window.entries["host"])
+    names = Names(told.words, host.words)
+    at, time = host.codes[deliveries["entry"].to_numpy()[found.row]], cells.ns(deliveries["time"])[found.row]
+    bad = np.flatnonzero(found.expanded)
+    key, last = _latest(names.key(found.user[bad], at[bad]), time[bad])
+    hop, person = found.people
+    people = distinct(names.key(found.user[hop], at[hop]) * names.wide + person)
+    right = np.flatnonzero((found.asked != found.user) | (found.user < 0))
+    kept = distinct(names.key(found.user, at)[found.kept])
+    return _parts(
+        {**names.of(key), "last": coded.times(last)},
+        names.of(kept),
+        {**names.of(people // names.wide), "person": coded.told(told.words, people % names.wide)},
+        {
+            "time": coded.times(time[right]),
+            "alias": category(told.words, found.asked[right]),
+            "host": category(host.words, at[right]),
+        },
+    )
+
+
+class Names(NamedTuple):
+    """Addresses and hosts by code; a pair of both is one number."""
+
+    aliases: pa.Array
+    hosts: pa.Array
+
+    @property
+    def wide(self) -> int:
+        """More than there are codes of addresses."""
+        return len(self.aliases) + 1
+
+    def key(self, alias: Ints, host: Ints) -> Ints:
+        """Return the number of each pair."""
+        return (host + 1) * self.wide + alias + 1
+
+    def of(self, key: Ints) -> dict[str, Any]:
+        """Return the columns ``alias`` and ``host`` of some numbers."""
+        alias, host = key % self.wide - 1, key // self.wide - 1
+        return {"alias": coded.told(self.aliases, alias), "host": coded.told(self.hosts, host)}
+
+
+def _latest(key: Ints, time: Ints) -> tuple[Ints, Ints]:
+    """Return the distinct keys, and the last time of each."""
+    once, of_row = np.unique(key, return_inverse=True)
+    last = np.full(len(once), np.iinfo(np.int64).min)
+    np.maximum.at(last, of_row, time)
+    return once, last
+
+
+def _parts(owning: Any, keeping: Any, people: Any, expanded: Any) -> dict[str, Part]:
+    return {
+        OWNING: Keyed.of(pd.DataFrame(owning, copy=False), most=["last"], once=True),
+        KEEPING: Keyed.of(pd.DataFrame(keeping, copy=False), once=True),
+        PEOPLE: Keyed.of(pd.DataFrame(people, copy=False), once=True),
+        EXPANDED: Latest.latest(pd.DataFrame(expanded, copy=False)),
+    }
 
 
 @functools.cache
 def _nothing() -> dict[str, Part]:
-    text, time = pd.Series([], dtype="str"), pd.Series([], dtype="datetime64[ns, UTC]")
-    flag = pd.Series([], dtype="bool")
-    made = {"user": text, "host": text, "time": time, "people": text.astype("object"), "asked": text}
-    return _told(pd.DataFrame({**made, "expanded": flag, "kept": flag}))
-
-
-def _told(frame: pd.DataFrame) -> dict[str, Part]:
-    user, host = texts.lower(frame["user"].astype("str")), frame["host"].astype("str")
-    seen = pd.DataFrame({"alias": user, "host": host, "last": frame["time"], "people": frame["people"]})
-    bad = seen[frame["expanded"]]
-    people = bad[["alias", "host", "people"]].explode("people").dropna(subset=["people"])
-    right = (frame["asked"] != user).to_numpy()
-    good = {"time": frame["time"], "alias": repeated(frame["asked"]), "host": repeated(host)}
-    return {
-        OWNING: Keyed.of(bad[["alias", "host", "last"]], most=["last"]),
-        KEEPING: Keyed.of(seen.loc[frame["kept"], ["alias", "host"]]),
-        PEOPLE: Keyed.of(people.rename(columns={"people": "person"}).astype({"person": "str"})),
-        EXPANDED: Latest.latest(pd.DataFrame(good)[right]),
-    }
+    none, text = np.empty(0, np.int64), coded.words([])
+    pair = {"alias": text, "host": text}
+    time = coded.times(none)
+    coded_pair = {name: category(pa.array([], pa.large_string()), none) for name in pair}
+    return _parts({**pair, "last": time}, pair, {**pair, "person": text}, {"time": time, **coded_pair})
 
 
 def states(partial: Partial, ends: Ends) -> dict[tuple[str, str], Mended | None]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
-from logscan.scan import judged
+from logscan.scan import coded, judged
 from logscan.scan.aliases import Owned, owning
 from logscan.scan.judged import SECOND, HandOvers, Signatures, bare
 from logscan.scan.memo import empty_once, per_window
@@ -49,26 +50,27 @@ def look(window: Window) -> Latest:
     ``ident`` is the message-id's hash; ``again``: the filter had learned the mail before. Copies and echoes are still among
     them where the lines that show it may be in another window.
     """
-    frame = window.events("trainings")
-    frame = _plain(frame[(frame["outcome"] != "autolearned").to_numpy()])
-    frame = _without_echoes(_without_copies(_with_users(frame)))
-    return Latest.latest(frame.assign(user=repeated(frame["user"])))
+    columns = {name: coded.event(window, "trainings", name) for name in (*REPEATED, *OTHERS)}
+    rows = np.flatnonzero(~columns["outcome"].equal("autolearned"))
+    time, source, line = (coded.numbers(window, "trainings", name)[rows] for name in ("time", "source", "line"))
+    again = columns["text"].among(pc.match_substring(columns["text"].words, "already"))
+    frame = {
+        "time": coded.times(time),
+        "source": source.astype(np.int32),
+        "line": line.astype(np.int64),
+        **{name: coded.category(columns[name].words, columns[name].codes[rows]) for name in REPEATED},
+        "signature": columns["signature"].at(rows),
+        "path": columns["path"].at(rows),
+        "ident": hashed(bare(pd.Series(columns["message_id"].at(rows)))),
+        "again": again[rows],
+    }
+    found = _with_users(pd.DataFrame(frame, copy=False))
+    if found["user"].dtype == "str":
+        found = found.assign(user=repeated(found["user"]))
+    return Latest.latest(_without_echoes(_without_copies(found)))
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    columns = {name: repeated(frame[name]) for name in ("program", "filter", "outcome", "class", "user")}
-    return pd.DataFrame(
-        {
-            "time": frame["time"],
-            "source": frame["source"].astype("int32"),
-            "line": frame["line"].astype("int64"),
-            **columns,
-            "signature": frame["signature"].astype("str"),
-            "path": frame["path"].astype("str"),
-            "ident": hashed(bare(frame["message_id"])),
-            "again": frame["text"].astype("str").str.contains("already", na=False).to_numpy(dtype=np.bool_),
-        }
-    )
+REPEATED, OTHERS = ("program", "filter", "outcome", "class", "user"), ("signature", "path", "message_id", "text")
 
 
 def told(frame: pd.DataFrame) -> pd.DataFrame:

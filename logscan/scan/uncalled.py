@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from logscan.scan import coded
 from logscan.scan.called import AFTER, BEFORE, Moves, seconds_of
 from logscan.scan.judged import HandOvers
+from logscan.scan.memo import empty_once
 from logscan.scan.moves import local_part, pipe_sources, trigger
 from logscan.tables import texts
 from logscan.tables.partials import Keyed
@@ -34,17 +36,18 @@ def look(window: Window) -> dict[str, Part]:
     return {TELLING: _telling(window), PIPING: pipe_sources(window)}
 
 
+@empty_once("verdicts", "trainings")
 def _telling(window: Window) -> Keyed:
     """Return the sources in which a call leaves its trace: DSPAM's own logs, rspamd's, and spamd's where it told one.
 
     sa-learn writes no log; spamd tells a call only where `spamc -L` makes it.
     """
-    verdicts, calls = window.verdicts, window.events("trainings")
+    verdicts, calls = window.verdicts, {name: coded.event(window, "trainings", name) for name in ("program", "filter")}
     own = ["dspam.system", "dspam.user"]
     judging = texts.equal(verdicts["program"], *own) | texts.equal(verdicts["filter"], "rspamd")
-    calling = texts.equal(calls["program"], *own) | texts.equal(calls["filter"], "rspamd", "spamd")
-    told = [verdicts["source"].to_numpy()[judging], calls["source"].to_numpy()[calling]]
-    return Keyed.of(pd.DataFrame({"source": np.unique(np.concatenate(told))}))
+    calling = calls["program"].equal(*own) | calls["filter"].equal("rspamd", "spamd")
+    told = [verdicts["source"].to_numpy()[judging], coded.numbers(window, "trainings", "source")[calling]]
+    return Keyed.of(pd.DataFrame({"source": np.unique(np.concatenate(told))}), once=True)
 
 
 @dataclass(frozen=True)
