@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, factorise, pairs, plain
+from logscan.correlate.events import Events
 from logscan.correlate.facts import Facts
 from logscan.correlate.horizons import SETTLE, UNQUEUED
 from logscan.correlate.lives import SECOND
@@ -20,7 +21,7 @@ GIVEN_UP = ("lost connection", "timeout", "too many errors")
 PROCESS = ("host", "service", "pid")
 
 
-def unseen(tables: dict[str, pa.Table], f: Facts, nothing: Bools) -> Bools:
+def unseen(tables: Events, f: Facts, nothing: Bools) -> Bools:
     """Return which of the entries ``nothing`` more is known of were taken all the same.
 
     Each has the line of who handed it in and cleanup's, which comes with the header; a transaction given up may have
@@ -34,22 +35,14 @@ def unseen(tables: dict[str, pa.Table], f: Facts, nothing: Bools) -> Bools:
     out &= ~again
     if not out.any():
         return out
-    rejects = tables["rejects"]
-    refused = _matches(rejects.column("action"), "reject") & _matches(rejects.column("stage"), AT_THE_END)
+    refused = tables.coded("rejects", "action").where(lambda words: pc.match_substring(words, "reject"))
+    refused &= tables.coded("rejects", "stage").where(lambda words: pc.match_substring_regex(words, AT_THE_END))
     entry = f.lives.entry["rejects"][refused]
     out[entry[entry >= 0]] = False
     entry = _named(tables, f, np.flatnonzero(out))
     out[entry] = False
     entries = np.flatnonzero(out)
     out[entries[_given_up(tables, f, entries)]] = False
-    return out
-
-
-def _matches(column: pa.ChunkedArray, pattern: str) -> Bools:
-    """Return where a column of few values matches."""
-    (codes,), values = factorise([column])
-    found = pc.fill_null(pc.match_substring_regex(values, pattern), False).to_numpy(zero_copy_only=False)
-    out: Bools = np.append(found.astype(np.bool_), False)[codes]
     return out
 
 
@@ -66,14 +59,12 @@ def _named(tables: dict[str, pa.Table], f: Facts, entries: Ints) -> Ints:
     return np.unique(entry[meant])
 
 
-def _given_up(tables: dict[str, pa.Table], f: Facts, entries: Ints) -> Bools:
+def _given_up(tables: Events, f: Facts, entries: Ints) -> Bools:
     """Return whose session broke off before its process took another mail."""
     if not len(entries):
         return np.zeros(0, np.bool_)
     clients = tables["clients"]
-    (event,), events = factorise([tables["sessions"].column("event")])
-    wanted = np.flatnonzero(pc.is_in(events, pa.array(GIVEN_UP)).to_numpy(zero_copy_only=False))
-    rows = np.flatnonzero(np.isin(event, wanted))
+    rows = np.flatnonzero(tables.coded("sessions", "event").equal(*GIVEN_UP))
     ends = tables["sessions"].select(["time", *PROCESS]).take(pa.array(rows))
     pid = pc.fill_null(clients.column("pid").combine_chunks(), -1).to_numpy(zero_copy_only=False)
     mine = np.flatnonzero(np.isin(pid, pid[f.client_row[entries]]))

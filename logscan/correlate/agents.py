@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, factorise, plain
 from logscan.correlate.facts import Facts, ceil
+from logscan.correlate.frames import Words
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import match
 from logscan.tables.grouping import combine
@@ -31,13 +32,15 @@ class Agents:
     """How many the agent stored."""
 
 
-def agents(tables: dict[str, pa.Table], f: Facts, hop: Bools, sessions: pa.Array, mailbox: pa.Array) -> Agents:
+def agents(tables: dict[str, pa.Table], f: Facts, hop: Bools, sessions: pa.Array, mailbox: Words) -> Agents:
     """Join what no session joins: same host, message-id and user, while the delivery lasted; one to one.
 
     ``sessions`` are those that Postfix's replies name; ``mailbox`` is whom each delivery was for, without extension.
     """
     none = np.empty(0, np.int64)
     stores = tables["stores"]
+    if not len(stores):
+        return Agents(none, none, none)
     ends = pc.is_in(plain(stores.column("action")), pa.array(ENDS)).to_numpy(zero_copy_only=False)
     told = pc.drop_null(sessions)
     if len(told):
@@ -52,7 +55,7 @@ def agents(tables: dict[str, pa.Table], f: Facts, hop: Bools, sessions: pa.Array
     message, rows = _messages(some, f, rows)
     if not len(rows):
         return Agents(none, none, none)
-    box, user, local, whole = _users(some, mailbox.take(pa.array(rows)))
+    box, user, local, whole = _users(some, mailbox.of(rows).array())
     host = factorise([some.column("host"), f.lives.hosts])[0]
     entry = f.row_entry[rows]
     # One run of the agent may write several lines; the same line twice is one run.

@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logscan.tables.slices import contains
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -92,16 +94,62 @@ def distinct(codes: Ints) -> Ints:
     return ordered[np.r_[True, ordered[1:] != ordered[:-1]]] if len(ordered) else ordered
 
 
+def ranked(codes: Ints) -> tuple[Ints, Ints]:
+    """Return the values there are, sorted, and each row's place among them; by a table where the values lie close."""
+    if not len(codes):
+        return codes, np.empty(0, np.int64)
+    low = int(codes.min())
+    width = int(codes.max()) - low + 1
+    if width > CLOSE * len(codes) + CLOSE:
+        values, place = np.unique(codes, return_inverse=True)
+        return values, place.astype(np.int64, copy=False)
+    seen = np.zeros(width, np.bool_)
+    seen[codes - low] = True
+    values = np.flatnonzero(seen)
+    at = np.empty(width, np.int64)
+    at[values] = np.arange(len(values))
+    return values + low, at[codes - low]
+
+
+CLOSE = 8
+"""A table may have so many times the places that there are rows."""
+
+
+def numbered(codes: Ints) -> tuple[Ints, Ints]:
+    """Return the values there are, in no order that means anything, and each row's place among them."""
+    place, values = pd.factorize(codes)
+    return values, place.astype(np.int64, copy=False)
+
+
+def first_rows(codes: Ints) -> Ints:
+    """Return the row in which each value stands first, in the order of rows."""
+    if len(codes) < 2:
+        return np.arange(len(codes))
+    found: Ints = np.flatnonzero(~pd.Index(codes).duplicated())
+    return found
+
+
+def among(codes: Ints, wanted: Ints, size: int) -> Bools:
+    """Return which codes, all below ``size``, are among ``wanted``; -1 only where it is wanted."""
+    mask = np.zeros(size + 1, np.bool_)
+    mask[wanted] = True
+    found: Bools = mask[codes]
+    return found
+
+
 def matched(values: pa.Array, pattern: str, **hints: str | tuple[str, ...]) -> Bools:
     """Return which texts a regular expression finds something in; missing ones never.
 
     ``starts``, ``ends`` and ``contains`` are texts of which a match has one: only such values are looked at closer.
     """
-    tests = {"starts": pc.starts_with, "ends": pc.ends_with, "contains": pc.match_substring}
+    tests = {"starts": pc.starts_with, "ends": pc.ends_with}
     likely = np.zeros(len(values), np.bool_)
     for name, words in hints.items():
         for word in (words,) if isinstance(words, str) else words:
-            likely |= pc.fill_null(tests[name](values, word), False).to_numpy(zero_copy_only=False)
+            if name == "contains":
+                likely |= contains(values, word)
+            else:
+                likely |= pc.fill_null(tests[name](values, word), False).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(likely)
     out = np.zeros(len(values), np.bool_)
     if len(rows):
@@ -109,15 +157,27 @@ def matched(values: pa.Array, pattern: str, **hints: str | tuple[str, ...]) -> B
     return out
 
 
-def extracted(values: pa.Array, pattern: str, word: str) -> pa.Array:
-    """Return what the one group of a regular expression holds; only values that contain ``word`` are looked at."""
-    rows = np.flatnonzero(pc.fill_null(pc.match_substring(values, word), False).to_numpy(zero_copy_only=False))
-    found = pc.struct_field(pc.extract_regex(values.take(pa.array(rows)), pattern), [0])
-    if len(rows) == len(values):
-        return found
-    place = np.full(len(values), -1, np.int64)
+def extracted(values: pa.Array, pattern: str, word: str, *, starts: bool = False) -> pa.Array:
+    """Return what the one group of a regular expression holds; only values that contain ``word`` are looked at.
+
+    ``starts``: only those that start with it.
+    """
+    if starts:
+        rows = np.flatnonzero(pc.fill_null(pc.starts_with(values, word), False).to_numpy(zero_copy_only=False))
+    else:
+        rows = np.flatnonzero(contains(values, word))
+    return spread(pc.struct_field(pc.extract_regex(values.take(pa.array(rows)), pattern), [0]), rows, len(values))
+
+
+def spread(values: pa.Array, rows: Ints, size: int) -> pa.Array:
+    """Return an array of that size with ``values`` at ``rows``, missing elsewhere."""
+    if not len(rows):
+        return pa.nulls(size, values.type)
+    if len(rows) == size:
+        return values
+    place = np.full(size, -1, np.int64)
     place[rows] = np.arange(len(rows))
-    return take(found, place)
+    return take(values, place)
 
 
 def pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:

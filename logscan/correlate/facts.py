@@ -9,10 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Floats, Ints, factorise, matched, plain, take
+from logscan.correlate import replies
+from logscan.correlate.codes import Bools, Floats, Ints, factorise, matched, ranked, spread, take
+from logscan.correlate.events import Coded, Events
 from logscan.correlate.horizons import REACH
 from logscan.correlate.learnt import Learning
 from logscan.correlate.lives import SECOND, Lives, plain_float
+from logscan.tables.slices import contains
 
 LOOPBACK = r"^(?:127\.|::1$|::ffff:127\.|0:0:0:0:0:0:0:1$)"
 PRIVATE_RELAY = r"\[(?:/|private/|public/|127\.|::1\]|unix:)"
@@ -20,9 +23,6 @@ PRIVATE_RELAY = r"\[(?:/|private/|public/|127\.|::1\]|unix:)"
 
 PRIVATE_ADDRESS = r"\[(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|(?i:f[cd][0-9a-f]{2}:|fe80:))"
 """Relays in private networks (RFC 1918, RFC 4193)."""
-
-STORED = r"^250 2\.\d\.\d <.*> \S+ Saved$|^delivered to (?:mailbox|maildir|file)"
-"""Replies of Dovecot, local and virtual: the mail lies in a mailbox, so nothing comes back."""
 
 COMMAND = "delivered to command: "
 """What local(8) says of mailbox_command, and of the programs in aliases(5) and .forward."""
@@ -98,6 +98,8 @@ class Facts:
     sent: Bools
     tried: Bools
     """Something was transmitted: sent, or broken off while sending."""
+    stored: Bools
+    """By its reply it lies in a mailbox: of Dovecot, local or virtual."""
     forwarded: Bools
     """local(8) made a new entry of it."""
     reply: pa.Array
@@ -118,93 +120,120 @@ class Facts:
     links: Links
 
 
-def facts(tables: dict[str, pa.Table], lives: Lives, learning: Learning | None = None) -> Facts:
+def facts(events: Events, lives: Lives, learning: Learning | None = None) -> Facts:
     """Gather codes and flags from the event tables."""
-    clients, deliveries = tables["clients"], tables["deliveries"]
     client_row = lives.first_row("clients")
-    address_values = plain(clients.column("client_address"))
     learning = learning or Learning()
-    host, relay_codes, relays, relay_hosts, hosts = _relays(deliveries, clients)
+    host, relay_codes, relays, relay_hosts, hosts = _relays(events)
     relay_host = pc.struct_field(pc.extract_regex(relays, r"\[(?P<a>[^\]/]*)\](?::\d+)?$"), [0])
-    (address_codes, relay_address_codes), address_list = factorise([address_values, relay_host])
+    addresses_of = events.coded("clients", "client_address")
+    (address_words, relay_address_codes), address_list = factorise([addresses_of.words, relay_host])
+    address_codes = np.append(address_words, -1)[addresses_of.codes]
     loop = pc.fill_null(pc.match_substring_regex(address_list, LOOPBACK), False).to_numpy(zero_copy_only=False)
     own_names = _own_names(relays, relay_hosts, hosts, learning)
-    own = _is_own(plain(clients.column("client")), host, own_names)
-    pickup = (plain(clients.column("program")).to_numpy(zero_copy_only=False)) == "pickup"
-    loopback_row = np.where(address_codes >= 0, np.r_[loop, False][address_codes], False)
-    local_row = pickup | own | loopback_row
+    local_row = _own_clients(events, host, own_names) | np.append(loop, False)[address_codes]
     has_client = client_row >= 0
-    local = np.where(has_client, np.r_[local_row, False][client_row], False)
-    address = np.where(has_client, np.r_[address_codes, -1][client_row], -1)
-    opened = np.where(has_client, np.r_[clients.column("time").to_numpy(), 0][client_row], lives.first) // SECOND
-    parent_id, child_id, ids = _message_ids(tables, lives)
-    sender, recipient, asked, addresses = _addresses(tables, lives)
+    local = np.append(local_row, False)[client_row]
+    address = np.append(address_codes, -1)[client_row]
+    opened = np.where(has_client, np.append(events.time("clients"), 0)[client_row], lives.first) // SECOND
+    parent_id, child_id, ids = _message_ids(events, lives)
+    sender, recipient, asked, addresses = _addresses(events, lives)
     writer = _writers(sender, addresses)
-    status = plain(deliveries.column("status"))
-    reply = plain(deliveries.column("reply"))
-    sent = pc.fill_null(pc.equal(status, "sent"), False).to_numpy(zero_copy_only=False)
-    broken = matched(reply, "^(?:lost connection|conversation) with .* while |said: 4", contains=(" while ", "said: 4"))
-    none = pc.fill_null(pc.equal(plain(deliveries.column("relay")), "none"), False).to_numpy(zero_copy_only=False)
-    stored = matched(reply, STORED, ends=" Saved", starts="delivered to ")
-    tried = (sent | broken) & ~none & ~stored
-    stages = _stages(deliveries)
+    reply = events.plain("deliveries", "reply")
+    sent, tried, stored = _tried(events)
+    stages = _stages(events.coded("deliveries", "delays"))
     told = stages[2] + stages[3]
-    transmit = np.where(np.isnan(told), np.nan_to_num(plain_float(deliveries.column("delay"))), told)
+    transmit = np.where(np.isnan(told), np.nan_to_num(plain_float(events["deliveries"].column("delay"))), told)
     transmit = np.clip(transmit, 0, REACH)
     forwarded = pc.fill_null(pc.starts_with(reply, "forwarded as "), False).to_numpy(zero_copy_only=False)
     relay_address = np.append(relay_address_codes, -1)[relay_codes]
     return Facts(
         lives, client_row, opened, local_row, local, address, parent_id, child_id, sender,
         lives.entry["deliveries"], recipient, asked, relay_codes, relays, _here(relays, relay_hosts, own_names), relay_address,
-        deliveries.column("time").to_numpy() // SECOND, transmit, stages, sent, tried, forwarded, reply, addresses, ids,
+        events.time("deliveries") // SECOND, transmit, stages, sent, tried, stored, forwarded, reply, addresses, ids,
         own_names,
-        np.append(pc.fill_null(tables["queued"].column("size").combine_chunks(), -1).to_numpy(zero_copy_only=False), -1)[
-            lives.first_row("queued")
-        ].astype(np.int64),
+        np.append(events.ints("queued", "size", -1), -1)[lives.first_row("queued")],
         writer,
         relay_hosts, hosts, _handed_to(address_list, address, relay_address_codes, learning), learning, Links(),
     )  # fmt: skip
 
 
-def _stages(deliveries: pa.Table) -> tuple[Floats, Floats, Floats, Floats]:
+def _tried(events: Events) -> tuple[Bools, Bools, Bools]:
+    """Return which deliveries were sent, of which something was transmitted elsewhere, and which were stored."""
+    reply = events.plain("deliveries", "reply")
+    sent = events.coded("deliveries", "status").equal("sent")
+    broken = np.zeros(len(sent), np.bool_)
+    others = np.flatnonzero(~sent)
+    said = reply.take(pa.array(others))
+    broken[others] = matched(
+        said, "^(?:lost connection|conversation) with .* while |said: 4", contains=(" while ", "said: 4")
+    )
+    none = events.coded("deliveries", "relay").equal("none")
+    stored = replies.stored(reply, events.saved().taken)
+    return sent, (sent | broken) & ~none & ~stored, stored
+
+
+def _own_clients(events: Events, host: Ints, own_names: set[tuple[int, str]]) -> Bools:
+    """Return, per row of clients, whether it is a local process or a client by one of its host's own names."""
+    client = events.coded("clients", "client")
+    out = events.coded("clients", "program").equal("pickup") | client.equal("localhost")
+    if own_names:
+        names = pa.array([name for _, name in own_names], pa.string())
+        known = pc.fill_null(pc.index_in(names, value_set=client.words), -2).to_numpy(zero_copy_only=False)
+        width = len(client.words) + 1
+        own = np.asarray([at for at, _ in own_names], np.int64) * width + known
+        out |= (client.codes >= 0) & np.isin(host * width + client.codes, own[known >= 0])
+    return out
+
+
+def _stages(delays: Coded) -> tuple[Floats, Floats, Floats, Floats]:
     """Return the four parts of ``delays=``."""
-    (code,), values = factorise([deliveries.column("delays")])
     number = r"\d{1,9}(?:\.\d{1,9})?"
-    parts = pc.extract_regex(values, "^" + "/".join(f"(?P<{name}>{number})" for name in "abcd") + "$")
+    parts = pc.extract_regex(delays.words, "^" + "/".join(f"(?P<{name}>{number})" for name in "abcd") + "$")
     a, b, c, d = (
-        np.append(pc.cast(pc.struct_field(parts, [at]), pa.float64()).to_numpy(zero_copy_only=False), np.nan)[code]
+        np.append(pc.cast(pc.struct_field(parts, [at]), pa.float64()).to_numpy(zero_copy_only=False), np.nan)[
+            delays.codes
+        ]
         for at in range(4)
     )
     return a, b, c, d
 
 
-def _relays(deliveries: pa.Table, clients: pa.Table) -> tuple[Ints, Ints, pa.Array, Ints, pa.Array]:
+def _relays(events: Events) -> tuple[Ints, Ints, pa.Array, Ints, pa.Array]:
     """Code relays by host: the same address is another filter on another host.
 
     Returns the host's code of each row in clients, the relay's of each delivery, by that the relay and its host, and the hosts.
     """
-    (relay,), names = factorise([deliveries.column("relay")])
-    (host, client_host), hosts = factorise([deliveries.column("host"), clients.column("host")])
-    both, codes = np.unique(np.where(relay < 0, -1, host * (len(names) + 1) + relay), return_inverse=True)
-    codes = codes.astype(np.int64) - np.count_nonzero(both < 0)
+    relay, names = events.coded("deliveries", "relay").codes, events.coded("deliveries", "relay").words
+    (host, client_host), hosts = factorise([events[name].column("host") for name in ("deliveries", "clients")])
+    both, codes = ranked(np.where(relay < 0, -1, host * (len(names) + 1) + relay))
+    codes = codes - np.count_nonzero(both < 0)
     both = both[both >= 0]
     return client_host, codes, take(names, both % (len(names) + 1)), both // (len(names) + 1), hosts
 
 
 def _own_names(relays: pa.Array, host: Ints, hosts: pa.Array, learning: Learning) -> set[tuple[int, str]]:
     """Return each host's names: Postfix writes its own before the path of a socket."""
-    names = pc.struct_field(pc.extract_regex(relays, r"^(?P<h>[^\[]+)\[(?:/|private/|public/)"), [0]).to_pylist()
     known = hosts.to_pylist()
-    told = {(known[at], name) for at, name in zip(host.tolist(), names, strict=True) if name}
+
+    def told() -> set[tuple[str, str]]:
+        names = pc.struct_field(pc.extract_regex(relays, r"^(?P<h>[^\[]+)\[(?:/|private/|public/)"), [0]).to_pylist()
+        return {(known[at], name) for at, name in zip(host.tolist(), names, strict=True) if name}
+
     code_of = {name: code for code, name in enumerate(known)}
-    fixed = learning.fact("own_names", lambda: told)
+    fixed = learning.fact("own_names", told)
     return {(code_of[where], name) for where, name in fixed if where in code_of}
 
 
 def _handed_to(addresses: pa.Array, clients: Ints, relays: Ints, learning: Learning) -> Bools:
     """Return, by code of an address (and one more, for none), whether mail comes from it and is handed to it."""
-    both = np.intersect1d(clients[clients >= 0], relays[relays >= 0])
-    fixed = learning.fact("handed_to", lambda: addresses.take(pa.array(both)).to_pylist())
+
+    def told() -> list[str]:
+        both = np.intersect1d(clients[clients >= 0], relays[relays >= 0])
+        found: list[str] = addresses.take(pa.array(both)).to_pylist()
+        return found
+
+    fixed = learning.fact("handed_to", told)
     found = pc.is_in(addresses, pa.array(list(fixed), pa.string())).to_numpy(zero_copy_only=False).astype(np.bool_)
     return np.append(found, False)
 
@@ -246,36 +275,61 @@ def _here(relays: pa.Array, hosts: Ints, own_names: set[tuple[int, str]]) -> Boo
     return np.append(found | _is_own(pc.replace_substring_regex(relays, r"\[.*$", ""), hosts, own_names), False)
 
 
-def _message_ids(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints, pa.Array]:
-    table = tables["message_ids"]
+def _message_ids(events: Events, lives: Lives) -> tuple[Ints, Ints, pa.Array]:
     row = lives.first_row("message_ids")
     # Each distinct ID once: a mail that goes through a filter logs it twice.
-    (raw_code, none), raw = factorise([table.column("message_id"), pa.array([""])])
+    told = events.coded("message_ids", "message_id")
+    raw = pa.concat_arrays([told.words, pa.array([""], pa.string())])
+    (bare_code,), ids = factorise([bare_ids(raw)])
+    absent = int(bare_code[-1])
+    # A line without an ID is one of an absent one; that stands last.
+    code = np.where(row >= 0, bare_code[np.append(told.codes, -1)[row]], -1)
+    made_by = _makers(ids)
+    if made_by.null_count == len(made_by):
+        return code, code, ids
+    queue = pc.fill_null(pc.index_in(made_by, value_set=lives.queue_ids), -1).to_numpy(zero_copy_only=False)
+    maker_of = np.where(code >= 0, np.append(queue, -1)[code], -1)
+    return code, np.where((maker_of >= 0) & (maker_of == lives.queue_id), absent, code), ids
+
+
+def bare_ids(raw: pa.Array) -> pa.Array:
+    """Return Message-IDs without blanks, angle brackets, and what servers log or add behind them."""
     raw = pc.utf8_trim_whitespace(raw)
-    raw = pc.replace_substring_regex(raw, r"(?:#01[0-5])+$| \(added by [^()]*\)$", "")
-    bare = pc.replace_substring_regex(raw, r"^<(.*)>$", r"\1")
-    (bare_code,), ids = factorise([bare])
-    absent = int(bare_code[none[0]])
-    of_row = bare_code[np.where(raw_code >= 0, raw_code, none[0])]
-    code = np.where(row >= 0, np.append(of_row, -1)[row], -1)
-    made_by = pc.struct_field(pc.extract_regex(ids, r"^(?:\d{14}\.)?(?P<q>[0-9A-Za-z]{6,})@"), [0])
-    (maker, queue), _ = factorise([made_by, lives.queue_ids])
-    maker_of = np.where(code >= 0, np.r_[maker, -1][code], -1)
-    own = (maker_of >= 0) & (maker_of == queue[lives.queue_id] if lives.size else maker_of >= 0)
-    return code, np.where(own, absent, code), ids
+    if contains(raw, "#01").any() or contains(raw, " (added by ").any():
+        raw = pc.replace_substring_regex(raw, r"(?:#01[0-5])+$| \(added by [^()]*\)$", "")
+    return without_brackets(raw)
 
 
-def _addresses(tables: dict[str, pa.Table], lives: Lives) -> tuple[Ints, Ints, Ints, pa.Array]:
-    deliveries, clients = tables["deliveries"], tables["clients"]
-    recipient = plain(deliveries.column("recipient"))
-    asked = pc.coalesce(plain(deliveries.column("original_recipient")), recipient)
-    sources = [pc.utf8_lower(recipient), pc.utf8_lower(asked), pc.utf8_lower(plain(clients.column("sender")))]
-    sources.append(pc.utf8_lower(plain(tables["queued"].column("sender"))))
-    (to, orig, pickup, queued), values = factorise(sources)
+def without_brackets(texts: pa.Array) -> pa.Array:
+    """Return texts without the angle brackets around them."""
+    within = pc.and_(pc.starts_with(texts, "<"), pc.ends_with(texts, ">"))
+    return pc.if_else(within, pc.utf8_slice_codeunits(texts, 1, -1), texts)
+
+
+def _makers(ids: pa.Array) -> pa.Array:
+    """Return the queue ID that cleanup made each Message-ID of, behind a time (in 14 digits and a dot) or alone."""
+    at, dot = (pc.find_substring(ids, sign).to_numpy(zero_copy_only=False) for sign in "@.")
+    # Most are told by the place of their first dot not to be cleanup's.
+    rows = np.flatnonzero((at >= 6) & ((dot < 0) | (dot > at) | (dot == 14)))
+    found = pc.extract_regex(ids.take(pa.array(rows)), r"^(?:\d{14}\.)?(?P<q>[0-9A-Za-z]{6,})@")
+    return spread(pc.struct_field(found, [0]), rows, len(ids))
+
+
+def _addresses(events: Events, lives: Lives) -> tuple[Ints, Ints, Ints, pa.Array]:
+    columns = (
+        events.coded("deliveries", "recipient"),
+        events.coded("deliveries", "original_recipient"),
+        events.coded("clients", "sender"),
+        events.coded("queued", "sender"),
+    )
+    # Distinct words in lower case, then the distinct ones of those: in the order in which they first stand.
+    found, values = factorise([pc.utf8_lower(each.words) for each in columns])
+    to, orig, pickup, queued = (np.append(new, -1)[each.codes] for new, each in zip(found, columns, strict=True))
+    asked = np.where(orig >= 0, orig, to)
     row = lives.first_row("queued")
     client = lives.first_row("clients")
-    sender = np.where(row >= 0, np.r_[queued, -1][row], np.where(client >= 0, np.r_[pickup, -1][client], -1))
-    return sender, to, orig, values
+    sender = np.where(row >= 0, np.append(queued, -1)[row], np.append(pickup, -1)[client])
+    return sender, to, asked, values
 
 
 SRS = (

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, factorise, matched, take
-from logscan.correlate.facts import AGENT, COMMAND, LISTS, SLACK, STORED, Facts, ceil
+from logscan.correlate.facts import AGENT, COMMAND, LISTS, SLACK, Facts, ceil
 from logscan.correlate.links import Legs, roots
 from logscan.tables.grouping import combine
 
@@ -97,8 +97,7 @@ def _handed(tables: dict[str, pa.Table], f: Facts, hop_relays: Ints, children: I
     command = matched(reply, "^" + COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
     listed = np.append(pc.match_substring_regex(f.relays, LISTS).to_numpy(zero_copy_only=False).astype(np.bool_), False)
     sure = command | ((program == place.get("pipe", -2)) & listed[f.relay[rows]])
-    stored = matched(reply, STORED, ends=" Saved", starts="delivered to ")
-    may_be = sure | ((program == place.get("lmtp", -2)) & ~stored)
+    may_be = sure | ((program == place.get("lmtp", -2)) & ~f.stored[rows])
     return rows[may_be], sure[may_be]
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Ints, distinct, factorise, first_index, in_order, last_index, pairs
+from logscan.correlate.codes import Ints, distinct, factorise, first_index, in_order, last_index, pairs, ranked
+from logscan.correlate.events import Events
 from logscan.correlate.horizons import QUIET, SECOND, SETTLE
 from logscan.correlate.learnt import Learning
 from logscan.correlate.splitting import RANKS, boundaries, plain_float
@@ -45,6 +46,8 @@ class Lives:
     queue_ids: pa.Array
     time: dict[str, Ints] = field(default_factory=dict)
     """UTC ns of each row, by table: files and programs come in any order."""
+    _rows: dict[str, tuple[Ints, Ints]] = field(default_factory=dict)
+    """Each entry's first and last row, by table."""
 
     @property
     def size(self) -> int:
@@ -53,28 +56,45 @@ class Lives:
 
     def by_name(self) -> Ints:
         """Return each entry's place in the alphabet of queue IDs: an order that doesn't depend on the lines' order."""
-        rank = np.empty(len(self.queue_ids), np.int64)
-        rank[pc.array_sort_indices(self.queue_ids).to_numpy()] = np.arange(len(self.queue_ids))
-        return rank[self.queue_id]
+        if "" not in self._rows:
+            rank = np.empty(len(self.queue_ids), np.int64)
+            rank[pc.array_sort_indices(self.queue_ids).to_numpy()] = np.arange(len(self.queue_ids))
+            self._rows[""] = rank[self.queue_id], rank
+        return self._rows[""][0]
+
+    def codes_of(self, names: pa.Array) -> Ints:
+        """Return the codes of queue IDs, -1 for those that no entry has."""
+        out = np.full(len(names), -1, np.int64)
+        told = np.flatnonzero(pc.is_valid(names).to_numpy(zero_copy_only=False))
+        if len(told) and self.size:
+            found = pc.index_in(names.take(pa.array(told)), value_set=self.queue_ids)
+            out[told] = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+        return out
 
     def first_row(self, table: str) -> Ints:
-        """Return each entry's first row in ``table``, or -1."""
-        return self._row(table, first_index)
+        """Return each entry's first row in ``table``, or -1; nobody may change it."""
+        return self._ends(table)[0]
 
     def last_row(self, table: str) -> Ints:
-        """Return each entry's last row in ``table``, or -1."""
-        return self._row(table, last_index)
+        """Return each entry's last row in ``table``, or -1; nobody may change it."""
+        return self._ends(table)[1]
 
-    def _row(self, table: str, pick: object) -> Ints:
+    def _ends(self, table: str) -> tuple[Ints, Ints]:
+        if table not in self._rows:
+            self._rows[table] = self._found(table)
+        return self._rows[table]
+
+    def _found(self, table: str) -> tuple[Ints, Ints]:
         entry = self.entry.get(table)
-        if entry is None:
-            return np.full(self.size, -1, np.int64)
+        if entry is None or not len(entry):
+            none = np.full(self.size, -1, np.int64)
+            return none, none
         rows = np.flatnonzero(entry >= 0)
         time = self.time[table][rows] if table in self.time else rows
         if len(time) and (time[1:] < time[:-1]).any():
             rows = rows[np.argsort(time, kind="stable")]
-        found = (first_index if pick is first_index else last_index)(entry[rows], self.size)
-        return np.where(found >= 0, rows[found] if len(rows) else -1, -1)
+        of_rows, there = entry[rows], np.append(rows, -1)
+        return there[first_index(of_rows, self.size)], there[last_index(of_rows, self.size)]
 
 
 def _homes(
@@ -141,7 +161,7 @@ def find_lives(
     tables: dict[str, pa.Table], known: Collection[tuple[str, str]] = (), learning: Learning | None = None
 ) -> Lives:
     """Split the events of each (host, instance, queue ID) into lives; ``known`` are (host, instance) seen elsewhere."""
-    learning = learning or Learning()
+    learning, tables = learning or Learning(), Events.of(tables)
     names = [name for name in RANKS if name in tables and len(tables[name])]
     sizes = [len(tables[name]) for name in names]
     if not names:
@@ -157,7 +177,7 @@ def find_lives(
     instance_codes, instances = in_order(*factorise(columns))
     queue_id = np.concatenate(queue_codes)
     host = np.concatenate(host_codes)
-    time = np.concatenate([tables[name].column("time").to_numpy() for name in names])
+    time = np.concatenate([tables.time(name) for name in names])
     instance = np.concatenate(instance_codes[:-1])
     texts = instances.to_pylist()
     real = _homes(tables, names, host * len(texts) + instance, hosts.to_pylist(), texts, known, learning)
@@ -170,8 +190,8 @@ def find_lives(
             valid &= queue_id != code
     rows = np.flatnonzero(valid)
     key = queue_id[rows]
-    if len(hosts) > 1 or len(np.unique(instance)) > 1:
-        key = np.unique(combine(host[rows], instance[rows], key), return_inverse=True)[1].astype(np.int64)
+    if len(hosts) > 1 or instance.min() != instance.max():
+        key = ranked(combine(host[rows], instance[rows], key))[1]
     order = _order(key, time[rows] // SECOND, rank[rows])
     ordered = rows[order]
     boundary = boundaries(tables, key[order], time[ordered], rank[ordered], ordered, names, sizes)
@@ -208,14 +228,16 @@ def find_lives(
 
 
 def _order(key: Ints, second: Ints, rank: Ints) -> Ints:
-    """Return the stable order by key, second, rank: as one integer where it fits, for speed."""
+    """Return the stable order by key, second, rank: by time, which tables are in already, and by halves of the key.
+
+    Sorting 16 bits is counting.
+    """
     if not len(key):
         return np.empty(0, np.int64)
-    second = second - second.min()
-    bits = int(second.max()).bit_length() + 3
-    if int(key.max()).bit_length() + bits < 63:
-        return np.argsort((key << bits) | (second << 3) | rank, kind="stable")
-    return np.lexsort((rank, second, key))
+    order = np.argsort(((second - second.min()) << 3) | rank, kind="stable")
+    for shift in range(0, int(key.max()).bit_length(), 16):
+        order = order[np.argsort((key[order] >> shift).astype(np.uint16), kind="stable")]
+    return order
 
 
 __all__ = ["RANKS", "SECOND", "Lives", "find_lives", "plain_float"]

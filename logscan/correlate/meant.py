@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from logscan.correlate.codes import Bools, plain
+from logscan.correlate.codes import Bools
+from logscan.correlate.events import Coded, Events
 from logscan.correlate.facts import Facts
+from logscan.correlate.frames import Words
 from logscan.tables import texts
 
 
-def meant_for_outside(
-    tables: dict[str, pa.Table], f: Facts, verdicts: pd.DataFrame, own: frozenset[str], ended: Bools
-) -> Bools:
+def meant_for_outside(tables: Events, f: Facts, verdicts: pd.DataFrame, own: frozenset[str], ended: Bools) -> Bools:
     """Return, per entry, whether a line of hold, discard or refusal, or a filter's verdict, names a recipient elsewhere.
 
     ``own`` are the domains here; a name without a domain is of here. Entries that ``ended`` in deliveries aren't asked for.
@@ -23,22 +23,27 @@ def meant_for_outside(
     entry = f.lives.entry["rejects"]
     rows = np.flatnonzero(idle[entry])
     if len(rows):
-        named = pd.Series(plain(tables["rejects"].column("recipient")).take(pa.array(rows)).to_pandas(), dtype="str")
-        out[entry[rows[_away(named, own)]]] = True
+        out[entry[rows[_away(tables.coded("rejects", "recipient").of(rows), own)]]] = True
+    if not len(verdicts):
+        out[-1] = False
+        return out[:-1]
     judged = verdicts[idle[verdicts["entry"].to_numpy()] & verdicts["recipients"].notna()]
     if len(judged):
-        out[judged["entry"].to_numpy()[_away(judged["recipients"], own)]] = True
+        named = Words(texts.arrow(judged["recipients"])).coded()
+        out[judged["entry"].to_numpy()[_away(named, own)]] = True
     out[-1] = False
     return out[:-1]
 
 
-def _away(recipients: pd.Series, own: frozenset[str]) -> Bools:
+def _away(recipients: Coded, own: frozenset[str]) -> Bools:
     """Return which texts (one address or several with commas between) hold an address of another domain."""
 
-    def test(each: pd.Series) -> pd.Series:
-        return each.map(lambda text: any(_domain(part) not in own for part in text.split(",") if "@" in part))
+    def test(words: pa.Array) -> pa.Array:
+        told = words.to_pylist()
+        away = [any(_domain(one) not in own for one in text.split(",") if "@" in one) for text in told]
+        return pa.array(away, pa.bool_())
 
-    return texts.where(recipients, test)
+    return recipients.compact().where(test)
 
 
 def _domain(address: str) -> str:

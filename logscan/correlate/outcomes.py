@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.accepted import unseen
-from logscan.correlate.codes import Bools, Ints, factorise, plain
+from logscan.correlate.codes import Bools, Ints
+from logscan.correlate.events import Coded, Events
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs
 from logscan.tables.grouping import combine
@@ -50,47 +50,35 @@ def outcome(name: str) -> int:
     return OUTCOMES.index(name)
 
 
-def _is(column: pa.ChunkedArray, *names: str) -> Bools:
-    """Return where the column has one of these values."""
-    found: Bools = pc.is_in(plain(column), pa.array(names)).to_numpy(zero_copy_only=False)
-    return found
-
-
-def _ends_with(column: pa.ChunkedArray, word: str) -> Bools:
-    """Return where the column's value ends so (few values, many rows)."""
-    (codes,), values = factorise([column])
-    found = pc.ends_with(values, word).to_numpy(zero_copy_only=False).astype(np.bool_)
-    out: Bools = np.append(found, False)[codes]
-    return out
-
-
-def _latest(f: Facts, tables: dict[str, pa.Table], *where: tuple[str, Bools]) -> Ints:
+def _latest(f: Facts, tables: Events, *where: tuple[str, Bools]) -> Ints:
     """Return, per entry, the time (UTC ns) of its last row among those, or NEVER."""
     out = np.full(f.lives.size, NEVER, np.int64)
     for name, mask in where:
         entry = f.lives.entry[name]
         rows = np.flatnonzero(mask & (entry >= 0))
-        np.maximum.at(out, entry[rows], tables[name].column("time").to_numpy()[rows])
+        np.maximum.at(out, entry[rows], tables.time(name)[rows])
     return out
 
 
-def endings(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Ints:
+def endings(tables: Events, f: Facts, legs: Legs) -> Ints:
     """Return, per entry, how it ended: a code of :data:`ENDINGS`."""
     lives = f.lives
-    removals, actions, rejects = tables["removals"], tables["requeues"].column("action"), tables["rejects"]
+    action, reason = tables.coded("requeues", "action"), tables.coded("removals", "reason")
     removal = lives.last_row("removals")
     removed = removal >= 0
-    by_hand = np.append(_is(removals.column("program"), "postsuper"), False)[removal]
-    canceled = np.append(_is(removals.column("reason"), "canceled"), False)[removal]
-    thrown = np.append(_is(removals.column("reason"), "discarded"), False)[removal]
-    holds = _ends_with(rejects.column("action"), "hold")
-    hold = _latest(f, tables, ("rejects", holds), ("requeues", _is(actions, "placed on hold")))
-    release = _latest(f, tables, ("requeues", _is(actions, "released from hold")))
+    by_hand = np.append(tables.coded("removals", "program").equal("postsuper"), False)[removal]
+    canceled = np.append(reason.equal("canceled"), False)[removal]
+    thrown = np.append(reason.equal("discarded"), False)[removal]
+    refusal = tables.coded("rejects", "action")
+    holds = refusal.where(lambda words: pc.ends_with(words, "hold"))
+    hold = _latest(f, tables, ("rejects", holds), ("requeues", action.equal("placed on hold")))
+    release = _latest(f, tables, ("requeues", action.equal("released from hold")))
     last_queued = lives.last_row("queued")
     queued = last_queued >= 0
-    queued_at = np.append(tables["queued"].column("time").to_numpy(), NEVER)[last_queued]
-    discard = _latest(f, tables, ("rejects", _ends_with(rejects.column("action"), "discard"))) != NEVER
-    again = _latest(f, tables, ("requeues", _is(actions, "requeued"))) != NEVER
+    queued_at = np.append(tables.time("queued"), NEVER)[last_queued]
+    discards = refusal.where(lambda words: pc.ends_with(words, "discard"))
+    discard = _latest(f, tables, ("rejects", discards)) != NEVER
+    again = _latest(f, tables, ("requeues", action.equal("requeued"))) != NEVER
     again[legs.parent[legs.kind == KINDS.index("requeue")]] = True
     attempted = np.zeros(lives.size + 1, np.bool_)
     attempted[f.row_entry] = True
@@ -115,7 +103,7 @@ def endings(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Ints:
 class Attempts:
     """What is known of each delivery row, for its outcome."""
 
-    status: pa.ChunkedArray
+    status: Coded
     hop: Bools
     discarded: Bools
     """The reply says that nobody gets it."""
@@ -130,12 +118,12 @@ class Attempts:
 def outcomes(f: Facts, some: Attempts, ended: Ints, expired: Bools) -> tuple[Ints, Bools]:
     """Return, per delivery row, the code of its outcome, and whether no later attempt for its recipient followed."""
     entry = f.row_entry
-    bounced = _is(some.status, "bounced")
-    put_off = _is(some.status, *PUT_OFF)
+    bounced = some.status.equal("bounced")
+    put_off = some.status.equal(*PUT_OFF)
     code = np.select(
         [
             entry < 0,
-            _is(some.status, *PROBES),
+            some.status.equal(*PROBES),
             some.repeated,
             f.sent & (some.hop | f.forwarded),
             f.sent & (some.discarded | some.sieved),
@@ -232,15 +220,14 @@ def handed_back(f: Facts, legs: Legs, left: Ints) -> Ints:
     return out
 
 
-def unattempted(f: Facts, tables: dict[str, pa.Table], last: Bools, ended: Ints, opened: Bools) -> Ints:
+def unattempted(f: Facts, tables: Events, last: Bools, ended: Ints, opened: Bools) -> Ints:
     """Return, per entry, how many recipients no line tells of, though the mail waits, is held or was thrown away.
 
     As many as qmgr counted beyond those that were tried; at least one of a mail that was tried for nobody.
     """
     lives = f.lives
     row = lives.first_row("queued")
-    counted = tables["queued"].column("nrcpt").combine_chunks()
-    nrcpt = np.append(pc.fill_null(counted, 0).to_numpy(zero_copy_only=False).astype(np.int64), 0)[row]
+    nrcpt = np.append(tables.ints("queued", "nrcpt"), 0)[row]
     tried = np.bincount(f.row_entry[last & (f.row_entry >= 0)], minlength=lives.size)[: lives.size]
     waits = np.isin(ended, [ending(name) for name in (*THROWN, "held", *WAITING)])
     # An ID whose beginning the log lacks had attempts before it; of those of a hostile count no more than can be.

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from logscan.correlate.build import Correlated
+from logscan.correlate.build import Correlated, Found
 from logscan.correlate.closing import Gone
 from logscan.correlate.codes import Bools, Ints
+from logscan.correlate.frames import frame
 from logscan.correlate.rows import chosen, concatenated, run_of
 from logscan.correlate.verdicts import unique_rows
 from logscan.tables.schema import EVENTS
@@ -32,25 +33,30 @@ class Piece:
         return sum(len(table) for table in self.tables.values())
 
 
-def cut(found: Correlated, whole: dict[str, pa.Table], parted: Gone) -> Piece:
+def cut(found: Found, whole: dict[str, pa.Table], parted: Gone) -> Piece:
     """Take out what is gone, and number it anew."""
     tables = {name: chosen(whole[name], parted.rows[name]) for name in EVENTS}
     closed = parted.entries
     masks = {
         "entries": closed,
         "deliveries": parted.rows["deliveries"],
-        "legs": closed[found.legs["child"].to_numpy()],
-        "mails": closed[found.mails["entry"].to_numpy()],
+        "legs": closed[found.legs["child"]],
+        "mails": closed[found.mails["entry"]],
         "verdicts": parted.rows["verdicts"][unique_rows(whole["verdicts"])[0]],
     }
     if all(mask.all() for mask in masks.values()) and all(rows.all() for rows in parted.rows.values()):
-        return Piece(found, tables)
-    frames = {name: _some(getattr(found, name), mask) for name, mask in masks.items()}
+        return Piece(found.whole(), tables)
     place = {name: _places(mask) for name, mask in masks.items()}
     place |= {name: _places(parted.rows[name]) for name in ("clients", "stores")}
-    for name, columns in REFERENCES.items():
-        for column, to in columns.items():
-            frames[name][column] = place[to][frames[name][column].to_numpy()]
+    frames = {}
+    for name in ("entries", "deliveries", "legs", "mails"):
+        draft = dict(getattr(found, name))
+        rows = None if masks[name].all() else np.flatnonzero(masks[name])
+        for column, to in REFERENCES[name].items():
+            draft[column] = place[to][draft[column]]
+        frames[name] = frame(draft, rows)
+    frames["verdicts"] = _some(found.verdicts, masks["verdicts"])
+    frames["verdicts"]["entry"] = place["entries"][frames["verdicts"]["entry"].to_numpy()]
     return Piece(Correlated(**frames, local_domains=found.local_domains, learnt=found.learnt), tables)
 
 

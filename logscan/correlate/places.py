@@ -7,14 +7,15 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, extracted, matched
+from logscan.correlate.codes import Bools, Ints, distinct, extracted, matched, take
+from logscan.correlate.events import Coded
 from logscan.correlate.facts import AGENT, COMMAND, LISTS, PRIVATE_RELAY, Facts
+from logscan.correlate.frames import Draft, Words
 from logscan.correlate.known import Known
-from logscan.correlate.learnt import Learning
-from logscan.tables import texts
+from logscan.correlate.mailboxes import domains
 
 ORIGINS = ("outside", "authenticated", "local", "network", "generated", "unknown")
 
@@ -29,102 +30,105 @@ GATEWAYS = r"^(?i:uucp|bsmtp|ifmail|fax|hylafax|sms|xmpp|x400|pager)"
 OWN_NAMES = frozenset({"localhost", "localhost.localdomain", "localhost.localhost"})
 
 
-def local_domains(deliveries: pd.DataFrame, known: Known, learning: Learning) -> frozenset[str]:
+def local_domains(deliveries: Draft, known: Known, f: Facts) -> frozenset[str]:
     """Return the domains whose mail stays here: from the configuration, and unless that is whole those stored here."""
     if known.local_domains and known.whole:
         return known.local_domains
 
     def here() -> set[str]:
-        rows = deliveries["final"].to_numpy() & _stores(deliveries, known)
-        return set(_domains(deliveries.loc[rows, "recipient"])[1]) - OWN_NAMES - known.names - {""}
+        rows = deliveries["final"] & _stores(deliveries, known)
+        code, domain = _domains(f)
+        found = domain.take(pa.array(distinct(code[rows & (code >= 0)])))
+        return {each for each in found.to_pylist() if each} - OWN_NAMES - known.names
 
-    return known.local_domains | learning.fact("local_domains", here)
+    return known.local_domains | f.learning.fact("local_domains", here)
 
 
-def _stores(deliveries: pd.DataFrame, known: Known) -> Bools:
+def _stores(deliveries: Draft, known: Known, rows: Ints | None = None) -> Bools:
     """Return which rows went to something that stores mail here, wherever its machine stands."""
-    program = deliveries["program"]
-    pipe = np.flatnonzero((program == "pipe").to_numpy())
-    out: Bools = texts.where(program, lambda names: names.isin(STORING)) & ~_to_programs(deliveries, known)
-    if len(pipe):
-        relays = deliveries["relay"].iloc[pipe]
-        out[pipe[texts.where(relays, lambda relay: relay.str.contains(GATEWAYS, na=False))]] = False
-    out |= deliveries["session"].notna().to_numpy()
-    codes, words = texts.coded(deliveries["relay"])
-    named = np.zeros(len(words) + 1, np.bool_)
+    program, relay = (each if rows is None else each.of(rows) for each in (deliveries["program"], deliveries["relay"]))
+    pipe = program.equal("pipe")
+    out: Bools = program.equal(*STORING) & ~_to_programs(program, relay, known)
+    if pipe.any():
+        out[pipe & relay.where(lambda words: pc.match_substring_regex(words, GATEWAYS))] = False
+    session = deliveries["session"]
+    out |= (session if rows is None else session.of(rows)).known()
     for pattern in known.mailboxes:
-        named[:-1] |= words.str.contains(pattern, regex=True, na=False).to_numpy(dtype=np.bool_)
-    out |= named[codes]
+        out |= relay.where(lambda words, pattern=pattern: pc.match_substring_regex(words, pattern))
     return out
 
 
-def _to_programs(deliveries: pd.DataFrame, known: Known) -> Bools:
+def _to_programs(program: Coded, relay: Coded, known: Known) -> Bools:
     """Return which rows went to a program that is no mailbox, by its pipe service's name or by what the service calls."""
-    found: Bools = (deliveries["program"] == "pipe").to_numpy(dtype=np.bool_, copy=True)
+    found = program.equal("pipe")
     if found.any():
-        relays = deliveries["relay"][found]
-        found[found] = texts.where(
-            relays, lambda relay: relay.str.contains(LISTS, na=False) | relay.isin(known.programs)
-        )
+        found &= relay.where(lambda words: pc.match_substring_regex(words, LISTS)) | relay.equal(*known.programs)
     return found
 
 
-def _domains(addresses: pd.Series) -> tuple[Ints, pd.Series]:
-    """Return each address' code, -1 for none, and by code its domain in lower case, empty where it has none."""
-    codes, values = texts.coded(addresses)
-    found = values.str.extract(r"@([^@]*)$", expand=False)
-    return codes, found.fillna("").str.lower()
+def _domains(f: Facts) -> tuple[Ints, pa.Array]:
+    """Return each delivery's code of its recipient, -1 for none, and by code the domain, missing where it has none."""
+    used = Coded(f.recipient, f.addresses).compact()
+    return used.codes, domains(used.words)
 
 
-def place(deliveries: pd.DataFrame, domains: frozenset[str], known: Known, f: Facts) -> None:
+def place(deliveries: Draft, local: frozenset[str], known: Known, f: Facts) -> None:
     """Set ``outside``: whether the recipient is somebody elsewhere; and take the mailbox from what reached none."""
-    codes, domain = _domains(deliveries["recipient"])
-    own = own_domains(domains, known, f)
-    inside = np.append(domain.isin(own).to_numpy(dtype=np.bool_), False)[codes]
-    inside |= ~deliveries["recipient"].str.contains("@", regex=False, na=False).to_numpy(dtype=np.bool_)
+    code, domain = _domains(f)
+    own = pc.or_(pc.is_in(domain, pa.array(sorted(own_domains(local, known, f)), pa.string())), pc.is_null(domain))
+    inside = np.append(own.to_numpy(zero_copy_only=False), True)[code]
+    program, relay = deliveries["program"], deliveries["relay"]
     storing = _stores(deliveries, known)
     # What a mailbox server on this host refuses was meant for somebody here, unless that server is a filter.
-    refused = (deliveries["status"] == "bounced") & deliveries["program"].isin(STORING)
-    private = texts.where(deliveries["relay"], lambda relay: relay.str.contains(PRIVATE_RELAY, na=False))
-    refused &= deliveries["relay"].isin(LOCAL_SERVICES) | private
-    hops = _hop_relays(deliveries, f)
-    refused &= ~deliveries["relay"].isin(hops)
-    listed = _to_programs(deliveries, known)
-    kept = (storing | listed) & deliveries["final"].to_numpy()
+    refused = deliveries["status"].equal("bounced") & program.equal(*STORING)
+    refused &= relay.equal(*LOCAL_SERVICES) | relay.where(lambda words: pc.match_substring_regex(words, PRIVATE_RELAY))
+    hops = relay.equal(*_hop_relays(deliveries, f))
+    refused &= ~hops
+    listed = _to_programs(program, relay, known)
+    kept = (storing | listed) & deliveries["final"]
     # Whatever a mailbox server made of it (Sieve's discard, a refusal): it was meant for somebody here.
-    kept |= storing & (deliveries["relay"] != "none").to_numpy() & ~deliveries["relay"].isin(hops).to_numpy()
-    deliveries["outside"] = ~(inside | kept | refused.to_numpy())
+    kept |= storing & ~relay.equal("none") & ~hops
+    deliveries["outside"] = ~(inside | kept | refused)
     nowhere = np.flatnonzero(
         listed | (matched(f.reply, COMMAND, starts=COMMAND) & ~matched(f.reply, AGENT, starts=COMMAND))
     )
     if len(nowhere):
-        deliveries.loc[nowhere, "mailbox"] = None
+        mailbox = deliveries["mailbox"]
+        at = mailbox.at.copy()
+        at[nowhere] = -1
+        deliveries["mailbox"] = Words(mailbox.values, at)
 
 
-def _hop_relays(deliveries: pd.DataFrame, f: Facts) -> list[str]:
+def _hop_relays(deliveries: Draft, f: Facts) -> list[str]:
     """Return the relays of hand-overs."""
-    hops = deliveries["relay"][deliveries["hop"]]
-    return sorted(f.learning.fact("hop_relays", lambda: hops.dropna().astype("str").unique()))
+
+    def told() -> list[str]:
+        relay = deliveries["relay"]
+        codes = relay.codes[deliveries["hop"]]
+        found: list[str] = relay.words.take(pa.array(distinct(codes[codes >= 0]))).to_pylist()
+        return found
+
+    return sorted(f.learning.fact("hop_relays", told))
 
 
 TRIED = r"^(?:connect to|lost connection with|conversation with|host) (?P<t>[^\[\s]*\[[^\]\s]*\](?::\d+)?)"
 """How smtp(8) and lmtp(8) name the next hop that they couldn't hand a mail to; `relay=` is `none` then."""
 
 
-def undecided(deliveries: pd.DataFrame, known: Known, f: Facts) -> Bools:
+def undecided(deliveries: Draft, known: Known, f: Facts) -> Bools:
     """Return which deliveries that never arrived say nothing of their recipient: it got no further than this host's own
     filter or mailbox server."""
-    rows = np.flatnonzero(deliveries["outside"].to_numpy() & ~deliveries["final"].to_numpy())
-    out = np.zeros(len(deliveries), np.bool_)
+    rows = np.flatnonzero(deliveries["outside"] & ~deliveries["final"])
+    out = np.zeros(len(deliveries["outside"]), np.bool_)
     if not len(rows):
         return out
-    some = deliveries.iloc[rows]
-    tried = pd.Series(extracted(f.reply.take(pa.array(rows)), TRIED, "[").to_pandas(), dtype="str").set_axis(some.index)
-    hop = some["relay"].astype("str")
-    hop = hop.where(hop != "none", tried)
-    here = texts.where(hop.fillna(""), lambda each: each.str.contains(PRIVATE_RELAY, na=False))
-    hops = _hop_relays(deliveries, f)
-    out[rows] = here | hop.isin(hops).to_numpy() | _stores(some, known)
+    relay = deliveries["relay"].of(rows)
+    tried = extracted(f.reply.take(pa.array(rows)), TRIED, "[")
+    named = take(relay.words, relay.codes)
+    unnamed = pc.fill_null(pc.equal(named, "none"), False)
+    hop = Words(pc.if_else(unnamed, tried, named)).coded()
+    here = hop.where(lambda words: pc.match_substring_regex(words, PRIVATE_RELAY))
+    out[rows] = here | hop.equal(*_hop_relays(deliveries, f)) | _stores(deliveries, known, rows)
     return out
 
 
@@ -142,27 +146,25 @@ def _names(f: Facts) -> frozenset[str]:
     return frozenset(name for name in names if re.search("[a-z]", name))
 
 
-def origins(entries: pd.DataFrame, known: Known, own_id: Bools) -> Ints:
+def origins(entries: Draft, known: Known, own_id: Bools) -> Ints:
     """Return the code of ORIGINS for each entry: who handed it in; ``own_id``: cleanup made its Message-ID for it."""
-    has_client = entries["client_row"].to_numpy() >= 0
-    authenticated = entries["sasl_username"].notna().to_numpy()
-    local = entries["local_client"].to_numpy()
+    has_client = entries["client_row"] >= 0
     network = _in_networks(entries["client_address"], known.networks)
     # Only Postfix's own mail has no client; else its line is lost, or stands before the log. Of mail without a sender what has
     # a Message-ID of elsewhere is another server's notification.
     sender = entries["sender"]
-    by_postfix = ((sender == "") & own_id) | sender.str.startswith("double-bounce@", na=False)
-    made = (entries["leg"].isin(("forward", "bounce", "requeue")) | by_postfix).to_numpy()
-    cleanup_only = ~has_client & entries["opened"].to_numpy() & made
+    by_postfix = sender.where(lambda words: pc.equal(words, "")) & own_id
+    by_postfix |= sender.where(lambda words: pc.starts_with(words, "double-bounce@"))
+    made = entries["leg"].equal("forward", "bounce", "requeue") | by_postfix
+    cleanup_only = ~has_client & entries["opened"] & made
     return np.select(
-        [authenticated, local, network, has_client, cleanup_only],
+        [entries["sasl_username"].known(), entries["local_client"], network, has_client, cleanup_only],
         [ORIGINS.index(name) for name in ("authenticated", "local", "network", "outside", "generated")],
         ORIGINS.index("unknown"),
     ).astype(np.int64)
 
 
-def _in_networks(addresses: pd.Series, networks: Sequence[str]) -> Bools:
-    out = np.zeros(len(addresses), np.bool_)
+def _in_networks(addresses: Words, networks: Sequence[str]) -> Bools:
     nets = []
     for text in networks:
         try:
@@ -170,15 +172,17 @@ def _in_networks(addresses: pd.Series, networks: Sequence[str]) -> Bools:
         except ValueError:
             continue
     if not nets:
-        return out
-    codes, values = pd.factorize(addresses)
-    inside = []
-    for value in values:
-        try:
-            address = ipaddress.ip_address(value)
-        except ValueError:
-            inside.append(False)
-            continue
-        inside.append(any(address in net for net in nets if net.version == address.version))
-    found: Bools = np.append(np.asarray(inside, np.bool_), False)[codes]
-    return found
+        return np.zeros(len(addresses), np.bool_)
+
+    def inside(words: pa.Array) -> pa.Array:
+        return pa.array([_within(word, nets) for word in words.to_pylist()], pa.bool_())
+
+    return addresses.coded().where(inside)
+
+
+def _within(text: str, nets: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return any(address in net for net in nets if net.version == address.version)

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, factorise, pairs, take
 from logscan.correlate.facts import Facts
-from logscan.correlate.frames import words
 from logscan.correlate.lives import SECOND
 from logscan.tables.grouping import combine
 
@@ -78,10 +77,9 @@ class Listed:
         told = np.bincount(waiting, minlength=len(left))
         return np.where(self.later & (self.recipients >= 0), np.maximum(self.recipients - told, 0), left)
 
-    def named(self, sender: pd.Series) -> pd.Series:
+    def named(self, sender: pa.Array) -> pa.Array:
         """Return senders with those that only the listing tells."""
-        told = words(take(pa.array(self.senders, pa.string()), self.sender))
-        return sender.where(sender.notna() | (self.sender < 0), told)
+        return pc.coalesce(sender, take(pa.array(self.senders, pa.string()), self.sender))
 
 
 def recognise(text: str) -> bool:

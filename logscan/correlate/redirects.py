@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Ints, extracted, factorise, matched, pairs, plain
-from logscan.correlate.facts import AGENT, COMMAND, LISTS, STORED, Facts, ceil
+from logscan.correlate.facts import AGENT, COMMAND, LISTS, Facts, ceil
 from logscan.correlate.links import Legs, roots
 from logscan.correlate.matching import match
+from logscan.correlate.replies import DELIVERED
 from logscan.tables.grouping import combine
 
 AT_ONCE = 5
@@ -83,7 +84,7 @@ def handed_in(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Int
     reply = f.reply.take(pa.array(rows))
     command = matched(reply, "^" + COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
     listed = np.append(pc.match_substring_regex(f.relays, LISTS).to_numpy(zero_copy_only=False).astype(np.bool_), False)
-    rows = rows[~command & ~listed[f.relay[rows]] & ~matched(reply, STORED, starts="delivered to ")]
+    rows = rows[~command & ~listed[f.relay[rows]] & ~matched(reply, DELIVERED, starts="delivered to ")]
     if not len(rows):
         return none
     key = combine(

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools, Ints, plain
 from logscan.correlate.facts import PRIVATE_ADDRESS, PRIVATE_RELAY
+from logscan.correlate.frames import Draft, frame
 from logscan.correlate.learnt import Learning
 from logscan.tables import texts
 
@@ -25,39 +26,41 @@ FAR = 3
 """Unrelated next hops by which a client is known that sends to anybody: gateways have fewer."""
 
 
-def relayed(
-    entries: pd.DataFrame, deliveries: pd.DataFrame, root: Ints, tables: dict[str, pa.Table], learning: Learning
-) -> Bools:
+def relayed(entries: Draft, deliveries: Draft, root: Ints, tables: dict[str, pa.Table], learning: Learning) -> Bools:
     """Return, per entry, whether it began a mail that a trusted client had relayed.
 
     ``entries`` has ``origin``, ``client``, ``client_address``, ``sender`` and ``leg``, ``deliveries`` has ``outside``.
     """
-    size = len(entries)
+    size = len(root)
     out = np.zeros(size, np.bool_)
-    strange = (entries["origin"] == "outside").to_numpy()
-    entry = deliveries["entry"].to_numpy()
-    top = np.append(root, -1)[entry]
-    away = deliveries["outside"].to_numpy() & deliveries["last"].to_numpy() & ~deliveries["hop"].to_numpy() & (top >= 0)
-    away &= (deliveries["program"] == "smtp").to_numpy()
+    if learning.fixed is not None and not learning.fixed.relaying:
+        return out
+    strange = entries["origin"].equal("outside")
+    top = np.append(root, -1)[deliveries["entry"]]
+    away = deliveries["outside"] & deliveries["last"] & ~deliveries["hop"] & (top >= 0)
+    away &= deliveries["program"].equal("smtp")
     rows = np.flatnonzero(away & np.append(strange, False)[top])
     if not len(rows):
         return out
     changed = np.zeros(size + 1, np.bool_)
-    changed[top[deliveries["original_recipient"].notna().to_numpy()]] = True
-    changed[root[entries["leg"].isin(CHANGED).to_numpy()]] = True
+    changed[top[deliveries["original_recipient"].known()]] = True
+    changed[root[entries["leg"].equal(*CHANGED)]] = True
     rows = rows[~changed[top[rows]]]
     if not len(rows):
         return out
-    address = entries["client_address"].iloc[top[rows]].fillna("")
-    trusted = learning.fact("relaying", lambda: _trusted(entries.iloc[top[rows]], deliveries.iloc[rows], tables))
-    out[top[rows[address.isin(list(trusted)).to_numpy()]]] = True
+    trusted = learning.fact("relaying", lambda: _trusted(entries, deliveries, rows, top[rows], tables))
+    address = pc.fill_null(entries["client_address"].of(top[rows]).array(), "")
+    known = pc.is_in(address, pa.array(list(trusted), pa.string())).to_numpy(zero_copy_only=False)
+    out[top[rows[known]]] = True
     return out
 
 
-def _trusted(first: pd.DataFrame, some: pd.DataFrame, tables: dict[str, pa.Table]) -> set[str]:
-    """Return the addresses of the clients whose mail is relayed: ``first`` are the entries their mails began as."""
+def _trusted(entries: Draft, deliveries: Draft, rows: Ints, top: Ints, tables: dict[str, pa.Table]) -> set[str]:
+    """Return the addresses of the clients whose mail is relayed: ``top`` are the entries that the rows' mails began as."""
+    first = frame({name: entries[name] for name in ("client", "client_address", "sender")}, top)
+    some = frame({name: deliveries[name] for name in ("recipient", "relay")}, rows)
     hop = some["relay"].astype("str").where(some["relay"] != "none").str.replace(r"\[.*$", "", regex=True)
-    frame = pd.DataFrame(
+    mails = pd.DataFrame(
         {
             "address": first["client_address"].fillna("").to_numpy(),
             "client": texts.coded(first["client_address"])[0],
@@ -69,13 +72,13 @@ def _trusted(first: pd.DataFrame, some: pd.DataFrame, tables: dict[str, pa.Table
             "stranger": first["client_address"].isin(_looked_at(tables)).to_numpy(),
         }
     )
-    far = frame[frame["hop"] != ""].groupby("client")["hop"].nunique() >= FAR
-    far = frame["client"].map(far).eq(True).to_numpy(dtype=np.bool_)
-    domains = frame[~far].groupby("domain")
+    far = mails[mails["hop"] != ""].groupby("client")["hop"].nunique() >= FAR
+    far = mails["client"].map(far).eq(True).to_numpy(dtype=np.bool_)
+    domains = mails[~far].groupby("domain")
     gateway = (domains["house"].nunique() > 1) & (domains["sender"].nunique() > 1)
     gateway |= domains["inward"].any() | domains["stranger"].any()
-    behind = frame["domain"].map(gateway).eq(True).to_numpy(dtype=np.bool_)
-    direct = frame[far | ~(behind | frame["stranger"].to_numpy())]
+    behind = mails["domain"].map(gateway).eq(True).to_numpy(dtype=np.bool_)
+    direct = mails[far | ~(behind | mails["stranger"].to_numpy())]
     return set(direct.loc[~direct["stranger"], "address"])
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, extracted, factorise, matched, pairs, plain
+from logscan.correlate import replies
+from logscan.correlate.codes import Bools, Ints, extracted, matched, pairs, plain
 from logscan.correlate.facts import SLACK, Facts, ceil, strangers
 from logscan.correlate.horizons import SETTLE
 from logscan.correlate.links import Legs
@@ -29,10 +30,11 @@ def _by_id(f: Facts, host: Ints, names: pa.Array) -> tuple[Ints, Ints]:
     """Return all (position in names, entry) with that host and queue ID."""
     if names.null_count == len(names):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    (codes, queue), _ = factorise([names, f.lives.queue_ids])
-    queue_of = queue[f.lives.queue_id] if f.lives.size else np.empty(0, np.int64)
+    codes = f.lives.codes_of(names)
     known = np.flatnonzero(codes >= 0)
-    both = combine(np.concatenate([host[known], f.lives.host]), np.concatenate([codes[known], queue_of]))
+    if not len(known):
+        return known, known
+    both = combine(np.concatenate([host[known], f.lives.host]), np.concatenate([codes[known], f.lives.queue_id]))
     left, right = pairs(both[: len(known)], both[len(known) :])
     return known[left], right
 
@@ -115,12 +117,11 @@ def _lasts(f: Facts, entry: Ints, second: Ints) -> Bools:
 
 def queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     """The reply to a hand-over names the child; believed only where that child opens while the hand-over lasts."""
-    said = extracted(f.reply, r"queued as (?P<q>[0-9A-Za-z]{6,})\)?$", "queued as ")
+    said = replies.queued_as(f.reply)
     row_entry = np.where(f.row_entry >= 0, f.row_entry, 0)
-    (codes, queue), _ = factorise([said, f.lives.queue_ids])
-    queue_of = queue[f.lives.queue_id] if f.lives.size else np.empty(0, np.int64)
+    codes = f.lives.codes_of(said)
     rows = np.flatnonzero((codes >= 0) & (f.row_entry >= 0) & f.sent)
-    left, child = pairs(codes[rows], queue_of)
+    left, child = pairs(codes[rows], f.lives.queue_id)
     row = rows[left]
     parent = row_entry[row]
     fits = f.opened[child] >= f.second[row] - ceil(f.transmit[row]) - SLACK
@@ -220,7 +221,7 @@ def _other_id(f: Facts, parent: Ints, child: Ints) -> Ints:
 
 def forwarded(f: Facts) -> Legs:
     """Return what local(8) made of aliases and .forward files: its reply names the new entry."""
-    said = extracted(f.reply, r"^forwarded as (?P<q>[0-9A-Za-z]{6,})$", "forwarded as ")
+    said = extracted(f.reply, r"^forwarded as (?P<q>[0-9A-Za-z]{6,})$", "forwarded as ", starts=True)
     host = f.lives.host[np.where(f.row_entry >= 0, f.row_entry, 0)] if f.lives.size else f.row_entry
     row, child = _by_id(f, host, said)
     fits = (f.row_entry[row] >= 0) & (f.opened[child] <= f.second[row] + 60)

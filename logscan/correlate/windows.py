@@ -14,9 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.build import Correlated, completed, correlate, joined_up
+from logscan.correlate.build import completed, correlate, joined_up
 from logscan.correlate.closing import gone
+from logscan.correlate.events import Events
 from logscan.correlate.known import NEVER, Known
+from logscan.correlate.learnt import Learnt
 from logscan.correlate.pieces import Piece, cut, joined
 from logscan.correlate.rows import chosen, put_together
 from logscan.tables.schema import EVENTS
@@ -64,7 +66,7 @@ class Windows:
         whole = put_together([self.open.tables, completed(tables)])
         now = max(self.open.now, _latest(tables))
         piece, self.open, learnt = _pass(whole, self.open, self.known, now)
-        self.known = replace(self.known, learnt=learnt.learnt)
+        self.known = replace(self.known, learnt=learnt)
         return piece
 
     def finish(self) -> Piece:
@@ -79,16 +81,18 @@ class Windows:
         return _pass(put_together([self.open.tables, completed({})]), self.open, known, None)[0]
 
 
-def _pass(whole: dict[str, pa.Table], before: Open, known: Known, now: int | None) -> tuple[Piece, Open, Correlated]:
+def _pass(whole: dict[str, pa.Table], before: Open, known: Known, now: int | None) -> tuple[Piece, Open, Learnt]:
     """Correlate what is at hand, and part it into what is closed at ``now`` and what stays open."""
-    found, f, legs = joined_up(whole, known)
-    parted = gone(whole, found.entries["ending"].cat.codes.to_numpy(), f, legs, now)
+    events = Events.of(whole)
+    found = joined_up(events, known)
+    lives = found.facts.lives
+    parted = gone(events, found.entries["ending"].codes, found.facts, found.of_legs, now)
     piece = cut(found, whole, parted)
     if now is None:
-        return piece, before, found
+        return piece, before, found.learnt
     left = {name: chosen(whole[name], ~parted.rows[name], compact=True) for name in EVENTS}
-    last = int(f.lives.last.max(initial=before.last))
-    return piece, Open(left, now, last), found
+    last = int(lives.last.max(initial=before.last))
+    return piece, Open(left, now, last), found.learnt
 
 
 def survey(tables: dict[str, pa.Table], known: Known) -> Known:
