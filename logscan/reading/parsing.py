@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.envelopes import continued as splitlines
@@ -26,7 +25,7 @@ from logscan.grammar.programs import pattern_for
 from logscan.matching import walking as columns
 from logscan.reading.counting import Counter
 from logscan.reading.parsed import Parsed
-from logscan.reading.tabling import Rows, Spans, table, typed
+from logscan.reading.tabling import Pids, Rows, Spans, table
 from logscan.reading.tags import Ints, Tags, resolve
 
 DAY = 86_400 * 10**9
@@ -83,7 +82,7 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
             _repeat(each, repeats)
     _second_look(found, missed, rows, seen)
     _clocks(found, parsed)
-    pids = typed(pa.array(rows.pids, pa.binary()), "int")
+    pids = Pids(rows.pids)
     tables: dict[str, list[Rows | Spans]] = {}
     for each in rows.pieces():
         if len(each.index) and each.shape.format.table:

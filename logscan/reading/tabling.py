@@ -13,10 +13,13 @@ import pyarrow.compute as pc
 
 from logscan.envelopes import unwrapping as envelope
 from logscan.grammar.formats import Shape
+from logscan.machine import columns as machine
+from logscan.machine.library import LIBRARY
 from logscan.matching import walking as columns
 from logscan.tables.schema import APART, EVENTS
 
 Ints = npt.NDArray[np.int64]
+Part = machine.Part
 
 LARGEST = 1e9
 """No delay (thirty years) and no score is larger: what is, is garbled."""
@@ -41,6 +44,20 @@ class Rows:
             return None
         return pa.array(self.values[self.shape.fields.index(name) :: self.width], pa.binary())
 
+    def placed(self) -> Placed:
+        """Return the fields as places in a text of their own."""
+        values = pa.array(self.values, pa.binary())
+        _, offsets, text = values.buffers()
+        ends = np.frombuffer(offsets, np.int32, len(values) + 1)
+        starts = ends[:-1]
+        if values.null_count:
+            starts = np.where(values.is_null().to_numpy(zero_copy_only=False), np.int32(-1), starts)
+        data = np.frombuffer(text, np.uint8) if text is not None else np.empty(0, np.uint8)
+        fields = {
+            name: (starts[at :: self.width], ends[1 + at :: self.width]) for at, name in enumerate(self.shape.fields)
+        }
+        return Placed(data, len(data), fields)
+
 
 @dataclass
 class Spans:
@@ -58,6 +75,21 @@ class Spans:
             return None
         return self.text.slices(*self.fields[name]) if name in self.fields else pa.nulls(len(self.index), pa.binary())
 
+    def placed(self) -> Placed:
+        """Return the fields as places in the text."""
+        return Placed(self.text.data, self.text.end, self.fields)
+
+
+@dataclass
+class Placed:
+    """A piece's text (bytes, of which so many are its own), and where each field stands in it: starts, below 0 where there
+    is none, and ends (int32 or int64).
+    """
+
+    data: npt.NDArray[np.uint8]
+    size: int
+    fields: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+
 
 def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
     """Return a string array; bytes that aren't UTF-8 are shown as ``\\xNN``."""
@@ -68,6 +100,20 @@ def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
         return pa.array(
             [v if v is None else v.decode("utf-8", "backslashreplace") for v in array.to_pylist()], pa.string()
         )
+
+
+def as_text(array: pa.Array) -> pa.Array:
+    """Return a column as the machine makes it with its texts as strings, whatever bytes they hold."""
+    if pa.types.is_binary(array.type):
+        return text_array(array)
+    return _worded(array) if pa.types.is_dictionary(array.type) and pa.types.is_binary(array.type.value_type) else array
+
+
+def _worded(encoded: pa.DictionaryArray) -> pa.DictionaryArray:
+    words = text_array(encoded.dictionary)
+    if len(pc.unique(words)) < len(words):  # two spellings of bytes that aren't UTF-8 may be shown alike
+        return pc.take(words, encoded.indices).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices, words)
 
 
 def _numbers(array: pa.Array, to: pa.DataType, read: Callable[[str], Any]) -> pa.Array:
@@ -88,11 +134,7 @@ def _number(value: str | None, kind: Callable[[str], Any]) -> Any:
 def typed(array: pa.Array, kind: str) -> pa.Array:
     """Return a binary array as a column of that kind."""
     if kind == "cat":
-        encoded = array.dictionary_encode()
-        words = text_array(encoded.dictionary)
-        if len(pc.unique(words)) < len(words):  # two spellings of bytes that aren't UTF-8 may be shown alike
-            return pc.take(words, encoded.indices).dictionary_encode()
-        return pa.DictionaryArray.from_arrays(encoded.indices, words)
+        return _worded(array.dictionary_encode())
     array = text_array(array)
     if kind == "int":
         return _numbers(array, pa.int64(), int)
@@ -105,48 +147,108 @@ def typed(array: pa.Array, kind: str) -> pa.Array:
     return array
 
 
-def _column(column: str, kind: str, pieces: Sequence[Rows | Spans]) -> pa.Array | None:
-    """Return one column of all pieces: fields and constants of the formats; None where no piece has any value."""
+class Pids:
+    """Process IDs by tag; some have none."""
+
+    def __init__(self, texts: Sequence[bytes | None]) -> None:
+        numbers = typed(pa.array(texts, pa.binary()), "int")
+        self.numbers: Ints = numbers.fill_null(0).to_numpy()
+        self.missing: npt.NDArray[np.bool_] | None = None
+        if numbers.null_count:
+            self.missing = numbers.is_null().to_numpy(zero_copy_only=False)
+
+    def of(self, tags: Ints) -> pa.Array:
+        """Return the process IDs (int64) of rows with these tags."""
+        return pa.array(self.numbers[tags], mask=None if self.missing is None else self.missing[tags])
+
+
+def _kinds(name: str) -> dict[str, str]:
+    """Return the kinds of a table's columns as a chunk has them: texts that nothing is joined by stay coded."""
+    return {column: "cat" if kind == "str" and name in APART else kind for column, kind in EVENTS[name].kinds().items()}
+
+
+def _whole(column: str, pieces: Sequence[Rows | Spans], order: Ints | None) -> pa.Array:
+    """Return a column's values of all pieces as one binary array in the order of the rows."""
     arrays = []
-    constants = [piece.shape.format.constants.get(column) for piece in pieces]
-    told = [piece.column(column) for piece in pieces]
-    if not any(each is not None for each in told) and len(set(constants)) == 1:
-        value = constants[0]
-        if value is None and kind != "bool":  # what isn't said to be is not
-            return None
-        size = sum(len(piece.index) for piece in pieces)
-        one = pa.array([None if value is None else value.encode()], pa.binary())
-        return pc.take(typed(one, kind), pa.array(np.zeros(size, np.int32)))
-    for piece, array, value in zip(pieces, told, constants, strict=True):
-        constant = pa.scalar(None if value is None else value.encode(), pa.binary())
-        arrays.append(pa.repeat(constant, len(piece.index)) if array is None else array)
+    for piece in pieces:
+        array = piece.column(column)
+        if array is None:
+            value = piece.shape.format.constants.get(column)
+            constant = pa.scalar(None if value is None else value.encode(), pa.binary())
+            array = pa.repeat(constant, len(piece.index))
+        arrays.append(array)
     whole = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
-    return None if whole.null_count == len(whole) and kind != "bool" else typed(whole, kind)
+    return whole if order is None else whole.take(pa.array(order))
+
+
+def _part(column: str, piece: Rows | Spans, placed: Placed, keep: list[bytes]) -> Part:
+    """Return what a piece has of a column; ``keep`` holds on to the constant."""
+    if column in placed.fields:
+        starts, ends = placed.fields[column]
+        return Part(machine.address(starts), machine.address(ends), starts.strides[0], starts.itemsize, 0, 0)
+    value = None if column in piece.shape.fields else piece.shape.format.constants.get(column)
+    if value is None:
+        return Part(0, 0, 0, 0, 0, -1)
+    text = value.encode()
+    keep.append(text)
+    return Part(0, 0, 0, 0, machine.address(np.frombuffer(text, np.uint8)) if text else 0, len(text))
+
+
+def _filled(
+    kinds: dict[str, str], pieces: Sequence[Rows | Spans], order: Ints | None, rows: int
+) -> dict[str, pa.Array]:
+    """Return the columns that may have a value, made by the machine."""
+    ranks = np.arange(rows)
+    if order is not None:
+        ranks[order] = np.arange(rows)
+    ends = np.cumsum([len(piece.index) for piece in pieces])
+    placed = [piece.placed() for piece in pieces]
+    some = [
+        machine.Piece(each.data, each.size, rank) for each, rank in zip(placed, np.split(ranks, ends[:-1]), strict=True)
+    ]
+    keep: list[bytes] = []
+    wanted = [
+        (kind, [_part(column, *each, keep) for each in zip(pieces, placed, strict=True)])
+        for column, kind in kinds.items()
+    ]
+    made = dict(zip(kinds, machine.columns(some, wanted, rows), strict=True))
+    return {
+        column: typed(_whole(column, pieces, order), kinds[column]) if array is None else as_text(array)
+        for column, array in made.items()
+    }
+
+
+def _columns(name: str, pieces: Sequence[Rows | Spans], order: Ints | None, rows: int) -> dict[str, pa.Array]:
+    """Return the columns of a table that have any value, and those that say whether something is so."""
+    known = {column for piece in pieces for column in (*piece.shape.fields, *piece.shape.format.constants)}
+    kinds = {column: kind for column, kind in _kinds(name).items() if column in known or kind == "bool"}
+    if LIBRARY is not None:
+        arrays = _filled(kinds, pieces, order, rows)
+    else:
+        arrays = {column: typed(_whole(column, pieces, order), kind) for column, kind in kinds.items()}
+    return {column: array for column, array in arrays.items() if array.null_count < rows}
 
 
 def table(
-    name: str, pieces: Sequence[Rows | Spans], found: envelope.Lines, heads: npt.NDArray[np.int32], pids: pa.Array
+    name: str, pieces: Sequence[Rows | Spans], found: envelope.Lines, heads: npt.NDArray[np.int32], pids: Pids
 ) -> pa.Table:
     """Return the event table ``name`` of a chunk: line, head, pid and clocks, and the columns that have any value.
 
-    Rows are in the order of the lines. ``heads`` and ``pids`` (int64) are by tag; types are told at
+    Rows are in the order of the lines. ``heads`` and ``pids`` are by tag; types are told at
     :class:`logscan.reading.parsed.Parsed`.
     """
     index = np.concatenate([np.asarray(piece.index, np.int64) for piece in pieces])
     tags = np.concatenate([np.asarray(piece.tags, np.int64) for piece in pieces])
+    order = None
+    if np.any(np.diff(index) < 0):
+        order = np.argsort(index, kind="stable")
+        index, tags = index[order], tags[order]
     arrays: dict[str, pa.Array] = {
         "line": pa.array(found.number[index].astype(np.int32)),
         "head": pa.array(heads[tags]),
-        "pid": pc.take(pids, pa.array(tags)),
+        "pid": pids.of(tags),
         "time": pa.array(found.time[index]),
         "clock": pa.array(found.clock[index]),
         "turn": pa.array(found.turn[index]),
     }
-    for column, kind in EVENTS[name].kinds().items():
-        array = _column(column, "cat" if kind == "str" and name in APART else kind, pieces)
-        if array is not None:
-            arrays[column] = array
-    whole = pa.table(arrays)
-    if len(pieces) > 1 and np.any(np.diff(index) < 0):
-        return whole.take(pa.array(np.argsort(index, kind="stable")))
-    return whole
+    return pa.table(arrays | _columns(name, pieces, order, len(index)))

@@ -1,0 +1,270 @@
+/* Makes the columns of a table from places in texts: numbers, truths, and codes of what repeats.
+ *
+ * A column's values come in pieces, each from a text of its own. A part of a column is what one piece has of it: places, or
+ * one constant for all its rows. Row r of a piece is row rank[r] of the table. */
+#include "interning.h"
+#include "machine.h"
+
+enum kind { CODED, TEXT, INTEGER, FLOATING, TRUTH };
+
+/* What the caller lays out as 64-bit numbers; the Python side names the same fields in the same order. */
+struct piece {
+    int64_t text, size; /* address and length of the bytes that its places are in */
+    int64_t rows, rank; /* how many, and the address of their rows in the table (int64) */
+};
+
+struct part {
+    int64_t starts, ends; /* addresses of its places, a start below 0 where there is no value; starts 0 for a constant */
+    int64_t step, wide;   /* bytes from one to the next; bytes of one, 4 or 8 */
+    int64_t constant, size; /* address and length of the constant, a size below 0 where there is none */
+};
+
+struct column {
+    int64_t kind;
+    int64_t values; /* CODED: codes (int32, 0 where there is none). TEXT: unused. INTEGER: int64. FLOATING: double. TRUTH: bits */
+    int64_t valid;  /* bits, set where there is a value; all zero beforehand, as the bits of TRUTH are */
+    int64_t at, length; /* CODED by code, TEXT by row: address and length (int64) of the bytes; length -1: none */
+    int64_t missing;    /* given back: rows without a value */
+    int64_t distinct;   /* given back: CODED: how many codes */
+    int64_t bytes;      /* given back: length of all bytes of `at` together */
+    int64_t odd;        /* given back: 1 where a number is written in a way that is left to others */
+};
+
+#define AT(type, address) ((type *)(uintptr_t)(address))
+
+static const double POWERS[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+
+static const double LARGEST = 1e9; /* as in the Python half */
+
+struct span {
+    const uint8_t *at; /* NULL: no value */
+    int64_t size;
+};
+
+static inline int64_t place(int64_t address, int64_t row, int64_t step, int64_t wide) {
+    const char *from = AT(const char, address) + row * step;
+    if (wide == 4) {
+        int32_t value;
+        memcpy(&value, from, 4);
+        return value;
+    }
+    int64_t value;
+    memcpy(&value, from, 8);
+    return value;
+}
+
+/* Finds row `row` of a part; returns 0, or -1 where its places aren't in the text. */
+static inline int find(const struct piece *piece, const struct part *part, int64_t row, struct span *out) {
+    out->at = NULL;
+    out->size = -1;
+    if (!part->starts) {
+        if (part->size >= 0) {
+            out->at = part->size ? AT(const uint8_t, part->constant) : (const uint8_t *)"";
+            out->size = part->size;
+        }
+        return 0;
+    }
+    int64_t start = place(part->starts, row, part->step, part->wide);
+    if (start < 0) return 0;
+    int64_t end = place(part->ends, row, part->step, part->wide);
+    if (end < start || end > piece->size) return -1;
+    out->at = AT(const uint8_t, piece->text) + start;
+    out->size = end - start;
+    return 0;
+}
+
+/* Reads -?[0-9]{1,18}; returns 1 for a number, 0 for none (no characters), -1 for anything else. */
+static inline int integer(struct span text, int64_t *out) {
+    if (!text.size) return 0;
+    int minus = text.at[0] == '-';
+    if (text.size - minus < 1 || text.size - minus > 18 || text.size > 18) return -1;
+    int64_t value = 0;
+    for (int64_t i = minus; i < text.size; i++) {
+        unsigned digit = text.at[i] - '0';
+        if (digit > 9) return -1;
+        value = value * 10 + digit;
+    }
+    *out = minus ? -value : value;
+    return 1;
+}
+
+/* Reads -?[0-9]+(\.[0-9]+)? of at most 15 digits, which a double holds exactly, as is the power of ten it is divided by. */
+static inline int floating(struct span text, double *out) {
+    if (!text.size) return 0;
+    int minus = text.at[0] == '-';
+    if (text.size > 16 + minus) return -1;
+    int64_t value = 0, digits = 0, point = -1;
+    for (int64_t i = minus; i < text.size; i++) {
+        unsigned digit = text.at[i] - '0';
+        if (digit <= 9) {
+            value = value * 10 + digit;
+            digits++;
+        } else if (text.at[i] == '.' && point < 0 && digits) {
+            point = digits;
+        } else {
+            return -1;
+        }
+    }
+    if (!digits || digits > 15 || point == digits) return -1;
+    double read = (double)value / POWERS[point < 0 ? 0 : digits - point];
+    *out = minus ? -read : read;
+    return 1;
+}
+
+static inline int truth(struct span text) {
+    if (text.size == 1) return text.at[0] == 'T' || text.at[0] == 'Y' || text.at[0] == '1';
+    return (text.size == 4 && !memcmp(text.at, "true", 4)) || (text.size == 3 && !memcmp(text.at, "yes", 3));
+}
+
+static inline void set(int64_t bits, int64_t row) { AT(uint8_t, bits)[row >> 3] |= (uint8_t)(1 << (row & 7)); }
+
+/* Puts one value where it belongs; returns 0, or -1 where memory is wanting. */
+static inline int put(struct column *column, struct interned *table, int64_t row, struct span text) {
+    switch (column->kind) {
+    case CODED: {
+        int64_t code = text.at ? intern(table, text.at, text.size) : -1;
+        if (text.at && code < 0) return -1;
+        AT(int32_t, column->values)[row] = (int32_t)code;
+        if (text.at) set(column->valid, row);
+        column->missing += !text.at;
+        return 0;
+    }
+    case TEXT:
+        AT(const uint8_t *, column->at)[row] = text.at;
+        AT(int64_t, column->length)[row] = text.size;
+        if (text.at) {
+            column->bytes += text.size;
+            set(column->valid, row);
+        }
+        column->missing += !text.at;
+        return 0;
+    case INTEGER: {
+        int64_t value = 0;
+        int read = text.at ? integer(text, &value) : 0;
+        AT(int64_t, column->values)[row] = value;
+        if (read > 0) set(column->valid, row);
+        column->odd |= read < 0;
+        column->missing += !text.at;
+        return 0;
+    }
+    case FLOATING: {
+        double value = 0;
+        int read = text.at ? floating(text, &value) : 0;
+        int told = read > 0 && value >= -LARGEST && value <= LARGEST;
+        AT(double, column->values)[row] = told ? value : 0;
+        if (told) set(column->valid, row);
+        column->odd |= read < 0;
+        column->missing += !text.at;
+        return 0;
+    }
+    default:
+        if (text.at && truth(text)) set(column->values, row);
+        column->missing += !text.at;
+        return 0;
+    }
+}
+
+/* Numbers codes anew, in the order of the rows: a table doesn't depend on the order of its pieces. */
+static int in_order_of_rows(struct column *column, int64_t rows) {
+    int64_t count = column->distinct;
+    int32_t *place = malloc((size_t)(count + 1) * sizeof *place);
+    const uint8_t **at = malloc((size_t)(count + 1) * sizeof *at);
+    int64_t *length = malloc((size_t)(count + 1) * sizeof *length);
+    int fine = place && at && length;
+    if (fine) {
+        const uint8_t **old_at = AT(const uint8_t *, column->at);
+        int64_t *old_length = AT(int64_t, column->length);
+        int32_t *codes = AT(int32_t, column->values), next = 0;
+        memset(place, 0xFF, (size_t)(count + 1) * sizeof *place);
+        for (int64_t row = 0; row < rows; row++) {
+            int32_t code = codes[row];
+            if (code < 0) {
+                codes[row] = 0;
+                continue;
+            }
+            if (place[code] < 0) {
+                at[next] = old_at[code];
+                length[next] = old_length[code];
+                place[code] = next++;
+            }
+            codes[row] = place[code];
+        }
+        memcpy(old_at, at, (size_t)count * sizeof *at);
+        memcpy(old_length, length, (size_t)count * sizeof *length);
+    }
+    free(place);
+    free(at);
+    free(length);
+    return fine ? 0 : -1;
+}
+
+static int fill(const struct piece *pieces, int64_t count, const struct part *parts, struct column *column,
+                int64_t rows, uint64_t seed) {
+    struct interned table = {0};
+    column->missing = column->distinct = column->bytes = column->odd = 0;
+    if (column->kind == CODED &&
+        interning_begin(&table, seed, AT(const uint8_t *, column->at), AT(int64_t, column->length))) {
+        return -1;
+    }
+    int failed = 0;
+    for (int64_t p = 0; p < count && !failed; p++) {
+        const int64_t *rank = AT(const int64_t, pieces[p].rank);
+        for (int64_t row = 0; row < pieces[p].rows; row++) {
+            struct span text;
+            if (rank[row] < 0 || rank[row] >= rows || find(&pieces[p], &parts[p], row, &text)) {
+                failed = -2;
+                break;
+            }
+            if (put(column, &table, rank[row], text)) {
+                failed = -1;
+                break;
+            }
+        }
+    }
+    if (column->kind == CODED) {
+        column->distinct = table.count;
+        interning_end(&table);
+        if (!failed) failed = in_order_of_rows(column, rows);
+        for (int64_t code = 0; code < column->distinct && !failed; code++) {
+            column->bytes += AT(int64_t, column->length)[code];
+        }
+    }
+    return failed;
+}
+
+/* Fills `columns`, each of `rows` rows; column c has its parts, one a piece, from parts[c * count] on.
+ *
+ * Returns 0; -1 where memory is wanting; -2 where a place isn't in its text. */
+EXPORT int logscan_columns(const struct piece *pieces, int64_t count, const struct part *parts, struct column *columns,
+                           int64_t many, int64_t rows, uint64_t seed) {
+    for (int64_t c = 0; c < many; c++) {
+        int failed = fill(pieces, count, parts + c * count, &columns[c], rows, seed);
+        if (failed) return failed;
+    }
+    return 0;
+}
+
+/* Copies `count` texts one behind the other into `data`, and tells their `offsets` (int32, one more than texts).
+ *
+ * Returns 1 where a byte of them is beyond ASCII, else 0. */
+EXPORT int logscan_texts(const uint8_t *const *at, const int64_t *length, int64_t count, int32_t *offsets,
+                         uint8_t *data) {
+    int32_t end = 0;
+    uint64_t beyond = 0;
+    for (int64_t i = 0; i < count; i++) {
+        offsets[i] = end;
+        if (length[i] <= 0) continue;
+        memcpy(data + end, at[i], (size_t)length[i]);
+        end += (int32_t)length[i];
+    }
+    offsets[count] = end;
+    int32_t i = 0;
+    for (; i + 8 <= end; i += 8) {
+        uint64_t word;
+        memcpy(&word, data + i, 8);
+        beyond |= word;
+    }
+    for (; i < end; i++) beyond |= data[i];
+    return (beyond & UINT64_C(0x8080808080808080)) != 0;
+}
