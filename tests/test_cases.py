@@ -25,7 +25,7 @@ def test_a_check_says_of_a_small_log_what_is_true(check: str, case: dict[str, An
     for name, text in case.get("config", {}).items():
         (tmp_path / name).write_text(text.lstrip("\n"))
     scan = logscan.read(tmp_path, jobs=1, year=2026, timezone="UTC")
-    assert [each.unknown for each in scan.sources] == [0]
+    assert {each.unknown for each in scan.sources} == {0}
     (result,) = logscan.analyse(scan, checks=[check]).checks
     assert result.verdict == case["verdict"], result
     found = [{"cause": each.cause, "subject": each.subject, "count": each.count} for each in result.findings]
