@@ -1,6 +1,6 @@
 """What became of mail that was handed in here: cases and counts that windows show, and what all of them tell together.
 
-In look, :func:`look` gives what three checks share, :func:`cases` the rows that may be a case. In conclude,
+In look, :func:`look` gives what three checks share (:mod:`logscan.checking.own_cases` the rows that may be a case). In conclude,
 :class:`OwnMail` knows ports, filters, the times that their logs cover and the names of the server, and so which rows are
 cases and what was looked at.
 """
@@ -8,6 +8,7 @@ cases and what was looked at.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.scan import covering, filters, ports
-from logscan.scan.mail_hashes import chosen, mail_hashes
-from logscan.scan.memo import none_once, per_window
+from logscan.checking.own_cases import door_columns
+from logscan.scan import coded, covering, filters, ports
+from logscan.scan.coded import Coded
+from logscan.scan.memo import per_window
 from logscan.scan.mended import RELOADS, Ends, reload_times
 from logscan.scan.submitted import at_home, own, own_names
-from logscan.tables.partials import First, Keyed, Part, Partial, Rows
-from logscan.tables.spans import FOLDED, Moments, numbers
+from logscan.tables import cells, spans
+from logscan.tables.grouping import combine
+from logscan.tables.partials import Keyed, Part, Partial
+from logscan.tables.spans import FOLDED, NEVER, Moments
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -34,149 +38,112 @@ Bools = npt.NDArray[np.bool_]
 COUNTED = ("came", *ports.DOOR, "outside", "passed", "kind", "mute")
 """What deliveries are counted by: origin and door of their mail, whether they went outside, what the filter did with them."""
 
-MOST_FETCHED = 10_000
-"""Rows of what may be strangers' mail, fetched from elsewhere, that are kept as long as not all names of the server are known.
-Where there are more and one turns out to be the server's own, its later cases are missing."""
-
-SPAM_FOLDERS = frozenset({"junk", "spam", "inbox.junk", "inbox.spam"})
-
 
 @per_window
 def look(window: Window, settings: Settings) -> dict[str, Part]:
     """Return the parts that three checks share: counts by key, and what tells of ports, filters, names and reloads."""
     mine = own(window, settings)
-    columns = ["came", "root", "outside", "passed", "kind", "mute", "judged", "kept", "foreign", "time"]
-    frame = mine.frame.loc[mine.frame["inside"], columns]
-    frame = _with_doors(window, settings, frame, frame["root"].to_numpy())
-    known = (frame["judged"] | frame["passed"]).to_numpy()
-    strange = (frame["foreign"] != "").to_numpy()
     parts: dict[str, Part] = {"waiting": mine.waiting, RELOADS: reload_times(window)}
+    known, strange = mine.judged | mine.passed, ~mine.foreign.equal("")
     for name, rows in (("own", ~strange), ("strange", strange)):
-        keys = [*COUNTED, *(["foreign"] if name == "strange" else [])]
-        some = frame[known & rows]
-        sure = some[[*keys, "judged"]].assign(kept=some["kept"] != "", n=1, time=numbers(some["time"]))
-        parts[f"{name}.known"] = Keyed.of(sure, sums=["n"], most=["time"])
-        parts[f"{name}.open"] = _open(frame[~known & rows], tuple(keys), window, settings)
-    names = pd.DataFrame({"name": pd.Series(sorted(own_names(window, settings)), dtype="str")})
+        keys = (*COUNTED, *(["foreign"] if name == "strange" else []))
+        for part, of, count in (("known", known, _counted), ("open", ~known, _open)):
+            some = np.flatnonzero(mine.inside & rows & of)
+            parts[f"{name}.{part}"] = count(window, settings, keys, some) if len(some) else _none(part, keys)
+    names = pd.DataFrame({"name": coded.words(sorted(own_names(window, settings)))})
     return {
         **parts,
-        "own.names": Keyed.of(names),
+        "own.names": Keyed.of(names, once=True),
         **ports.look(window, settings),
         **filters.look(window),
         **covering.look(window),
     }
 
 
-def _open(frame: pd.DataFrame, keys: tuple[str, ...], window: Window, settings: Settings) -> Moments:
-    """Return the rows that no filter is known to have met: whether one did follows from the times that its log covers."""
-    if frame.empty:
-        return _none_open(frame[list(keys)], keys)
-    root = frame["root"].to_numpy()
-    tag = covering.tags(window, root)
-    tag = tag.where(tag.isin(covering.free_by_configuration(settings)), "")
-    entries = window.entries[["host", "first"]].iloc[root]
-    some = frame[list(keys)].reset_index(drop=True)
-    some = some.assign(host=entries["host"].astype("str").array, tag=tag.array)
-    some = some.assign(began=numbers(entries["first"]), time=numbers(frame["time"]))
-    return _moments(some, keys)
-
-
-def _moments(rows: pd.DataFrame, keys: tuple[str, ...]) -> Moments:
-    return Moments.of(rows, ["began", "time"], [name for name in ("foreign", "process") if name in keys])
-
-
-@none_once
-def _none_open(rows: pd.DataFrame, keys: tuple[str, ...]) -> Moments:
-    texts_ = {name: pd.Series([], dtype="str") for name in ("host", "tag")}
-    times = {name: np.empty(0, np.int64) for name in ("began", "time")}
-    return _moments(rows.reset_index(drop=True).assign(**texts_, **times), keys)
-
-
-def _with_doors(window: Window, settings: Settings, frame: pd.DataFrame, entry: Ints, prefix: str = "") -> pd.DataFrame:
-    """Add the door of each row's entry: columns :data:`logscan.scan.ports.DOOR`, their names behind a prefix."""
-    code = ports.doors(window, settings).code[entry]
-    made = _doors_and_none(window, settings).iloc[code]
-    return frame.assign(**{f"{prefix}{name}": made[name].array for name in ports.DOOR})
-
-
-@per_window
-def _doors_and_none(window: Window, settings: Settings) -> pd.DataFrame:
-    """Return the doors by code, and behind them that of an entry without a login."""
-    none = pd.DataFrame(
-        {"service": pd.Series([""], dtype="str"), "handed_over": False, "filtered": False, "process": 0}
-    )
-    return pd.concat([ports.doors(window, settings).kinds, none], ignore_index=True)
-
-
-@per_window
-def cases(window: Window, settings: Settings) -> pd.DataFrame:
-    """Return the rows that may be a case of a check, with all that a finding tells of them; the index counts for nothing.
-
-    ``mail`` (int64, a hash) tells mails apart, ``tagged`` whether it carries a spam verdict, ``filed`` whether it was filed as
-    spam without one, ``at_door`` that it never came into the queue; ``opened``, ``told``, ``stopped`` and ``done`` with
-    ``_source`` and ``_line`` are its evidence (-1: none), ``place_...`` the entry that it was delivered from.
-    """
-    frame = own(window, settings).frame
-    folders = {name.lower() for name in settings.dovecot.spam_folders} | SPAM_FOLDERS
-    filed = frame["passed"] & frame["spam"].isna() & frame["folder"].str.lower().isin(folders).astype(bool)
-    local = (frame["came"] == "local") & frame["passed"]
-    chosen_ = (frame["tagged"] | (frame["kept"] != "") | filed | local).to_numpy()
-    if not chosen_.any():
-        return _no_cases()
-    frame = frame[chosen_].assign(filed=filed[chosen_], at_door=frame["row"][chosen_] < 0)
-    frame = frame.assign(mail=mail_hashes(window, frame["root"].to_numpy()))
-    root, entry = frame["root"].to_numpy(), frame["entry"].to_numpy()
-    frame = _with_doors(window, settings, frame, root)
-    frame = _with_doors(window, settings, frame, entry, "place_")
-    made: dict[str, Any] = {"program": window.entries["program"].iloc[root].astype("str").array}
-    for name in ("service", "program", "origin", "leg"):
-        made[f"from_{name}"] = window.entries[name].iloc[entry].astype("str").fillna("").array
-    for name, table, row in (
-        ("opened", window.events("clients"), window.entries["client_row"].to_numpy()[root]),
-        ("told", window.verdicts, frame["verdict_row"].to_numpy(dtype=np.int64)),
-        ("stopped", window.events("rejects"), frame["reject"].to_numpy(dtype=np.int64)),
-        ("done", window.deliveries, frame["row"].to_numpy(dtype=np.int64)),
-    ):
-        for column in ("source", "line"):
-            made[f"{name}_{column}"] = chosen(table[column], row)
-    frame = frame.assign(**made)
-    # Most are texts already; to say so of each again takes longer than all else.
-    plain = {name: frame[name].astype("str") for name in TEXTS if frame[name].dtype != "str"}
-    return frame.assign(**plain)[[*TEXTS, *OTHERS]]
-
-
-TEXTS = (
-    *("came", "direction", "user", "sender", "recipient", "client", "relay", "message_id", "signature", "queue_id"),
-    *("kept", "reason", "kind", "foreign", "program", "service", "place_service"),
-    *("from_service", "from_program", "from_origin", "from_leg"),
-)
-OTHERS = (
-    *("time", "mail", "inside", "outside", "passed", "tagged", "filed", "at_door"),
-    *(f"{prefix}{name}" for prefix in ("", "place_") for name in ports.DOOR[1:]),
-    *(f"{name}_{column}" for name in ("opened", "told", "stopped", "done") for column in ("source", "line")),
-)
+TIMES = ("began", "time")
 
 
 @functools.cache
-def _no_cases() -> pd.DataFrame:
-    kinds = dict.fromkeys(OTHERS, "int64") | dict.fromkeys(TEXTS, "str") | {"time": "datetime64[ns, UTC]"}
-    kinds |= {name: "bool" for name in OTHERS if name.endswith(FLAGS)}
-    return pd.DataFrame({name: pd.Series([], dtype=kinds[name]) for name in (*TEXTS, *OTHERS)})
+def _none(part: str, keys: tuple[str, ...]) -> Part:
+    """Return the part for a window that has no such row."""
+    kinds = dict.fromkeys(("came", "service", "kind", "foreign"), "str") | {"process": "int64"}
+    none = {name: pd.Series([], dtype=kinds.get(name, "bool")) for name in keys}
+    numbers_ = pd.Series([], dtype="int64")
+    if part == "known":
+        none |= {name: pd.Series([], dtype="bool") for name in ("judged", "kept")} | {"n": numbers_, "time": numbers_}
+        return Keyed.of(pd.DataFrame(none), sums=["n"], most=["time"])
+    none |= {name: pd.Series([], dtype="str") for name in ("host", "tag")} | dict.fromkeys(TIMES, numbers_)
+    return Moments.of(pd.DataFrame(none), TIMES, _folded(keys))
 
 
-FLAGS = ("inside", "outside", "passed", "tagged", "filed", "at_door", "handed_over", "filtered")
+def _folded(keys: tuple[str, ...]) -> list[str]:
+    return [name for name in ("foreign", "process") if name in keys]
 
 
-@none_once
-def kept_of(rows: pd.DataFrame) -> dict[str, Part]:
-    """Return the parts for cases (rows of :func:`cases`); of strangers' mail that is perhaps none, the first ones."""
-    doubtful = ((rows["foreign"] != "") & ~(rows["outside"] & (rows["kept"] == ""))).to_numpy()
-    order = (
-        "time",
-        *(f"{name}_{column}" for name in ("done", "stopped") for column in ("source", "line")),
-        "recipient",
-    )
-    return {"cases": Rows.of(rows[~doubtful]), "doubtful": First.of(rows[doubtful], MOST_FETCHED, order)}
+def _columns(window: Window, settings: Settings, keys: tuple[str, ...], at: Ints) -> dict[str, Any]:
+    """Return what some rows of own mail are counted by: texts as :class:`Coded`, ``door`` for the columns of its door."""
+    mine = own(window, settings)
+    every: dict[str, Any] = {"came": mine.came, "kind": mine.kind, "foreign": mine.foreign}
+    every |= {"outside": mine.outside, "passed": mine.passed, "mute": mine.mute}
+    found: dict[str, Any] = {"door": ports.doors(window, settings).code[mine.root[at]]}
+    for name in keys:
+        value = every.get(name)
+        if isinstance(value, Coded):
+            found[name] = Coded(value.codes[at], value.words)
+        elif value is not None:
+            found[name] = value[at]
+    return found
+
+
+def _grouped(columns: Mapping[str, Any]) -> tuple[Ints, Ints]:
+    """Return the first row of each group that agrees in all columns, and the number of each row's group."""
+    codes = [
+        (value.codes if isinstance(value, Coded) else np.asarray(value)).astype(np.int64) for value in columns.values()
+    ]
+    _, first, of_row = np.unique(combine(*codes), return_index=True, return_inverse=True)
+    return first, of_row
+
+
+def _told_of(
+    window: Window, settings: Settings, keys: tuple[str, ...], columns: Mapping[str, Any], at: Ints
+) -> dict[str, Any]:
+    """Return some rows of the columns as texts and values, in the order of the keys."""
+    made = door_columns(window, settings, columns["door"][at])
+    for name, value in columns.items():
+        if name != "door":
+            made[name] = value.at(at) if isinstance(value, Coded) else value[at]
+    return {name: made[name] for name in (*keys, *(name for name in columns if name not in (*keys, "door")))}
+
+
+def _counted(window: Window, settings: Settings, keys: tuple[str, ...], at: Ints) -> Part:
+    """Return how many deliveries there were of each kind, of which it is known that a filter met them."""
+    mine = own(window, settings)
+    columns = _columns(window, settings, keys, at) | {"judged": mine.judged[at], "kept": mine.held[at]}
+    first, of_row = _grouped(columns)
+    last = np.full(len(first), NEVER)
+    np.maximum.at(last, of_row, mine.time[at])
+    made = _told_of(window, settings, keys, columns, first)
+    frame = pd.DataFrame({**made, "n": np.bincount(of_row), "time": last}, copy=False)
+    return Keyed.of(frame, sums=["n"], most=["time"], once=True)
+
+
+def _open(window: Window, settings: Settings, keys: tuple[str, ...], at: Ints) -> Moments:
+    """Return the rows that no filter is known to have met: whether one did follows from the times that its log covers."""
+    mine = own(window, settings)
+    root = mine.root[at]
+    host = coded.of(window.entries["host"])
+    columns = _columns(window, settings, keys, at)
+    columns |= {"host": Coded(host.codes[root], host.words), "tag": covering.free_tags(window, settings, root)}
+    columns |= {"began": _ns(window.entries["first"])[root], "time": np.maximum(mine.time[at], NEVER)}
+    first, of_row = _grouped(columns)
+    frame = pd.DataFrame({**_told_of(window, settings, keys, columns, first), "n": np.bincount(of_row)}, copy=False)
+    counted = Moments(frame, TIMES, tuple(_folded(keys)), spans.MOST_MOMENTS)
+    return counted if len(frame) <= counted.size else counted.merged(())
+
+
+def _ns(times: pd.Series) -> Ints:
+    found: Ints = np.maximum(cells.ns(times), NEVER)
+    return found
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.checking import own_mail
+from logscan.checking import own_cases, own_mail
 from logscan.checking.check import Check
 from logscan.checking.own_findings import by_origin, kept_back
 from logscan.checking.own_judged import judged
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 def look(window: Window, settings: Settings) -> Partial:
     """Take deliveries to recipients here of mail submitted here that the filter tagged or kept back, or that look so."""
-    rows = own_mail.cases(window, settings)
+    rows = own_cases.cases(window, settings)
     rows = rows[rows["inside"] & ((rows["kept"] != "") | (~rows["outside"] & (rows["tagged"] | rows["filed"])))]
-    return Partial({**own_mail.look(window, settings), **own_mail.kept_of(rows)})
+    return Partial({**own_mail.look(window, settings), **own_cases.kept_of(rows)})
 
 
 def conclude(partial: Partial, log: Log) -> Result:

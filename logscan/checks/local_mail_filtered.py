@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.checking import own_mail
+from logscan.checking import own_cases, own_mail
 from logscan.checking.check import Check
 from logscan.checking.own_findings import by_origin, groups_of_mail
 from logscan.checking.own_judged import NO_FILTER, UNSEEN, unknown_milter
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 def look(window: Window, settings: Settings) -> Partial:
     """Take deliveries of mail that a local process handed in and that was kept back, or handed to the filter."""
-    rows = own_mail.cases(window, settings)
+    rows = own_cases.cases(window, settings)
     rows = rows[(rows["came"] == "local") & (rows["passed"] | (rows["kept"] != ""))]
-    return Partial({**own_mail.look(window, settings), **own_mail.kept_of(rows)})
+    return Partial({**own_mail.look(window, settings), **own_cases.kept_of(rows)})
 
 
 def conclude(partial: Partial, log: Log) -> Result:

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logscan.checking import own_mail
+from logscan.checking import own_cases, own_mail
 from logscan.checking.check import Check
 from logscan.checking.own_findings import by_origin, kept_back
 from logscan.checking.own_judged import judged
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 
 def look(window: Window, settings: Settings) -> Partial:
     """Take deliveries to outside recipients of mail submitted here, or forwarded, that the filter tagged or kept back."""
-    rows = own_mail.cases(window, settings)
+    rows = own_cases.cases(window, settings)
     rows = rows[rows["outside"] & (rows["tagged"] | (rows["kept"] != ""))]
-    return Partial({**own_mail.look(window, settings), **own_mail.kept_of(rows)})
+    return Partial({**own_mail.look(window, settings), **own_cases.kept_of(rows)})
 
 
 def conclude(partial: Partial, log: Log) -> Result:

@@ -62,6 +62,14 @@ def words(values: list[str]) -> Any:
     return text(pa.array(values, pa.large_string()))
 
 
+def joined(*parts: pa.Array | str) -> pa.Array:
+    """Return texts put together row by row, missing where one part is."""
+    kind = pa.large_string()
+    return pc.binary_join_element_wise(
+        *(pa.scalar(part, kind) if isinstance(part, str) else part.cast(kind) for part in parts), pa.scalar("", kind)
+    )
+
+
 @per_window
 def event(window: Window, table: str, column: str) -> Coded:
     """Return a column of texts of an event table: where the log was read with codes, nothing is decoded."""

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
+from logscan.correlate.codes import factorise, matched
+from logscan.scan import coded
 from logscan.scan.aliases import through_filter
+from logscan.scan.coded import Coded
 from logscan.scan.hops import filter_hops
 from logscan.scan.memo import per_window
-from logscan.tables import texts
+from logscan.tables import cells, texts
 from logscan.tables.grouping import by_code
 from logscan.tables.partials import Keyed, Mergeable, Partial
-from logscan.tables.spans import Spans, numbers
+from logscan.tables.spans import NEVER, Spans
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -33,6 +37,9 @@ NEAR = 30 * 60 * 10**9
 FAR = 24 * 3600 * 10**9
 """Nor does its log's silence tell anything further away than that."""
 
+KEPT_WORDS = ("Ok, discarded", "BLOCKED", "Reject, id=")
+"""What :data:`KEPT` matches holds one of them."""
+
 KEPT = r"^2\d\d (?:\d\.\d\.\d )?(?:Ok, discarded|BLOCKED)|Reject, id="
 """What amavis and Proxmox answer to a mail that they keep back (Amavis.pm, one_response_for_all(); PMG's pmg-smtp-filter)."""
 
@@ -41,6 +48,8 @@ KEPT = r"^2\d\d (?:\d\.\d\.\d )?(?:Ok, discarded|BLOCKED)|Reject, id="
 def at_door(window: Window) -> Bools:
     """Return which verdicts were given on an entry at its door, not during a hand-over."""
     verdicts, deliveries = window.verdicts, window.deliveries
+    if not len(verdicts):
+        return np.zeros(0, np.bool_)
     entry = verdicts["entry"].to_numpy()
     handed = np.zeros(len(window.entries) + 1, np.bool_)
     handed[deliveries["entry"].to_numpy()[filter_hops(window)]] = True
@@ -56,15 +65,10 @@ def at_door(window: Window) -> Bools:
 def said_kept(window: Window) -> Bools:
     """Return which deliveries ended in a filter behind the queue, by its own words."""
     deliveries = window.deliveries
-    found = deliveries["reply"].str.contains(KEPT, regex=True, na=False).to_numpy(dtype=np.bool_)
-    out: Bools = found & (deliveries["program"] != "discard").to_numpy(dtype=np.bool_)
-    return out
-
-
-def tags(window: Window, rows: Ints) -> pd.Series:
-    """Return the tag of the service that some entries came in by, ``postfix/smtpd``."""
-    entries = window.entries[["service", "program"]].iloc[rows].astype("str")
-    return entries["service"] + "/" + entries["program"]
+    found = matched(texts.arrow(deliveries["reply"]), KEPT, contains=KEPT_WORDS)
+    if found.any():
+        found &= ~texts.equal(deliveries["program"], "discard")
+    return found
 
 
 def look(window: Window) -> dict[str, Mergeable]:
@@ -73,26 +77,50 @@ def look(window: Window) -> dict[str, Mergeable]:
     told = np.unique(window.verdicts["entry"].to_numpy()[at_door(window)])
     judged = np.zeros(len(entries), np.bool_)
     judged[told] = True
-    came_back = texts.equal(entries["leg"], "filter", "forward", "redirect", "list", "bounce", "requeue")
-    strange = texts.equal(entries["origin"], "outside") & entries["queued"].to_numpy() & ~came_back & ~judged
+    came_back = coded.of(entries["leg"]).equal("filter", "forward", "redirect", "list", "bounce", "requeue")
+    outside = coded.of(entries["origin"]).equal("outside")
+    strange = outside & entries["queued"].to_numpy(dtype=np.bool_) & ~came_back & ~judged
     return {
         "covering.tags": _tags(window, told),
-        "covering.spoke": _spans(window, judged),
-        "covering.silent": _spans(window, strange),
+        "covering.spoke": _spans(window, np.flatnonzero(judged)),
+        "covering.silent": _spans(window, np.flatnonzero(strange)),
     }
 
 
+def _service_tags(window: Window, rows: Ints) -> tuple[Ints, list[str | None]]:
+    """Return the tag of the service that some entries came in by, ``postfix/smtpd``, by code; missing without either part."""
+    service, program = (coded.of(window.entries[name]) for name in ("service", "program"))
+    wide = len(program.words) + 1
+    once, code = np.unique((service.codes[rows] + 1) * wide + program.codes[rows] + 1, return_inverse=True)
+    names = [[None, *each.words.to_pylist()] for each in (service, program)]
+    parts = [(names[0][at // wide], names[1][at % wide]) for at in once.tolist()]
+    return code, [f"{first}/{second}" if first is not None and second is not None else None for first, second in parts]
+
+
+def free_tags(window: Window, settings: Settings, rows: Ints) -> Coded:
+    """Return the tags of the services that some entries came in by, as :func:`free_by_configuration`; else empty."""
+    code, tags = _service_tags(window, rows)
+    free = free_by_configuration(settings)
+    (place,), words = factorise([pa.array([tag if tag in free else "" for tag in tags], pa.string())])
+    return Coded(place[code], words)
+
+
 def _tags(window: Window, rows: Ints) -> Keyed:
-    """Return the tags of the services that some entries came in by: of each pair of codes the first entry is enough."""
-    entries = window.entries
-    service, program = (entries[name].cat.codes.to_numpy()[rows].astype(np.int64) for name in ("service", "program"))
-    first = np.unique(service * (len(entries["program"].cat.categories) + 1) + program, return_index=True)[1]
-    return Keyed.of(pd.DataFrame({"tag": tags(window, rows[first])}))
+    """Return the tags of the services that some entries came in by."""
+    return Keyed.of(pd.DataFrame({"tag": texts.series(pa.array(_service_tags(window, rows)[1], pa.string()))}))
 
 
-def _spans(window: Window, entries: Bools) -> Spans:
-    some = window.entries[["host", "first"]][entries]
-    return Spans.of(pd.DataFrame({"host": some["host"], "time": numbers(some["first"])}), NEAR)
+def _spans(window: Window, rows: Ints) -> Spans:
+    """Return the stretches in which some entries began (:class:`logscan.tables.spans.Spans`), by host."""
+    host = coded.of(window.entries["host"])
+    code, time = host.codes[rows], np.maximum(cells.ns(window.entries["first"])[rows], NEVER)
+    order = np.lexsort((time, code))
+    code, time = code[order], time[order]
+    first = np.ones(len(code), np.bool_)
+    first[1:] = (code[1:] != code[:-1]) | (time[1:] - time[:-1] > NEAR)
+    last = np.append(first[1:], True)[: len(code)]
+    frame = {"host": coded.told(host.words, code[first]), "begin": time[first], "end": time[last]}
+    return Spans(pd.DataFrame(frame, copy=False), NEAR)
 
 
 def free_by_configuration(settings: Settings) -> frozenset[str]:

@@ -6,13 +6,19 @@ before-queue proxy) leaves nothing there: only its own log tells what it judged,
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from logscan.correlate.codes import distinct, take
+from logscan.scan import coded
 from logscan.scan.covering import at_door, said_kept
 from logscan.scan.hops import NAMES, dspam_hops, filter_hops
 from logscan.scan.submitted import KIND_OF
@@ -22,6 +28,8 @@ from logscan.tables.partials import Keyed, Mergeable, Partial
 if TYPE_CHECKING:
     from logscan.scan.window import Window
     from logscan.settings import Settings
+
+Ints = npt.NDArray[np.int64]
 
 LOGS = {
     "dspam": "DSPAM's system.log of the same days (SystemLog on in dspam.conf; it lies in DSPAM's home{home})",
@@ -80,30 +88,46 @@ class Filters:
 
 def look(window: Window) -> dict[str, Mergeable | int]:
     """Return the parts from which :func:`concluded` knows the filters. For look."""
-    verdicts, deliveries, hops = window.verdicts, window.deliveries, filter_hops(window)
-    filter_, names = texts.coded(verdicts["filter"])
-    # Counted by code, one behind the last for what has none.
-    code, kind = np.where(filter_ >= 0, filter_, len(names)), [KIND_OF.get(name, name) for name in names]
-    n, joined, door = (
-        np.bincount(code, weights, len(names) + 1).astype(np.int64)
-        for weights in (None, verdicts["entry"].to_numpy() >= 0, at_door(window))
-    )
-    kinds = pd.DataFrame({"kind": pd.Series([*kind, None], dtype="str"), "joined": joined, "door": door})[n > 0]
-    relay, words = texts.coded(deliveries["relay"])
-    # Behind the filter that has no name stands that no verdict was given.
-    judged = np.append(code, len(names) + 1)[deliveries["verdict_row"].to_numpy()[hops]]
-    pairs = np.unique((relay[hops] + 1) * (len(names) + 2) + judged)
-    relays = pd.DataFrame(
-        {
-            "relay": pd.Series(["nan", *words], dtype="str").iloc[pairs // (len(names) + 2)].array,
-            "kind": pd.Series([*kind, None, ""], dtype="str").iloc[pairs % (len(names) + 2)].array,
-        }
-    )
+    verdicts = window.verdicts
+    given = coded.of(verdicts["filter"])
+    # By code; one behind the last has none.
+    code = np.where(given.codes >= 0, given.codes, len(given.words))
+    kind = [*(KIND_OF.get(name, name) for name in given.words.to_pylist()), None]
+    relays = _relays(window, code, kind)
     return {
-        "filters.kinds": Keyed.of(kinds, sums=("joined", "door")),
-        "filters.relays": Keyed.of(relays),
+        "filters.kinds": _kinds(window, code, kind) if len(verdicts) else _no_kinds(),
+        "filters.relays": Keyed.of(pd.DataFrame(relays, copy=False)),
         "filters.kept": int(said_kept(window).any()),
         "filters.dspam": int(dspam_hops(window).any()),
+    }
+
+
+def _kinds(window: Window, code: Ints, kind: list[str | None]) -> Keyed:
+    """Return how many verdicts of each kind there are: on an entry, at the door."""
+    n, joined, door = (
+        np.bincount(code, weights, len(kind)).astype(np.int64)
+        for weights in (None, window.verdicts["entry"].to_numpy() >= 0, at_door(window))
+    )
+    kinds = pd.DataFrame({"kind": texts.series(pa.array(kind, pa.string())), "joined": joined, "door": door})
+    return Keyed.of(kinds[n > 0], sums=("joined", "door"))
+
+
+@functools.cache
+def _no_kinds() -> Keyed:
+    none = np.empty(0, np.int64)
+    return Keyed.of(pd.DataFrame({"kind": coded.words([]), "joined": none, "door": none}), sums=("joined", "door"))
+
+
+def _relays(window: Window, code: Ints, kind: list[str | None]) -> dict[str, Any]:
+    """Return the relays by which mail went to a filter, and the kinds whose verdict it has; empty where it has none."""
+    hops, relay = np.flatnonzero(filter_hops(window)), coded.of(window.deliveries["relay"])
+    row = window.deliveries["verdict_row"].to_numpy()[hops]
+    # Behind the filter that has no name stands that no verdict was given.
+    pairs = distinct((relay.codes[hops] + 1) * (len(kind) + 1) + np.append(code, len(kind))[row])
+    names = pa.array([*kind, ""], pa.string())
+    return {
+        "relay": coded.text(pc.fill_null(take(relay.words, pairs // (len(kind) + 1) - 1), "nan")),
+        "kind": coded.text(names.take(pa.array(pairs % (len(kind) + 1)))),
     }
 
 

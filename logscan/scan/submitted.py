@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from logscan.correlate.codes import factorise, plain, take
+from logscan.scan import coded
 from logscan.scan.aliases import through_filter
+from logscan.scan.coded import Coded
 from logscan.scan.kept import kept_at_the_door, kept_in_queue
 from logscan.scan.memo import per_window
-from logscan.tables import texts
+from logscan.tables import cells, texts
+from logscan.tables.grouping import combine
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
     from logscan.settings import Settings
 
+Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 INSIDE = ("authenticated", "local", "network")
@@ -31,119 +38,204 @@ AFTER_DATA = r"\(in reply to (?:end of )?DATA|BDAT"
 class Own:
     """What became of mail that was submitted here: one row a recipient's last attempt, with how its mail came in.
 
-    Columns: :data:`TAKEN` (of ``window.deliveries``), ``row`` (of deliveries, -1 for what a milter stopped before the
-    queue), ``reject`` (of rejects, else -1), ``root`` (entry), ``inside`` (origin is one of :data:`INSIDE`), ``direction``,
-    ``came`` (the origin), ``user``, ``client``, ``sender``, ``message_id``, ``passed`` (it was handed to a filter behind the
-    queue), ``kept`` (what the filter did that kept it back: discarded, quarantined, refused; else empty), ``reason`` (why,
-    where it wasn't as spam: virus ...), ``foreign`` (:func:`foreign`), ``kind`` of the filter whose verdict it has (else
-    empty), ``tagged`` (that verdict is spam), ``judged`` (it says whether it is, or the mail was kept back), ``mute`` (amavis
-    took it for spam, and doesn't say whether it tagged it). What follows from the whole log is for conclude: the port of a
-    login, whether the filter's log covers the time, and whether what was kept back was for a name of this server.
+    What follows from the whole log is for conclude: the port of a login, whether the filter's log covers the time, and whether
+    what was kept back was for a name of this server. Arrays by row.
     """
 
-    frame: pd.DataFrame
+    row: Ints
+    """Of deliveries, -1 for what a milter stopped before the queue."""
+    stopped: Ints
+    """Of ``at_door``, else -1."""
+    entry: Ints
+    mail: Ints
+    root: Ints
+    """The entry that its mail came in by."""
+    verdict: Ints
+    """The row of the verdict, or -1."""
+    time: Ints
+    """UTC ns."""
+    inside: Bools
+    """The origin is one of :data:`INSIDE`."""
+    outside: Bools
+    """The recipient is somebody elsewhere."""
+    passed: Bools
+    """It was handed to a filter behind the queue."""
+    tagged: Bools
+    """The verdict is spam."""
+    told: Bools
+    """The filter's verdict is known."""
+    mute: Bools
+    """amavis took it for spam, and doesn't say whether it tagged it."""
+    came: Coded
+    """The origin."""
+    kept: Coded
+    """What the filter did that kept it back: discarded, quarantined, refused; else empty."""
+    reason: Coded
+    """Why, where it wasn't as spam: virus ..."""
+    kind: Coded
+    """The filter whose verdict it has, else empty."""
+    foreign: Coded
+    """The domain (``@example.org``) of mail that may be strangers', handed in from this host (fetchmail); else empty."""
+    at_door: pd.DataFrame
+    """What a milter stopped (:func:`logscan.scan.kept.kept_at_the_door`)."""
     waiting: int
     """Recipients of such mail that is still on its way."""
+
+    @property
+    def held(self) -> Bools:
+        """The filter kept it back."""
+        return ~self.kept.equal("")
+
+    @property
+    def judged(self) -> Bools:
+        """It is known whether the filter took it for spam, or it was kept back."""
+        return self.told | self.held
+
+    def reject(self, at: Ints) -> Ints:
+        """Return the rows of rejects of some rows, -1 for those of deliveries."""
+        if not len(self.at_door):
+            return np.full(len(at), -1, np.int64)
+        found: Ints = np.append(self.at_door["reject"].to_numpy(np.int64), -1)[self.stopped[at]]
+        return found
+
+    def some(self, at: Ints) -> Own:
+        """Return some of the rows."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        made: dict[str, Any] = {
+            name: Coded(value.codes[at], value.words) if isinstance(value, Coded) else value[at]
+            for name, value in values.items()
+            if isinstance(value, (Coded, np.ndarray))
+        }
+        return replace(self, **made)
+
+    def texts(self, window: Window, name: str, at: Ints) -> pa.Array:
+        """Return a column of texts of deliveries for some rows."""
+        column = window.deliveries[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            given = coded.of(column)
+            found = take(given.words, np.append(given.codes, -1)[self.row[at]])
+        else:
+            found = take(texts.arrow(column), self.row[at])
+        if len(self.at_door):
+            other = take(texts.arrow(self.at_door[name].astype("str")), self.stopped[at])
+            found = pc.coalesce(found.cast(pa.large_string()), other.cast(pa.large_string()))
+        return found
 
 
 @per_window
 def own(window: Window, settings: Settings) -> Own:
     """Gather what became of mail with an origin inside, and of what was forwarded from outside to outside. For look."""
     deliveries, mails = window.deliveries, window.mails
-    entry = deliveries["entry"].to_numpy()
-    of_mail = deliveries["mail"].to_numpy()
+    entry, of_mail = deliveries["entry"].to_numpy(), deliveries["mail"].to_numpy()
     # Foreign mail to people here is no concern of these checks, and most of the log.
     concerns = texts.equal(mails["origin"], *INSIDE) | texts.equal(mails["direction"], "forwarded")
     mine = (of_mail >= 0) & (entry >= 0) & np.append(concerns, False)[of_mail]
-    kept = kept_in_queue(window, np.flatnonzero(mine))
-    reached = deliveries["final"].to_numpy().copy()
-    refused = np.flatnonzero(mine & texts.equal(deliveries["status"], "bounced"))
-    reached[refused] |= deliveries["reply"].iloc[refused].str.contains(AFTER_DATA, regex=True, na=False).to_numpy()
-    reached[kept.index] = True
-    frame = deliveries.loc[reached & mine, list(TAKEN)]
-    kept = kept.reindex(frame.index)
-    passed = through_filter(window)[frame["entry"].to_numpy()] | kept["kept"].notna().to_numpy()
-    frame = frame.assign(row=frame.index, reject=-1, passed=passed, **{name: kept[name].array for name in kept})
-    stopped = kept_at_the_door(window, settings, INSIDE)
-    if len(stopped):
-        frame = pd.concat([frame, stopped[list(frame.columns)]])
-    frame = _once(_described(window, settings, frame))
-    waiting = mine & deliveries["last"].to_numpy() & texts.equal(deliveries["status"], "deferred")
-    return Own(frame, int(np.count_nonzero(waiting)))
+    some = np.flatnonzero(mine)
+    kept = kept_in_queue(window, some)
+    reached = deliveries["final"].to_numpy(dtype=np.bool_)[some]
+    status = coded.of(deliveries["status"])
+    refused = np.flatnonzero(status.equal("bounced")[some])
+    if len(refused):
+        reply = texts.arrow(deliveries["reply"]).take(pa.array(some[refused]))
+        reached = reached.copy()
+        reached[refused] |= np.asarray(pc.fill_null(pc.match_substring_regex(reply, AFTER_DATA), False))
+    reached = reached | np.isin(some, kept.index.to_numpy(np.int64))
+    at_door = kept_at_the_door(window, settings, INSIDE)
+    waiting = deliveries["last"].to_numpy(dtype=np.bool_)[some] & status.equal("deferred")[some]
+    return _described(window, settings, some[reached], kept, at_door, int(np.count_nonzero(waiting)))
 
 
-TAKEN = (
-    *("time", "entry", "mail", "queue_id", "recipient", "relay", "session", "folder", "signature", "spam", "outside"),
-    "verdict_row",
-)
-"""Columns of deliveries that are taken: fewer are quicker to cut."""
-
-
-def _described(window: Window, settings: Settings, frame: pd.DataFrame) -> pd.DataFrame:
-    """Add how each row's mail came in, and what the filter's verdict says."""
-    mail, entry = frame["mail"].to_numpy(), frame["entry"].to_numpy()
+def _described(
+    window: Window, settings: Settings, row: Ints, kept: pd.DataFrame, at_door: pd.DataFrame, waiting: int
+) -> Own:
+    """Return the rows of deliveries, and behind them those of ``at_door``, each copy once."""
+    deliveries, size, more = window.deliveries, len(row), len(at_door)
+    taken = {name: deliveries[name].to_numpy()[row] for name in ("entry", "mail", "verdict_row", "outside")}
+    time, spam = cells.ns(deliveries["time"])[row], deliveries["spam"].array[row]
+    passed = through_filter(window)[taken["entry"]]
+    if len(kept):
+        passed = passed | np.isin(row, kept.index.to_numpy(np.int64))
+        away = kept["away"].reindex(row).array
+        taken["outside"] = np.where(away.isna(), taken["outside"], away.fillna(False).to_numpy(dtype=np.bool_))
+    if more:
+        taken = {name: np.append(values, at_door[name].to_numpy(dtype=values.dtype)) for name, values in taken.items()}
+        time = np.append(time, cells.ns(at_door["time"]))
+        spam = pd.array([*spam, *at_door["spam"].array], dtype="boolean")
+        passed = np.append(passed, at_door["passed"].to_numpy(dtype=np.bool_))
+    row = np.append(row, np.full(more, -1, np.int64))
+    entry, mail, verdict = taken["entry"], taken["mail"], taken["verdict_row"]
     root = np.where(mail >= 0, np.append(window.mails["entry"].to_numpy(), -1)[mail], entry)
-    columns = ["origin", "sender", "message_id", "sasl_username", "client", "client_address", "program", "uid"]
-    entries = window.entries[columns].iloc[root].set_axis(frame.index)
-    came = entries["origin"].astype("str")
-    client = entries["client"] + "[" + entries["client_address"] + "]"
-    away = frame["away"].astype("boolean")
-    code, directions = texts.coded(window.mails["direction"])
-    # None, and behind it that there is no mail.
-    direction = pd.Series([*directions, None, ""], dtype="str").array
-    of_mail = np.append(np.where(code >= 0, code, len(directions)), len(directions) + 1)[mail]
-    made = {
-        "root": root,
-        "direction": direction.take(of_mail),
-        "came": came,
-        "inside": came.isin(INSIDE),
-        "sender": entries["sender"],
-        "message_id": entries["message_id"],
-        "user": entries["sasl_username"],
-        "client": client.where(entries["program"] != "pickup", "uid " + entries["uid"]),
-        "kept": frame["kept"].fillna("").astype("str"),
-        "reason": frame["reason"].fillna("").astype("str"),
-        "outside": frame["outside"].astype(bool).mask(away.notna(), away.fillna(False).astype(bool)),
-        "passed": frame["passed"].astype(bool),
-        **_verdicts(window, frame),
-    }
-    frame = frame.drop(columns="away").assign(**made)
-    return frame.assign(foreign=foreign(frame, own_names(window, settings)))
+    origin = coded.of(window.entries["origin"])
+    came = Coded(origin.codes[root], origin.words)
+    held, reason = _kept_back(kept, row, at_door)
+    kind, mute = _verdicts(window, verdict)
+    found = Own(
+        row=row,
+        stopped=np.append(np.full(size, -1, np.int64), np.arange(more)),
+        entry=entry,
+        mail=mail,
+        root=root,
+        verdict=verdict,
+        time=time,
+        inside=came.equal(*INSIDE),
+        outside=taken["outside"],
+        passed=passed,
+        tagged=spam.fillna(False).to_numpy(dtype=np.bool_),
+        told=~spam.isna(),
+        mute=mute,
+        came=came,
+        kept=held,
+        reason=reason,
+        kind=kind,
+        foreign=foreign(window, root, own_names(window, settings)),
+        at_door=at_door,
+        waiting=waiting,
+    )
+    return _once(window, found)
 
 
-def _verdicts(window: Window, frame: pd.DataFrame) -> dict[str, pd.Series]:
-    """Return ``tagged``, ``judged``, ``kind`` and ``mute`` of each row."""
-    row = frame["verdict_row"].to_numpy(dtype=np.int64)
-    given = window.verdicts[["filter", "result"]].iloc[row[row >= 0]].astype("str")
-    kind = pd.Series("", index=frame.index, dtype="str")
-    kind[row >= 0] = given["filter"].replace(KIND_OF).fillna("").array
-    mute = np.zeros(len(frame), np.bool_)
-    mute[row >= 0] = given["result"].str.startswith("Passed SPAM").fillna(False).to_numpy(dtype=np.bool_)
-    return {
-        "kind": kind,
-        "mute": pd.Series(mute, index=frame.index),
-        "tagged": frame["spam"].fillna(False).astype(bool),
-        "judged": frame["spam"].notna() | frame["kept"].notna(),
-    }
+def _kept_back(kept: pd.DataFrame, row: Ints, at_door: pd.DataFrame) -> tuple[Coded, Coded]:
+    """Return what the filter did that kept each row's mail back, and why; both are mostly empty."""
+    if not len(kept) and not len(at_door):
+        none = Coded(np.zeros(len(row), np.int64), pa.array([""]))
+        return none, none
+    at = kept.index.get_indexer(row)
+    out = []
+    for name in ("kept", "reason"):
+        values = np.full(len(row), "", object)
+        values[at >= 0] = kept[name].to_numpy(dtype=object)[at[at >= 0]]
+        if len(at_door):
+            values[len(row) - len(at_door) :] = at_door[name].fillna("").to_numpy(dtype=object)
+        out.append(coded.of(pd.Series(values, dtype="str")))
+    return out[0], out[1]
+
+
+def _verdicts(window: Window, verdict: Ints) -> tuple[Coded, Bools]:
+    """Return the kind of the filter whose verdict each row has, and whether amavis was mute."""
+    if not len(window.verdicts):
+        return Coded(np.zeros(len(verdict), np.int64), pa.array([""])), np.zeros(len(verdict), np.bool_)
+    filters, results = (coded.of(window.verdicts[name]) for name in ("filter", "result"))
+    names = [KIND_OF.get(name, name) for name in filters.words.to_pylist()] + [""]
+    (place,), words = factorise([pa.array(names, pa.string())])
+    spam = results.among(pc.starts_with(results.words, "Passed SPAM"))
+    return Coded(place[np.append(filters.codes, -1)[verdict]], words), np.append(spam, False)[verdict]
 
 
 KIND_OF = {"spamd": "spamassassin", "spampd": "spamassassin"}
 """The filter behind a verdict's program, where they differ."""
 
 
-def _once(frame: pd.DataFrame) -> pd.DataFrame:
+def _once(window: Window, found: Own) -> Own:
     """Drop rows that tell of one copy again: one session, or one mail's recipient that two expansions lead to."""
-    session = texts.coded(frame["session"])[0]
-    copy = np.where(session >= 0, session, -1 - np.arange(len(frame)))
-    recipient = texts.coded(texts.lower(frame["recipient"]))[0]
-    again = pd.DataFrame({"m": mail_of(frame), "r": recipient, "c": copy}).duplicated()
-    return frame[~again.to_numpy()]
-
-
-def mail_of(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return a number for each row's mail, of those too that never came into the queue."""
-    mail: npt.NDArray[np.int64] = np.where(frame["mail"] >= 0, frame["mail"], -2 - frame["entry"])
-    return mail
+    every = np.arange(len(found.row))
+    session, recipient = (found.texts(window, name, every) for name in ("session", "recipient"))
+    (session_code,), _ = factorise([session])
+    (recipient_code,), _ = factorise([pc.utf8_lower(recipient)])
+    copy = np.where(session_code >= 0, session_code, -1 - every)
+    # Mail that never came into the queue has numbers of its own.
+    mail = np.where(found.mail >= 0, found.mail, -2 - found.entry)
+    first = np.unique(combine(mail, recipient_code, copy), return_index=True)[1]
+    return found if len(first) == len(every) else found.some(np.sort(first))
 
 
 @per_window
@@ -155,23 +247,35 @@ def own_names(window: Window, settings: Settings) -> frozenset[str]:
     names = {name for name in window.correlated.local_domains if name}
     names |= {"localhost", "localhost.localdomain"}
     # Postfix writes its own name before the path of a socket.
-    relays = pd.Series(window.deliveries["relay"].cat.categories, dtype="str")
-    names |= set(relays.str.extract(r"^([^\[]+)\[(?:/|private/|public/)", expand=False).dropna().str.lower())
-    # What sendmail was called with, and what became of it: Postfix adds myorigin to a bare name.
-    clients = window.events("clients")
-    bare = clients[texts.equal(clients["program"], "pickup")]
-    bare = bare[~bare["sender"].str.contains("@", regex=False, na=True).to_numpy(dtype=np.bool_)]
-    if len(bare):
-        by_row = window.entries[window.entries["client_row"].isin(bare.index)]
-        local = clients["sender"].reindex(by_row["client_row"]).to_numpy()
-        parts = by_row["sender"].str.extract(r"^(.*)@([^@]*)$")
-        made = parts[(parts[0] == pd.Series(local, index=parts.index)).to_numpy()]
-        names |= set(made[1].dropna().str.lower())
+    relays = coded.of(window.deliveries["relay"]).words
+    sockets = pc.extract_regex(
+        relays.filter(pc.match_substring(relays, "/")), r"^(?P<name>[^\[]+)\[(?:/|private/|public/)"
+    )
+    names |= {name.lower() for name in pc.struct_field(sockets, [0]).drop_null().to_pylist()}
+    names |= _origins(window)
     for key in ("myhostname", "mydomain", "myorigin"):
         fact = settings.postfix.fact(key) if settings.known("postfix") else None
         if fact and "/" not in fact.value:
             names.add(settings.postfix.get(key).strip().lower())
     return frozenset(names - {""})
+
+
+def _origins(window: Window) -> set[str]:
+    """Return what Postfix added to a bare name that sendmail was called with (myorigin)."""
+    rows = np.flatnonzero(coded.event(window, "clients", "program").equal("pickup"))
+    given = plain(window.tables["clients"].column("sender").take(pa.array(rows)))
+    bare = np.asarray(pc.fill_null(pc.invert(pc.match_substring(given, "@")), False))
+    if not bare.any():
+        return set()
+    name = np.full(len(window.tables["clients"]) + 1, -1, np.int64)
+    name[rows[bare]] = np.flatnonzero(bare)
+    at = name[window.entries["client_row"].to_numpy()]
+    some = np.flatnonzero(at >= 0)
+    sender = texts.arrow(window.entries["sender"]).take(pa.array(some))
+    parts = pc.extract_regex(sender, r"^(?P<local>.*)@(?P<domain>[^@]*)$")
+    same = pc.equal(pc.struct_field(parts, [0]), given.take(pa.array(at[some])).cast(pa.large_string()))
+    domains = pc.struct_field(parts, [1]).filter(pc.fill_null(same, False))
+    return {domain.lower() for domain in pc.unique(domains).to_pylist() if domain is not None}
 
 
 def at_home(address: pd.Series, names: frozenset[str]) -> Bools:
@@ -185,20 +289,26 @@ def at_home(address: pd.Series, names: frozenset[str]) -> Bools:
     return texts.where(address, test)
 
 
-def foreign(frame: pd.DataFrame, names: frozenset[str]) -> pd.Series:
+def foreign(window: Window, root: Ints, names: frozenset[str]) -> Coded:
     """Return the domain (``@example.org``) of mail that may be strangers', handed in from this host (fetchmail); else empty.
 
-    It has a sender of a domain that isn't among ``names``, and no login.
+    It has a sender of a domain that isn't among ``names``, and no login. ``root`` are the entries that mails came in by.
     """
-    asked = frame["user"].isna() & ~frame["client"].str.startswith("uid ", na=False) & frame["sender"].notna()
-    chosen = asked.to_numpy(dtype=np.bool_) & ~at_home(frame["sender"], names)
-    out = pd.Series("", index=frame.index, dtype="str")
-    out[chosen] = texts.each(frame["sender"][chosen], _domain)
-    return out
+    entries = window.entries
+    (sender,), given = factorise([take(texts.arrow(entries["sender"]), root)])
+    senders = texts.series(given)
+    domains = pd.Series(_domain(senders)).where(~at_home(senders, names), "")
+    (place,), words = factorise([pa.chunked_array([texts.arrow(domains), pa.array([""], pa.large_string())])])
+    login = take(texts.arrow(entries["sasl_username"]), root).is_valid().to_numpy(zero_copy_only=False)
+    by_hand = np.append(coded.of(entries["program"]).equal("pickup"), False)[root]
+    by_hand &= take(texts.arrow(entries["uid"]), root).is_valid().to_numpy(zero_copy_only=False)
+    asked = ~login & ~by_hand
+    # The last place is the empty text's.
+    return Coded(np.where(asked, place[sender], place[-1]), words)
 
 
 def _domain(address: pd.Series) -> pd.Series:
     return address.str.replace(r"(?s)^.*@", "@", regex=True).str.lower()
 
 
-__all__ = ["INSIDE", "Own", "at_home", "foreign", "mail_of", "own", "own_names"]
+__all__ = ["INSIDE", "Own", "at_home", "foreign", "own", "own_names"]
