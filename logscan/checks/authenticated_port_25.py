@@ -30,27 +30,34 @@ user spoke to stands in the proxy's log.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan import remedies
 from logscan.checking import evidence as ev
 from logscan.checking.check import Check
+from logscan.correlate.codes import distinct, factorise, in_order
 from logscan.findings import Confidence, Evidence, Finding, Remedy, Result
-from logscan.scan import ports
+from logscan.scan import coded, ports
 from logscan.scan.hops import entry_has_hop
 from logscan.scan.mail_hashes import chosen, mail_hashes
-from logscan.tables import cells
-from logscan.tables.partials import First, Keyed, Partial, Rows, together
-from logscan.tables.spans import numbers
+from logscan.tables import cells, texts
+from logscan.tables.partials import First, Keyed, Part, Partial, Rows, together
+from logscan.tables.spans import NEVER
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
+
+Ints = npt.NDArray[np.int64]
 
 CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
 
@@ -67,51 +74,99 @@ def look(window: Window, settings: Settings) -> Partial:
     """Count the queued mails with a login by what tells their port; take those on port 25, and each user's last elsewhere."""
     entries = window.entries
     code, kinds = ports.doors(window, settings)
-    mine = np.flatnonzero((code >= 0) & (entries["queued"] | (entries["mail"] >= 0)).to_numpy())
-    door, port = code[mine], ports.told(window, settings)[code[mine]]
-    first = numbers(entries["first"].iloc[mine])
-    counts = kinds.iloc[door].assign(n=1, first=first)
-    elsewhere = pd.DataFrame({"user": entries["sasl_username"].iloc[mine].array, "back": -first})[port > 0]
-    rows = _cases(window, mine[(port == 25) | (port < 0)]).join(kinds, on="door").drop(columns="door")
-    open_ = (rows["process"] != 0).to_numpy()
-    return Partial(
-        {
-            **ports.look(window, settings),
-            "counts": Keyed.of(counts, sums=["n"], least=["first"]),
-            "cases": Rows.of(rows[~open_]),
-            "undecided": First.of(rows[open_], MOST_UNDECIDED, ["first", "source", "line", "user", "queue_id"]),
-            "most": int(np.count_nonzero(open_)),
-            "elsewhere": First.of(elsewhere[port[port > 0] != 25], MENDED_MAILS, ["back"], ["user"]),
-        }
-    )
+    queued = entries["queued"].to_numpy(dtype=np.bool_) | (entries["mail"].to_numpy() >= 0)
+    mine = np.flatnonzero((code >= 0) & queued)
+    parts = {**ports.look(window, settings), **_nothing()}
+    if not len(mine):
+        return Partial(parts)
+    door, first = code[mine], np.maximum(cells.ns(entries["first"])[mine], NEVER)
+    port = ports.told(window, settings)[door]
+    parts["counts"] = _counts(kinds, door, first)
+    away = (port > 0) & (port != 25)
+    if away.any():
+        parts["elsewhere"] = _elsewhere(window, mine[away], first[away])
+    some = mine[(port == 25) | (port < 0)]
+    if len(some):
+        rows = _cases(window, some)
+        open_ = (kinds["process"].to_numpy() != 0)[code[some]]
+        parts |= {"cases": Rows.of(rows[~open_]), "most": int(np.count_nonzero(open_))}
+        parts["undecided"] = First.of(rows[open_], MOST_UNDECIDED, UNDECIDED) if open_.any() else parts["undecided"]
+    return Partial(parts)
 
 
-def _cases(window: Window, index: np.ndarray) -> pd.DataFrame:
-    """Return what a finding tells of some entries; ``recipients`` is a list as JSON, ``mail`` a hash, ``door`` a code."""
-    rows = window.entries.iloc[index]
-    mail, mails = rows["mail"].to_numpy(), window.mails
+UNDECIDED = ("first", "source", "line", "user", "queue_id")
+
+KINDS = {
+    **dict.fromkeys(("user", "message_id", "sender", "queue_id", "client", "recipients"), "str"),
+    **dict.fromkeys(("through", "tagged", "judged"), "bool"),
+    "first": "datetime64[ns, UTC]",
+    **dict.fromkeys(("mail", "source", "line"), "int64"),
+    **dict(zip(ports.DOOR, ("str", "bool", "bool", "int64"), strict=True)),
+}
+"""The columns of a case (:func:`_cases`)."""
+
+
+@functools.cache
+def _nothing() -> dict[str, Part]:
+    """Return the parts of a window in which nobody submitted mail with a login."""
+    none = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in KINDS.items()})
+    number = pd.Series([], dtype="int64")
+    counts = none[list(ports.DOOR)].assign(n=number, first=number)
+    return {
+        "counts": Keyed.of(counts, sums=["n"], least=["first"]),
+        "cases": Rows.of(none),
+        "undecided": First.of(none, MOST_UNDECIDED, UNDECIDED),
+        "most": 0,
+        "elsewhere": First.of(none[["user"]].assign(back=number), MENDED_MAILS, ["back"], ["user"]),
+    }
+
+
+def _counts(kinds: pd.DataFrame, door: Ints, first: Ints) -> Keyed:
+    """Return how many mails came in by each door, and the first of them."""
+    n = np.bincount(door, minlength=len(kinds))
+    least = np.full(len(kinds), np.iinfo(np.int64).max)
+    np.minimum.at(least, door, first)
+    used = np.flatnonzero(n)
+    frame = {**{name: kinds[name].array[used] for name in ports.DOOR}, "n": n[used], "first": least[used]}
+    return Keyed.of(pd.DataFrame(frame, copy=False), sums=["n"], least=["first"], once=True)
+
+
+def _elsewhere(window: Window, index: Ints, first: Ints) -> First:
+    """Return the last mails of each user that came in by another port; ``back`` is their time below 0."""
+    user = coded.of_rows(window.entries["sasl_username"], index)
+    order = np.lexsort((-first, user.codes))
+    begins = np.flatnonzero(np.r_[True, user.codes[order][1:] != user.codes[order][:-1]])
+    nth = np.arange(len(order)) - np.repeat(begins, np.diff(np.r_[begins, len(order)]))
+    order = order[nth < MENDED_MAILS]
+    frame = pd.DataFrame({"user": user.at(order), "back": -first[order]}, copy=False)
+    return First(frame, MENDED_MAILS, ("back",), ("user",))
+
+
+def _cases(window: Window, index: Ints) -> pd.DataFrame:
+    """Return what a finding tells of some entries; ``recipients`` is a list as JSON, ``mail`` a hash."""
+    entries, mails = window.entries, window.mails
+    mail, opened = entries["mail"].to_numpy()[index], entries["client_row"].to_numpy()[index]
     top = np.append(mails["entry"].to_numpy(), -1)[mail]
-    of_mail = np.full(len(rows), -1, np.int64)
+    of_mail = np.full(len(index), -1, np.int64)
     of_mail[top >= 0] = mail_hashes(window, top[top >= 0])
-    clients, opened = window.events("clients"), rows["client_row"].to_numpy()
-    named = _recipients(window, mail)
-    texts = {name: rows[name].array for name in ("message_id", "sender", "queue_id")}
-    return pd.DataFrame(
-        {
-            "user": rows["sasl_username"].array,
-            **texts,
-            "client": (rows["client"].fillna("") + "[" + rows["client_address"].fillna("") + "]").array,
-            "recipients": pd.Series([json.dumps(sorted(named.get(each, ()))) for each in mail.tolist()], dtype="str"),
-            "through": entry_has_hop(window)[index],
-            "tagged": _tagged(window)[mail],
-            "judged": np.append((mails["verdict"] != "unknown").to_numpy(), False)[mail],
-            "first": rows["first"].array,
-            "mail": of_mail,
-            "source": chosen(clients["source"], opened),
-            "line": chosen(clients["line"], opened),
-            "door": ports.doors(window, window.settings).code[index],
-        }
-    )
+    names = ("sasl_username", "message_id", "sender", "queue_id", "client", "client_address")
+    taken = {name: texts.arrow(entries[name]).take(pa.array(index)) for name in names}
+    client, address = (pc.fill_null(taken[name], "") for name in ("client", "client_address"))
+    made = {
+        "user": coded.text(taken["sasl_username"]),
+        **{name: coded.text(taken[name]) for name in ("message_id", "sender", "queue_id")},
+        "client": coded.text(coded.joined(client, "[", address, "]")),
+        "recipients": coded.text(_recipients(window, mail)),
+        "through": entry_has_hop(window)[index],
+        "tagged": _tagged(window)[mail],
+        "judged": np.append((mails["verdict"] != "unknown").to_numpy(), False)[mail],
+        "first": entries["first"].array[index],
+        "mail": of_mail,
+        **{name: chosen(coded.numbers(window, "clients", name), opened) for name in ("source", "line")},
+    }
+    code, kinds = ports.doors(window, window.settings)
+    made |= {name: kinds[name].array[code[index]] for name in ports.DOOR}
+    return pd.DataFrame({name: made[name] for name in KINDS}, copy=False)
 
 
 def conclude(partial: Partial, log: Log) -> Result:
@@ -253,23 +308,39 @@ def _tagged(window: Window) -> np.ndarray:
     """Return, per mail, whether any recipient's copy was tagged."""
     deliveries = window.deliveries
     out = np.zeros(len(window.mails) + 1, np.bool_)
-    spam = deliveries["spam"].fillna(False).to_numpy().astype(bool)
+    spam = deliveries["spam"].array.fillna(False).to_numpy(dtype=np.bool_)
     out[deliveries["mail"].to_numpy()[spam]] = True
     out[-1] = False
     return out
 
 
-def _recipients(window: Window, mails: np.ndarray) -> dict[int, set[str]]:
-    """Return each mail's recipients as its sender gave them."""
-    entries = window.entries
-    deliveries = window.deliveries
-    root = deliveries["entry"].to_numpy() == np.r_[entries["root"].to_numpy(), -1][deliveries["entry"].to_numpy()]
-    rows = deliveries[root & deliveries["mail"].isin(mails).to_numpy()]
-    asked = rows["original_recipient"].fillna(rows["recipient"])
-    out: dict[int, set[str]] = {}
-    for mail, address in zip(rows["mail"].tolist(), asked.tolist(), strict=True):
-        out.setdefault(mail, set()).add(address)
-    return out
+def _recipients(window: Window, mails: Ints) -> pa.Array:
+    """Return the recipients of some mails as their senders gave them, each a list as JSON, in the order of the alphabet."""
+    entries, deliveries = window.entries, window.deliveries
+    entry, of_mail = deliveries["entry"].to_numpy(), deliveries["mail"].to_numpy()
+    wanted = np.zeros(len(window.mails) + 1, np.bool_)
+    wanted[mails] = True
+    root = entry == np.append(entries["root"].to_numpy(), -1)[entry]
+    rows = np.flatnonzero(root & wanted[of_mail])
+    asked = texts.arrow(texts.either(*(deliveries[name].iloc[rows] for name in ("original_recipient", "recipient"))))
+    (code,), words = in_order(*factorise([asked]))
+    # Mails by number, the last of which stands for none.
+    key = distinct(((of_mail[rows] + 1) * (len(words) + 1) + code)[code >= 0])
+    ends = np.searchsorted(key // (len(words) + 1), np.arange(len(window.mails) + 1), "right")
+    lists = pa.LargeListArray.from_arrays(np.r_[0, ends], _quoted(words).take(pa.array(key % (len(words) + 1))))
+    return coded.joined("[", pc.binary_join(lists, pa.scalar(", ", pa.large_string())), "]").take(pa.array(mails + 1))
+
+
+def _quoted(words: pa.Array) -> pa.Array:
+    """Return texts as they stand in JSON."""
+    plain = coded.joined('"', words, '"')
+    odd = np.flatnonzero(pc.match_substring_regex(words, r"[^ !#-\[\]-~]"))
+    if not len(odd):
+        return plain
+    made = pa.array([json.dumps(word) for word in words.take(pa.array(odd)).to_pylist()], plain.type)
+    mask = np.zeros(len(words), np.bool_)
+    mask[odd] = True
+    return pc.replace_with_mask(plain, pa.array(mask), made)
 
 
 def marks(source: str, target: str) -> bool:

@@ -99,6 +99,12 @@ def of(column: pd.Series) -> Coded:
     return Coded(pc.fill_null(codes, -1).to_numpy(zero_copy_only=False), encoded.dictionary)
 
 
+def of_rows(column: pd.Series, rows: Ints) -> Coded:
+    """Return some rows of a column of dtype str."""
+    (codes,), values = factorise([texts.arrow(column).take(pa.array(rows))])
+    return Coded(codes, values)
+
+
 def times(ns: Ints) -> Any:
     """Return UTC ns as an array of times."""
     return pd.DatetimeIndex(ns.view("M8[ns]"), tz="UTC").array

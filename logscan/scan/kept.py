@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from logscan.scan import coded
 from logscan.scan.covering import said_kept
 from logscan.scan.memo import per_window
 from logscan.tables import texts
@@ -62,7 +64,7 @@ def _blocked(scan: Window) -> npt.NDArray[np.bool_]:
 
 def _kept(scan: Window, rows: Ints) -> pd.DataFrame:
     if not len(rows):
-        return pd.DataFrame({name: pd.Series([], dtype=NONE[name], index=pd.Index([], dtype="int64")) for name in NONE})
+        return _nothing()
     some = scan.deliveries[["entry", "verdict_row", "reply", "status", "spam"]].iloc[rows]
     verdict = scan.verdicts[["filter", "result", "status"]].reindex(some["verdict_row"].to_numpy())
     verdict = verdict.astype({"filter": "str", "result": "str"}).set_axis(some.index)
@@ -88,6 +90,11 @@ def _kept(scan: Window, rows: Ints) -> pd.DataFrame:
     )
 
 
+@functools.cache
+def _nothing() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([], dtype=NONE[name], index=pd.Index([], dtype="int64")) for name in NONE})
+
+
 NONE = {"kept": "str", "reason": "str", "away": "boolean"}
 """What :func:`kept_in_queue` returns, by column, where nothing was kept."""
 
@@ -99,10 +106,10 @@ def kept_at_the_door(scan: Window, settings: Settings, origins: Sequence[str]) -
 
     A mail that a milter refuses counts where it was refused as spam: by the filter's verdict, or by its words.
     """
-    rejects = scan.events("rejects")
-    wanted = texts.equal(rejects["action"], *ACTIONS, "hold")
+    wanted = coded.event(scan, "rejects", "action").equal(*ACTIONS, "hold")
     if not wanted.any():
         return pd.DataFrame()
+    rejects = scan.events("rejects")
     some = rejects[wanted & rejects["queue_id"].notna()]
     some = some[(some["queue_id"] != "NOQUEUE") & ~some["text"].str.startswith("4.", na=False)]
     entries = scan.entries[scan.entries["origin"].isin(list(origins))]

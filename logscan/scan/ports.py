@@ -12,6 +12,7 @@ the ports when all is seen. :func:`entry_ports` is both in one, for what looks a
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,11 +20,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.findings import Confidence
-from logscan.scan import port_names
+from logscan.scan import coded, port_names
 from logscan.scan.hops import entry_has_hop
 from logscan.scan.memo import per_window
 from logscan.scan.port_names import Name
-from logscan.tables import grouping
+from logscan.tables import cells, grouping, texts
 from logscan.tables.grouping import combine
 from logscan.tables.partials import Keyed, Partial
 
@@ -84,7 +85,7 @@ def doors(window: Window, settings: Settings) -> Doors:
     names = [*map(str, entries["service"].cat.categories), MISSING]
     kinds = pd.DataFrame(
         {
-            "service": pd.Series([names[at] for at in service[first].tolist()], dtype="str"),
+            "service": coded.words([names[at] for at in service[first].tolist()]),
             "handed_over": handed[first],
             "filtered": filtered[first],
             "process": process[first],
@@ -104,23 +105,50 @@ def look(window: Window, settings: Settings) -> dict[str, Keyed]:
     The processes that took strangers' mail are kept only of services whose port nothing else tells; beyond
     :data:`logscan.tables.partials.MOST_KEYS` of them some are forgotten, and the port of their logins isn't known.
     """
-    entries = window.entries
-    services = pd.DataFrame({"service": pd.Series(sorted(window.facts.services), dtype="str")})
     found = doors(window, settings)
     by_filter, by_process = _left_open(window, settings)
+    return {
+        "ports.services": _services(tuple(sorted(window.facts.services))),
+        "ports.logins": _logins(window, found, by_filter) if len(found.kinds) else _no_logins(),
+        "ports.strangers": _strangers(window, np.logical_or(by_process[:, 0], by_process[:, 1])),
+    }
+
+
+@functools.lru_cache(maxsize=16)
+def _services(names: tuple[str, ...]) -> Keyed:
+    return Keyed.of(pd.DataFrame({"service": coded.words(list(names))}), once=True)
+
+
+def _logins(window: Window, found: Doors, by_filter: Bools) -> Keyed:
+    """Return the logins whose port the way through the filter may tell: how many took each way."""
     n = np.bincount(found.code + 1, minlength=len(found.kinds) + 1)[1:]
-    every = [*entries["service"].cat.categories, MISSING]
+    every = [*window.entries["service"].cat.categories, MISSING]
     names = {str(name) for name, left in zip(every, by_filter, strict=True) if left}
     unsettled = (found.kinds["service"].isin(names) & ~found.kinds["handed_over"]).to_numpy()
-    logins = found.kinds.loc[unsettled, ["service", "filtered"]].assign(n=n[unsettled])
-    strange = ((entries["origin"] == "outside") & entries["queued"]).to_numpy()
-    strange = strange & np.asarray(by_process.any(axis=1))[_codes(window, np.arange(len(entries)))]
-    strangers = pd.DataFrame({"process": np.unique(_processes(window, np.flatnonzero(strange)))})
-    return {
-        "ports.services": Keyed.of(services),
-        "ports.logins": Keyed.of(logins, sums=("n",)),
-        "ports.strangers": Keyed.of(strangers),
-    }
+    if not unsettled.any():
+        return _no_logins()
+    return Keyed.of(found.kinds.loc[unsettled, ["service", "filtered"]].assign(n=n[unsettled]), sums=("n",))
+
+
+@functools.cache
+def _no_logins() -> Keyed:
+    none = {"service": coded.words([]), "filtered": np.empty(0, np.bool_), "n": np.empty(0, np.int64)}
+    return Keyed.of(pd.DataFrame(none), sums=("n",))
+
+
+def _strangers(window: Window, open_services: Bools) -> Keyed:
+    """Return the processes that took strangers' mail, of services whose port nothing else tells (bool by code)."""
+    if not open_services.any():
+        return _no_strangers()
+    entries = window.entries
+    strange = texts.equal(entries["origin"], "outside") & entries["queued"].to_numpy(dtype=np.bool_)
+    strange &= open_services[_codes(window, np.arange(len(entries)))]
+    return Keyed.of(pd.DataFrame({"process": np.unique(_processes(window, np.flatnonzero(strange)))}), once=True)
+
+
+@functools.cache
+def _no_strangers() -> Keyed:
+    return Keyed.of(pd.DataFrame({"process": np.empty(0, np.int64)}))
 
 
 class Ports:
@@ -190,9 +218,7 @@ def entry_ports(window: Window, settings: Settings) -> EntryPorts:
 @per_window
 def _handed_over(window: Window) -> Bools:
     """Return, per entry, whether its login came by XCLIENT."""
-    methods = window.events("clients")["sasl_method"].astype("category")
-    code = methods.cat.categories.get_indexer([HANDED_OVER])[0]
-    by_row = np.append((methods.cat.codes.to_numpy() == code) & (code >= 0), False)
+    by_row = np.append(coded.event(window, "clients", "sasl_method").equal(HANDED_OVER), False)
     out: Bools = by_row[window.entries["client_row"].to_numpy()]
     return out
 
@@ -219,16 +245,16 @@ def _codes(window: Window, rows: Ints) -> Ints:
 
 def _processes(window: Window, rows: Ints) -> Ints:
     """Return a hash of each entry's smtpd process, the same in each window: of host, service, process ID and day; never 0."""
-    some = window.entries.iloc[rows]
-    if some.empty:
+    if not len(rows):
         return np.empty(0, np.int64)
+    entries = window.entries
     # A garbled stamp may lie before 1970.
-    day = some["first"].dt.as_unit("s").astype("int64").to_numpy() // 86_400
-    pid = some["pid"].fillna(-1).to_numpy(dtype=np.int64)
-    names = [some[name].cat.codes.to_numpy().astype(np.int64) for name in ("host", "service")]
-    number = combine(*names, pid, np.unique(day, return_inverse=True)[1].astype(np.int64))
+    day = cells.ns(entries["first"])[rows] // (86_400 * 10**9)
+    pid = entries["pid"].array[rows].fillna(-1).to_numpy(dtype=np.int64)
+    codes = {name: entries[name].array.codes[rows].astype(np.int64) for name in ("host", "service")}
+    number = combine(*codes.values(), pid, day - day.min())
     _, first, of_row = np.unique(number, return_index=True, return_inverse=True)
-    key = pd.DataFrame({name: some[name].iloc[first].astype("str").fillna(MISSING) for name in ("host", "service")})
+    key = pd.DataFrame({name: entries[name].iloc[rows[first]].astype("str").fillna(MISSING) for name in codes})
     hashed = pd.util.hash_pandas_object(key.assign(pid=pid[first], day=day[first]), index=False)
     made: Ints = hashed.to_numpy(dtype=np.uint64).view(np.int64)[of_row]
     return np.where(made == 0, 1, made)
