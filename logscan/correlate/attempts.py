@@ -9,11 +9,11 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.correlate.agents import ENDS, agents
-from logscan.correlate.codes import Bools, Ints, among, distinct, factorise, first_rows, matched
+from logscan.correlate.codes import Bools, Ints, among, distinct, factorise, first_rows, matched, numbered
 from logscan.correlate.delays import PARTS, Delays
 from logscan.correlate.events import Coded, Events
 from logscan.correlate.facts import Facts
-from logscan.correlate.frames import Category, Draft, Moments, Words, category, coded_as, frame
+from logscan.correlate.frames import Category, Draft, Moments, Words, category, coded_as
 from logscan.correlate.inferred import explained
 from logscan.correlate.known import Known
 from logscan.correlate.links import KINDS, Legs, some
@@ -176,10 +176,11 @@ def _repeated(draft: Draft, tables: Events, f: Facts) -> Bools:
     again = np.flatnonzero(pd.Index(key).duplicated(keep=False) & (f.row_entry >= 0))
     if not len(again):
         return out
-    rows = frame({name: draft[name] for name in ("relay", "delay", "delays", "status", "reply")}, again)
-    rows["key"], rows["entry"] = key[again], f.row_entry[again]
-    rows["pid"] = tables["deliveries"].column("pid").take(pa.array(again)).to_pandas().to_numpy()
-    some = again[rows.duplicated()]
+    delay = (draft["delay"][again] + 0.0).view(np.int64)
+    codes = [draft[name].codes[again] for name in ("relay", "status")]
+    codes += [tables.coded("deliveries", "delays").codes[again], draft["reply"].of(again).coded().codes]
+    codes += [numbered(each)[1] for each in (key[again], delay, tables.ints("deliveries", "pid", -1)[again])]
+    some = again[pd.Index(combine(*codes)).duplicated()]
     if not len(some):
         return out
     nrcpt = np.append(tables.ints("queued", "nrcpt"), 0)[f.lives.first_row("queued")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,10 +29,10 @@ from logscan.correlate.meant import meant_for_outside
 from logscan.correlate.places import ORIGINS, local_domains, origins, own_domains, place, undecided
 from logscan.correlate.proxies import forwarded_clients, outer_clients
 from logscan.correlate.relayed import relayed
-from logscan.correlate.rows import in_order
+from logscan.correlate.rows import empty, in_order
 from logscan.correlate.vanished import Ended
 from logscan.correlate.verdicts import Judged, judge
-from logscan.tables.schema import ARROW, COMMON, EVENTS
+from logscan.tables.schema import EVENTS
 
 CONFIDENCES = ("low", "medium", "high")
 
@@ -54,15 +53,7 @@ class Correlated:
 def completed(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     """Return the event tables in order of source and line, with an empty one for each that no line gave."""
     out = {name: in_order(table, name) for name, table in tables.items()}
-    return out | {name: _empty(name) for name in EVENTS if name not in out}
-
-
-@cache
-def _empty(name: str) -> pa.Table:
-    types = {"time": pa.int64(), "pid": pa.int64(), "source": pa.int32(), "line": pa.int32()}
-    columns = {c.name: pa.array([], types.get(c.name, ARROW["cat"])) for c in COMMON}
-    columns |= {c.name: pa.array([], ARROW[c.kind]) for c in EVENTS[name].columns}
-    return pa.table(columns)
+    return out | {name: empty(name) for name in EVENTS if name not in out}
 
 
 @dataclass

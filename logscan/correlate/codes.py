@@ -207,4 +207,5 @@ def category(column: pa.ChunkedArray | pa.Array, rows: Ints | None = None) -> pd
 
 def take(values: pa.Array, index: Ints) -> pa.Array:
     """Take by position; -1 gives null."""
-    return pc.take(values, pa.array(index, mask=index < 0))
+    missing = index < 0
+    return pc.take(values, pa.array(index, mask=missing) if missing.any() else pa.array(index))

@@ -7,10 +7,10 @@ with the message-id and sender of a mail that is still in the queue and was take
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, factorise, plain
+from logscan.correlate.codes import Bools, Ints, first_rows, ranked, take
+from logscan.correlate.events import Events
 from logscan.correlate.facts import Facts
 from logscan.correlate.horizons import BACK, REACH
 from logscan.correlate.known import NEVER
@@ -28,7 +28,7 @@ SAME_WAY = 0
 """Confidence of a child that came in as its parent did: only its size tells which of them the filter has seen."""
 
 
-def cut_off(tables: dict[str, pa.Table], f: Facts, known: Legs, end: int | None = None) -> Legs:
+def cut_off(tables: Events, f: Facts, known: Legs, end: int | None = None) -> Legs:
     """Match what came in by a filter's way to mails of the same message-id and sender that wait for their hand-over.
 
     ``end`` is when the log ends, as :attr:`logscan.correlate.known.Known.end`.
@@ -83,35 +83,38 @@ def cut_off(tables: dict[str, pa.Table], f: Facts, known: Legs, end: int | None 
     return Legs.of(parent, child, "filter", "inferred", sure, -1)
 
 
-def _ways(tables: dict[str, pa.Table], f: Facts) -> Ints:
+def _ways(tables: Events, f: Facts) -> Ints:
     """Return, per entry, a code of how it came in: host, program, service and client's address; -1 unknown."""
-    clients = tables["clients"]
-    codes = [factorise([clients.column(name)])[0][0] for name in WAY]
-    return np.append(combine(*codes), -1)[f.client_row]
+    return np.append(combine(*(tables.coded("clients", name).codes for name in WAY)), -1)[f.client_row]
 
 
-def _known_ways(tables: dict[str, pa.Table], f: Facts, way: Ints, known: Legs) -> Bools:
+def _known_ways(tables: Events, f: Facts, way: Ints, known: Legs) -> Bools:
     """Return, per entry, whether it came in by a way that filters hand mail back by."""
-    first = np.unique(way[way >= 0], return_index=True)
-    row = f.client_row[np.flatnonzero(way >= 0)[first[1]]]
-    some = tables["clients"].take(pa.array(row))
-    names = [pc.fill_null(plain(some.column(name)), "").to_pylist() for name in WAY]
-    told = dict(zip(first[0].tolist(), zip(*names, strict=True), strict=True))
+    some = np.flatnonzero(way >= 0)
+    codes, place = ranked(way[some])
+    # Any row of each way.
+    row = np.full(len(codes), -1, np.int64)
+    row[place] = f.client_row[some]
+    columns = [tables.coded("clients", name) for name in WAY]
+    names = [pc.fill_null(take(each.words, each.codes[row]), "").to_pylist() for each in columns]
+    told = dict(zip(codes.tolist(), zip(*names, strict=True), strict=True))
     back = way[known.child[(known.kind == KINDS.index("filter")) & (known.confidence > 0)]]
     fixed = f.learning.fact("ways", lambda: [told[code] for code in np.unique(back[back >= 0]).tolist()])
-    out: Bools = np.isin(way, [code for code, names in told.items() if names in fixed]) & (way >= 0)
+    known_ones = np.asarray([told[code] in fixed for code in codes.tolist()], np.bool_)
+    out = np.zeros(len(way), np.bool_)
+    out[some] = known_ones[place]
     return out
 
 
-def _unanswered(tables: dict[str, pa.Table], f: Facts, end: int | None) -> tuple[Ints, Ints, Ints]:
+def _unanswered(tables: Events, f: Facts, end: int | None) -> tuple[Ints, Ints, Ints]:
     """Return entries still in the queue and taken up lately, how many recipients no line tells of, and when that was."""
     row = f.lives.last_row("queued")
     times = np.append(tables["queued"].column("time").to_numpy(), 0)
-    nrcpt = pc.fill_null(tables["queued"].column("nrcpt").combine_chunks(), 0).to_numpy(zero_copy_only=False)
+    nrcpt = tables.ints("queued", "nrcpt")
     end = int(f.lives.last.max(initial=0)) if end is None else end
     waits = (row >= 0) & (f.lives.last_row("removals") < 0) & (times[row] >= end - UNANSWERED * SECOND)
     known = np.flatnonzero(waits[f.row_entry] & (f.row_entry >= 0)) if f.lives.size else row
-    unit = np.unique(combine(f.row_entry[known], f.recipient[known], f.asked[known]), return_index=True)[1]
+    unit = first_rows(combine(f.row_entry[known], f.recipient[known], f.asked[known]))
     told = np.bincount(f.row_entry[known][unit], minlength=f.lives.size)
     room = np.append(nrcpt, 0)[f.lives.first_row("queued")] - told
     found = np.flatnonzero(waits & (room > 0))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from logscan.correlate.codes import Bools, Floats, Ints, last_index, pairs
+from logscan.correlate.codes import Bools, Floats, Ints, last_index, numbered, pairs
 from logscan.correlate.facts import Facts
 from logscan.correlate.links import KINDS, Legs, summed
 from logscan.correlate.lives import SECOND, plain_float
@@ -71,7 +71,8 @@ def delays(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, outer:
     parent = np.arange(size)
     parent[legs.child[joins]] = legs.parent[joins]
     entry = f.row_entry
-    whole = {name: np.append(summed(parent, values), np.nan)[entry] for name, values in steps.items()}
+    sums = summed(parent, np.stack(list(steps.values())))
+    whole = {name: np.append(values, np.nan)[entry] for name, values in zip(steps, sums, strict=True)}
     arrived = np.where(entry >= 0, np.append(clock.start, 0)[np.append(root, -1)[entry]], -1)
     own, low, high = _own(clock, entry, is_child)
     total = whole["total"] + own
@@ -150,10 +151,13 @@ def _fine(tables: dict[str, pa.Table], f: Facts) -> tuple[Bools, Bools]:
     names = ("clients", "message_ids", "queued", "deliveries")
     source = {name: tables[name].column("source").to_numpy() for name in names}
     some = int(max((int(codes.max(initial=-1)) for codes in source.values()), default=-1)) + 2
-    fine = np.zeros(some, np.bool_)
-    for name in names:
-        fine[source[name][tables[name].column("time").to_numpy() % SECOND != 0]] = True
-    fixed = f.learning.fact("fine", lambda: np.flatnonzero(fine).tolist())
+
+    def told() -> list[int]:
+        finer = [source[name][tables[name].column("time").to_numpy() % SECOND != 0] for name in names]
+        found: list[int] = np.unique(np.concatenate(finer)).tolist()
+        return found
+
+    fixed = f.learning.fact("fine", told)
     fine = np.isin(np.arange(some), list(fixed))
     of_entry = np.zeros(f.lives.size + 1, np.bool_)
     for name in reversed(names[:3]):
@@ -256,7 +260,8 @@ def _in_turn(f: Facts, parent: Ints, child: Ints, clock: _Clock, span: tuple[Flo
     unit = combine(parent, *both)
     end = np.maximum(end - np.nan_to_num(clock.first[child]), begin)
     share = np.ones(len(unit))
-    _, code, count = np.unique(unit, return_inverse=True, return_counts=True)
+    _, code = numbered(unit)
+    count = np.bincount(code)
     some = np.flatnonzero(count[code] > 1)
     if not len(some):
         return end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,12 @@ class Events(dict[str, pa.Table]):
         assert isinstance(found, Coded)
         return found
 
+    def together(self, tables: Sequence[str], column: str) -> tuple[list[Ints], pa.Array]:
+        """Return a column of few values as codes, alike in several tables, and the values by code."""
+        columns = [self.coded(table, column) for table in tables]
+        words, values = factorise([each.words for each in columns])
+        return [np.append(new, -1)[each.codes] for new, each in zip(words, columns, strict=True)], values
+
     def ints(self, table: str, column: str, missing: int = 0) -> Ints:
         """Return a column of whole numbers as int64, ``missing`` where there is none."""
         found = self._once(f"ints {missing}", table, column, lambda values: _ints(values, missing))
@@ -99,8 +105,19 @@ class Events(dict[str, pa.Table]):
 
 
 def _coded(column: pa.ChunkedArray) -> Coded:
-    (codes,), words = factorise([column])
-    return Coded(codes, words)
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        words = array.dictionary.cast(pa.string())
+        if isinstance(array, pa.ChunkedArray) or words.null_count or len(words.unique()) < len(words):
+            (codes,), words = factorise([column])
+            return Coded(codes, words)
+    else:
+        array = plain(array).dictionary_encode()
+        words = array.dictionary
+    at = array.indices
+    if at.null_count:
+        at = at.fill_null(-1)
+    return Coded(at.to_numpy().astype(np.int64), words)
 
 
 def _ints(column: pa.ChunkedArray, missing: int) -> Ints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -119,6 +120,13 @@ class Facts:
     learning: Learning
     links: Links
 
+    @cached_property
+    def strangers(self) -> Bools:
+        """Per relay (and one more, for none): it may be anybody's, on port 25 of an address that isn't private."""
+        far = pc.ends_with(self.relays, "]:25").to_numpy(zero_copy_only=False).astype(np.bool_)
+        near = pc.match_substring_regex(self.relays, PRIVATE_ADDRESS).to_numpy(zero_copy_only=False).astype(np.bool_)
+        return np.append(far & ~near, False)
+
 
 def facts(events: Events, lives: Lives, learning: Learning | None = None) -> Facts:
     """Gather codes and flags from the event tables."""
@@ -205,7 +213,7 @@ def _relays(events: Events) -> tuple[Ints, Ints, pa.Array, Ints, pa.Array]:
     Returns the host's code of each row in clients, the relay's of each delivery, by that the relay and its host, and the hosts.
     """
     relay, names = events.coded("deliveries", "relay").codes, events.coded("deliveries", "relay").words
-    (host, client_host), hosts = factorise([events[name].column("host") for name in ("deliveries", "clients")])
+    (host, client_host), hosts = events.together(("deliveries", "clients"), "host")
     both, codes = ranked(np.where(relay < 0, -1, host * (len(names) + 1) + relay))
     codes = codes - np.count_nonzero(both < 0)
     both = both[both >= 0]
@@ -351,13 +359,6 @@ def _writers(sender: Ints, addresses: pa.Array) -> Ints:
     code_of = np.append(known, -1)
     code_of[some] = before
     return code_of[sender]
-
-
-def strangers(f: Facts) -> Bools:
-    """Return, per relay (and one more, for none), whether it may be anybody's: port 25 of an address that isn't private."""
-    far = pc.match_substring_regex(f.relays, r"\]:25$").to_numpy(zero_copy_only=False).astype(np.bool_)
-    near = pc.match_substring_regex(f.relays, PRIVATE_ADDRESS).to_numpy(zero_copy_only=False).astype(np.bool_)
-    return np.append(far & ~near, False)
 
 
 def ceil(seconds: Floats) -> Ints:

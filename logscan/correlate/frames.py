@@ -45,7 +45,11 @@ class Words:
 
     def array(self) -> pa.Array:
         """Return the texts as one string array."""
-        return self.values if self.at is None else take(self.values, self.at)
+        if self.at is None:
+            return self.values
+        if self.values.null_count == len(self.values):
+            return pa.nulls(len(self.at), self.values.type)
+        return take(self.values, self.at)
 
     def coded(self) -> Coded:
         """Return them as codes of the distinct ones."""
@@ -87,9 +91,19 @@ Draft = dict[str, Any]
 """Columns by name, of one length."""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _fixed(values: tuple[str, ...]) -> tuple[pa.Array, pd.CategoricalDtype]:
     return pa.array(values, pa.string()), pd.CategoricalDtype(pd.Index(values, dtype="str"))
+
+
+def _kind(values: pa.Array) -> pd.CategoricalDtype:
+    if len(values) <= FEW:
+        return _fixed(tuple(values.to_pylist()))[1]
+    return pd.CategoricalDtype(pd.Index(words(values)))
+
+
+FEW = 32
+"""Values of which a type is kept: windows have the same ones again and again."""
 
 
 def coded_as(codes: Ints, values: tuple[str, ...]) -> Category:
@@ -118,7 +132,7 @@ def _made(column: Column, rows: Ints | None) -> Any:
         return _moments(column, rows)
     if isinstance(column, Category):
         codes = column.codes if rows is None else column.codes[rows]
-        kind = column.kind or pd.CategoricalDtype(pd.Index(words(column.words)))
+        kind = column.kind or _kind(column.words)
         return pd.Categorical.from_codes(codes, dtype=kind, validate=False)
     if isinstance(column, Maybe):
         values, known = (each if rows is None else each[rows] for each in (column.values, column.known))

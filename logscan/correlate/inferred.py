@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, distinct, pairs
-from logscan.correlate.facts import SLACK, Facts, ceil, relays_of, strangers
+from logscan.correlate.codes import Bools, Ints, among, distinct, first_rows, pairs
+from logscan.correlate.facts import SLACK, Facts, ceil, relays_of
 from logscan.correlate.links import KINDS, KNOWN_BY, Legs
 from logscan.correlate.matching import match
 from logscan.tables.grouping import combine
@@ -51,10 +51,11 @@ def explained(f: Facts, legs: Legs) -> Bools:
     out = np.zeros(len(f.row_entry) + 1, np.bool_)
     out[legs.row] = True
     out = out[:-1]
-    told = (legs.known_by == KNOWN_BY.index("queued as")) & (legs.row >= 0)
-    if told.any():
-        unit = combine(f.row_entry, f.relay)
-        out |= f.sent & np.isin(unit, unit[legs.row[told]])
+    told = legs.row[(legs.known_by == KNOWN_BY.index("queued as")) & (legs.row >= 0)]
+    if len(told):
+        rows = np.flatnonzero(f.sent & among(f.row_entry, f.row_entry[told], f.lives.size))
+        unit = combine(np.r_[f.row_entry[rows], f.row_entry[told]], np.r_[f.relay[rows], f.relay[told]])
+        out[rows[np.isin(unit[: len(rows)], unit[len(rows) :])]] = True
     # What was inferred without a line has none yet.
     named = legs.known_by != KNOWN_BY.index("inferred")
     out[_told_rows(f, legs, named & (legs.kind == KINDS.index("filter")) & (legs.row < 0))] = True
@@ -67,6 +68,29 @@ def _open_rows(f: Facts, known: Legs) -> Ints:
     return rows[f.parent_id[f.row_entry[rows]] >= 0]
 
 
+def _likely(f: Facts, known: Legs, here: Bools, relays: Bools | None) -> tuple[Ints, Ints]:
+    """Return the rows of hand-overs, and those of what may have come out of one: one per entry and address asked for."""
+    rows = _open_rows(f, known)
+    # A stranger may send back what it is sent; a filter elsewhere has a port of its own, a private address, or is named.
+    addresses = len(f.handed_to)
+    elsewhere = (f.relay_address[rows] >= 0) & among(f.relay_address[rows], f.address, addresses)
+    rows = rows[here[f.relay[rows]] | (elsewhere & ~f.strangers[f.relay[rows]])]
+    if relays is not None:
+        rows = rows[relays[f.relay[rows]]]
+    relay_hosts = f.relay_address[rows]
+    has_parent = np.zeros(f.lives.size + 1, np.bool_)
+    has_parent[known.child] = True
+    may_be = f.local | among(f.address, relay_hosts[relay_hosts >= 0], addresses)
+    may_be &= ~has_parent[:-1]
+    # Nothing matches but by message-id.
+    may_be &= among(f.child_id, f.parent_id[f.row_entry[rows]], len(f.ids))
+    child_rows = np.flatnonzero(np.append(may_be, False)[f.row_entry])
+    children = f.row_entry[child_rows]
+    rows = rows[among(f.parent_id[f.row_entry[rows]], f.child_id[children], len(f.ids))]
+    # In the order of lines: codes follow what else a log holds.
+    return rows, child_rows[first_rows(combine(children, f.asked[child_rows]))]
+
+
 def _matched(
     f: Facts, known: Legs, named: Bools, before: int, after: int, relays: Bools | None = None
 ) -> tuple[Ints, Ints, Bools]:
@@ -74,25 +98,11 @@ def _matched(
 
     A child is opened at most ``before`` seconds before its hand-over begins and ``after`` seconds after it ends.
     """
-    has_parent = np.zeros(f.lives.size + 1, np.bool_)
-    has_parent[known.child] = True
     here = f.here | named
-    rows = _open_rows(f, known)
-    # A stranger may send back what it is sent; a filter elsewhere has a port of its own, a private address, or is named.
-    elsewhere = (f.relay_address[rows] >= 0) & np.isin(f.relay_address[rows], f.address)
-    rows = rows[here[f.relay[rows]] | (elsewhere & ~strangers(f)[f.relay[rows]])]
-    if relays is not None:
-        rows = rows[relays[f.relay[rows]]]
-    parents = f.row_entry[rows]
-    # Children: what was asked for, once per (entry, address).
-    relay_hosts = np.unique(f.relay_address[rows][f.relay_address[rows] >= 0])
-    may_be = f.local | np.isin(f.address, relay_hosts)
-    may_be &= ~has_parent[:-1]
-    child_rows = np.flatnonzero((f.row_entry >= 0) & may_be[np.where(f.row_entry >= 0, f.row_entry, 0)])
-    unit = combine(f.row_entry[child_rows], f.asked[child_rows])
-    # In the order of lines: codes follow what else a log holds.
-    child_rows = child_rows[np.sort(np.unique(unit, return_index=True)[1])] if len(unit) else child_rows
-    children = f.row_entry[child_rows]
+    rows, child_rows = _likely(f, known, here, relays)
+    parents, children = f.row_entry[rows], f.row_entry[child_rows]
+    if not len(rows) or not len(child_rows):
+        return rows[:0], children[:0], np.empty(0, np.bool_)
     whole = combine(
         np.concatenate([f.lives.host[parents], f.lives.host[children]]),
         np.concatenate([f.parent_id[parents], f.child_id[children]]),
@@ -176,7 +186,7 @@ def _without_deliveries(f: Facts, known: Legs, found: Legs, is_filter: Bools) ->
 def _told_rows(f: Facts, legs: Legs, some: Bools) -> Ints:
     """Return the delivery rows behind legs whose child named its parent: sent while the child was opened."""
     parents, children = legs.parent[some], legs.child[some]
-    rows = np.flatnonzero(f.sent & (f.row_entry >= 0))
+    rows = np.flatnonzero(f.sent & among(f.row_entry, parents, f.lives.size))
     left, right = pairs(parents, f.row_entry[rows])
     row = rows[right]
     opened = f.opened[children[left]]

@@ -6,16 +6,16 @@ Told by the log where it says so, inferred where a filter tells nothing.
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
 from logscan.correlate import inferred, lists, redirects, told
 from logscan.correlate.codes import Bools
 from logscan.correlate.cut_off import cut_off
+from logscan.correlate.events import Events
 from logscan.correlate.facts import Facts, relays_of
 from logscan.correlate.links import KINDS, Legs, acyclic, some
 
 
-def find_legs(tables: dict[str, pa.Table], f: Facts, declared: list[str], end: int | None = None) -> tuple[Legs, Bools]:
+def find_legs(tables: Events, f: Facts, declared: list[str], end: int | None = None) -> tuple[Legs, Bools]:
     """Return the legs and, per delivery row, whether it is a hand-over to a filter (or to ourselves).
 
     ``declared`` are regular expressions for relays that the configuration names as filters.

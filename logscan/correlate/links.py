@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from logscan.correlate.codes import Bools, Floats, Ints
+from logscan.correlate.codes import Bools, Floats, Ints, first_rows
 
 KINDS = ("filter", "bounce", "forward", "requeue", "proxy", "redirect", "relay", "list")
 KNOWN_BY = (
@@ -53,9 +53,14 @@ class Legs:
     @classmethod
     def joined(cls, parts: list[Legs]) -> Legs:
         """Return all legs, a child's first (best known) parent only."""
-        whole = cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in FIELDS))
-        keep = np.sort(np.unique(whole.child, return_index=True)[1]) if len(whole.child) else whole.child
-        return cls(*(getattr(whole, name)[keep] for name in FIELDS))
+        parts = [part for part in parts if len(part)] or parts[:1]
+        whole = (
+            cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in FIELDS))
+            if parts[1:]
+            else parts[0]
+        )
+        keep = first_rows(whole.child)
+        return whole if len(keep) == len(whole) else cls(*(getattr(whole, name)[keep] for name in FIELDS))
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -113,13 +118,17 @@ def nearest(parent: Ints, values: Ints) -> Ints:
 
 
 def summed(parent: Ints, values: Floats) -> Floats:
-    """Return, per entry, the sum of its own value and those of all entries above it; the topmost's counts once."""
+    """Return, per entry, the sum of its own value and those of all entries above it; the topmost's counts once.
+
+    The last axis of ``values`` is that of entries.
+    """
     top = parent == np.arange(len(parent))
     # Each round takes in twice as many entries; at the top there is nothing more to add.
     below, at = np.where(top, 0, values), parent
     while True:
-        below = below + below[at]
+        below = below + below[..., at]
         above = at[at]
         if np.array_equal(above, at):
-            return below + values[at]
+            found: Floats = below + values[..., at]
+            return found
         at = above

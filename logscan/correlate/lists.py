@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, factorise, matched, take
+from logscan.correlate.codes import Bools, Ints, among, factorise, first_rows, matched, ranked, take
+from logscan.correlate.events import Events
 from logscan.correlate.facts import AGENT, COMMAND, LISTS, SLACK, Facts, ceil
 from logscan.correlate.links import Legs, roots
 from logscan.tables.grouping import combine
@@ -16,23 +17,23 @@ EXPANDED = 600
 and is a mail of its own."""
 
 
-def expanded(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Ints) -> Legs:
+def expanded(tables: Events, f: Facts, legs: Legs, hop_relays: Ints) -> Legs:
     """What came in on this host with the message-id of a mail that a program was handed shortly before.
 
     A program of aliases(5) or a list manager's pipe service is enough; a list manager that speaks LMTP looks like a mailbox
     server, so there the sender must have changed too, as lists change it. One mail may come back in many pieces.
     ``hop_relays`` are those of filters.
     """
-    program = factorise([tables["deliveries"].column("program")])
-    agents = np.asarray([name in ("pipe", "lmtp", "local") for name in program[1].to_pylist()] + [False])
-    maybe = f.sent & f.tried & ~f.forwarded & (f.row_entry >= 0) & agents[program[0][0]] & ~np.isin(f.relay, hop_relays)
+    agents = tables.coded("deliveries", "program").equal("pipe", "lmtp", "local")
+    hops = among(f.relay, hop_relays, len(f.relays))
+    maybe = f.sent & f.tried & ~f.forwarded & (f.row_entry >= 0) & agents & ~hops
     f.links.waits.append((f.row_entry[maybe], EXPANDED + 2 * SLACK))
     taken = np.zeros(f.lives.size + 1, np.bool_)
     taken[legs.child] = True
     absent = pc.fill_null(pc.equal(f.ids, ""), False).to_numpy(zero_copy_only=False).astype(np.bool_)
     identified = (f.child_id >= 0) & ~np.append(absent, False)[f.child_id]
     children = np.flatnonzero(f.local & identified & ~taken[:-1])
-    rows, by_program = _handed(tables, f, hop_relays, children)
+    rows, by_program = _handed(tables, f, hops, children)
     if not len(rows):
         return Legs.of(rows, rows, "list", "inferred", 1, -1)
     left, child = _nearest_before(f, rows, children)
@@ -57,7 +58,7 @@ OWN = (
 def _own(f: Facts, rows: Ints, left: Ints, child: Ints) -> Ints:
     """Return ``left``; of a mail that several lists were handed, what bears the name of one belongs to that one."""
     entry = f.row_entry[rows]
-    if len(entry) == len(np.unique(entry)) or not len(child):
+    if not len(child) or len(first_rows(entry)) == len(entry):
         return left
     address = np.r_[f.recipient[rows], f.writer[child]]
     names = take(f.addresses, address)
@@ -72,32 +73,34 @@ def _own(f: Facts, rows: Ints, left: Ints, child: Ints) -> Ints:
     return np.where(named, order[at], left)
 
 
-def siblings(tables: dict[str, pa.Table], f: Facts, legs: Legs, redirects: Legs) -> Bools:
+UNKNOWN = -(2**62)
+"""Of a client without a user ID."""
+
+
+def siblings(tables: Events, f: Facts, legs: Legs, redirects: Legs) -> Bools:
     """Return which of the legs are a list's though they look like a redirect of another copy: one user handed in both.
 
     A list's copies come one after the other, so that one of them is in its mailbox when the next one is picked up; a
     mailbox's script runs as another user than the list.
     """
-    uid = np.append(factorise([tables["clients"].column("uid")])[0][0], -1)[f.client_row]
+    uid = np.append(tables.ints("clients", "uid", UNKNOWN), UNKNOWN)[f.client_row]
     other = np.full(f.lives.size, -1, np.int64)
     other[redirects.child] = redirects.parent
     above = other[legs.child]
-    same: Bools = (above >= 0) & (uid[above] >= 0) & (uid[above] == uid[legs.child])
+    same: Bools = (above >= 0) & (uid[above] != UNKNOWN) & (uid[above] == uid[legs.child])
     return same
 
 
-def _handed(tables: dict[str, pa.Table], f: Facts, hop_relays: Ints, children: Ints) -> tuple[Ints, Bools]:
+def _handed(tables: Events, f: Facts, hops: Bools, children: Ints) -> tuple[Ints, Bools]:
     """Return the rows of mails with a child's message-id that something took which may be a list, and which are programs."""
-    rows = np.flatnonzero(f.sent & (f.row_entry >= 0) & ~f.forwarded & ~np.isin(f.relay, hop_relays))
-    rows = rows[np.isin(f.parent_id[f.row_entry[rows]], f.child_id[children])]
-    (code,), names = factorise([tables["deliveries"].column("program")])
-    place = {name: number for number, name in enumerate(names.to_pylist())}
-    program = code[rows]
+    rows = np.flatnonzero(f.sent & (f.row_entry >= 0) & ~f.forwarded & ~hops)
+    rows = rows[among(f.parent_id[f.row_entry[rows]], f.child_id[children], len(f.ids))]
+    program = tables.coded("deliveries", "program").of(rows)
     reply = f.reply.take(pa.array(rows))
     command = matched(reply, "^" + COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
     listed = np.append(pc.match_substring_regex(f.relays, LISTS).to_numpy(zero_copy_only=False).astype(np.bool_), False)
-    sure = command | ((program == place.get("pipe", -2)) & listed[f.relay[rows]])
-    may_be = sure | ((program == place.get("lmtp", -2)) & ~f.stored[rows])
+    sure = command | (program.equal("pipe") & listed[f.relay[rows]])
+    may_be = sure | (program.equal("lmtp") & ~f.stored[rows])
     return rows[may_be], sure[may_be]
 
 
@@ -108,7 +111,7 @@ def _nearest_before(f: Facts, rows: Ints, children: Ints) -> tuple[Ints, Ints]:
         np.concatenate([f.lives.host[entry], f.lives.host[children]]),
         np.concatenate([f.parent_id[entry], f.child_id[children]]),
     )
-    dense = np.unique(key, return_inverse=True)[1].astype(np.int64)
+    dense = ranked(key)[1]
     mine, theirs = dense[: len(rows)], dense[len(rows) :]
     begin, opened = f.second[rows] - ceil(f.transmit[rows]) - 1, f.opened[children]
     start = int(min(begin.min(), opened.min()))

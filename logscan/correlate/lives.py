@@ -67,8 +67,14 @@ class Lives:
         out = np.full(len(names), -1, np.int64)
         told = np.flatnonzero(pc.is_valid(names).to_numpy(zero_copy_only=False))
         if len(told) and self.size:
-            found = pc.index_in(names.take(pa.array(told)), value_set=self.queue_ids)
-            out[told] = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+            some = names.take(pa.array(told)).dictionary_encode()
+            few = pc.fill_null(pc.index_in(self.queue_ids, value_set=some.dictionary), -1).to_numpy(
+                zero_copy_only=False
+            )
+            code = np.full(len(some.dictionary) + 1, -1, np.int64)
+            code[few] = np.arange(len(few))
+            code[-1] = -1
+            out[told] = code[some.indices.to_numpy(zero_copy_only=False)]
         return out
 
     def first_row(self, table: str) -> Ints:
@@ -97,8 +103,14 @@ class Lives:
         return there[first_index(of_rows, self.size)], there[last_index(of_rows, self.size)]
 
 
+def _with(values: pa.Array, more: list[str]) -> pa.Array:
+    """Return the values, and behind them those of ``more`` that aren't among them."""
+    known = set(values.to_pylist())
+    return pa.concat_arrays([values, pa.array([one for one in more if one not in known], pa.string())])
+
+
 def _homes(
-    tables: dict[str, pa.Table],
+    tables: Events,
     names: list[str],
     place: Ints,
     hosts: list[str],
@@ -113,7 +125,7 @@ def _homes(
     width = len(instances)
 
     def writing() -> list[tuple[str, str]]:
-        codes, values = factorise([tables[name].column("program") for name in names])
+        codes, values = tables.together(names, "program")
         queue = np.asarray([value in ("qmgr", "cleanup", "nqmgr") for value in values.to_pylist()] + [False])
         some = distinct(place[queue[np.concatenate(codes)]])
         return [(hosts[one // width], instances[one % width]) for one in some.tolist() if one >= 0]
@@ -169,16 +181,14 @@ def find_lives(
         none = pa.array([], pa.string())
         return Lives({}, empty, empty, empty, empty, empty, empty, empty, none, none, none)
     queue_codes, queue_ids = factorise([tables[name].column("queue_id") for name in names])
-    host_codes, hosts = in_order(*factorise([tables[name].column("host") for name in names]))
-    told = pa.array(
-        sorted({one for _, one in (*known, *(learning.fixed.instances if learning.fixed else ()))}), pa.string()
-    )
-    columns = [*(tables[name].column("instance") for name in names), told.dictionary_encode()]
-    instance_codes, instances = in_order(*factorise(columns))
+    host_codes, hosts = in_order(*tables.together(names, "host"))
+    told = sorted({one for _, one in (*known, *(learning.fixed.instances if learning.fixed else ()))})
+    instance_codes, instances = tables.together(names, "instance")
+    instance_codes, instances = in_order(instance_codes, _with(instances, told))
     queue_id = np.concatenate(queue_codes)
     host = np.concatenate(host_codes)
     time = np.concatenate([tables.time(name) for name in names])
-    instance = np.concatenate(instance_codes[:-1])
+    instance = np.concatenate(instance_codes)
     texts = instances.to_pylist()
     real = _homes(tables, names, host * len(texts) + instance, hosts.to_pylist(), texts, known, learning)
     instance = _instances(host, queue_id, instance, texts, time, real)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from logscan.correlate.codes import Bools, Ints
+from logscan.correlate.codes import Bools, Ints, numbered, ranked
 
 BUDGET = 200_000
 """Places that are looked at together, so that memory follows the mails and not what garbled lines count."""
@@ -66,7 +66,7 @@ def ranges(key: tuple[Ints, Ints], window: tuple[Ints, Ints], opened: Ints) -> R
     Keys and seconds are searched together, so that a key shared by very many mails costs no more than its overlaps.
     """
     parents = len(key[0])
-    dense = np.unique(np.concatenate(key), return_inverse=True)[1].astype(np.int64)
+    dense = numbered(np.concatenate(key))[1]
     mine, theirs = dense[:parents], dense[parents:]
     start = int(opened.min())
     span = int(opened.max()) - start + 2
@@ -138,7 +138,7 @@ def match(
     some = np.flatnonzero(may.count)
     crowded = may.count > MOST
     left, right = _fitting(may.pairs(some, 0), fits)
-    owner = np.arange(len(key[1])) if owner is None else np.unique(owner, return_inverse=True)[1]
+    owner = np.arange(len(key[1])) if owner is None else ranked(owner)[1]
     lefts, rights = np.bincount(left, minlength=1), np.bincount(owner[right], minlength=1)
     single = (lefts[left] == 1) & (rights[owner[right]] == 1) & ~crowded[left]
     if single.all() and not crowded.any():

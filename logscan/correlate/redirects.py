@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Ints, extracted, factorise, matched, pairs, plain
+from logscan.correlate.codes import Ints, among, extracted, factorise, matched, pairs, plain
+from logscan.correlate.events import Events
 from logscan.correlate.facts import AGENT, COMMAND, LISTS, Facts, ceil
 from logscan.correlate.links import Legs, roots
 from logscan.correlate.matching import match
@@ -17,15 +18,13 @@ AT_ONCE = 5
 """Seconds between the end of a delivery and the pickup of what its script sent on."""
 
 
-def redirected(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Legs:
+def redirected(tables: Events, f: Facts, legs: Legs) -> Legs:
     """Sieve's ``forwarded to <x>``: a local child with the same message-id to that address, opened within seconds."""
     empty = Legs.of(np.empty(0, np.int64), np.empty(0, np.int64), "redirect", "sieve", 1, -1)
-    stores = tables.get("stores")
-    if stores is None:
+    some = np.flatnonzero(tables.coded("stores", "action").equal("forwarded"))
+    if not len(some):
         return empty
-    forwards = stores.filter(pc.fill_null(pc.equal(plain(stores.column("action")), "forwarded"), False))
-    if not len(forwards):
-        return empty
+    forwards = tables["stores"].take(pa.array(some))
     taken = np.zeros(f.lives.size + 1, np.bool_)
     taken[legs.child] = True
     saved = extracted(f.reply, r"> (?P<s>\S+) Saved$", " Saved")
@@ -58,7 +57,7 @@ def redirected(tables: dict[str, pa.Table], f: Facts, legs: Legs) -> Legs:
     return Legs.of(parents[left], children[right], "redirect", "sieve", 1, row[left])
 
 
-def handed_in(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Ints) -> Legs:
+def handed_in(tables: Events, f: Facts, legs: Legs, hop_relays: Ints) -> Legs:
     """What a delivery's own script handed to sendmail: picked up at once, with its message-id, for somebody else.
 
     A delivery agent runs as the mail's user and keeps the header. ``hop_relays`` are those of filters: what comes back
@@ -68,7 +67,9 @@ def handed_in(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Int
     taken = np.zeros(f.lives.size + 1, np.bool_)
     taken[legs.child] = True
     clients = tables["clients"]
-    by_pickup = pc.is_valid(clients.column("uid")).to_numpy(zero_copy_only=False)
+    if clients.column("uid").null_count == len(clients):
+        return none
+    by_pickup = pc.is_valid(clients.column("uid")).to_numpy()
     by_pickup = np.append(by_pickup, False)[f.client_row]
     # An absent message-id, or one that cleanup made, tells nothing.
     absent = pc.fill_null(pc.equal(f.ids, ""), False).to_numpy(zero_copy_only=False).astype(np.bool_)
@@ -76,11 +77,9 @@ def handed_in(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop_relays: Int
     children = np.flatnonzero(by_pickup & identified & ~taken[:-1])
     if not len(children):
         return none
-    rows = np.flatnonzero(f.sent & (f.row_entry >= 0) & ~f.forwarded & ~np.isin(f.relay, hop_relays))
-    rows = rows[np.isin(f.parent_id[f.row_entry[rows]], f.child_id[children])]
-    program = factorise([tables["deliveries"].column("program")])
-    agents = np.asarray([name in ("pipe", "lmtp", "local") for name in program[1].to_pylist()] + [False])
-    rows = rows[agents[program[0][0][rows]]]
+    rows = np.flatnonzero(f.sent & (f.row_entry >= 0) & ~f.forwarded & ~among(f.relay, hop_relays, len(f.relays)))
+    rows = rows[among(f.parent_id[f.row_entry[rows]], f.child_id[children], len(f.ids))]
+    rows = rows[tables.coded("deliveries", "program").of(rows).equal("pipe", "lmtp", "local")]
     reply = f.reply.take(pa.array(rows))
     command = matched(reply, "^" + COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
     listed = np.append(pc.match_substring_regex(f.relays, LISTS).to_numpy(zero_copy_only=False).astype(np.bool_), False)

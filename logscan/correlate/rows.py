@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import Bools
-from logscan.tables.schema import APART
+from logscan.tables.schema import APART, ARROW, COMMON, EVENTS
 
 INDEX = pa.dictionary(pa.int32(), pa.string())
 
@@ -71,19 +72,37 @@ def run_of(mask: Bools) -> tuple[int, int] | None:
     return (begin, end) if mask[begin:end].all() else None
 
 
+@cache
+def empty(name: str) -> pa.Table:
+    """Return the event table of that name without a row."""
+    types = {"time": pa.int64(), "pid": pa.int64(), "source": pa.int32(), "line": pa.int32()}
+    columns = {c.name: pa.array([], types.get(c.name, ARROW["cat"])) for c in COMMON}
+    columns |= {c.name: pa.array([], ARROW[c.kind]) for c in EVENTS[name].columns}
+    return pa.table(columns)
+
+
 def chosen(table: pa.Table, mask: Bools, *, compact: bool = False) -> pa.Table:
-    """Return some rows; ``compact``: with dictionaries of no more than their values, since these rows stay."""
+    """Return some rows; ``compact``: with dictionaries of not much more than their values, since these rows stay."""
+    if not len(table):
+        return table
     if compact and not mask.any():
         return table.schema.empty_table()
     if not compact and (run := run_of(mask)) is not None:
         return table.slice(run[0], run[1] - run[0])
-    some = table.take(pa.array(np.flatnonzero(mask))) if mask.sum() * 8 < len(mask) else table.filter(pa.array(mask))
+    rows = np.flatnonzero(mask)
+    some = table.take(pa.array(rows)) if len(rows) * 8 < len(mask) else table.filter(pa.array(mask))
     if not compact:
         return some
+    most = 2 * len(rows) + SPARE
     columns = {}
     for name, column in zip(some.column_names, some.columns, strict=True):
-        columns[name] = _compact(column) if pa.types.is_dictionary(column.type) else column
+        large = pa.types.is_dictionary(column.type) and max(len(each.dictionary) for each in column.chunks) > most
+        columns[name] = _compact(column) if large else column
     return pa.table(columns)
+
+
+SPARE = 64
+"""Values that a dictionary may have beyond two for each row: fewer aren't worth looking which of them are used."""
 
 
 def _compact(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -128,19 +128,20 @@ def _unlike_one_life(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> I
     lasts = starts + sizes - 1
 
     def times(table: str) -> Ints:
-        return np.add.reduceat(rank == RANKS[table], starts, dtype=np.int32)
+        counts = np.cumsum(rank == RANKS[table])[lasts]
+        found: Ints = np.diff(counts, prepend=0)
+        return found
 
-    plain_life = (times("removals") <= 1) & (times("message_ids") <= 1)
-    opened = times("clients")
+    removals, opened = times("removals"), times("clients")
+    plain_life = (removals <= 1) & (times("message_ids") <= 1)
     plain_life &= (opened == 0) | (opened == 1) & (rank[starts] == RANKS["clients"])
-    removed = rank[lasts] == RANKS["removals"]
-    plain_life &= removed | (times("removals") == 0)
-    late = arrival - time[np.repeat(starts, sizes)] > LATE
-    plain_life &= ~np.logical_or.reduceat(late & (rank == RANKS["deliveries"]), starts)
-    apart = np.diff(time, prepend=time[:1]) > SETTLE
-    apart[starts] = False
-    plain_life &= ~np.logical_or.reduceat(apart, starts)
-    return np.flatnonzero(np.repeat(~plain_life, sizes))
+    plain_life &= (rank[lasts] == RANKS["removals"]) | (removals == 0)
+    number = np.cumsum(new_key) - 1
+    late = np.flatnonzero(rank == RANKS["deliveries"])
+    plain_life[number[late[arrival[late] - time[starts[number[late]]] > LATE]]] = False
+    apart = np.flatnonzero(time[1:] - time[:-1] > SETTLE) + 1
+    plain_life[number[apart[~new_key[apart]]]] = False
+    return np.flatnonzero(~plain_life[number])
 
 
 def _several_lives(new_key: Bools, time: Ints, rank: Ints, arrival: Ints) -> Bools:

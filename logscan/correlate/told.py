@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from logscan.correlate import replies
 from logscan.correlate.codes import Bools, Ints, extracted, matched, pairs, plain
-from logscan.correlate.facts import SLACK, Facts, ceil, strangers
+from logscan.correlate.facts import SLACK, Facts, ceil
 from logscan.correlate.horizons import SETTLE
 from logscan.correlate.links import Legs
 from logscan.correlate.lives import SECOND
@@ -136,7 +136,7 @@ def queued_as(tables: dict[str, pa.Table], f: Facts) -> Legs:
     near = (same_id | unknown_id) & (f.here[f.relay[row]] | at_relay)
     # Any name may belong to this host, but strangers listen on port 25, where filters don't; they may echo our IDs, and
     # send us the same mail meanwhile.
-    stranger = strangers(f)[f.relay[row]]
+    stranger = f.strangers[f.relay[row]]
     near &= ~stranger | f.here[f.relay[row]]
     near |= same_id & f.local[child] & (f.opened[parent] <= f.opened[child]) & ~stranger
     changed = f.here[f.relay[row]] & f.local[child] & ~same_id & ~unknown_id

@@ -8,6 +8,7 @@ neither is joined by :mod:`logscan.correlate.by_message_id`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from logscan.correlate.facts import SLACK, Facts
 from logscan.correlate.links import Legs, nearest
 from logscan.correlate.lives import SECOND
 from logscan.correlate.matching import match
+from logscan.correlate.rows import empty
 from logscan.tables.grouping import combine
 
 DSPAM_SPAM = frozenset("SVAO")
@@ -102,6 +104,8 @@ def unique_rows(table: pa.Table) -> tuple[Bools, Ints]:
 
 def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judged:
     """Join the verdicts to hand-overs and entries."""
+    if not len(tables["verdicts"]):
+        return _nothing(f)
     keep, _ = unique_rows(tables["verdicts"])
     table = tables["verdicts"] if keep.all() else tables["verdicts"].filter(pa.array(keep))
     kind = plain(table.column("filter"))
@@ -134,6 +138,19 @@ def judge(tables: dict[str, pa.Table], f: Facts, legs: Legs, hop: Bools) -> Judg
         f.addresses,
         np.flatnonzero(keep),
     )
+
+
+def _nothing(f: Facts) -> Judged:
+    none = np.empty(0, np.int64)
+    of_delivery = np.full(len(f.row_entry), -1, np.int64)
+    return Judged(_no_frame().copy(), none, none, pa.array([], pa.string()), of_delivery, {}, {}, f.addresses, none)
+
+
+@cache
+def _no_frame() -> pd.DataFrame:
+    frame = empty("verdicts").to_pandas()
+    frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
+    return frame.assign(spam=np.empty(0, np.bool_), entry=np.empty(0, np.int64))
 
 
 def _entries(size: int, f: Facts, row_of_delivery: Ints, entry_rows: dict[int, list[int]]) -> Ints:
