@@ -82,10 +82,9 @@ def as_spans(rows: Rows, wide: type, step: int) -> Spans:
 
 def lines(count: int = 31) -> Lines:
     none = np.zeros(count, np.int64)
-    number = np.arange(count, dtype=np.int32)
-    return Lines(
-        Bodies(b"", none, none, {}), number, number * 10**9, number - 1, none.astype(np.int16), count, "syslog"
-    )
+    each = none + np.arange(count)
+    bodies = Bodies(b"", none, none, {})
+    return Lines(bodies, each.astype(np.int32), each * 10**9, each - 1, none.astype(np.int16), count, "syslog")
 
 
 def made(pieces: list[Any], monkeypatch: pytest.MonkeyPatch, *, pure: bool, name: str = "verdicts") -> pa.Table:

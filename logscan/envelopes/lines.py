@@ -9,17 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from logscan.envelopes.stamps import Ints
+from logscan.machine.envelopes import Tags
 
 
 class Bodies:
     """The bodies of a chunk's lines: most are bytes of the chunk itself and are cut out only when they are asked for.
 
     ``chunk[starts[i]:ends[i]]`` (int64) is body ``i``, unless ``changed`` has another one for it. Where bodies were made
-    and not found (``chunk`` is empty), ``changed`` has them all.
+    and not found (``chunk`` is empty), ``changed`` has them all. ``tags`` are those of the bodies that aren't changed, where
+    they are known.
     """
 
-    def __init__(self, chunk: bytes, starts: Ints, ends: Ints, changed: dict[int, bytes]) -> None:
-        self.chunk, self.starts, self.ends, self.changed = chunk, starts, ends, changed
+    def __init__(
+        self, chunk: bytes, starts: Ints, ends: Ints, changed: dict[int, bytes], tags: Tags | None = None
+    ) -> None:
+        self.chunk, self.starts, self.ends, self.changed, self.tags = chunk, starts, ends, changed, tags
 
     @classmethod
     def of(cls, bodies: list[bytes]) -> Bodies:
@@ -76,7 +80,10 @@ class Bodies:
         """Return those with these numbers, in this order."""
         place = {old: new for new, old in enumerate(rows.tolist())} if self.changed else {}
         changed = {place[at]: body for at, body in self.changed.items() if at in place}
-        return Bodies(self.chunk, self.starts[rows], self.ends[rows], changed)
+        tags = self.tags
+        if tags is not None:
+            tags = tags._replace(tag=tags.tag[rows], behind=tags.behind[rows], inner=tags.inner[rows])
+        return Bodies(self.chunk, self.starts[rows], self.ends[rows], changed, tags)
 
 
 @dataclass

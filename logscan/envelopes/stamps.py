@@ -217,7 +217,7 @@ class Layout:
         fits &= (month > 0) & (day > 0) & (day <= _LENGTH[month])
         clock = (_STARTS[month] + day - 1) * DAY + self._time_of_day(digits, fits)
         if not told:
-            return fits, never, clock, year, never
+            return fits, never, clock, year, never.copy()
         fits &= (year >= FIRST_YEAR) & (year <= LAST_YEAR)
         index = np.where(fits, year - FIRST_YEAR, 0)
         short = ~LEAP[index]
@@ -227,7 +227,7 @@ class Layout:
                 fits &= (after != 43) & (after != 45)
                 if "dow" in self.spans and "name" not in self.spans:
                     fits &= (after < 65) | (after > 90)
-            return fits, never, clock, year, never
+            return fits, never, clock, year, never.copy()
         time = YEAR_START[index] * DAY + clock - np.where(short & (month > 2), DAY, 0)
         if "sign" in self.spans:
             offset = self._offset(columns, digits, fits)

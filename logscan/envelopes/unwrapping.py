@@ -8,6 +8,7 @@ are known.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from logscan.envelopes.prefixes import JOURNALCTL, PREFIX, rare_stamp, sane
 from logscan.envelopes.rows import LAST, WHITE, white_from
 from logscan.envelopes.stamps import DAY, NEVER, NO_OFFSET, NO_TIME, STAMP, Ints, Layout, Moment, moment
 from logscan.envelopes.untagged import UNIT, Untagged
+from logscan.machine import envelopes as machine
+from logscan.machine.library import LIBRARY
 
 __all__ = ["HALF_YEAR", "NO_TIME", "Bodies", "Lines", "Offsets", "turn_between", "unwrap"]
 
@@ -82,42 +85,13 @@ def unwrap(chunk: bytes, kind: str, context: dict[str, Any]) -> Lines:
 def _text(chunk: bytes, kind: str) -> Lines:
     """Read lines of text: stamps in columns first, the rest one by one."""
     data = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(data == 10)
-    if len(chunk) and chunk[-1] != 10:
-        ends = np.append(ends, len(chunk))
-    starts = np.concatenate((np.zeros(min(1, len(ends)), ends.dtype), ends[:-1] + 1))
-    ends = _trimmed(chunk, data, starts, ends)
+    starts, ends = machine.lines(chunk) if LIBRARY is not None else _lines(chunk, data)
     starts = _unprefixed(chunk, starts, ends)
     lines = len(ends)
-    offset = np.full(lines, NO_OFFSET, np.int64)
-    time, clock = np.full(lines, NO_TIME, np.int64), np.full(lines, -1, np.int64)
-    year, width = np.zeros(lines, np.int64), np.zeros(lines, np.int64)
-    special = np.zeros(lines, np.bool_)
-    pending = np.flatnonzero(ends > starts)
-    for _ in range(LAYOUTS):
-        found = _first_stamp(chunk, starts, ends, pending)
-        if found is None:
-            break
-        layout = Layout.of(found)
-        long = ends[pending] - starts[pending] >= layout.width
-        rows = pending[long]
-        fits, *values = layout.read(data, starts[rows])
-        if fits.all() and len(rows) == lines:
-            time, clock, year, offset = values
-            width[:] = layout.width
-            pending = pending[:0]
-        else:
-            done = rows[fits]
-            for target, value in zip((time, clock, year, offset), values, strict=True):
-                target[done] = value[fits]
-            width[done] = layout.width
-            rest = ~long
-            rest[long] = ~fits
-            pending = pending[rest]
-        if layout.rfc5424:
-            special |= width == layout.width
+    width, special, columns = _stamps(chunk, data, starts, ends)
+    time, clock, year, offset = columns
     bodies = Bodies(chunk, starts + width, ends, {})
-    _second_stamps(chunk, bodies, width > 0, (time, clock, year, offset))
+    _second_stamps(chunk, bodies, width > 0, columns)
     settle = bodies_of.Settler(kind)
     untagged = Untagged() if kind == "journal-cat" else None
     drop: list[int] = []
@@ -134,7 +108,11 @@ def _text(chunk: bytes, kind: str) -> Lines:
     if special.any():
         for at in np.flatnonzero(special).tolist():
             bodies[at] = bodies_of.rfc5424(bodies[at]) or bodies[at]
-    _settle_all(data, bodies, (width > 0) & ~special, settle)
+    ours = (width > 0) & ~special
+    if LIBRARY is not None:
+        bodies.tags = machine.tags(chunk, bodies.starts, ends, ours)
+        ours &= _homeless(bodies.tags, settle)
+    _settle_all(data, bodies, ours, settle)
     _inner_stamps(bodies, time)
     if any(UNIT.match(bodies[at]) for at in range(0, len(bodies), max(1, len(bodies) // FEWER))):
         _units(bodies)
@@ -147,6 +125,54 @@ def _text(chunk: bytes, kind: str) -> Lines:
     turn, base = _turns(clock, year)
     told = _offsets(time, offset)
     return Lines(bodies, number, time, clock, turn, lines, kind, len(drop) - blank, (), blank, base, told)
+
+
+def _lines(chunk: bytes, data: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
+    """Return where the lines start, and where they end without the white space at their ends (int64)."""
+    ends = np.flatnonzero(data == 10)
+    if len(chunk) and chunk[-1] != 10:
+        ends = np.append(ends, len(chunk))
+    starts = np.concatenate((np.zeros(min(1, len(ends)), ends.dtype), ends[:-1] + 1))
+    return starts, _trimmed(chunk, data, starts, ends)
+
+
+def _stamps(
+    chunk: bytes, data: npt.NDArray[np.uint8], starts: Ints, ends: Ints
+) -> tuple[Ints, npt.NDArray[np.bool_], tuple[Ints, Ints, Ints, Ints]]:
+    """Read the stamps that many lines have alike; returns the width of each (int64, 0 where none was read), whether
+    RFC 5424 stands behind it (bool), and what it says: UTC time, wall clock, year, offset (int64).
+    """
+    lines = len(ends)
+    special = np.zeros(lines, np.bool_)
+    if LIBRARY is not None:
+        width, time, clock, year, offset, left = machine.stamps(chunk, starts, ends)
+        pending = np.flatnonzero((width == 0) & (ends > starts)) if left else starts[:0]
+    else:
+        offset = np.full(lines, NO_OFFSET, np.int64)
+        time, clock = np.full(lines, NO_TIME, np.int64), np.full(lines, -1, np.int64)
+        year, width = np.zeros(lines, np.int64), np.zeros(lines, np.int64)
+        pending = np.flatnonzero(ends > starts)
+    for _ in range(LAYOUTS):
+        found = _first_stamp(chunk, starts, ends, pending)
+        if found is None:
+            break
+        layout = Layout.of(found)
+        long = ends[pending] - starts[pending] >= layout.width
+        rows = pending[long]
+        fits, *values = layout.read(data, starts[rows])
+        if fits.all() and len(rows) == lines:
+            time, clock, year, offset = values
+            width[:], special[:] = layout.width, layout.rfc5424
+            pending = pending[:0]
+        else:
+            done = rows[fits]
+            for target, value in zip((time, clock, year, offset), values, strict=True):
+                target[done] = value[fits]
+            width[done], special[done] = layout.width, layout.rfc5424
+            rest = ~long
+            rest[long] = ~fits
+            pending = pending[rest]
+    return width, special, (time, clock, year, offset)
 
 
 def _unprefixed(chunk: bytes, starts: Ints, ends: Ints) -> Ints:
@@ -263,6 +289,14 @@ def _units(bodies: Bodies) -> None:
             bodies[at] = told
 
 
+def _homeless(tags: machine.Tags, settle: bodies_of.Settler) -> npt.NDArray[np.bool_]:
+    """Return which bodies may start with something else than a host."""
+    known = [settle.is_host(name.partition(b" ")[0]) for name in tags.names]
+    of_tag = np.append(~np.asarray(known, np.bool_)[tags.name], True)
+    out: npt.NDArray[np.bool_] = of_tag[tags.tag]
+    return out
+
+
 def _settle_all(
     data: npt.NDArray[np.uint8], bodies: Bodies, rows: npt.NDArray[np.bool_], settle: bodies_of.Settler
 ) -> None:
@@ -290,9 +324,17 @@ def _settle_all(
 def _inner_stamps(bodies: Bodies, time: Ints) -> None:
     """Take off what stands between tag and text: Solaris message IDs, and whole envelopes logged through another."""
     match = bodies_of.INNER.match
-    if not any(match(bodies[at]) for at in range(0, len(bodies), max(1, len(bodies) // SAMPLE))):
+    some: Sequence[int] = range(0, len(bodies), max(1, len(bodies) // SAMPLE))
+    every: Iterable[int] = range(len(bodies))
+    if bodies.tags is not None:
+        likely = bodies.tags.inner
+        likely[list(bodies.changed)] = True
+        every = np.flatnonzero(likely).tolist()
+        some = [at for at in some if likely[at]]
+    if not any(match(bodies[at]) for at in some):
         return
-    for at, body in enumerate(bodies):
+    for at in every:
+        body = bodies[at]
         found = match(body)
         if found is not None:
             bodies[at], told = bodies_of.inner(body, found)
@@ -316,7 +358,9 @@ def _turns(clock: Ints, year: Ints) -> tuple[npt.NDArray[np.int16], int]:
     rows = np.flatnonzero(clock >= 0)
     if not len(rows):
         return turn, 0
-    step = np.diff(clock[rows])
+    step = np.diff(clock[rows] if len(rows) < len(clock) else clock)
+    if not year.any() and (not len(step) or (step.min() >= -HALF_YEAR and step.max() <= 366 * DAY - LATE)):
+        return turn, 0
     changes = (step < -HALF_YEAR).astype(np.int64) - (step > 366 * DAY - LATE)
     relative = np.concatenate((np.zeros(1, np.int64), np.cumsum(changes)))
     told = year[rows]

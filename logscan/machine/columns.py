@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,14 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from logscan.machine.library import LIBRARY
+from logscan.machine.library import LIBRARY, SEED
 
 Ints = npt.NDArray[np.int64]
 
 KINDS = {"cat": 0, "str": 1, "int": 2, "float": 3, "bool": 4}
-
-_SEED = secrets.randbits(64)
-"""Of the hash: whoever writes lines can't choose texts that fall together. No result depends on it."""
 
 _COLUMN = 9
 """Numbers of a column in what is handed over: kind and four addresses, then the four that come back."""
@@ -131,7 +127,7 @@ def columns(pieces: Sequence[Piece], wanted: Sequence[tuple[str, Sequence[Part]]
     told = np.array([each.told() for each in made], np.int64).reshape(-1, _COLUMN)
     told_pieces, told_parts = np.array(numbers, np.int64), np.array(places, np.int64)
     failed = LIBRARY.logscan_columns(
-        address(told_pieces), len(pieces), address(told_parts), address(told), len(made), rows, _SEED
+        address(told_pieces), len(pieces), address(told_parts), address(told), len(made), rows, SEED
     )
     if failed:
         raise MemoryError if failed == -1 else ValueError("a place isn't in its text")

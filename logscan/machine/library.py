@@ -45,3 +45,6 @@ def _said(reason: Path) -> str:
 
 LIBRARY, WHY_NOT = load(Path(__file__).parent)
 """The library, or None with the reason."""
+
+SEED = int.from_bytes(os.urandom(8), "little")
+"""Of hashes: whoever writes lines can't choose texts that fall together. No result depends on it."""
