@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.checking.check import all_checks
+from logscan.checking.check import Check, all_checks
 
 FOLDER = Path(__file__).parent / "data" / "cases"
 CASES = [
@@ -35,6 +35,17 @@ def test_a_check_says_of_a_small_log_what_is_true(check: str, case: dict[str, An
             assert getattr(finding, key) == expected[key], key
 
 
-def test_the_cases_are_of_checks_there_are() -> None:
-    assert {path.stem for path in FOLDER.glob("*.toml")} <= {check.name for check in all_checks()}
-    assert CASES != []
+def test_every_check_has_cases_and_none_is_of_a_check_there_is_not() -> None:
+    assert {path.stem for path in FOLDER.glob("*.toml")} == {check.name for check in all_checks()}
+
+
+def causes(check: str) -> set[str]:
+    cases = tomllib.loads((FOLDER / f"{check}.toml").read_text())["case"]
+    return {finding["cause"] for case in cases for finding in case["findings"]}
+
+
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
+def test_each_cause_that_a_check_names_is_shown_by_a_case_and_no_other(check: Check) -> None:
+    assert causes(check.name) == set(check.causes)
+    cases = tomllib.loads((FOLDER / f"{check.name}.toml").read_text())["case"]
+    assert {"found", "clear"} <= {case["verdict"] for case in cases}

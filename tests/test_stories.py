@@ -162,6 +162,12 @@ def test_each_finding_names_its_cause_its_weight_and_its_state(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", STORIES)
+def test_no_finding_has_a_cause_that_its_check_does_not_name(name: str) -> None:
+    named = {check.name: check.causes for check in all_checks()}
+    assert [(f.check, f.cause) for f in told(name)[1].found if f.cause not in named[f.check]] == []
+
+
+@pytest.mark.parametrize("name", STORIES)
 def test_what_is_by_design_is_a_note(name: str) -> None:
     by_design = {"overlapping-aliases", "sender-resent"}
     assert {f.severity for f in told(name)[1].found if f.cause in by_design} <= {"note"}

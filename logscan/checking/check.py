@@ -40,6 +40,8 @@ class Check:
     title: str
     look: Callable[[Window, Settings], Partial]
     conclude: Callable[[Partial, Log], Result]
+    causes: tuple[str, ...] = ()
+    """What its findings may have as their cause; each has a small log that shows it (``tests/data/cases``)."""
     marks: Callable[[str, str], bool] | None = None
     """Which edges of the map its findings make wrong, by the keys of the nodes (:mod:`logscan.report.flow`) at both ends."""
     own_edges: bool = False

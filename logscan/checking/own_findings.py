@@ -27,7 +27,7 @@ MOST_SUBJECTS = 50
 LEFT = ["time", "came", "recipient", "outside", "kept", "reason"]
 """Columns that a single finding is made from; fewer columns are quicker to cut."""
 
-DISCARDED, REFUSED, BLOCKED = "own-mail-discarded", "own-mail-refused", "own-mail-blocked"
+KEPT_BACK = DISCARDED, REFUSED, BLOCKED = "own-mail-discarded", "own-mail-refused", "own-mail-blocked"
 
 
 def by_origin(

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+ORIGINS = ("authenticated-port-25", "all-filtered", "submission-filtered", "local-script")
+"""How own mail came in front of the filter: the causes of findings on it."""
+
 COUNTED = ("came", *ports.DOOR, "outside", "passed", "kind", "mute")
 """What deliveries are counted by: origin and door of their mail, whether they went outside, what the filter did with them."""
 
@@ -235,7 +238,7 @@ def _told(settings: Settings, doors: ports.Ports, frame: pd.DataFrame) -> pd.Dat
     whole = np.full(len(frame), everything)
     origin = np.select(
         [login & (port == 25), (login | here) & whole, login, here],
-        ["authenticated-port-25", "all-filtered", "submission-filtered", "local-script"],
+        ORIGINS,
         came,
     )
     return frame.assign(port=port, origin=pd.Series(origin, index=frame.index, dtype="str"))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from logscan.scan.log import Log
 
 
+CAUSES = NOT_CALLED, FAILED = "training-not-called", "training-call-failed"
+
 MENDED_CALLS = 3
 """A user trains right again where this many later moves made their calls, or this many later calls hit."""
 
@@ -62,7 +64,7 @@ def not_called(log: Log, kinds: set[str], found: Moves, open_moves: Uncalled) ->
         mended = sum(time > last for time in later.get(user, ())) >= MENDED_CALLS
         n = len(cases)
         finding = Finding(
-            cause="training-not-called",
+            cause=NOT_CALLED,
             subject=str(user),
             summary=f"{user} moved {ev.mails(n)} into or out of Junk, and "
             + ("no training call followed" if dspam else "the filter's log tells of no learning")
@@ -103,7 +105,7 @@ def _move_case(time: Any, message_id: Any, kind: str) -> dict[str, Any]:
         "path": None,
         "class": kind,
         "belongs_to": None,
-        "causes": ["training-not-called"],
+        "causes": [NOT_CALLED],
         "state": "active",
     }
 
@@ -132,11 +134,11 @@ def failed(log: Log, calls: pd.DataFrame, found: Moves) -> list[Finding]:
     for user, some in grouping.groups(rows, "user"):
         n = len(some)
         cases = [
-            _move_case(time, message_id, "innocent" if "ham" in text else "spam") | {"causes": ["training-call-failed"]}
+            _move_case(time, message_id, "innocent" if "ham" in text else "spam") | {"causes": [FAILED]}
             for time, message_id, text in zip(some["time"], some["message_id"], some["text"], strict=True)
         ]
         finding = Finding(
-            cause="training-call-failed",
+            cause=FAILED,
             subject=str(user),
             summary=f"{user} trained {n} time{'s' * (n != 1)} in vain: the program that a move is piped to failed",
             severity="problem",

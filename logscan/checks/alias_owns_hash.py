@@ -263,6 +263,7 @@ CHECK = Check(
     "The filter learns under an alias",
     look=look,
     conclude=conclude,
+    causes=("alias-not-expanded", "local-alias"),
     marks=marks,
     order=20,
     clear="The filter learned under no alias ({checked:hand-over|hand-overs} to it looked at)",

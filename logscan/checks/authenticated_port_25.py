@@ -356,6 +356,7 @@ CHECK = Check(
     "Users submit with a login on port 25",
     look,
     conclude,
+    causes=("authenticated-port-25",),
     marks=marks,
     order=40,
     clear="No user submitted with a login on port 25 ({checked:mail|mails} with a login looked at)",

@@ -290,6 +290,7 @@ CHECK = Check(
     look=look,
     conclude=conclude,
     settle=pairing.settle,
+    causes=CAUSES,
     marks=marks,
     order=30,
     clear="No mail was stored twice ({checked:delivery|deliveries} looked at)",

@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING
 
 from logscan.checking import own_cases, own_mail
 from logscan.checking.check import Check
-from logscan.checking.own_findings import by_origin, kept_back
+from logscan.checking.own_findings import KEPT_BACK, by_origin, kept_back
 from logscan.checking.own_judged import judged
-from logscan.checking.own_mail import OwnMail
+from logscan.checking.own_mail import ORIGINS, OwnMail
 from logscan.findings import Result
 from logscan.tables.partials import Partial
 
@@ -81,6 +81,7 @@ CHECK = Check(
     look,
     conclude,
     own_edges=True,
+    causes=(*ORIGINS, *KEPT_BACK),
     order=70,
     clear="No mail between this server's own users was tagged as spam or kept back ({checked:delivery|deliveries} looked at)",
 )

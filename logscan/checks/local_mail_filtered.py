@@ -97,6 +97,7 @@ CHECK = Check(
     "Mail from local programs is filtered",
     look,
     conclude,
+    causes=("all-filtered", "local-script"),
     marks=marks,
     order=60,
     clear="No mail of a local program was handed to a content filter ({checked:delivery|deliveries} looked at)",

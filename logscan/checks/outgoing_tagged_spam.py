@@ -40,9 +40,9 @@ from typing import TYPE_CHECKING
 
 from logscan.checking import own_cases, own_mail
 from logscan.checking.check import Check
-from logscan.checking.own_findings import by_origin, kept_back
+from logscan.checking.own_findings import KEPT_BACK, by_origin, kept_back
 from logscan.checking.own_judged import judged
-from logscan.checking.own_mail import OwnMail
+from logscan.checking.own_mail import ORIGINS, OwnMail
 from logscan.findings import Counted, Result
 from logscan.tables.partials import Partial
 
@@ -92,6 +92,7 @@ CHECK = Check(
     "Outgoing mail is tagged as spam",
     look,
     conclude,
+    causes=(*ORIGINS, *KEPT_BACK, "forwarded"),
     marks=marks,
     own_edges=True,
     order=50,

@@ -42,7 +42,7 @@ import pandas as pd
 
 from logscan import remedies
 from logscan.checking import evidence as ev
-from logscan.checking import missed
+from logscan.checking import missed, untrained
 from logscan.checking.check import Check
 from logscan.checking.predicting import predictions
 from logscan.checking.untrained import Right, failed, not_called
@@ -379,6 +379,7 @@ CHECK = Check(
     "Users train in vain",
     look=look,
     conclude=conclude,
+    causes=(*missed.CAUSES, *untrained.CAUSES),
     order=10,
     clear="Nobody trained in vain ({checked:training|trainings} looked at)",
 )
