@@ -117,9 +117,9 @@ def agree(chunk: bytes, kind: str = "syslog") -> Lines:
         text = found.bodies.chunk
         assert text[first : first + int(tags.length[tag])] == whole == divided(body)[0]
         assert behind == found.bodies.starts[at] + len(whole)
-        name, bracket, pid = whole.partition(b"[")
+        program, bracket, pid = whole.partition(b"[")
         pid = pid.partition(b"]")[0]
-        assert tags.names[tags.name[tag]] == name
+        assert tags.names[tags.name[tag]] == program
         plain = re.fullmatch(rb"[0-9]{1,18}", pid)
         assert tags.pid[tag] == (int(pid) if plain else -2 if bracket and pid else -1)
     assert len(set(tags.names)) == len(tags.names)

@@ -129,7 +129,8 @@ def column(kind: str, values: list[bytes | None]) -> pa.Array | None:
     ends = np.cumsum([len(value or b"") for value in values])
     starts = np.where([value is None for value in values], -1, ends - [len(value or b"") for value in values])
     part = machine.Part(machine.address(starts), machine.address(ends), 8, 8, 0, 0)
-    piece = machine.Piece(text, len(text) - 1, np.arange(len(values)))
+    rank = np.arange(len(values))
+    piece = machine.Piece(machine.address(text), len(text) - 1, len(values), machine.address(rank))
     return machine.columns([piece], [(kind, [part])], len(values))[0]
 
 
@@ -179,16 +180,35 @@ def test_many_distinct_values_get_codes_of_their_own() -> None:
 def test_a_place_outside_the_text_is_refused(start: int, end: int) -> None:
     starts, ends = np.array([start]), np.array([end])
     part = machine.Part(machine.address(starts), machine.address(ends), 8, 8, 0, 0)
+    text, rank = np.zeros(8, np.uint8), np.zeros(1, np.int64)
+    piece = machine.Piece(machine.address(text), 4, 1, machine.address(rank))
     with pytest.raises(ValueError, match="a place"):
-        machine.columns([machine.Piece(np.zeros(8, np.uint8), 4, np.zeros(1, np.int64))], [("str", [part])], 1)
+        machine.columns([piece], [("str", [part])], 1)
 
 
 @compiled
 @pytest.mark.parametrize("rank", [-1, 1])
 def test_a_row_outside_the_table_is_refused(rank: int) -> None:
-    part = machine.Part(0, 0, 0, 0, 0, -1)
+    part, ranks = machine.Part(0, 0, 0, 0, 0, -1), np.array([rank])
+    piece = machine.Piece(machine.address(np.zeros(8, np.uint8)), 4, 1, machine.address(ranks))
     with pytest.raises(ValueError, match="a place"):
-        machine.columns([machine.Piece(np.zeros(8, np.uint8), 4, np.array([rank]))], [("cat", [part])], 1)
+        machine.columns([piece], [("cat", [part])], 1)
+
+
+@compiled
+def test_places_of_a_row_may_lie_anywhere() -> None:
+    """So the matcher hands them over: the places of all fields of all lines in one array, and where each line's begin."""
+    text = np.frombuffer(b"ab12cd7ef", np.uint8)
+    places = np.array([9, 9, 4, 6, 6, 7, 0, 2, 2, 4, 7, 9, -1, -1], np.int32)
+    at, rank = np.array([6, 2, 10], np.int32), np.array([0, 1, 2])
+    begin = machine.address(places)
+    piece = machine.Piece(machine.address(text), len(text), 3, machine.address(rank), machine.address(at))
+    parts = [machine.Part(begin + 8 * each, begin + 8 * each + 4, 0, 4, 0, 0) for each in range(2)]
+    name, number = machine.columns([piece], [("cat", parts[:1]), ("int", parts[1:])], 3)
+    assert name is not None
+    assert number is not None
+    assert name.to_pylist() == ["ab", "cd", "ef"]
+    assert number.to_pylist() == [12, 7, None]
 
 
 @pytest.mark.parametrize("pure", [True, False])

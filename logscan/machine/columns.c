@@ -11,6 +11,7 @@ enum kind { CODED, TEXT, INTEGER, FLOATING, TRUTH };
 struct piece {
     int64_t text, size; /* address and length of the bytes that its places are in */
     int64_t rows, rank; /* how many, and the address of their rows in the table (int64) */
+    int64_t at;         /* address of where each row's places are, in int32s from those of its parts on; 0 where by step */
 };
 
 struct part {
@@ -42,8 +43,8 @@ struct span {
     int64_t size;
 };
 
-static inline int64_t place(int64_t address, int64_t row, int64_t step, int64_t wide) {
-    const char *from = AT(const char, address) + row * step;
+static inline int64_t place(int64_t address, int64_t skipped, int64_t wide) {
+    const char *from = AT(const char, address) + skipped;
     if (wide == 4) {
         int32_t value;
         memcpy(&value, from, 4);
@@ -65,11 +66,12 @@ static inline int find(const struct piece *piece, const struct part *part, int64
         }
         return 0;
     }
-    int64_t start = place(part->starts, row, part->step, part->wide);
+    int64_t skipped = piece->at ? 4 * (int64_t)AT(const int32_t, piece->at)[row] : row * part->step;
+    int64_t start = place(part->starts, skipped, part->wide);
     if (start < 0) return 0;
-    int64_t end = place(part->ends, row, part->step, part->wide);
+    int64_t end = place(part->ends, skipped, part->wide);
     if (end < start || end > piece->size) return -1;
-    out->at = AT(const uint8_t, piece->text) + start;
+    out->at = end > start ? AT(const uint8_t, piece->text) + start : (const uint8_t *)""; /* NULL says something else */
     out->size = end - start;
     return 0;
 }
@@ -245,20 +247,26 @@ EXPORT int logscan_columns(const struct piece *pieces, int64_t count, const stru
     return 0;
 }
 
-/* Copies `count` texts one behind the other into `data`, and tells their `offsets` (int32, one more than texts).
- *
- * Returns 1 where a byte of them is beyond ASCII, else 0. */
-EXPORT int logscan_texts(const uint8_t *const *at, const int64_t *length, int64_t count, int32_t *offsets,
-                         uint8_t *data) {
-    int32_t end = 0;
-    uint64_t beyond = 0;
-    for (int64_t i = 0; i < count; i++) {
+/* Texts to be copied one behind the other; addresses as above. */
+struct copied {
+    int64_t at, length, count; /* as a column has them */
+    int64_t offsets, data;     /* int32, one more than texts; bytes */
+    int64_t beyond;            /* given back: 1 where a byte is beyond ASCII */
+};
+
+static void copy(struct copied *texts) {
+    const uint8_t **at = AT(const uint8_t *, texts->at);
+    const int64_t *length = AT(const int64_t, texts->length);
+    int32_t *offsets = AT(int32_t, texts->offsets), end = 0;
+    uint8_t *data = AT(uint8_t, texts->data);
+    for (int64_t i = 0; i < texts->count; i++) {
         offsets[i] = end;
         if (length[i] <= 0) continue;
         memcpy(data + end, at[i], (size_t)length[i]);
         end += (int32_t)length[i];
     }
-    offsets[count] = end;
+    offsets[texts->count] = end;
+    uint64_t beyond = 0;
     int32_t i = 0;
     for (; i + 8 <= end; i += 8) {
         uint64_t word;
@@ -266,5 +274,9 @@ EXPORT int logscan_texts(const uint8_t *const *at, const int64_t *length, int64_
         beyond |= word;
     }
     for (; i < end; i++) beyond |= data[i];
-    return (beyond & UINT64_C(0x8080808080808080)) != 0;
+    texts->beyond = (beyond & UINT64_C(0x8080808080808080)) != 0;
+}
+
+EXPORT void logscan_texts(struct copied *texts, int64_t many) {
+    for (int64_t each = 0; each < many; each++) copy(&texts[each]);
 }

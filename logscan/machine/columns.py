@@ -1,11 +1,10 @@
-"""Columns of a table from places in texts, made by ``columns.c``: without a value array, and one call a table."""
+"""Columns of a table from places in texts, made by ``columns.c``: without a value array, two calls a table."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +12,15 @@ import pyarrow as pa
 
 from logscan.machine.library import LIBRARY, SEED
 
-Ints = npt.NDArray[np.int64]
-
 KINDS = {"cat": 0, "str": 1, "int": 2, "float": 3, "bool": 4}
 
-_COLUMN = 9
+WIDE = {"cat": 4, "str": 0, "int": 8, "float": 8, "bool": 0}
+"""Bytes of a value; those of ``bool`` are bits, and ``str`` has none of its own."""
+
+LARGEST = 2**31 - 1
+"""Bytes of a column's text that 32-bit offsets reach."""
+
+_TOLD = 9
 """Numbers of a column in what is handed over: kind and four addresses, then the four that come back."""
 
 if LIBRARY is not None:
@@ -25,10 +28,8 @@ if LIBRARY is not None:
     LIBRARY.logscan_columns.argtypes = [
         ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64
     ]  # fmt: skip
-    LIBRARY.logscan_texts.restype = ctypes.c_int
-    LIBRARY.logscan_texts.argtypes = [
-        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p
-    ]  # fmt: skip
+    LIBRARY.logscan_texts.restype = None
+    LIBRARY.logscan_texts.argtypes = [ctypes.c_void_p, ctypes.c_int64]
 
 
 class Part(NamedTuple):
@@ -44,71 +45,45 @@ class Part(NamedTuple):
     size: int
 
 
-@dataclass
-class Piece:
-    """Bytes that places are in, and the row of the table (int64) that each of its rows is."""
+class Piece(NamedTuple):
+    """Bytes that places are in: their address and how many; how many rows there are, and the address of the row of the table
+    (int64) that each is.
 
-    text: npt.NDArray[np.uint8]
+    Where ``at`` isn't 0, it is the address of an int32 a row: how many int32s behind a part's addresses its places are.
+    """
+
+    text: int
     size: int
-    rank: Ints
+    rows: int
+    rank: int
+    at: int = 0
 
 
-def address(array: npt.NDArray[np.generic]) -> int:
+def address(array: npt.NDArray[Any]) -> int:
     """Return where an array's first element stands in memory, for as long as the array does."""
     found: int = array.__array_interface__["data"][0]
     return found
 
 
-class _Made:
-    """The memory of one column, and the numbers that describe it."""
+class _Room:
+    """Memory for many arrays at once, each beginning where Arrow likes it to."""
 
-    def __init__(self, kind: str, rows: int) -> None:
-        self.kind, self.rows = kind, rows
-        bits = (rows + 7) // 8
-        self.values: npt.NDArray[np.generic] | None = None
-        self.valid = np.zeros(bits, np.uint8)
-        self.at: Ints | None = None
-        self.length: Ints | None = None
-        if kind == "cat":
-            self.values = np.empty(rows, np.int32)
-        elif kind == "bool":
-            self.values = np.zeros(bits, np.uint8)
-        elif kind != "str":
-            self.values = np.empty(rows, np.int64 if kind == "int" else np.float64)
-        if kind in ("cat", "str"):
-            self.at, self.length = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    def __init__(self, sizes: Sequence[int], *, zero: bool = False) -> None:
+        self.starts = [0]
+        for size in sizes:
+            self.starts.append(self.starts[-1] + (size + 63) // 64 * 64)
+        self.sizes = sizes
+        array = (np.zeros if zero else np.empty)(self.starts[-1], np.uint8)
+        self.address = address(array)
+        self.buffer = pa.py_buffer(array)
 
-    def told(self) -> list[int]:
-        """Return the column's numbers."""
-        arrays = (self.values, self.valid, self.at, self.length)
-        return [KINDS[self.kind], *(0 if each is None else address(each) for each in arrays), 0, 0, 0, 0]
+    def at(self, number: int) -> int:
+        """Return the address of an array."""
+        return self.address + self.starts[number]
 
-    def array(self, missing: int, distinct: int, size: int) -> pa.Array:
-        """Return the filled column."""
-        valid = pa.py_buffer(self.valid) if missing else None
-        if self.kind == "str":
-            return self._texts(self.rows, size, valid, missing)
-        values = pa.py_buffer(self.values)
-        if self.kind == "cat":
-            codes = pa.Array.from_buffers(pa.int32(), self.rows, [valid, values], missing)
-            return pa.DictionaryArray.from_arrays(codes, self._texts(distinct, size, None, 0), safe=False)
-        if self.kind == "bool":
-            return pa.Array.from_buffers(pa.bool_(), self.rows, [None, values], 0)
-        kind = pa.int64() if self.kind == "int" else pa.float64()
-        return pa.Array.from_buffers(kind, self.rows, [pa.py_buffer(self.valid), values])
-
-    def _texts(self, count: int, size: int, valid: pa.Buffer | None, missing: int) -> pa.Array:
-        assert LIBRARY is not None
-        assert self.at is not None
-        assert self.length is not None
-        offsets, data = np.empty(count + 1, np.int32), np.empty(size, np.uint8)
-        beyond = LIBRARY.logscan_texts(address(self.at), address(self.length), count, address(offsets), address(data))
-        kind = pa.binary() if beyond else pa.string()
-        return pa.Array.from_buffers(kind, count, [valid, pa.py_buffer(offsets), pa.py_buffer(data)], missing)
-
-
-LARGEST = 2**31 - 1
-"""Bytes of a column's text that 32-bit offsets reach."""
+    def part(self, number: int) -> pa.Buffer:
+        """Return an array."""
+        return self.buffer.slice(self.starts[number], self.sizes[number])
 
 
 def columns(pieces: Sequence[Piece], wanted: Sequence[tuple[str, Sequence[Part]]], rows: int) -> list[pa.Array | None]:
@@ -119,19 +94,73 @@ def columns(pieces: Sequence[Piece], wanted: Sequence[tuple[str, Sequence[Part]]
     numbers of which one is written in another way than ``-12.5``, and for more text than 32-bit offsets reach.
     """
     assert LIBRARY is not None
-    numbers = [
-        number for piece in pieces for number in (address(piece.text), piece.size, len(piece.rank), address(piece.rank))
-    ]
-    places = [number for _, parts in wanted for part in parts for number in part]
-    made = [_Made(kind, rows) for kind, _ in wanted]
-    told = np.array([each.told() for each in made], np.int64).reshape(-1, _COLUMN)
-    told_pieces, told_parts = np.array(numbers, np.int64), np.array(places, np.int64)
-    failed = LIBRARY.logscan_columns(
-        address(told_pieces), len(pieces), address(told_parts), address(told), len(made), rows, SEED
+    if not wanted:
+        return []
+    kinds = [kind for kind, _ in wanted]
+    bits = (rows + 7) // 8
+    values = _Room([rows * WIDE[kind] for kind in kinds])
+    valid = _Room([bits] * len(kinds), zero=True)
+    scratch = _Room([8 * rows if kind in ("cat", "str") else 0 for kind in kinds for _ in range(2)])
+    told = np.array(
+        [
+            (
+                KINDS[kind],
+                valid.at(each) if kind == "bool" else values.at(each),
+                valid.at(each),
+                scratch.at(2 * each),
+                scratch.at(2 * each + 1),
+                *(0, 0, 0, 0),
+            )
+            for each, kind in enumerate(kinds)
+        ],
+        np.int64,
     )
+    some, parts = np.array(pieces, np.int64), np.array([parts for _, parts in wanted], np.int64)
+    failed = LIBRARY.logscan_columns(address(some), len(pieces), address(parts), address(told), len(kinds), rows, SEED)
     if failed:
         raise MemoryError if failed == -1 else ValueError("a place isn't in its text")
+    came = told[:, _TOLD - 4 :].tolist()
+    texts = iter(_texts(kinds, scratch, rows, came))
     out: list[pa.Array | None] = []
-    for each, (missing, distinct, size, odd) in zip(made, told[:, _COLUMN - 4 :].tolist(), strict=True):
-        out.append(None if odd or size > LARGEST else each.array(missing, distinct, size))
+    for each, (kind, (missing, _, size, odd)) in enumerate(zip(kinds, came, strict=True)):
+        if odd or size > LARGEST:
+            out.append(None)
+        elif kind == "bool":
+            out.append(pa.Array.from_buffers(pa.bool_(), rows, [None, valid.part(each)], 0))
+        elif kind == "str":
+            text, offsets, data = next(texts)
+            known = valid.part(each) if missing else None
+            out.append(pa.Array.from_buffers(text, rows, [known, offsets, data], missing))
+        elif kind == "cat":
+            text, offsets, data = next(texts)
+            known = valid.part(each) if missing else None
+            codes = pa.Array.from_buffers(pa.int32(), rows, [known, values.part(each)], missing)
+            words = pa.Array.from_buffers(text, came[each][1], [None, offsets, data], 0)
+            out.append(pa.DictionaryArray.from_arrays(codes, words, safe=False))
+        else:
+            number = pa.int64() if kind == "int" else pa.float64()
+            out.append(pa.Array.from_buffers(number, rows, [valid.part(each), values.part(each)]))
     return out
+
+
+def _texts(
+    kinds: Sequence[str], scratch: _Room, rows: int, came: Sequence[Sequence[int]]
+) -> list[tuple[pa.DataType, pa.Buffer, pa.Buffer]]:
+    """Return the type, offsets and bytes of each column of texts that isn't too large, in their order."""
+    assert LIBRARY is not None
+    some = [each for each, kind in enumerate(kinds) if kind in ("cat", "str") and came[each][2] <= LARGEST]
+    if not some:
+        return []
+    counts = [rows if kinds[each] == "str" else came[each][1] for each in some]
+    offsets = _Room([4 * (count + 1) for count in counts])
+    data = _Room([came[each][2] for each in some])
+    told = np.array(
+        [
+            (scratch.at(2 * each), scratch.at(2 * each + 1), count, offsets.at(at), data.at(at), 0)
+            for at, (each, count) in enumerate(zip(some, counts, strict=True))
+        ],
+        np.int64,
+    )
+    LIBRARY.logscan_texts(address(told), len(some))
+    beyond = told[:, -1].tolist()
+    return [(pa.binary() if each else pa.string(), offsets.part(at), data.part(at)) for at, each in enumerate(beyond)]

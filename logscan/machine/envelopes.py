@@ -55,9 +55,9 @@ def stamps(chunk: bytes, starts: Ints, ends: Ints) -> Stamps:
     """Return the stamps of lines: those of syslog and of ISO 8601."""
     assert LIBRARY is not None
     lie = _within(chunk, starts, ends)
-    made = [np.empty(len(starts), np.int64) for _ in range(5)]
+    width, time, clock, year, offset = made = [np.empty(len(starts), np.int64) for _ in range(5)]
     left = LIBRARY.logscan_stamps(chunk, len(starts), *lie, *(address(each) for each in made))
-    return Stamps(*made, left)
+    return Stamps(width, time, clock, year, offset, left)
 
 
 class Tags(NamedTuple):

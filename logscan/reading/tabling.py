@@ -48,15 +48,17 @@ class Rows:
         """Return the fields as places in a text of their own."""
         values = pa.array(self.values, pa.binary())
         _, offsets, text = values.buffers()
-        ends = np.frombuffer(offsets, np.int32, len(values) + 1)
-        starts = ends[:-1]
+        starts, ends = offsets.address, offsets.address + 4
+        keep: list[Any] = [values]
         if values.null_count:
-            starts = np.where(values.is_null().to_numpy(zero_copy_only=False), np.int32(-1), starts)
-        data = np.frombuffer(text, np.uint8) if text is not None else np.empty(0, np.uint8)
+            told = np.frombuffer(offsets, np.int32, len(values))
+            keep.append(np.where(values.is_null().to_numpy(zero_copy_only=False), np.int32(-1), told))
+            starts = machine.address(keep[-1])
         fields = {
-            name: (starts[at :: self.width], ends[1 + at :: self.width]) for at, name in enumerate(self.shape.fields)
+            name: Part(starts + 4 * at, ends + 4 * at, 4 * self.width, 4, 0, 0)
+            for at, name in enumerate(self.shape.fields)
         }
-        return Placed(data, len(data), fields)
+        return Placed(text.address if text else 0, text.size if text else 0, fields, keep)
 
 
 @dataclass
@@ -77,18 +79,21 @@ class Spans:
 
     def placed(self) -> Placed:
         """Return the fields as places in the text."""
-        return Placed(self.text.data, self.text.end, self.fields)
+        fields = {
+            name: Part(machine.address(starts), machine.address(ends), starts.strides[0], starts.itemsize, 0, 0)
+            for name, (starts, ends) in self.fields.items()
+        }
+        return Placed(machine.address(self.text.data), self.text.end, fields, [self])
 
 
 @dataclass
 class Placed:
-    """A piece's text (bytes, of which so many are its own), and where each field stands in it: starts, below 0 where there
-    is none, and ends (int32 or int64).
-    """
+    """The address of a piece's text and its bytes, and where each field stands in it; ``keep`` is whose memory that is."""
 
-    data: npt.NDArray[np.uint8]
+    text: int
     size: int
-    fields: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+    fields: dict[str, Part]
+    keep: list[Any]
 
 
 def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
@@ -181,17 +186,19 @@ def _whole(column: str, pieces: Sequence[Rows | Spans], order: Ints | None) -> p
     return whole if order is None else whole.take(pa.array(order))
 
 
-def _part(column: str, piece: Rows | Spans, placed: Placed, keep: list[bytes]) -> Part:
-    """Return what a piece has of a column; ``keep`` holds on to the constant."""
+NOTHING = Part(0, 0, 0, 0, 0, -1)
+
+
+def _part(column: str, piece: Rows | Spans, placed: Placed) -> Part:
+    """Return what a piece has of a column."""
     if column in placed.fields:
-        starts, ends = placed.fields[column]
-        return Part(machine.address(starts), machine.address(ends), starts.strides[0], starts.itemsize, 0, 0)
+        return placed.fields[column]
     value = None if column in piece.shape.fields else piece.shape.format.constants.get(column)
     if value is None:
-        return Part(0, 0, 0, 0, 0, -1)
-    text = value.encode()
-    keep.append(text)
-    return Part(0, 0, 0, 0, machine.address(np.frombuffer(text, np.uint8)) if text else 0, len(text))
+        return NOTHING
+    text = np.frombuffer(value.encode() + b"\0", np.uint8)
+    placed.keep.append(text)
+    return Part(0, 0, 0, 0, machine.address(text), len(text) - 1)
 
 
 def _filled(
@@ -201,15 +208,13 @@ def _filled(
     ranks = np.arange(rows)
     if order is not None:
         ranks[order] = np.arange(rows)
-    ends = np.cumsum([len(piece.index) for piece in pieces])
     placed = [piece.placed() for piece in pieces]
-    some = [
-        machine.Piece(each.data, each.size, rank) for each, rank in zip(placed, np.split(ranks, ends[:-1]), strict=True)
-    ]
-    keep: list[bytes] = []
+    some, begin = [], machine.address(ranks)
+    for piece, each in zip(pieces, placed, strict=True):
+        some.append(machine.Piece(each.text, each.size, len(piece.index), begin))
+        begin += 8 * len(piece.index)
     wanted = [
-        (kind, [_part(column, *each, keep) for each in zip(pieces, placed, strict=True)])
-        for column, kind in kinds.items()
+        (kind, [_part(column, *each) for each in zip(pieces, placed, strict=True)]) for column, kind in kinds.items()
     ]
     made = dict(zip(kinds, machine.columns(some, wanted, rows), strict=True))
     return {
