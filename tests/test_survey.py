@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from logscan.clocks import solving
 from logscan.clocks.zones import zone_name
 from logscan.reading import probing, working
+from logscan.reading.parsed import Parsed
 from logscan.reading.stream import stream_sources
 from logscan.reading.survey import Survey, survey
 from logscan.reading.whole import read_sources
@@ -173,6 +175,38 @@ def sources(folder: Path) -> list[Source]:
 
 def sampled(folder: Path, sample: int = SAMPLE) -> Survey:
     return survey(sources(folder), jobs=1, whole=0, sample=sample)
+
+
+@pytest.mark.parametrize("build", LOGS)
+def test_pieces_parsed_in_one_go_say_what_each_says_alone(
+    build: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path)
+    parsed: list[int] = []
+    parse = probing.parse
+
+    def counted(data: bytes, *args: Any) -> Parsed:
+        parsed.append(len(data))
+        return parse(data, *args)
+
+    monkeypatch.setattr(probing, "parse", counted)
+    together = sampled(tmp_path)
+    chunks, parsed[:] = parsed[:], []
+    monkeypatch.setattr(probing, "TOGETHER", 0)
+    alone = sampled(tmp_path)
+    assert sum(chunks) == sum(parsed)
+    assert len(chunks) <= len(parsed)
+    if build in (queue_ids, message_ids):
+        assert len(chunks) < len(parsed) / 3
+    one, other = together.solution, alone.solution
+    assert (one.base_year, one.year_from, one.zone_from) == (other.base_year, other.year_from, other.zone_from)
+    assert zone_name(one.zone) == zone_name(other.zone)
+    assert together.read.tables.keys() == alone.read.tables.keys()
+    for name, table in together.read.tables.items():
+        assert table.to_pylist() == alone.read.tables[name].to_pylist()
+    for mine, theirs in zip(together.read.sources, alone.read.sources, strict=True):
+        told = ("lines", "understood", "noise", "unknown", "undecodable", "clock", "offsets", "utc", "bounds")
+        assert [getattr(mine, each) for each in told] == [getattr(theirs, each) for each in told]
 
 
 @pytest.mark.parametrize("build", LOGS)

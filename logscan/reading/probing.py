@@ -7,10 +7,11 @@ place of a change is known to some lines, and no turn of a year is missed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from logscan.envelopes.records import DECODERS
 from logscan.envelopes.stamps import DAY
 from logscan.envelopes.unwrapping import unwrap
 from logscan.reading.parsed import Parsed
@@ -29,6 +30,9 @@ MOST_BETWEEN = 64
 
 WEEKS = 45 * DAY
 """Between probes that lie this far apart a year might turn unseen."""
+
+TOGETHER = 2 << 20
+"""Bytes of pieces that are parsed in one go."""
 
 YEAR = 366 * DAY
 JITTER = 2 * DAY
@@ -55,8 +59,37 @@ def probe(source: Source, most: int) -> Probed:
     return out
 
 
-def _parsed(source: Source, data: bytes) -> Parsed:
-    return parse(data, source.kind, source.context)
+def _clocks(source: Source, data: bytes) -> Parsed:
+    """Return what the clocks of a piece say, and nothing else of it."""
+    found = unwrap(data, source.kind, source.context)
+    walls = found.clock[found.clock >= 0]
+    clock = (int(walls[0]), int(walls[-1]), 0, 0, 0) if len(walls) else None
+    return Parsed(found.kind, found.lines, offsets=found.offsets, clock=clock)
+
+
+class _Piece(NamedTuple):
+    """Some whole lines, and what their clocks say."""
+
+    data: bytes
+    clocks: Parsed
+
+
+def _parsed(source: Source, pieces: Iterable[_Piece]) -> list[Parsed]:
+    """Parse pieces, in their order, neighbours in one go: what a chunk costs in any case is much for three hundred lines.
+
+    Not where something changes between two, nor records of several lines or of places.
+    """
+    runs: list[list[_Piece]] = []
+    size = 0
+    for piece in pieces:
+        last = runs[-1][-1] if runs else None
+        size += len(piece.data)
+        alone = source.kind in DECODERS or last is None or not last.data.endswith(b"\n")
+        if last is None or alone or size > TOGETHER or differ(last.clocks, piece.clocks):
+            runs.append([])
+            size = len(piece.data)
+        runs[-1].append(piece)
+    return [parse(b"".join(piece.data for piece in run), source.kind, source.context) for run in runs]
 
 
 # --- files that can be entered anywhere ----------------------------------------------------------------------------
@@ -64,16 +97,17 @@ def _parsed(source: Source, data: bytes) -> Parsed:
 
 def _anywhere(source: Source, size: int, most: int) -> Probed:
     if size <= most:
-        return Probed([_parsed(source, source.read_span(0, size))] if size else [], whole=True)
-    seen = []
+        whole = parse(source.read_span(0, size), source.kind, source.context) if size else None
+        return Probed([whole] if whole else [], whole=True)
+    seen: list[tuple[int, int, _Piece]] = []
     end = 0
     for start, length in _plan(size, most):
         begin = max(start, end)
         data, begin = _lines(source, begin, start + length - begin, size)
         if data:
             end = begin + len(data)
-            seen.append((begin, end, _parsed(source, data)))
-    return Probed([parsed for _, _, parsed in _refined(source, seen, size)])
+            seen.append((begin, end, _Piece(data, _clocks(source, data))))
+    return Probed(_parsed(source, _refined(source, seen, size)))
 
 
 def _plan(size: int, most: int) -> list[tuple[int, int]]:
@@ -105,20 +139,20 @@ def _lines(source: Source, start: int, length: int, size: int) -> tuple[bytes, i
     return data, start
 
 
-def _refined(source: Source, seen: list[tuple[int, int, Parsed]], size: int) -> Iterator[tuple[int, int, Parsed]]:
+def _refined(source: Source, seen: list[tuple[int, int, _Piece]], size: int) -> Iterator[_Piece]:
     """Yield the pieces with others in between where neighbours differ."""
     left = MOST_BETWEEN
     todo = seen[::-1]
     while todo:
         one = todo.pop()
-        while todo and left and (gap := todo[-1][0] - one[1]) > 0 and differ(one[2], todo[-1][2]):
+        while todo and left and (gap := todo[-1][0] - one[1]) > 0 and differ(one[2].clocks, todo[-1][2].clocks):
             left -= 1
             length = PROBE if gap > 3 * PROBE else gap
             data, begin = _lines(source, one[1] + (gap - length) // 2, length, size)
             if not data:
                 break
-            todo.append((begin, begin + len(data), _parsed(source, data)))
-        yield one
+            todo.append((begin, begin + len(data), _Piece(data, _clocks(source, data))))
+        yield one[2]
 
 
 def differ(before: Parsed, after: Parsed) -> bool:
@@ -181,7 +215,7 @@ class _Walk:
         if sum(map(len, self.head)) < self.most // 4:
             self.head.append(data)
             return
-        block = _Block(number, data, self._clocks(data))
+        block = _Block(number, data, _clocks(self.source, _first_lines(data)))
         before = self.tail[-1] if self.tail else None
         if before and len(self.edges) < MOST_BETWEEN and differ(before.clocks, block.clocks):
             self.edges[before.number] = before.data  # something changed within it
@@ -210,12 +244,6 @@ class _Walk:
         """Probes that are kept: more where they would differ."""
         return max(2, self.most * 3 // 8 // PROBE) + (MOST_BETWEEN if self.every > 1 else 0)
 
-    def _clocks(self, data: bytes) -> Parsed:
-        found = unwrap(_first_lines(data), self.source.kind, self.source.context)
-        walls = found.clock[found.clock >= 0]
-        clock = (int(walls[0]), int(walls[-1]), 0, 0, 0) if len(walls) else None
-        return Parsed(found.kind, found.lines, offsets=found.offsets, clock=clock)
-
     def result(self) -> Probed:
         """Return the pieces, in order and parsed."""
         pieces = {-1: b"".join(self.head)}
@@ -229,9 +257,8 @@ class _Walk:
         for block in self.tail:
             self._probe(block)
         pieces |= {block.number: block.data for block in self.probes} | self.edges | tail
-        return Probed(
-            [parse(pieces[at], self.source.kind, self.source.context) for at in sorted(pieces) if pieces[at]], whole
-        )
+        some = [pieces[at] for at in sorted(pieces) if pieces[at]]
+        return Probed(_parsed(self.source, (_Piece(data, _clocks(self.source, data)) for data in some)), whole)
 
 
 def _first_lines(block: bytes) -> bytes:
