@@ -1,4 +1,4 @@
-"""Line grammars: written in pyparsing, run as one compiled regular expression, and over many lines at once as its tree.
+"""Line grammars: written in pyparsing, run by the op machine as its tree, or as one compiled regular expression.
 
 pyparsing never goes back into an element once it has matched, so every element is emitted possessive or atomic
 (Python 3.11): all executions accept the same lines with the same fields, and no line can make a pattern explode.
@@ -192,7 +192,7 @@ LONGEST_KEPT = 32_768
 takes up to 2.6 kB a byte; a longer one is unknown there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pattern:
     """The compiled grammar of one program: ``match(text)``, then ``shapes[m.lastindex]`` tells what was matched.
 
@@ -205,7 +205,7 @@ class Pattern:
 
     @functools.cached_property
     def match(self) -> Callable[[bytes], re.Match[bytes] | None]:
-        """Match one line; made when first asked for, since most programs' lines are all read as columns."""
+        """Match one line; made when first asked for, since the machine takes most programs' lines all."""
         try:
             match = re.compile(sound(self.text.decode("ascii")).encode("ascii")).match
             return match if SOUND else lambda text: match(text) if len(text) <= LONGEST_KEPT else None

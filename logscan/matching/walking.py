@@ -1,69 +1,149 @@
-"""Runs a program's grammar over many lines at once: each element is a few array operations instead of a match a line.
-
-The third execution of a grammar, for the bulk of a large log. It takes the same tree of alternatives as the compiled
-pattern, element by element: a literal is a comparison of words, a run of characters a search among the places of those
-that end it. Elements never give back what they took, so a line needs no stack, only a position.
-
-It claims a line only where the pattern would, with the same fields. What it can't decide (an element it has no operation
-for, a choice inside an element that would have to be taken back) it leaves to the pattern, and so also everything that too
-few lines have in common. A property test holds the two equal.
-"""
+"""Runs op programs over the lines of a chunk, in C."""
 
 from __future__ import annotations
 
-import sys
+import ctypes
+import itertools
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from logscan.grammar.formats import Pattern, Tree
-from logscan.matching import programs
-from logscan.matching.operations import Lines
-from logscan.matching.programs import compiled
+from logscan.grammar.formats import Pattern, Shape
+from logscan.machine.library import LIBRARY
+from logscan.machine.library import WHY_NOT as WHY_NO_LIBRARY
+from logscan.matching import elements
+from logscan.matching.ops import Words
 from logscan.matching.text import Ints, Text
+from logscan.matching.translating import translated
 
-__all__ = ["AVAILABLE", "LEAST", "WHY_NOT", "Lines", "Text", "run"]
+__all__ = ["AVAILABLE", "LEFT", "NONE", "WHY_NOT", "BadProgramError", "Text", "checked", "program_of", "run"]
 
-LEAST = 48
-"""Lines below which arrays cost more than matching one by one (measured: some 20 operations of 2 µs a shape)."""
+Int32s = npt.NDArray[np.int32]
 
-AVAILABLE = sys.byteorder == "little" and programs.AVAILABLE
-"""Words are compared as little-endian numbers."""
+AVAILABLE = LIBRARY is not None and elements.AVAILABLE
 
-WHY_NOT = (
-    "Python's own parser of patterns isn't where it was; a newer logscan may know it"
-    if sys.byteorder == "little"
-    else "this machine isn't little-endian"
-)
-"""Why lines can't be read as columns, where they can't."""
+WHY_NOT = WHY_NO_LIBRARY or "Python's own parser of patterns isn't where it was; a newer logscan may know it"
+"""Why every line is matched by itself, where that is so."""
+
+NONE, LEFT = -1, -2
+"""No shape takes the line; the line is left to the pattern."""
+
+PLACES, LEAST_PLACES = 12, 4096
+"""Places that room is made for, a line and in any case, before it is known how many there are; a shape has fewer than 4096."""
 
 
-def run(pattern: Pattern, text: Text, starts: Ints, ends: Ints, least: int | None = None) -> Lines:
-    """Run a program's grammar over the lines from ``starts`` to ``ends`` (rising, int64).
+def _function(name: str, answer: Any, arguments: str) -> Callable[..., int]:
+    """Return a function of the library; its arguments are addresses (p), int64s (l) and int32s (i)."""
+    if LIBRARY is None:
+        return lambda *_: -1
+    found = getattr(LIBRARY, name)
+    kinds = {"p": ctypes.c_void_p, "l": ctypes.c_int64, "i": ctypes.c_int32}
+    found.restype, found.argtypes = answer, [kinds[each] for each in arguments]
+    return cast("Callable[..., int]", found)
 
-    No line holds a newline, a blank stands before each, and behind it a newline or the text's end.
 
-    In what is returned, ``found`` has the numbers of the lines that each shape claimed, rising, by the shape's number, and
-    ``groups`` the places of its fields. The other lines are the pattern's to match.
+_CHECK = _function("logscan_check", ctypes.c_int, "pl")
+_MATCH = _function("logscan_match", ctypes.c_int64, "plppp" + "ll" + "ppi" + "pppl" + "p")
+
+
+class BadProgramError(Exception):
+    """An op program that isn't one."""
+
+
+_PROGRAMS: weakref.WeakKeyDictionary[Pattern, Words] = weakref.WeakKeyDictionary()
+
+
+def program_of(pattern: Pattern) -> Words:
+    """Return the op program of a program's grammar, checked; made when first asked for."""
+    found = _PROGRAMS.get(pattern)
+    if found is None:
+        found = _PROGRAMS[pattern] = checked(translated(pattern))
+    return found
+
+
+def checked(program: Words) -> Words:
+    """Return an op program that can run; raises :class:`BadProgramError` for any other."""
+    program = np.ascontiguousarray(program, np.uint32)
+    if not _CHECK(program.ctypes.data, len(program)):
+        raise BadProgramError
+    return program
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The lines that one shape claimed: their numbers, rising, and where each of its fields starts (-1: nowhere) and ends."""
+
+    shape: Shape
+    rows: Ints
+    fields: dict[str, tuple[Ints, Ints]]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What became of each line: ``shape`` is its shape's place in its program, NONE or LEFT.
+
+    ``offset`` says where in ``places`` its fields lie, start and end of each.
     """
-    lines = Lines(text, ends, LEAST if least is None else least)
-    _walk(lines, pattern.tree, np.arange(len(ends)), starts)
-    return lines
+
+    shape: Int32s
+    offset: Int32s
+    places: Int32s
+
+    def claimed(self, patterns: Sequence[Pattern], which: Int32s) -> Iterator[Claimed]:
+        """Yield the lines of each shape; ``which`` is the place of each line's pattern."""
+        shapes = [list(pattern.shapes.values()) for pattern in patterns]
+        first = np.cumsum([0, *map(len, shapes)])
+        flat = [shape for each in shapes for shape in each]
+        rows = np.flatnonzero(self.shape >= 0)
+        key = first[which[rows]] + self.shape[rows]
+        key = key.astype(np.uint16 if len(flat) < 1 << 16 else np.int64)
+        order = np.argsort(key, kind="stable")
+        rows, key = rows[order], key[order]
+        bounds = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), len(key)]
+        for begin, end in itertools.pairwise(bounds):
+            if begin < end:
+                mine = rows[begin:end]
+                yield Claimed(shape := flat[key[begin]], mine, self._fields(shape, mine))
+
+    def _fields(self, shape: Shape, rows: Ints) -> dict[str, tuple[Ints, Ints]]:
+        if not shape.format.table:
+            return {}
+        at = self.offset[rows]
+        found = {}
+        for number, name in enumerate(shape.fields):
+            found[name] = (
+                self.places[at + 2 * number].astype(np.int64),
+                self.places[at + 2 * number + 1].astype(np.int64),
+            )
+        return found
 
 
-def _walk(lines: Lines, tree: Tree, rows: Ints, pos: Ints) -> None:
-    for step in tree:
-        if len(rows) < lines.least:
-            lines.done[rows] = True
-            return
-        if isinstance(step, int):
-            claimed = rows[pos == lines.end[rows]]
-            lines.found[step] = claimed
-            lines.done[claimed] = True
-        else:
-            ok, new = compiled(step.pattern, step.groups).run(lines, rows, pos)
-            if ok is None:
-                _walk(lines, step.behind, rows, new)
-            elif ok.any():
-                _walk(lines, step.behind, rows[ok], new[ok])
-        left = ~lines.done[rows]
-        rows, pos = rows[left], pos[left]
+def run(programs: Sequence[Words], which: Int32s, text: Text, starts: Ints, ends: Ints) -> Matched:
+    """Match the lines from ``starts`` to ``ends`` (int64) of a text; ``which`` (int32) is the place of each line's program.
+
+    The programs are :func:`checked`.
+    """
+    count = len(starts)
+    given = [np.ascontiguousarray(starts, np.int64), np.ascontiguousarray(ends, np.int64)]
+    which = np.ascontiguousarray(which, np.int32)
+    if not len(given[1]) == len(which) == count:
+        raise ValueError("each line has a start, an end and a program")
+    shape, offset = np.empty(count, np.int32), np.empty(count, np.int32)
+    places = np.empty(PLACES * count + LEAST_PLACES, np.int32)
+    addresses = (ctypes.c_void_p * len(programs))(*(each.ctypes.data for each in programs))
+    sizes = np.asarray([len(each) for each in programs], np.int64)
+    taken = ctypes.c_int64(0)
+    lines = (text.data.ctypes.data, text.end, *(each.ctypes.data for each in given), which.ctypes.data)
+    line = 0
+    while True:
+        filled = (shape.ctypes.data, offset.ctypes.data, places.ctypes.data, len(places), ctypes.byref(taken))
+        line = _MATCH(*lines, line, count, addresses, sizes.ctypes.data, len(programs), *filled)
+        if line < 0:
+            raise MemoryError
+        if line == count:
+            return Matched(shape, offset, places)
+        places = np.concatenate([places, np.empty_like(places)])

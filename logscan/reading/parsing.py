@@ -1,7 +1,7 @@
 """Runs the compiled grammars over a chunk of lines and returns Arrow tables, one a table of :mod:`logscan.tables.schema`.
 
-This is the hot path. What many lines have in common is read as columns (:mod:`logscan.matching.walking`): no Python object is
-made for such a line. Each other line costs one ``partition`` call, one dictionary look-up (by "host tag[pid]", so host,
+This is the hot path. Lines are matched in C (:mod:`logscan.matching.walking`): no Python object is made for one. Each line that
+is left to the patterns costs one ``partition`` call, one dictionary look-up (by "host tag[pid]", so host,
 instance, service and pid are never made per line), one pattern match and, where it becomes a row, one ``group`` call.
 Everything rare happens in :func:`_second_look`.
 """
@@ -22,7 +22,8 @@ from logscan.envelopes import unwrapping as envelope
 from logscan.envelopes.bodies import divided
 from logscan.grammar.formats import Pattern
 from logscan.grammar.programs import pattern_for
-from logscan.matching import walking as columns
+from logscan.matching import walking
+from logscan.matching.text import Text
 from logscan.reading.counting import Counter
 from logscan.reading.parsed import Parsed
 from logscan.reading.tabling import Pids, Rows, Spans, table
@@ -40,9 +41,6 @@ COUNTED_REPEATS = frozenset({"rejects", "logins", "sessions"})
 
 TAGGED = r"^[^ ]+ [^ \[]+(?:\[|$)"
 """A host and a tag, as :func:`logscan.envelopes.bodies.divided` tells them from a text with a colon in it."""
-
-FROM = 500
-"""Lines of a chunk from which columns pay; below, the operations' fixed cost is more than that of matching each line."""
 
 MOST_REPEATS = 1000
 """Rows one ``message repeated`` line may become."""
@@ -72,8 +70,8 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     parsed.noise = found.lines - found.undecodable - _distinct(found.number)
     rows = Tags(parsed)
     repeats = _unwrapped(bodies) if b": message repeated " in chunk else {}
-    left = _columns(bodies, rows, repeats)
-    missed = _loop(left, bodies.cut(left), rows)
+    left, missed = _at_once(bodies, rows, repeats)
+    missed = sorted([*missed, *_loop(left, bodies.cut(left), rows)])
     heads = np.asarray(rows.heads, np.int32)
     seen = Counter(parsed, found.number)
     for each in rows.pieces():
@@ -132,38 +130,38 @@ def _repeat(rows: Rows, repeats: dict[int, int]) -> None:
         rows.tags += [rows.tags[at]] * times
 
 
-def _columns(bodies: envelope.Bodies, rows: Tags, but: Iterable[int]) -> Ints:
-    """Read as columns what many lines have in common, ``but`` some; returns the indices of the other bodies."""
+def _at_once(bodies: envelope.Bodies, rows: Tags, but: Iterable[int]) -> tuple[Ints, list[int]]:
+    """Let the machine read the bodies, ``but`` some; returns the indices of those left to the patterns, and of those that no
+    grammar takes.
+    """
     every = np.arange(len(bodies))
-    if len(bodies) < FROM or not columns.AVAILABLE:
-        return every
+    if not walking.AVAILABLE:
+        return every, []
     changed = np.zeros(len(bodies), np.bool_)
     changed[list(bodies.changed)] = True
     apart = np.zeros(len(bodies), np.bool_)
     apart[list(but)] = True
-    left = [every[apart]]
+    left, missed = [every[apart]], []
     verbatim = every[~changed & ~apart]
-    if len(verbatim) >= FROM:
-        left.append(_spans(columns.Text(bodies.chunk), verbatim, bodies.starts[verbatim], bodies.ends[verbatim], rows))
-    else:
-        left.append(verbatim)
+    if len(verbatim):
+        some = _spans(Text(bodies.chunk), verbatim, bodies.starts[verbatim], bodies.ends[verbatim], rows)
+        left.append(some[0])
+        missed += some[1].tolist()
     others = every[changed & ~apart]
-    some = bodies.cut(others)
-    if any(b"\n" in body for body in some):
-        whole = np.asarray([b"\n" not in body for body in some])
-        left.append(others[~whole])
-        others, some = others[whole], [body for body in some if b"\n" not in body]
-    if len(others) >= FROM:  # bodies that were rewritten: a text of their own
-        ends = np.cumsum([len(body) + 1 for body in some]) - 1
+    whole = bodies.cut(others)
+    if len(others):  # bodies that were rewritten: a text of their own
+        ends = np.cumsum([len(body) + 1 for body in whole]) - 1
         starts = np.concatenate(([0], ends[:-1] + 1))
-        left.append(_spans(columns.Text(b"\n".join(some)), others, starts, ends, rows))
-    else:
-        left.append(others)
-    return np.sort(np.concatenate(left))
+        some = _spans(Text(b"\n".join(whole)), others, starts, ends, rows)
+        left.append(some[0])
+        missed += some[1].tolist()
+    return np.sort(np.concatenate(left)), missed
 
 
-def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: Tags) -> Ints:
-    """Read the bodies ``index`` from ``starts`` to ``ends`` in ``text``; returns the indices of those not claimed."""
+def _spans(text: Text, index: Ints, starts: Ints, ends: Ints, rows: Tags) -> tuple[Ints, Ints]:
+    """Read the bodies ``index`` from ``starts`` to ``ends`` in ``text``; returns the indices of those left, and of those that
+    no grammar takes.
+    """
     colons = text.places(b":")
     colons = np.append(colons[text.data[colons + 1] == 32], text.end)
     behind = colons[np.searchsorted(colons, starts)]
@@ -179,26 +177,12 @@ def _spans(text: columns.Text, index: Ints, starts: Ints, ends: Ints, rows: Tags
         tags = text.slices(starts, behind).dictionary_encode()
     numbers, places, patterns = rows.number(tags.dictionary)
     of_line = tags.indices.to_numpy()
-    number, pattern_of = numbers[of_line], places[of_line]
-    claimed = np.zeros(len(index), np.bool_)
-    for at, pattern in enumerate(patterns):
-        mine = np.flatnonzero(pattern_of == at)
-        if len(mine) < columns.LEAST:
-            continue
-        lines = columns.run(pattern, text, behind[mine] + 2, ends[mine])
-        for shape_number, some in lines.found.items():
-            if not len(some):
-                continue
-            shape = pattern.shapes[shape_number]
-            fields = {}
-            if shape.format.table:
-                for name, group in zip(shape.fields, shape.groups, strict=True):
-                    if group in lines.groups:
-                        fields[name] = lines.groups[group][0][some], lines.groups[group][1][some]
-            here = mine[some]
-            claimed[here] = True
-            rows.spans.append(Spans(shape, text, fields, index[here], number[here]))
-    return np.concatenate([untagged, index[~claimed]])
+    number, pattern_of = numbers[of_line], places[of_line].astype(np.int32)
+    programs = [walking.program_of(pattern) for pattern in patterns]
+    matched = walking.run(programs, pattern_of, text, behind + 2, ends)
+    for claimed in matched.claimed(patterns, pattern_of):
+        rows.spans.append(Spans(claimed.shape, text, claimed.fields, index[claimed.rows], number[claimed.rows]))
+    return np.concatenate([untagged, index[matched.shape == walking.LEFT]]), index[matched.shape == walking.NONE]
 
 
 def _loop(numbers: Ints, bodies: Sequence[bytes], rows: Tags) -> list[int]:
