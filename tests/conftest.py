@@ -20,6 +20,13 @@ sys.path.append(str(ROOT))
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_report_header() -> str:
+    """Say what is tested: with the compiled part, or why without."""
+    from logscan.machine.library import WHY_NOT
+
+    return f"logscan: {f'without the compiled part: {WHY_NOT}' if WHY_NOT else 'compiled'}"
+
+
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     """The folder of the checkout; tests of its files are skipped where only the tests were copied."""

@@ -34,7 +34,7 @@ FLAGS = (
 ZIG = ("-m", "ziglang", "cc", "-mcpu=baseline")
 """Arguments of Python for the compiler of the ``ziglang`` wheel: for any processor of the kind, as other compilers do it."""
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds after which a compiler is taken to hang; Zig's first makes a library of its own, for long on a small machine."""
 
 TRIAL_PATIENCE = 30.0
