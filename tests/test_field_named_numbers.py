@@ -14,8 +14,9 @@ from logscan.rendering.summary import summarise, verdict_line
 from logscan.report.concerns import _for_policy
 from logscan.report.model import Report
 from logscan.report.people import original
-from logscan.report.tallies import Coded, folded
+from logscan.report.tallies import folded
 from logscan.samples import story
+from logscan.tables.coded import Coded
 
 
 def into(report: Report) -> Counter[str]:

@@ -24,7 +24,8 @@ from logscan.grammar.formats import LogFormat, Pattern, compile_program
 from logscan.grammar.programs import log_formats, pattern_for
 from logscan.grammar.repeats import SOUND
 from logscan.reading import whole as reading
-from logscan.report import keyed, tallies
+from logscan.report import keyed
+from logscan.scan.columns import of
 from logscan.sources.finding import discover
 from logscan.tables import texts
 
@@ -194,7 +195,7 @@ def test_percentiles_by_group_are_numpys_within_one_percent() -> None:
     random = np.random.default_rng(1)
     words = pd.Series(random.choice(["a", "b", "c"], 500), dtype="str")
     seconds = np.append(random.integers(0, 2_000, 499) / 1000, 9.0)
-    counted = keyed.spread((tallies.of(words),), ("word",), seconds).frame
+    counted = keyed.spread((of(words),), ("word",), seconds).frame
     among = pd.DataFrame({"word": pd.Series(["a", "b", "c"], dtype="str")})
     for share in (50, 90, 100):
         found = keyed.percentiles(counted, ("word",), among, share)

@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logscan.report import keyed
-from logscan.report.tallies import Coded, groups, of
+from logscan.report.tallies import groups
+from logscan.scan.columns import of
 from logscan.tables import partials
+from logscan.tables.coded import Coded
 from logscan.tables.partials import First, Keyed, Partial, Rows, buckets, merged, percentiles
 
 NAMES = ("", "ann", "bob", "é", "zed", "Ann", "a\x00b")

@@ -6,18 +6,19 @@ The counts of the headline, of the map and of the lists are all made from these 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from logscan.correlate.facts import AGENT, COMMAND
 from logscan.correlate.outcomes import THROWN
-from logscan.report.tallies import of
+from logscan.scan.columns import column, joined, values
 from logscan.scan.lives import entry_of
 from logscan.scan.memo import per_window
+from logscan.tables.grouping import combine, numbered
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -62,65 +63,70 @@ class Ends:
 @per_window
 def ends(scan: Window) -> Ends:
     """Return all ends of mails. Those of :data:`OUTCOMES` add up to the counts in ``scan.mails``, mail by mail."""
-    mails, deliveries, entries = scan.mails, scan.deliveries, scan.entries
-    outcome = deliveries["outcome"]
-    counted = deliveries["last"].to_numpy() & (deliveries["mail"].to_numpy() >= 0)
-    code = np.append(_codes(outcome.cat.categories), -1)[outcome.cat.codes.to_numpy()]
-    rows = np.flatnonzero(counted & (code >= 0))
-    kind = code[rows]
-    mail = deliveries["mail"].to_numpy()[rows]
-    of_kind = kind.copy()
-    outside = deliveries["outside"].to_numpy()[rows]
-    kind = np.where((kind == 0) & outside, ENDS.index("outside"), kind)
-    local = np.flatnonzero((kind == 0) & (deliveries["program"] == "local").to_numpy()[rows])
-    kind[local[of(deliveries["reply"].iloc[rows[local]]).having(no_mailbox)]] = ENDS.index("program")
-    piped = (kind == 0) & (deliveries["program"] == "pipe").to_numpy()[rows]
-    kind[piped & deliveries["mailbox"].isna().to_numpy()[rows]] = ENDS.index("program")
-    parts = [_ends(deliveries["entry"].to_numpy()[rows], kind, np.ones(len(rows), np.int64), mail, told=True)]
-    parts[0].via = _kept_back(deliveries[["status", "outcome", "program", "store_action", "relay"]].iloc[rows])
+    outcome, of_mail = joined(scan, "deliveries", "outcome"), values(scan, "deliveries", "mail")
+    code = np.append(_codes(outcome.values), -1)[outcome.codes]
+    rows = np.flatnonzero(values(scan, "deliveries", "last") & (of_mail >= 0) & (code >= 0))
+    kind, mail = code[rows], of_mail[rows]
+    of_kind = kind
+    kind = np.where((kind == 0) & values(scan, "deliveries", "outside")[rows], ENDS.index("outside"), kind)
+    program = joined(scan, "deliveries", "program").take(rows)
+    local = np.flatnonzero((kind == 0) & program.is_in("local"))
+    if len(local):
+        reply = joined(scan, "deliveries", "reply").take(rows[local])
+        kind[local[reply.having(no_mailbox)]] = ENDS.index("program")
+    piped = np.flatnonzero((kind == 0) & program.is_in("pipe"))
+    if len(piped):
+        kind[piped[joined(scan, "deliveries", "mailbox").codes[rows[piped]] < 0]] = ENDS.index("program")
+    entry = values(scan, "deliveries", "entry")[rows]
+    parts = [
+        Ends(entry, kind, np.ones(len(rows), np.int64), mail, _kept_back(scan, rows), np.ones(len(rows), np.bool_))
+    ]
     # What no delivery line tells: on hold since it came, thrown away by a rule, expired by postsuper.
     for name in OUTCOMES[1:]:
-        told = np.bincount(mail[of_kind == ENDS.index(name)], minlength=len(mails))
-        parts.append(_untold(scan, name, mails[name].to_numpy() - told))
+        told = np.bincount(mail[of_kind == ENDS.index(name)], minlength=len(scan.mails))
+        left = values(scan, "mails", name) - told
+        if name in WITHOUT_ATTEMPT or left.any():
+            parts.append(_untold(scan, name, left))
     parts += _open(scan, parts)
-    assert len(entries) or not len(rows)
-    entry, kind, weight, mail, via = (
-        np.concatenate([getattr(part, name) for part in parts]).astype(np.int64) for name in FIELDS
-    )
-    return Ends(entry, kind, weight, mail, via, np.concatenate([part.told for part in parts]))
+    assert len(scan.entries) or not len(rows)
+    filled = [part for part in parts if len(part.entry)] or parts[:1]
+    return Ends(*(np.concatenate([getattr(part, name) for part in filled]) for name in (*FIELDS, "told")))
 
 
 FIELDS = ("entry", "kind", "weight", "mail", "via")
 
 
-def _ends(entry: Ints, kind: Ints, weight: Ints, mail: Ints, *, told: bool = False) -> Ends:
-    return Ends(entry, kind, weight, mail, np.full(len(entry), -1), np.full(len(entry), told))
+def _ends(entry: Ints, kind: str, weight: Ints, mail: Ints) -> Ends:
+    size = len(entry)
+    code = np.full(size, ENDS.index(kind), np.int64)
+    return Ends(entry, code, weight.astype(np.int64), mail, np.full(size, -1, np.int64), np.zeros(size, np.bool_))
 
 
-def _kept_back(some: pd.DataFrame) -> Ints:
+def _kept_back(scan: Window, rows: Ints) -> Ints:
     """Return the code of the filter's relay where a filter took the mail and kept it or threw it away, else -1."""
-    out = np.full(len(some), -1, np.int64)
-    gone = (some["status"] == "sent").to_numpy() & of(some["outcome"]).is_in("held", "discarded")
-    rows = np.flatnonzero(gone & of(some["program"]).is_in("smtp", "lmtp"))
+    out = np.full(len(rows), -1, np.int64)
+    gone = np.flatnonzero(joined(scan, "deliveries", "outcome").take(rows).is_in("held", "discarded"))
+    some = rows[gone]
+    taken = joined(scan, "deliveries", "status").take(some).is_in("sent")
+    taken &= joined(scan, "deliveries", "program").take(some).is_in("smtp", "lmtp")
     # What a mailbox's script threw away had arrived at the mailbox server.
-    rows = rows[~of(some["store_action"].iloc[rows]).having(bool)]
-    out[rows] = some["relay"].cat.codes.to_numpy()[rows]
+    taken &= ~joined(scan, "deliveries", "store_action").take(some).having(bool)
+    out[gone[taken]] = joined(scan, "deliveries", "relay").codes[some[taken]]
     return out
 
 
 def _untold(scan: Window, name: str, left: Ints) -> Ends:
     """Return ends for the recipients of whom no attempt is told, ``left`` of each mail: in the entries where they are."""
-    entries, mails = scan.entries, scan.mails
     end, endings = WITHOUT_ATTEMPT.get(name, (name, ()))
-    untried = entries["untried"].to_numpy()
-    mail = entries["mail"].to_numpy()
-    here = np.flatnonzero((untried > 0) & (mail >= 0) & of(entries["ending"]).is_in(*endings))
-    known = np.bincount(mail[here], untried[here], minlength=len(mails)).astype(np.int64)
+    untried, mail = values(scan, "entries", "untried"), values(scan, "entries", "mail")
+    here = np.flatnonzero((untried > 0) & (mail >= 0) & joined(scan, "entries", "ending").is_in(*endings))
+    known = np.zeros(len(left), np.int64)
+    np.add.at(known, mail[here], untried[here])
     here = here[(known == left)[mail[here]]]
     rest = np.flatnonzero((left > 0) & (known != left))
-    entry = np.concatenate([here, mails["entry"].to_numpy()[rest]])
+    entry = np.concatenate([here, values(scan, "mails", "entry")[rest]])
     weight = np.concatenate([untried[here], left[rest]])
-    return _ends(entry, np.full(len(entry), ENDS.index(end)), weight, np.concatenate([mail[here], rest]))
+    return _ends(entry, end, weight, np.concatenate([mail[here], rest]))
 
 
 def no_mailbox(reply: str) -> bool:
@@ -130,48 +136,48 @@ def no_mailbox(reply: str) -> bool:
     return reply.startswith(COMMAND) and not re.search(AGENT, reply)
 
 
-def _codes(names: pd.Index) -> Ints:
+def _codes(names: Iterable[str]) -> Ints:
     return np.array([ENDS.index(name) if name in OUTCOMES else -1 for name in names], np.int64)
 
 
 def _open(scan: Window, known: list[Ends]) -> list[Ends]:
     """Return what was handed on and never came back, and mails of which the log tells no end at all."""
-    mails, deliveries = scan.mails, scan.deliveries
-    entry, mail = deliveries["entry"].to_numpy(), deliveries["mail"].to_numpy()
+    entry, mail = values(scan, "deliveries", "entry"), values(scan, "deliveries", "mail")
     has_child = np.zeros(len(scan.entries) + 1, np.bool_)
-    has_child[scan.legs.loc[scan.legs["kind"] != "bounce", "parent"].to_numpy()] = True
-    handed = (deliveries["outcome"] == "handed-on").to_numpy() & deliveries["last"].to_numpy() & (mail >= 0)
+    has_child[values(scan, "legs", "parent")[~joined(scan, "legs", "kind").is_in("bounce")]] = True
+    handed = joined(scan, "deliveries", "outcome").is_in("handed-on") & values(scan, "deliveries", "last") & (mail >= 0)
     rows = np.flatnonzero(handed & ~has_child[entry])
-    relay = deliveries["relay"].cat.codes.to_numpy().astype(np.int64)[rows]
-    kind = np.full(len(rows), ENDS.index("open"))
-    lost = Ends(entry[rows], kind, np.ones(len(rows), np.int64), mail[rows], relay, np.ones(len(rows), np.bool_))
-    told = np.zeros(len(mails), np.bool_)
+    lost = _ends(entry[rows], "open", np.ones(len(rows), np.int64), mail[rows])
+    lost.via, lost.told = joined(scan, "deliveries", "relay").codes[rows], np.ones(len(rows), np.bool_)
+    told = np.zeros(len(scan.mails), np.bool_)
     for part in (*known, lost):
         told[part.mail] = True
     rest = np.flatnonzero(~told)
-    first = mails["entry"].to_numpy()[rest]
-    expected = scan.entries["nrcpt"].iloc[first].fillna(1).to_numpy(dtype=np.int64)
-    kind = np.full(len(rest), ENDS.index("open"))
-    return [lost, _ends(first, kind, np.maximum(expected, 1), rest)]
+    first = values(scan, "mails", "entry")[rest]
+    return [lost, _ends(first, "open", np.maximum(values(scan, "entries", "nrcpt")[first], 1), rest)]
+
+
+class Refusals(NamedTuple):
+    """One row a recipient refused before the queue."""
+
+    rows: Ints
+    """Rows of the table of rejects."""
+    entry: Ints
+    """The life whose ID the line names, -1 for none."""
 
 
 @per_window
-def refusals(scan: Window) -> pd.DataFrame:
-    """Return one row a recipient refused before the queue; ``entry`` is the life whose ID the line names, -1 for none.
-
-    A milter's refusal at the end of a message may be logged twice: of one mail, each recipient counts once.
-    """
-    rejects = scan.events("rejects")
-    refused = of(rejects["action"]).is_in(*REFUSING)
-    rows = rejects[refused & ((rejects["stage"] == "RCPT").to_numpy() | rejects["recipient"].notna().to_numpy())]
-    rows = rows.assign(entry=entry_of(scan, rows))
-    at_end = (rows["entry"] >= 0) & (rows["stage"] != "RCPT")
-    again = rows[at_end].duplicated(["entry", "recipient"])
-    return rows.drop(index=again.index[again])
-
-
-@per_window
-def refused_rows(scan: Window) -> Ints:
-    """Return the rows of the table of rejects that :func:`refusals` has."""
-    rows: Ints = refusals(scan).index.to_numpy(dtype=np.int64)
-    return rows
+def refusals(scan: Window) -> Refusals:
+    """Return who was refused. A milter's refusal at the end of a message may be logged twice: each recipient counts once."""
+    if not len(scan.tables["rejects"]):
+        return Refusals(np.empty(0, np.int64), np.empty(0, np.int64))
+    at_rcpt, recipient = column(scan, "rejects", "stage").is_in("RCPT"), column(scan, "rejects", "recipient").codes
+    rows = np.flatnonzero(column(scan, "rejects", "action").is_in(*REFUSING) & (at_rcpt | (recipient >= 0)))
+    entry = entry_of(scan, "rejects", rows)
+    at_end = np.flatnonzero((entry >= 0) & ~at_rcpt[rows])
+    if not len(at_end):
+        return Refusals(rows, entry)
+    kept = np.ones(len(rows), np.bool_)
+    kept[at_end] = False
+    kept[at_end[numbered(combine(entry[at_end], recipient[rows[at_end]]))[1]]] = True
+    return Refusals(rows[kept], entry[kept])

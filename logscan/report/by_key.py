@@ -22,8 +22,9 @@ import pandas as pd
 
 from logscan.report.keyed import counted, distinct, hashed, keys_of, left_out, moments, percentiles, rows, spread
 from logscan.report.model import Listing
-from logscan.report.tallies import Bools, Coded, Groups, Ints, groups
-from logscan.tables.grouping import combine
+from logscan.report.tallies import Bools, Groups, Ints, groups
+from logscan.tables.coded import Coded
+from logscan.tables.grouping import combine, numbered
 from logscan.tables.partials import Keyed, Part, Partial
 
 Floats = npt.NDArray[np.float64]
@@ -73,9 +74,7 @@ class ByKey:
         when = {} if times is None else {"time": times}
         parts: dict[str, Part] = {self.key: counted(by, self.by, numbers, times=when)}
         for name, each in (different or {}).items():
-            known = each.codes >= 0
-            once = groups(*(column.take(known) for column in columns), hashed(each).take(known))
-            parts[self._part(name)] = counted(once, (*self.by, VALUE), {})
+            parts[self._part(name)] = counted(_pairs(by, each), (*self.by, VALUE), {})
         if seconds is not None:
             parts |= self._spread(by, seconds)
         return parts
@@ -85,7 +84,7 @@ class ByKey:
         np.minimum.at(low, by.of_row, seconds)
         np.maximum.at(high, by.of_row, seconds)
         keys, different = keys_of(by, self.by)
-        ends = pd.DataFrame({**keys, "low": low, "high": high}, copy=False)
+        ends = {**keys, "low": low, "high": high}
         parts: dict[str, Part] = {self._part(ENDS): Keyed.of(ends, least=("low",), most=("high",), once=different)}
         if any(share < 100 for _, share in self.shares):
             parts[self._part(SPREAD)] = spread(by.columns, self.by, seconds)
@@ -152,8 +151,16 @@ def once(columns: Sequence[Coded], codes: Ints) -> Bools:
     out = np.zeros(len(codes), np.bool_)
     known = np.flatnonzero(codes >= 0)
     by = groups(*columns)
-    out[known[np.unique(combine(by.of_row[known], codes[known]), return_index=True)[1]]] = True
+    out[known[numbered(combine(by.of_row[known], codes[known]))[1]]] = True
     return out
+
+
+def _pairs(by: Groups, each: Coded) -> Groups:
+    """Return the groups of those rows that have a value, by the value's hash too."""
+    known = np.flatnonzero(each.codes >= 0)
+    codes = each.codes[known]
+    of_row, first = numbered(combine(by.of_row[known], codes))
+    return Groups(of_row, (*(column.take(known) for column in by.columns), hashed(Coded(codes, each.words))), first)
 
 
 def _sums(by: Groups, each: Ints | Bools | None) -> Ints:

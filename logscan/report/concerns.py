@@ -8,15 +8,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
+import pyarrow.compute as pc
 
 from logscan.amounts import percent, plural
 from logscan.report.accounts import ENDS, ends
 from logscan.report.deferrals import PutOff, own_services, put_off
 from logscan.report.keyed import counted
-from logscan.report.tallies import Coded, column, groups, ns, number, of
+from logscan.report.tallies import groups
+from logscan.scan.columns import column, joined, number, values
+from logscan.scan.memo import per_window
+from logscan.tables.coded import Coded
+from logscan.tables.grouping import numbered
 from logscan.tables.partials import Keyed, Part, Partial
 from logscan.visible import visible
+
+Ints = npt.NDArray[np.int64]
 
 if TYPE_CHECKING:
     from logscan.checking.outage import Outage
@@ -79,7 +86,7 @@ def look(window: Window) -> Partial:
     late = put_off(window)
     return Partial(
         {
-            "put off.mails": len(np.unique(late.mail)),
+            "put off.mails": len(numbered(late.mail)[1]),
             "put off.attempts": len(late.rows),
             "refused elsewhere": _refused_elsewhere(window),
             "loops": _loops(window),
@@ -146,20 +153,22 @@ def _lost_in_filter(window: Window) -> dict[str, Part]:
 
     Mails count at their first such time. Only the last minutes of a window are kept apart: the log may end there.
     """
-    found, ended = ends(window), ns(window.entries["last"])
+    found, ended = ends(window), values(window, "entries", "last")
     latest = int(ended.max(initial=0))
     lost = np.flatnonzero((found.kind == ENDS.index("open")) & (found.via >= 0))
     time = ended[found.entry[lost]]
     order = np.argsort(time, kind="stable")
     lost, time = lost[order], time[order]
     mail = np.zeros(len(lost), np.int64)
-    mail[np.unique(found.mail[lost], return_index=True)[1]] = 1
-    frame = pd.DataFrame({"time": time, "recipients": found.weight[lost], "mails": mail})
-    frame["time"] = frame["time"].where(frame["time"] + ENOUGH >= latest, LONG_AGO)
-    seen = pd.DataFrame({"latest": np.array([latest], np.int64)})
+    mail[numbered(found.mail[lost])[1]] = 1
+    rows = {
+        "time": np.where(time + ENOUGH >= latest, time, LONG_AGO),
+        "recipients": found.weight[lost],
+        "mails": mail,
+    }
     return {
-        "lost in filter": Keyed.of(frame, sums=("recipients", "mails")),
-        "latest": Keyed.of(seen, most=("latest",)),
+        "lost in filter": Keyed.of(rows, sums=("recipients", "mails")),
+        "latest": Keyed.of({"latest": np.array([latest], np.int64)}, most=("latest",)),
     }
 
 
@@ -173,11 +182,24 @@ def _came_out_nowhere(partial: Partial) -> str:
     return f"{plural(mails, 'mail')} to {plural(recipients, 'recipient')} went into the filter and came out nowhere"
 
 
+@per_window
+def _not_reached(window: Window) -> Ints:
+    """Return the attempts for recipients of mails that didn't reach them."""
+    return np.flatnonzero((values(window, "deliveries", "mail") >= 0) & ~values(window, "deliveries", "final"))
+
+
+def _failed(window: Window, *, outside: bool) -> Ints:
+    """Return the attempts at other hosts, or here, that were put off or given up."""
+    rows = _not_reached(window)
+    rows = rows[joined(window, "deliveries", "outcome").take(rows).is_in("bounced", "expired", "deferred")]
+    here: Ints = rows[values(window, "deliveries", "outside")[rows] == outside]
+    return here
+
+
 def _refused_elsewhere(window: Window) -> int:
-    deliveries = window.deliveries
-    rows = deliveries["last"] & deliveries["outside"] & (deliveries["mail"] >= 0) & ~deliveries["final"]
-    rows &= deliveries["outcome"].isin(["bounced", "expired", "deferred"])
-    return int(of(deliveries.loc[rows, "reply"]).having(_for_policy).sum())
+    rows = _failed(window, outside=True)
+    rows = rows[values(window, "deliveries", "last")[rows]]
+    return int(joined(window, "deliveries", "reply").take(rows).having(_for_policy).sum())
 
 
 def _for_policy(reply: str) -> bool:
@@ -191,9 +213,9 @@ def _for_policy(reply: str) -> bool:
 
 def _waited(late: PutOff) -> dict[str, Part]:
     """Return recipients whose mail waited long for a service of this server, and the longest time in seconds."""
-    code = np.unique(late.recipient[own_services(late)]) if len(late.rows) else np.empty(0, np.int64)
+    code = np.unique(late.recipient[own_services(late)])
     code = code[late.waited[code] >= LONG_WAIT]
-    longest = pd.DataFrame({"longest": late.waited[code].astype(np.float64)})
+    longest = {"longest": late.waited[code].astype(np.float64)}
     return {"waited": len(code), "waited longest": Keyed.of(longest, most=("longest",))}
 
 
@@ -218,12 +240,9 @@ def _bounced(mails: Mapping[str, int]) -> str:
 
 def _full(window: Window) -> Keyed:
     """Return the mailboxes here that take no mail because they are full."""
-    deliveries = window.deliveries
-    rows = ~deliveries["outside"] & (deliveries["mail"] >= 0) & ~deliveries["final"]
-    rows &= deliveries["outcome"].isin(["bounced", "expired", "deferred"])
-    some = deliveries[rows]
-    full = of(some["reply"]).having(lambda reply: bool(FULL.search(reply)))
-    return counted(groups(of(some["mailbox"]).take(full)), ("mailbox",), {})
+    rows = _failed(window, outside=False)
+    rows = rows[joined(window, "deliveries", "reply").take(rows).having(FULL.search)]
+    return counted(groups(joined(window, "deliveries", "mailbox").take(rows)), ("mailbox",), {})
 
 
 def _are_full(partial: Partial) -> str:
@@ -236,9 +255,9 @@ def _are_full(partial: Partial) -> str:
 
 
 def _loops(window: Window) -> int:
-    deliveries = window.deliveries
-    some = deliveries[deliveries["last"] & (deliveries["mail"] >= 0) & ~deliveries["final"]]
-    return int(of(some["reply"]).having(lambda value: any(word in value for word in LOOPS)).sum())
+    rows = _not_reached(window)
+    reply = joined(window, "deliveries", "reply").take(rows[values(window, "deliveries", "last")[rows]])
+    return int(reply.matching(lambda texts: pc.match_substring_regex(texts, "|".join(LOOPS))).sum())
 
 
 def _looped(partial: Partial) -> str:
@@ -248,12 +267,12 @@ def _looped(partial: Partial) -> str:
 
 def _busy(window: Window) -> Keyed:
     """Return mails by account, day (of UTC) and network (of /24 and /48)."""
-    mails = window.mails
-    rows = np.flatnonzero(mails["sasl_username"].notna().to_numpy())
-    user = of(mails["sasl_username"]).take(rows)
-    network = of(mails["client_address"]).take(rows).changed(_network)
-    days, code = np.unique(ns(mails["first"])[rows] // DAY, return_inverse=True)
-    by = groups(user, Coded(code.astype(np.int64), days), network)  # type: ignore[arg-type]
+    login = joined(window, "mails", "sasl_username")
+    rows = np.flatnonzero(login.codes >= 0)
+    network = joined(window, "mails", "client_address").take(rows).changed(_network)
+    days = values(window, "mails", "first")[rows] // DAY
+    code, first = numbered(days)
+    by = groups(login.take(rows), Coded(code, days[first]), network)
     return counted(by, ("user", "day", "network"), {"mails": by.count()})
 
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.checking.hand_overs import NEXT_HOP
 from logscan.report import by_key
 from logscan.report.by_key import ByKey, once
 from logscan.report.model import Listing
-from logscan.report.tallies import Coded, folded, ns, of
+from logscan.report.tallies import folded
+from logscan.scan.columns import joined, values
 from logscan.scan.memo import per_window
-from logscan.tables import texts
-from logscan.tables.grouping import combine
+from logscan.tables.coded import Coded, either
+from logscan.tables.grouping import combine, numbered
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -91,47 +93,44 @@ class PutOff:
 @per_window
 def put_off(scan: Window) -> PutOff:
     """Return every attempt that was put off, of mails: a line logged twice is one attempt."""
-    deliveries = scan.deliveries
-    late = of(deliveries["status"]).is_in(*PUT_OFF) & (deliveries["mail"].to_numpy() >= 0)
-    late &= ~of(deliveries["outcome"]).is_in("repeated")
-    rows = np.flatnonzero(late)
+    late = joined(scan, "deliveries", "status").is_in(*PUT_OFF) & (values(scan, "deliveries", "mail") >= 0)
+    if not late.any():
+        return _nothing()
+    rows = np.flatnonzero(late & ~joined(scan, "deliveries", "outcome").is_in("repeated"))
     if not len(rows):
         return _nothing()
-    some = deliveries.iloc[rows]
-    entry = some["entry"].to_numpy()
+    of_entry, time = values(scan, "deliveries", "entry"), values(scan, "deliveries", "time")
     # All attempts for the same recipients, to see how each ended.
     waited = np.zeros(len(scan.entries) + 1, np.bool_)
-    waited[entry] = True
-    around = np.flatnonzero(waited[deliveries["entry"].to_numpy()] & (deliveries["entry"].to_numpy() >= 0))
-    every = deliveries.iloc[around]
-    address = [texts.coded(every[name])[0] for name in ("recipient", "original_recipient")]
-    whole, number = np.unique(combine(every["entry"].to_numpy(), *address), return_inverse=True)
-    of_row = np.full(len(deliveries), -1, np.int64)
+    waited[of_entry[rows]] = True
+    around = np.flatnonzero(waited[of_entry] & (of_entry >= 0))
+    address = [joined(scan, "deliveries", name).codes[around] for name in ("recipient", "original_recipient")]
+    number, first = numbered(combine(of_entry[around], *address))
+    of_row = np.full(len(of_entry), -1, np.int64)
     of_row[around] = number
-    recipient, mine = np.unique(of_row[rows], return_inverse=True)
-    place = np.full(len(whole), -1, np.int64)
-    place[recipient] = np.arange(len(recipient))
-    time = ns(every["time"])
-    start = np.full(len(recipient), np.iinfo(np.int64).max)
-    end = np.zeros(len(recipient), np.int64)
+    place = np.full(len(first) + 1, -1, np.int64)
+    mine, known = numbered(of_row[rows])
+    place[of_row[rows[known]]] = np.arange(len(known))
+    start = np.full(len(known), np.iinfo(np.int64).max)
+    end = np.zeros(len(known), np.int64)
     at = place[number]
     kept = at >= 0
-    np.minimum.at(start, mine, ns(some["time"]))
-    np.maximum.at(end, at[kept], time[kept])
-    outcome = every["outcome"].cat.codes.to_numpy().astype(np.int64)
-    names = [ENDED.get(str(name), ENDED[""]) for name in every["outcome"].cat.categories]
-    last = np.full(len(recipient), -1, np.int64)
-    closing = kept & every["last"].to_numpy()
-    last[at[closing]] = outcome[closing]
+    np.minimum.at(start, mine, time[rows])
+    np.maximum.at(end, at[kept], time[around[kept]])
+    outcome = joined(scan, "deliveries", "outcome")
+    names = [ENDED.get(str(name), ENDED[""]) for name in outcome.values]
+    last = np.full(len(known), -1, np.int64)
+    closing = kept & values(scan, "deliveries", "last")[around]
+    last[at[closing]] = outcome.codes[around[closing]]
     return PutOff(
         rows=rows,
-        mail=some["mail"].to_numpy(),
-        recipient=mine.astype(np.int64),
-        reason=folded(of(some["reply"])),
-        hop=next_hops(some),
+        mail=values(scan, "deliveries", "mail")[rows],
+        recipient=mine,
+        reason=folded(joined(scan, "deliveries", "reply").take(rows)),
+        hop=next_hops(scan, rows),
         waited=np.maximum(end - start, 0) / 1e9,
         ended=Coded(np.where(last >= 0, last, len(names)), [*names, ENDED[""]]).changed(str),
-        first=ns(some["time"]),
+        first=time[rows],
     )
 
 
@@ -142,19 +141,23 @@ def _nothing() -> PutOff:
     return PutOff(none, none, none, empty, empty, np.empty(0), empty, none)
 
 
-def next_hops(some: pd.DataFrame) -> Coded:
-    """Return the next hop of each attempt: the relay, else the host that the reply names."""
-    relay = of(some["relay"])
-    if not (relay.is_in("none") | (relay.codes < 0)).any():
-        return relay.changed(str)
-    reply = of(some["reply"])
-    words = pd.Series(list(reply.values), dtype="str")
-    named = words.str.extract(NEXT_HOP, expand=True)["hop"] if len(words) else words
-    hosts = Coded(reply.codes, named.fillna("").tolist())
-    values = [*relay.values, *hosts.values]
+def next_hops(scan: Window, rows: Ints) -> Coded:
+    """Return the next hop of each of some deliveries: the relay, else the host that the reply names."""
+    relay = joined(scan, "deliveries", "relay").take(rows)
     none = relay.is_in("none") | (relay.codes < 0)
-    codes = np.where(none & (hosts.codes >= 0), hosts.codes + len(relay.values), relay.codes)
-    return Coded(codes, values).changed(str)
+    if not none.any():
+        return relay
+    named = np.flatnonzero(none)
+    hosts = np.full(len(rows), -1, np.int64)
+    of_reply = joined(scan, "deliveries", "reply").take(rows[named]).made(_named)
+    hosts[named] = of_reply.codes
+    return either(relay, Coded(hosts, of_reply.words), hosts >= 0)
+
+
+def _named(replies: pa.Array) -> pa.Array:
+    """Return the hosts that replies name; an empty text where they name none."""
+    found = pc.struct_field(pc.extract_regex(replies, NEXT_HOP), [0])
+    return pc.fill_null(found, "")
 
 
 def look(window: Window) -> dict[str, Part]:

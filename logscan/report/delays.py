@@ -14,7 +14,11 @@ from logscan.report import by_key
 from logscan.report.by_key import ByKey
 from logscan.report.deferrals import PutOff, put_off
 from logscan.report.model import Listing
-from logscan.report.tallies import Coded, moment, ns, of
+from logscan.report.tallies import moment
+from logscan.scan.columns import joined, values
+from logscan.tables.cells import ns
+from logscan.tables.coded import Coded
+from logscan.tables.grouping import numbered
 from logscan.tables.partials import First
 
 if TYPE_CHECKING:
@@ -81,15 +85,13 @@ NONE_SLOW = First.of(
 
 def look(window: Window) -> dict[str, Part]:
     """Return what a window counts of delays, and its slowest mails; nothing where no mail arrived."""
-    deliveries = window.deliveries
-    known = deliveries["final"].to_numpy(dtype=np.bool_) & (deliveries["mail"].to_numpy() >= 0)
-    rows = np.flatnonzero(known & deliveries["total_delay"].notna().to_numpy())
+    known = values(window, "deliveries", "final") & (values(window, "deliveries", "mail") >= 0)
+    rows = np.flatnonzero(known & ~np.isnan(values(window, "deliveries", "total_delay")))
     if not len(rows):
         return {}
-    final = pd.DataFrame({name: deliveries[name].iloc[rows] for name in ("relay", "mail", "recipient", *WORDS)})
-    seconds = final["total_delay"].to_numpy(dtype=np.float64)
-    by_hop = HOPS.look((of(final["relay"]),), {"deliveries": None}, seconds=seconds)
-    return {**_parts(final), **by_hop, **_slowest(window, final)}
+    relay, seconds = joined(window, "deliveries", "relay").take(rows), values(window, "deliveries", "total_delay")[rows]
+    by_hop = HOPS.look((relay,), {"deliveries": None}, seconds=seconds)
+    return {**_parts(window, rows), **by_hop, **_slowest(window, rows[seconds >= SLOW])}
 
 
 def listings(partial: Partial, log: Log) -> Iterable[Listing]:
@@ -102,29 +104,30 @@ def listings(partial: Partial, log: Log) -> Iterable[Listing]:
         yield _shown(partial, log)
 
 
-def _parts(final: pd.DataFrame) -> dict[str, Part]:
+def _parts(window: Window, rows: Ints) -> dict[str, Part]:
     """Count the seconds of the delay and of its parts, those that the log tells."""
-    values = np.concatenate([final[name].to_numpy(dtype=np.float64) for name in WORDS])
-    part = np.repeat(np.arange(len(WORDS)), len(final))
-    known = np.isfinite(values)
-    words = Coded(part[known], list(WORDS.values()))
-    return DELAYS.look((words,), {"deliveries": None}, seconds=values[known])
+    seconds = np.concatenate([values(window, "deliveries", name)[rows] for name in WORDS])
+    known = np.flatnonzero(np.isfinite(seconds))
+    words = Coded(np.repeat(np.arange(len(WORDS)), len(rows))[known], list(WORDS.values()))
+    return DELAYS.look((words,), {"deliveries": None}, seconds=seconds[known])
 
 
-def _slowest(window: Window, final: pd.DataFrame) -> dict[str, Part]:
-    """Return the mails whose last recipient waited longest, one row a mail: columns of the list, and what orders them."""
-    late = np.flatnonzero(final["total_delay"].to_numpy(dtype=np.float64) >= SLOW)
+def _slowest(window: Window, late: Ints) -> dict[str, Part]:
+    """Return the mails whose last recipient waited longest, one row a mail: columns of the list, and what orders them.
+
+    ``late`` are the rows of deliveries that took long.
+    """
     if not len(late):
         return {SLOWEST.key: NONE_SLOW, f"{SLOWEST.key}: all": 0}
-    slow = final.iloc[late].copy()
-    slow["total_delay"] = slow["total_delay"].round(2)
+    late, total = _of_slow_mails(window, late)
+    slow = window.deliveries[["total_delay", "mail", "recipient", "relay", *PARTS]].iloc[late]
+    slow = slow.assign(total_delay=slow["total_delay"].round(2))
     slow = slow.sort_values(["total_delay", "mail", "recipient"], ascending=[False, True, True]).drop_duplicates("mail")
-    total = len(slow)
-    mails = window.mails.iloc[slow["mail"].to_numpy()]
+    mails = window.mails[["host", "queue_id", "sender", "first"]].iloc[slow["mail"].to_numpy()]
     parts = slow[list(PARTS)].fillna(0.0).to_numpy(dtype=np.float64)
     seconds = slow["total_delay"].to_numpy(dtype=np.float64)
-    longest = parts.argmax(axis=1) if total else np.empty(0, np.int64)
-    most = np.minimum(np.round(parts[np.arange(total), longest], 2), seconds)
+    longest = parts.argmax(axis=1)
+    most = np.minimum(np.round(parts[np.arange(len(slow)), longest], 2), seconds)
     # Whole seconds in the stamps make a part longer than the whole; parts that are not told leave the rest open.
     clear = most >= MOSTLY * seconds
     sender = mails["sender"].astype("str")
@@ -144,6 +147,20 @@ def _slowest(window: Window, final: pd.DataFrame) -> dict[str, Part]:
     )
     frame = frame.astype(dict.fromkeys((*SLOWEST_TEXTS, "host"), "str"))
     return {SLOWEST.key: First.of(frame, MOST_SLOW, SLOWEST_BY), f"{SLOWEST.key}: all": total}
+
+
+def _of_slow_mails(window: Window, late: Ints) -> tuple[Ints, int]:
+    """Return the rows of those mails that may be among the slowest, and how many mails there are in all."""
+    of_row, first = numbered(values(window, "deliveries", "mail")[late])
+    if len(first) <= MOST_SLOW:
+        return late, len(first)
+    longest = np.zeros(len(first))
+    np.maximum.at(longest, of_row, values(window, "deliveries", "total_delay")[late].round(2))
+    arrived = values(window, "mails", "first")[values(window, "deliveries", "mail")[late[first]]]
+    order = np.lexsort((arrived, -longest))
+    last = order[MOST_SLOW - 1]
+    slow = (longest > longest[last]) | ((longest == longest[last]) & (arrived <= arrived[last]))
+    return late[slow[of_row]], len(first)
 
 
 def _shown(partial: Partial, log: Log) -> Listing:

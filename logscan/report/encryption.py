@@ -18,8 +18,11 @@ from logscan.report import by_key
 from logscan.report.by_key import ByKey
 from logscan.report.keyed import values_of
 from logscan.report.model import Listing
-from logscan.report.tallies import Coded, column, number, of
-from logscan.tables.partials import Keyed, Partial, hashes, mixed, together
+from logscan.scan.columns import column, joined, number, of, values
+from logscan.scan.memo import per_window
+from logscan.tables.coded import Coded
+from logscan.tables.grouping import numbered, ordered
+from logscan.tables.partials import Keyed, Partial, mixed, together
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -114,29 +117,35 @@ class Lines:
     at: Ints
     version: Coded
 
-    def before(self, key: Ints, at: Ints, rows: Bools) -> Ints:
-        """Return, for each (key, time), the place of the last of some lines that is not later; -1 for none."""
-        some = np.flatnonzero(rows)
-        if not len(some) or not len(key):
-            return np.full(len(key), -1, np.int64)
-        _, code = np.unique(np.r_[self.key[some], key], return_inverse=True)
-        then, wanted = code[: len(some)], code[len(some) :]
-        ranks, rank = np.unique(np.r_[self.at[some], at], return_inverse=True)
-        # One number for both, so that one search finds the place: times as ranks.
-        whole = then * len(ranks) + rank[: len(some)]
-        order = np.argsort(whole, kind="stable")
-        found = np.searchsorted(whole[order], wanted * len(ranks) + rank[len(some) :], "right") - 1
-        place = order[np.maximum(found, 0)]
-        out: Ints = np.where((found >= 0) & (then[place] == wanted), some[place], -1)
-        return out
+    def before(self, key: Ints, at: Ints) -> tuple[Ints, Ints]:
+        """Return, for each (key, time), the places of the last TLS line and of the last connect not later; -1 for none."""
+        size = len(self.key)
+        if not size or not len(key):
+            return np.full(len(key), -1, np.int64), np.full(len(key), -1, np.int64)
+        code = numbered(np.concatenate([self.key, key]))[0]
+        # Lines stand before what asks for them, also where both are of one time.
+        order = np.argsort(np.concatenate([self.at, at]), kind="stable")
+        order = order[ordered(code[order])]
+        tls = np.append(self.version.codes >= 0, np.zeros(len(key), np.bool_))[order]
+        begins = np.flatnonzero(np.append(True, np.diff(code[order]) != 0))
+        start = np.repeat(begins, np.diff(np.append(begins, len(order))))
+        places = np.arange(len(order))
+        asking = order >= size
+        wanted, begin = order[asking] - size, start[asking]
+        found = []
+        for some in (tls & ~asking, ~tls & ~asking):
+            last = np.maximum.accumulate(np.where(some, places, -1))[asking]
+            out = np.empty(len(key), np.int64)
+            out[wanted] = np.where(last >= begin, order[last], -1)
+            found.append(out)
+        return found[0], found[1]
 
     def told(self, key: Ints, at: Ints, recent: int) -> tuple[Coded, Ints, Ints]:
         """Return what each (key, time) was encrypted with, and the places of the last TLS line and of the last connect.
 
         Encrypted in this session: not before its client connected, nor longer ago than ``recent``.
         """
-        tls = self.version.codes >= 0
-        last, begun = self.before(key, at, tls), self.before(key, at, ~tls)
+        last, begun = self.before(key, at)
         when = np.append(self.at, 0)
         good = (last >= 0) & ((begun < 0) | (when[last] >= when[begun])) & (at - when[last] <= recent)
         code = np.where(good, np.append(self.version.codes, -1)[last], len(self.version.values))
@@ -146,9 +155,8 @@ class Lines:
         """Return some of the lines for other windows' mails."""
         if not rows.any():
             return NO_LINES
-        words = np.array([*self.version.values, ""], object)[self.version.codes[rows]]
-        frame = {"key": self.key[rows], "at": self.at[rows], "version": pd.Series(words, dtype="str")}
-        return Keyed.of(pd.DataFrame(frame))
+        some = {"key": self.key[rows], "at": self.at[rows], "version": values_of(self.version.take(rows))}
+        return Keyed.of(some)
 
 
 def _lines(window: Window, programs: tuple[str, ...], *, begun: bool) -> Lines:
@@ -160,8 +168,9 @@ def _lines(window: Window, programs: tuple[str, ...], *, begun: bool) -> Lines:
     code = np.where(tls[rows], np.where(version.codes >= 0, version.codes, len(version.values)), -1)
     version = Coded(code, [*version.values, TOLD])
     key = _key(window, "sessions", column(window, "sessions", "client_address"))[rows]
-    names = np.array([*version.values, ""], object)[version.codes]
-    order = np.argsort(names.astype("str"), kind="stable") if len(names) else np.empty(0, np.int64)
+    rank = np.zeros(len(version.words) + 1, np.int64)
+    rank[np.argsort(np.array([*version.values, ""], np.str_), kind="stable")] = np.arange(len(rank))
+    order = ordered(rank[version.codes])
     return Lines(key[order], number(window, "sessions", "time")[rows][order], version.take(order))
 
 
@@ -176,8 +185,7 @@ def _key(window: Window, table: str, address: Coded, rows: Ints | None = None) -
     if not len(every):
         return np.empty(0, np.int64)
     host = column(window, table, "host").take(every)
-    named = [np.append(hashes(map(str, each.values)), 0)[each.codes] for each in (host, address)]
-    return mixed(*named, number(window, table, "pid")[every])
+    return mixed(host.hashed(), address.hashed(), number(window, table, "pid")[every])
 
 
 def _seen(window: Window, at: Ints, last: Ints, begun: Ints, lines: Lines, recent: int) -> Bools:
@@ -185,29 +193,35 @@ def _seen(window: Window, at: Ints, last: Ints, begun: Ints, lines: Lines, recen
 
     Near the edges others may have lines of the same time; a mail may be taken in long before the window that holds it.
     """
-    time = number(window, "sessions", "time")
-    time = time[time > 0]
-    if not len(time):
+    seen = _span(window)
+    if seen is None:
         return np.zeros(len(at), np.bool_)
-    low, high = int(time.min()) + EDGE, int(time.max()) - EDGE
+    low, high = seen[0] + EDGE, seen[1] - EDGE
     when = np.append(lines.at, -ALWAYS)
     known = (when[last] > low) | (when[begun] > low) | ((at - recent > low) if recent < ALWAYS else False)
     out: Bools = known & (at < high)
     return out
 
 
+@per_window
+def _span(window: Window) -> tuple[int, int] | None:
+    """Return when a window's first and last lines of sessions were written (UTC ns)."""
+    time = number(window, "sessions", "time")
+    time = time[time > 0]
+    return (int(time.min()), int(time.max())) if len(time) else None
+
+
 def _mails_in(window: Window) -> dict[str, Part]:
     """Say of each mail that smtpd took from another host whether its session was encrypted."""
-    mails = window.mails
-    client = window.entries["client_row"].to_numpy()[mails["entry"].to_numpy()]
+    client = values(window, "entries", "client_row")[values(window, "mails", "entry")]
     wanted = (client >= 0) & np.append(column(window, "clients", "program").is_in("smtpd"), False)[client]
-    rows = np.flatnonzero(wanted & ~of(mails["origin"]).is_in("local"))
+    rows = np.flatnonzero(wanted & ~joined(window, "mails", "origin").is_in("local"))
     lines = _lines(window, ("smtpd", "tlsproxy"), begun=True)
     at = number(window, "clients", "time")[client[rows]]
     key = _key(window, "clients", column(window, "clients", "client_address").take(client[rows]), client[rows])
     told, last, begun = lines.told(key, at, ALWAYS)
     seen = _seen(window, at, last, begun, lines, ALWAYS)
-    who = tuple(of(mails[name]).take(rows) for name in ("service", "client", "client_address"))
+    who = tuple(joined(window, "mails", name).take(rows) for name in ("service", "client", "client_address"))
     parts = _counted(IN, tuple(each.take(seen) for each in who), told.take(seen))
     return {**parts, **_kept(IN, key, at, who, ~seen, lines, int((lines.version.codes >= 0).sum()))}
 
@@ -215,11 +229,10 @@ def _mails_in(window: Window) -> dict[str, Part]:
 def _deliveries_out(window: Window) -> dict[str, Part]:
     """Say of each delivery to another host whether its connection was encrypted: by its own summary (Postfix 3.11), else
     by the last TLS line of its process and host."""
-    deliveries = window.deliveries
-    relay = of(deliveries["relay"])
-    away = of(deliveries["program"]).is_in("smtp", "lmtp")
+    relay = joined(window, "deliveries", "relay")
+    away = joined(window, "deliveries", "program").is_in("smtp", "lmtp")
     away &= relay.having(lambda name: "[" in name and "/" not in name and "[127." not in name and "[::1]" not in name)
-    rows = np.flatnonzero(away & deliveries["final"].to_numpy() & (deliveries["mail"].to_numpy() >= 0))
+    rows = np.flatnonzero(away & values(window, "deliveries", "final") & (values(window, "deliveries", "mail") >= 0))
     host = relay.take(rows)
     lines = _lines(window, ("smtp", "lmtp"), begun=False)
     at = number(window, "deliveries", "time")[rows]
@@ -261,7 +274,7 @@ def _kept(
     first, last = (int(lines.at.min()), int(lines.at.max())) if len(lines.at) else (0, 0)
     edge = (lines.at <= first + NEAR) | (lines.at >= last - NEAR)
     count = np.ones(int(rows.sum()), np.int64)
-    asked = pd.DataFrame({"key": key[rows], "at": at[rows], **words, "n": count}, copy=False)
+    asked = {"key": key[rows], "at": at[rows], **words, "n": count}
     return {
         f"{which.key}: asked": Keyed.of(asked, sums=("n",)),
         f"{which.key}: edges": lines.kept(edge),

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 
 from logscan.report import deferrals
 from logscan.report.accounts import ENDS, Ends, ends
 from logscan.report.keyed import counted, left_out, rows
 from logscan.report.model import Listing
-from logscan.report.tallies import MOST_ROWS, Coded, column, folded, groups, of
+from logscan.report.tallies import MOST_ROWS, folded, groups
+from logscan.scan.columns import column, joined, number, values
 from logscan.scan.lives import entry_of
+from logscan.tables.coded import Coded, either
 from logscan.tables.partials import Keyed, Part, Partial
 
 if TYPE_CHECKING:
@@ -65,30 +67,29 @@ ENDED = {
 """Why no attempt is told, by the ending of the entry."""
 
 
-NEEDED = ("outcome", "reply", "store_action", "status", "entry", "relay", "mail")
-"""Columns of ``deliveries``."""
-
 TOLD, UNTOLD = "endings", "endings without an attempt"
 KEY = ("outcome", "reason", "next hop")
-NONE = pd.DataFrame(
-    {name: pd.Series([], dtype="str") for name in KEY}
-    | {name: pd.Series([], dtype="int64") for name in ("recipients", "mails")}
+NONE = Keyed.of(
+    {
+        **{name: pa.array([], pa.string()) for name in KEY},
+        **dict.fromkeys(("recipients", "mails"), np.empty(0, np.int64)),
+    },
+    sums=("recipients", "mails"),
 )
+"""What a window has of which each end is told by a delivery line, as of most."""
 
 
 def look(window: Window) -> dict[str, Part]:
     """Return recipients and mails of one window by outcome, reason and next hop: those that a delivery line tells, and others."""
-    deliveries, found = window.deliveries, ends(window)
-    last = deliveries["last"].to_numpy(dtype=np.bool_) & (deliveries["mail"].to_numpy() >= 0)
-    rows = np.flatnonzero(last & of(deliveries["outcome"]).is_in(*TITLES))
-    some = pd.DataFrame({name: deliveries[name].iloc[rows] for name in NEEDED})
-    by = groups(of(some["outcome"]), _reasons(window, some), deferrals.next_hops(some))
-    numbers = {"recipients": by.count(), "mails": by.distinct(some["mail"].to_numpy())}
+    found, outcome = ends(window), joined(window, "deliveries", "outcome")
+    last = values(window, "deliveries", "last") & (values(window, "deliveries", "mail") >= 0)
+    rows = np.flatnonzero(last & outcome.is_in(*TITLES))
+    by = groups(outcome.take(rows), _reasons(window, rows), deferrals.next_hops(window, rows))
+    numbers = {"recipients": by.count(), "mails": by.distinct(values(window, "deliveries", "mail")[rows])}
     # Most windows have none that no line tells.
     kinds = set(np.unique(found.kind[~found.told]).tolist())
-    frames = [_untold(window, found, outcome) for outcome in TITLES if ENDS.index(outcome) in kinds]
-    untold = pd.concat(frames, ignore_index=True) if frames else NONE
-    return {TOLD: counted(by, KEY, numbers), UNTOLD: Keyed.of(untold, sums=("recipients", "mails"))}
+    untold = [_untold(window, found, outcome) for outcome in TITLES if ENDS.index(outcome) in kinds]
+    return {TOLD: counted(by, KEY, numbers), UNTOLD: NONE.merged(untold) if untold else NONE}
 
 
 def listings(partial: Partial, log: Log) -> list[Listing]:
@@ -114,34 +115,33 @@ def _listing(partial: Partial, outcome: str) -> Listing:
     )
 
 
-def _reasons(window: Window, some: pd.DataFrame) -> Coded:
+def _reasons(window: Window, rows: Ints) -> Coded:
     """Return the reply of each, folded; what a script did where Dovecot took the mail for it, or who took a waiting mail away."""
-    reply = folded(of(some["reply"]))
-    action = of(some["store_action"]).changed(SIEVED.get)
-    sieved = (action.codes >= 0) & (some["status"] == "sent").to_numpy()
-    away = of(window.entries["ending"]).take(some["entry"].to_numpy()).changed(TAKEN_AWAY.get)
-    gone = (away.codes >= 0) & (some["outcome"] == "discarded").to_numpy() & (some["status"] != "sent").to_numpy()
-    first, second = len(reply.values), len(reply.values) + len(action.values)
-    codes = np.where(gone, away.codes + second, np.where(sieved, action.codes + first, reply.codes))
-    return Coded(codes, [*reply.values, *action.values, *away.values])
+    reply = folded(joined(window, "deliveries", "reply").take(rows))
+    sent = joined(window, "deliveries", "status").take(rows).is_in("sent")
+    action = joined(window, "deliveries", "store_action").take(rows).changed(SIEVED.get)
+    entry = values(window, "deliveries", "entry")[rows]
+    away = joined(window, "entries", "ending").take(entry).changed(TAKEN_AWAY.get)
+    gone = (away.codes >= 0) & ~sent & joined(window, "deliveries", "outcome").take(rows).is_in("discarded")
+    return either(either(reply, action, (action.codes >= 0) & sent), away, gone)
 
 
-def _untold(window: Window, found: Ends, outcome: str) -> pd.DataFrame:
+def _untold(window: Window, found: Ends, outcome: str) -> Keyed:
     """Return the ends that no delivery line tells, by how the entry ended and at which stage a rule did it."""
     mine = np.flatnonzero((found.kind == ENDS.index(outcome)) & ~found.told)
     entry = found.entry[mine]
-    ending = of(window.entries["ending"]).take(entry).changed(lambda name: ENDED.get(name, "no attempt in the log"))
-    by = groups(ending, _stages(window, outcome, entry))
+    ending = joined(window, "entries", "ending").take(entry)
+    by = groups(ending.changed(lambda name: ENDED.get(name, "no attempt in the log")), _stages(window, outcome, entry))
     names = [by.name(at) for at in range(len(by))]
-    return pd.DataFrame(
-        {
-            "outcome": pd.Series([outcome] * len(by), dtype="str"),
-            "reason": pd.Series([f"{words} ({where})" if where else words for words, where in names], dtype="str"),
-            "next hop": pd.Series([""] * len(by), dtype="str"),
-            "recipients": by.total(found.weight[mine]),
-            "mails": by.distinct(found.mail[mine]),
-        }
-    )
+    words = [f"{words} ({where})" if where else words for words, where in names]
+    columns = {
+        "outcome": pa.array([outcome] * len(by), pa.string()),
+        "reason": pa.array(words, pa.string()),
+        "next hop": pa.array([""] * len(by), pa.string()),
+        "recipients": by.total(found.weight[mine]),
+        "mails": by.distinct(found.mail[mine]),
+    }
+    return Keyed.of(columns, sums=("recipients", "mails"))
 
 
 def _stages(scan: Window, outcome: str, entry: Ints) -> Coded:
@@ -154,8 +154,12 @@ def _stages(scan: Window, outcome: str, entry: Ints) -> Coded:
     ruled = np.flatnonzero(action.having(lambda name: name.lower().endswith(word)))
     if not len(ruled):
         return none
-    lines = scan.events("rejects").iloc[ruled].sort_values(["time", "source", "line"])
-    of_line = entry_of(scan, lines)
-    first = pd.Series(lines["stage"].astype("str").to_numpy(), index=of_line, dtype="str")
-    first = first[(first.index >= 0) & ~first.index.duplicated()]
-    return of(first.reindex(entry).reset_index(drop=True))
+    time, source, line = (number(scan, "rejects", name)[ruled] for name in ("time", "source", "line"))
+    ruled = ruled[np.lexsort((line, source, time))]
+    of_line = entry_of(scan, "rejects", ruled)
+    stage = column(scan, "rejects", "stage").take(ruled)
+    first = np.full(len(scan.entries) + 1, -1, np.int64)
+    # The first line of an entry tells it.
+    known = np.flatnonzero(of_line >= 0)[::-1]
+    first[of_line[known]] = stage.codes[known]
+    return Coded(first[entry], stage.words)

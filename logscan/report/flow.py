@@ -18,15 +18,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from logscan.checking.check import all_checks
 from logscan.report.accounts import ENDS, Ends, ends, refusals
+from logscan.report.keyed import counted
 from logscan.report.model import Flow, FlowEdge, FlowNode, Report
+from logscan.report.tallies import groups
 from logscan.scan import ports
+from logscan.scan.columns import column, joined, values
 from logscan.scan.stations import station_of, stations
-from logscan.tables import texts
-from logscan.tables.grouping import combine
-from logscan.tables.partials import Keyed, Partial
+from logscan.tables.coded import Coded
+from logscan.tables.grouping import combine, numbered, ordered
+from logscan.tables.partials import Keyed, Partial, hashes, mixed
 
 if TYPE_CHECKING:
     from logscan.findings import Confidence
@@ -101,39 +105,45 @@ class _Ways:
         none = np.empty(0, np.int64)
         every = zip(*self.parts, strict=True) if self.parts else ([none] for _ in range(4))
         source, target, weight, mail = (np.concatenate(part) for part in every)
-        _, first, row = np.unique(combine(mail, source, target), return_index=True, return_inverse=True)
-        source, target, mail = source[first], target[first], mail[first]
-        weight = np.bincount(row, weights=weight, minlength=len(first)).astype(np.int64)
+        if not len(mail):
+            return NO_WAYS
+        row, first = numbered(combine(mail, source, target))
+        weights = np.bincount(row, weights=weight, minlength=len(first)).astype(np.int64)
+        # Those of one mail one after the other.
+        order = ordered(mail[first] + 1)
+        source, target, mail = source[first][order], target[first][order], mail[first][order]
         course = _courses(self._hashes(source, target), mail)
-        names = np.array([*self.places, ""], object)
-        _, of_edge, row = np.unique(combine(course, source, target), return_index=True, return_inverse=True)
-        frame = pd.DataFrame(
-            {
-                "course": course[of_edge],
-                "source": pd.Series(names[source[of_edge]], dtype="str"),
-                "target": pd.Series(names[target[of_edge]], dtype="str"),
-                "recipients": np.bincount(row, weights=weight, minlength=len(of_edge)).astype(np.int64),
-                "mails": np.bincount(row[mail >= 0], minlength=len(of_edge)),
-            }
-        )
-        return Keyed.of(frame, sums=("recipients", "mails"))
+        row, of_edge = numbered(combine(np.unique(course, return_inverse=True)[1], source, target))
+        names = [*self.places]
+        columns = {
+            "course": course[of_edge],
+            "source": Coded(source[of_edge], names).texts(),
+            "target": Coded(target[of_edge], names).texts(),
+            "recipients": np.bincount(row, weights=weights[order], minlength=len(of_edge)).astype(np.int64),
+            "mails": np.bincount(row[mail >= 0], minlength=len(of_edge)),
+        }
+        return Keyed.of(columns, sums=("recipients", "mails"), once=True)
 
-    def _hashes(self, source: Ints, target: Ints) -> npt.NDArray[np.uint64]:
+    def _hashes(self, source: Ints, target: Ints) -> Ints:
         """Return a hash of each edge, the same in each window."""
-        if not self.places:
-            return np.empty(0, np.uint64)
-        of_place = pd.util.hash_array(np.array([*self.places], object), categorize=False)
-        pair = pd.DataFrame({"source": of_place[source], "target": of_place[target]})
-        hashed: npt.NDArray[np.uint64] = pd.util.hash_pandas_object(pair, index=False).to_numpy(dtype=np.uint64)
-        return hashed
+        of_place = hashes(self.places)
+        return mixed(of_place[source], of_place[target])
 
 
-def _courses(edge: npt.NDArray[np.uint64], mail: Ints) -> Ints:
+NO_WAYS = Keyed.of(
+    {
+        "course": np.empty(0, np.int64),
+        **dict.fromkeys(("source", "target"), pa.array([], pa.string())),
+        **dict.fromkeys(("recipients", "mails"), np.empty(0, np.int64)),
+    },
+    sums=("recipients", "mails"),
+)
+
+
+def _courses(edge: Ints, mail: Ints) -> Ints:
     """Return, per row of a mail's edges (each once, mails in order), a number for all of its edges; 0 without a mail."""
-    if not len(mail):
-        return np.empty(0, np.int64)
     start = np.flatnonzero(np.r_[True, mail[1:] != mail[:-1]])
-    course = np.repeat(np.add.reduceat(edge, start).view(np.int64), np.diff(np.r_[start, len(mail)]))
+    course = np.repeat(np.add.reduceat(edge, start), np.diff(np.r_[start, len(mail)]))
     return np.where(mail >= 0, course, 0)
 
 
@@ -143,19 +153,20 @@ def look(window: Window) -> Partial:
     if len(window.entries):
         _follow(window, ways, ends(window))
     _refused(window, ways)
-    hops = window.deliveries.loc[window.deliveries["hop"].to_numpy(), "relay"].dropna().astype("str")
-    filters = Keyed.of(pd.DataFrame({"relay": hops, "n": 1}), sums=("n",))
+    relay = joined(window, "deliveries", "relay").take(values(window, "deliveries", "hop"))
+    hops = groups(relay.take(relay.codes >= 0))
+    filters = counted(hops, ("relay",), {"n": hops.count()})
     return Partial({"ways": ways.counted(), "filters": filters, **ports.look(window, window.settings)})
 
 
 def _follow(window: Window, ways: _Ways, found: Ends) -> None:
     """Follow each end back to its source, a life a turn."""
-    entries = window.entries
-    back = (entries["leg"] == "filter").to_numpy()
-    root, parent = entries["root"].to_numpy(), entries["parent"].to_numpy()
-    origins = entries["origin"].cat.categories
-    source = np.array([ways.code(SOURCES[str(name)].key) if name in SOURCES else -1 for name in origins], np.int64)
-    of_entry = np.append(source, -1)[entries["origin"].cat.codes.to_numpy().astype(np.int64)]
+    back = joined(window, "entries", "leg").is_in("filter")
+    root, parent = values(window, "entries", "root"), values(window, "entries", "parent")
+    origin = joined(window, "entries", "origin")
+    of_entry = np.append(
+        np.array([ways.code(SOURCES[name].key) if name in SOURCES else -1 for name in origin.values], np.int64), -1
+    )[origin.codes]
     station = stations(window, window.settings)
     places = ways.codes(station.texts)[station.code]
     filters = _filters(window, ways)
@@ -179,49 +190,52 @@ def _follow(window: Window, ways: _Ways, found: Ends) -> None:
 def _filters(window: Window, ways: _Ways) -> Ints:
     """Return, per entry that came out of a filter, the place of that filter; -1 for the others."""
     out = np.full(len(window.entries), -1, np.int64)
-    legs = window.legs[window.legs["kind"] == "filter"]
-    codes = np.append(window.deliveries["relay"].cat.codes.to_numpy().astype(np.int64), -1)
-    relay = codes[legs["delivery"].to_numpy()]
+    legs = np.flatnonzero(joined(window, "legs", "kind").is_in("filter"))
+    codes = np.append(joined(window, "deliveries", "relay").codes, -1)
+    relay = codes[values(window, "legs", "delivery")[legs]]
     nodes = _relays(window, ways, relay)
     if (relay < 0).any():
         nodes[-1] = ways.code(USUAL)
-    out[legs["child"].to_numpy()] = nodes[relay]
+    out[values(window, "legs", "child")[legs]] = nodes[relay]
     return out
 
 
 def _relays(window: Window, ways: _Ways, relays: Ints) -> Ints:
     """Return the place of the filter by code of relay, for the codes that occur; the last value is for -1."""
-    names = window.deliveries["relay"].cat.categories
-    out = np.full(len(names) + 1, -1, np.int64)
-    for code in np.unique(relays[relays >= 0]).tolist():
-        out[code] = ways.code(f"filter:{names[code]}")
+    names = joined(window, "deliveries", "relay")
+    out = np.full(len(names.words) + 1, -1, np.int64)
+    for code in Coded(relays, names.words).used().tolist():
+        out[code] = ways.code(f"filter:{names.values[code]}")
     return out
 
 
 def _refused(window: Window, ways: _Ways) -> None:
     """Add who was refused before the queue: the life's own place where the line names one, else its service's."""
-    rows = refusals(window)
-    if rows.empty:
+    rows, entry = refusals(window)
+    if not len(rows):
         return
-    origin = np.select(
-        [rows["sasl_username"].notna().to_numpy(), texts.where(rows["client_address"], _loopback)],
-        [ways.code(SOURCES["authenticated"].key), ways.code(SOURCES["local"].key)],
-        ways.code(SOURCES["outside"].key),
-    ).astype(np.int64)
-    by_service = np.full(len(rows), -1, np.int64)
-    pairs = rows.groupby(["service", "program"], observed=True, sort=False).indices
-    for (service, daemon), where in pairs.items():
-        by_service[where] = ways.code(station_of(str(service), str(daemon), "outside", ""))
+    login, address, service, daemon = (
+        column(window, "rejects", name).take(rows) for name in ("sasl_username", "client_address", "service", "program")
+    )
+    strangers, local, users = (ways.code(SOURCES[name].key) for name in ("outside", "local", "authenticated"))
+    origin = np.where(login.codes >= 0, users, np.where(address.having(_loopback), local, strangers))
+    by = groups(service, daemon)
+    of_group = [
+        ways.code(station_of(service.values[of_service], daemon.values[of_daemon], "outside", ""))
+        if of_service >= 0 and of_daemon >= 0
+        else -1
+        for of_service, of_daemon in zip(service.codes[by.first].tolist(), daemon.codes[by.first].tolist(), strict=True)
+    ]
     station = stations(window, window.settings)
-    place = np.append(ways.codes(station.texts)[station.code], -1)[rows["entry"].to_numpy()]
-    place = np.where(place >= 0, place, by_service)
+    place = np.append(ways.codes(station.texts)[station.code], -1)[entry]
+    place = np.where(place >= 0, place, np.array(of_group, np.int64)[by.of_row])
     one, none = np.ones(len(rows), np.int64), np.full(len(rows), -1, np.int64)
     ways.add(origin, place, one, none)
     ways.add(place, np.full(len(rows), ways.code(REFUSED.key), np.int64), one, none)
 
 
-def _loopback(addresses: pd.Series) -> pd.Series:
-    return addresses.str.startswith(("127.", "::1"))
+def _loopback(address: str) -> bool:
+    return address.startswith(("127.", "::1"))
 
 
 # --- when all windows are seen ----------------------------------------------------------------------------------------

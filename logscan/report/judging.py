@@ -12,9 +12,11 @@ import pandas as pd
 from logscan.report import by_key
 from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
-from logscan.report.tallies import Coded, column, folded, groups, number, of
+from logscan.report.tallies import folded, groups
 from logscan.scan import trainings
+from logscan.scan.columns import column, number, of
 from logscan.scan.trainings import CALLS
+from logscan.tables.coded import Coded
 from logscan.tables.partials import Keyed, Partial
 
 if TYPE_CHECKING:

@@ -22,15 +22,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from logscan.report.tallies import MOST_ROWS, Coded, Groups, Ints, groups, moment
-from logscan.tables.partials import GAMMA, ZERO, Keyed, buckets
+from logscan.report.tallies import MOST_ROWS, Groups, Ints, groups, moment
+from logscan.tables.coded import Coded
+from logscan.tables.coded import listed as texts_of
+from logscan.tables.columns import Column
+from logscan.tables.grouping import numbered
+from logscan.tables.partials import GAMMA, ZERO, Keyed, buckets, hashes
 
 Floats = npt.NDArray[np.float64]
 
 LIMITS = np.iinfo(np.int64)
-
-TEXT = pd.Series([], dtype="str").dtype
 
 
 def counted(
@@ -42,17 +45,16 @@ def counted(
     are kept, as ``NAME_first`` and ``NAME_last``.
     """
     columns, once = keys_of(by, names)
-    columns |= {name: np.asarray(each).astype(np.int64) for name, each in sums.items()}
+    columns |= {name: np.asarray(each, np.int64) for name, each in sums.items()}
     for name, each in (times or {}).items():
         columns[f"{name}_first"], columns[f"{name}_last"] = extremes(by, each)
-    frame = pd.DataFrame(columns, copy=False)
     least, most = ([f"{name}_{end}" for name in times or ()] for end in ("first", "last"))
-    return Keyed.of(frame, sums=sums, least=least, most=most, once=once)
+    return Keyed.of(columns, sums=sums, least=least, most=most, once=once)
 
 
-def keys_of(by: Groups, names: Sequence[str]) -> tuple[dict[str, Any], bool]:
+def keys_of(by: Groups, names: Sequence[str]) -> tuple[dict[str, Column], bool]:
     """Return the groups' values by column, and whether no two groups have the same: values of two codes may be one text."""
-    columns: dict[str, Any] = {}
+    columns: dict[str, Column] = {}
     once = True
     for name, each in zip(names, by.columns, strict=True):
         columns[name], different = _values(each, by.first)
@@ -60,23 +62,39 @@ def keys_of(by: Groups, names: Sequence[str]) -> tuple[dict[str, Any], bool]:
     return columns, once
 
 
-def values_of(column: Coded) -> Any:
+def values_of(column: Coded) -> Column:
     """Return a column's values, text or whole numbers (a missing one is an empty text, or -1)."""
-    return _values(column, np.arange(len(column)))[0]
+    return _values(column, None)[0]
 
 
-def _values(column: Coded, rows: Ints) -> tuple[Any, bool]:
-    """Return the values of some rows, of one type always, and whether different codes have different ones.
+def _values(column: Coded, rows: Ints | None) -> tuple[Column, bool]:
+    """Return the values of some rows (None: all), of one type always, and whether different codes have different ones.
 
     Whole numbers stay such, all else is text. Only the codes that these rows have are looked at: a piece may have few of many.
     """
-    codes, place = np.unique(column.codes[rows], return_inverse=True)
-    if isinstance(column.values, np.ndarray) and column.values.dtype.kind in "iu":
-        numbers = np.append(column.values.astype(np.int64), -1)[codes]
-        return numbers[place], len(np.unique(numbers)) == len(codes)
-    found = [column.values[code] if code >= 0 else None for code in codes.tolist()]
-    words = ["" if value is None else str(value) for value in found]
-    return pd.array(words, dtype=TEXT).take(place), len(set(words)) == len(words)
+    some = column if rows is None else column.take(rows)
+    used, codes = some.used(), some.codes
+    missing = len(codes) > 0 and int(codes.min()) < 0
+    values = column.words.given
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+        numbers = values.astype(np.int64)
+        found = numbers[used]
+        return np.append(numbers, -1)[codes], len({*found.tolist(), *([-1] * missing)}) == len(used) + missing
+    place = np.full(len(values) + 1, len(used), np.int64)
+    place[used] = np.arange(len(used))
+    if isinstance(values, pa.Array) and len(used) > FEW:
+        words = pa.concat_arrays([values.take(pa.array(used)).cast(pa.string()), pa.array([""])])
+        different = len(words.dictionary_encode().dictionary) == len(words)
+        return words.take(pa.array(place[codes])), different or not missing
+    listed = texts_of([column.values[code] for code in used.tolist()])
+    return (
+        pa.array([*listed, ""], pa.string()).take(pa.array(place[codes])),
+        len({*listed, *([""] * missing)}) == len(used) + missing,
+    )
+
+
+FEW = 1000
+"""Values up to which a list of Python's is as fast."""
 
 
 def extremes(by: Groups, times: Ints) -> tuple[Ints, Ints]:
@@ -98,13 +116,11 @@ def hashed(column: Coded) -> Coded:
 
     A missing value is one that is missing from what :func:`distinct` counts.
     """
-    used = np.flatnonzero(np.bincount(column.codes + 1, minlength=len(column.values) + 1)[1:])
-    words = np.array([*(str(column.values[code]) for code in used.tolist()), ""], object)[:-1]
-    out = np.zeros(len(column.values), np.int64)
-    if len(words):
-        out[used] = pd.util.hash_array(words, categorize=False).view(np.int64)
-        out[out == -1] = 0
-    return Coded(column.codes, out)  # type: ignore[arg-type]
+    used, values = column.used(), column.values
+    out = np.zeros(len(column.words), np.int64)
+    out[used] = hashes(str(values[code]) for code in used.tolist())
+    out[out == -1] = 0
+    return Coded(column.codes, out)
 
 
 def distinct(frame: pd.DataFrame, names: Sequence[str], of: str, among: pd.DataFrame) -> Ints:
@@ -124,8 +140,9 @@ def distinct(frame: pd.DataFrame, names: Sequence[str], of: str, among: pd.DataF
 
 def spread(columns: Sequence[Coded], names: Sequence[str], seconds: Floats) -> Keyed:
     """Return seconds by key and bucket, column ``n``; see :func:`percentiles`."""
-    bucket, code = np.unique(buckets(seconds), return_inverse=True)
-    by = groups(*columns, Coded(code.astype(np.int64), bucket))  # type: ignore[arg-type]
+    found = buckets(seconds)
+    code, first = numbered(found)
+    by = groups(*columns, Coded(code, found[first]))
     return counted(by, (*names, "bucket"), {"n": by.count()})
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from logscan.report import by_key
 from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
-from logscan.report.tallies import column, folded, number
+from logscan.report.tallies import folded
+from logscan.scan.columns import column, number
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log

@@ -6,27 +6,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from logscan.correlate.build import summary
 from logscan.report.accounts import ENDS, ends, refusals
 from logscan.report.model import Period
+from logscan.scan.columns import NO_TIME, column, moments
 from logscan.tables.partials import Keyed, Part, Partial
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
 
-NONE = np.iinfo(np.int64).min
-"""The time of a line that tells none."""
-
 
 def look(window: Window) -> Partial:
     """Return the counts of ``mails`` as numbers by their names, ``hosts``, and ``times``: the first and the last (UTC ns)."""
     found = ends(window)
     untried = int(found.weight[found.kind == ENDS.index("untried")].sum())
-    counts = _with_untried(summary(window.correlated, len(refusals(window))), untried)
+    counts = _with_untried(summary(window.correlated, len(refusals(window).rows)), untried)
     parts: dict[str, Part] = {f"mails.{name}": count for name, count in counts.items()}
     return Partial({**parts, "hosts": _hosts(window), "times": _times(window)})
 
@@ -43,22 +40,19 @@ def _with_untried(mails: dict[str, int], untried: int) -> dict[str, int]:
 
 def _hosts(window: Window) -> Keyed:
     names: set[str] = set()
-    for table in window.tables.values():
-        names.update(value for value in table.column("host").unique().to_pylist() if value and value != "-")
-    return Keyed.of(pd.DataFrame({"host": pd.Series(sorted(names), dtype="str")}))
+    for name, table in window.tables.items():
+        if len(table):
+            host = column(window, name, "host")
+            names.update(host.values[code] for code in host.used().tolist())
+    return Keyed.of({"host": pa.array(sorted(names - {"", "-"}), pa.string())})
 
 
 def _times(window: Window) -> Keyed:
-    low, high = [], []
-    for table in window.tables.values():
-        time = table.column("time")
-        ends_of = pc.min_max(time.filter(pc.greater(time, NONE)))
-        if ends_of["min"].is_valid:
-            low.append(ends_of["min"].as_py())
-            high.append(ends_of["max"].as_py())
-    first, last = [min(low)] if low else [], [max(high)] if high else []
-    frame = pd.DataFrame({"first": np.array(first, np.int64), "last": np.array(last, np.int64)})
-    return Keyed.of(frame, least=("first",), most=("last",))
+    every = [moments(window, name) for name, table in window.tables.items() if len(table)]
+    dated = [some for some in (time[time > NO_TIME] for time in every) if len(some)]
+    first, last = ([min(map(np.min, dated))], [max(map(np.max, dated))]) if dated else ([], [])
+    rows = {"first": np.array(first, np.int64), "last": np.array(last, np.int64)}
+    return Keyed.of(rows, least=("first",), most=("last",))
 
 
 def mails(partial: Partial) -> dict[str, int]:

@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.report import by_key
 from logscan.report.by_key import ByKey
+from logscan.report.keyed import counted
 from logscan.report.model import Listing
-from logscan.report.tallies import Coded, column, of
-from logscan.tables.partials import Keyed
+from logscan.report.tallies import groups
+from logscan.scan.columns import column, joined, values
+from logscan.tables.coded import Coded, either
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -70,11 +73,19 @@ DOORS = ByKey(
 SIZES = ((10_000, "up to 10 kB"), (100_000, "up to 100 kB"), (1_000_000, "up to 1 MB"), (10_000_000, "up to 10 MB"))
 LARGER = "more than 10 MB"
 UNTOLD = "not in the log"
+NOBODY = "<>"
+"""The sender of notices."""
 
 
-def domain(address: str) -> str:
-    """Return an address' domain in lower case; what has none is this host's."""
-    return address.rpartition("@")[2].lower() if "@" in address else "(none)"
+def domain(addresses: pa.Array) -> pa.Array:
+    """Return addresses' domains in lower case; what has none is this host's."""
+    domains = pc.if_else(
+        pc.match_substring(addresses, "@"), pc.replace_substring_regex(addresses, "(?s)^.*@", ""), "(none)"
+    )
+    if pc.all(pc.string_is_ascii(domains)).as_py():
+        return pc.ascii_lower(domains)
+    # Of other letters Python knows more than Arrow.
+    return pa.array([each.lower() for each in domains.to_pylist()], pa.string())
 
 
 SRS = re.compile(
@@ -88,6 +99,18 @@ def original(address: str) -> str:
     """Return the address that a sender had before it was rewritten by SRS; any other as it is."""
     found = SRS.fullmatch(address)
     return f"{found['user']}@{found['domain']}" if found else address
+
+
+def _senders_as_shown(addresses: pa.Array) -> pa.Array:
+    """Return senders as they were before SRS; the empty one, of notices, as it is written."""
+    shown = pc.if_else(pc.equal(addresses, ""), NOBODY, addresses)
+    rewritten = np.flatnonzero(pc.match_substring_regex(shown, "^(?i)srs[01]").to_numpy(zero_copy_only=False))
+    if not len(rewritten):
+        return shown
+    words = shown.to_pylist()
+    for row in rewritten.tolist():
+        words[row] = original(words[row])
+    return pa.array(words, pa.string())
 
 
 def look(window: Window) -> dict[str, Part]:
@@ -104,38 +127,39 @@ def listings(partial: Partial, log: Log) -> Iterable[Listing]:
 
 
 def _senders(window: Window) -> dict[str, Part]:
-    mails = window.mails
-    sender = of(mails["sender"].where(mails["sender"] != "", "<>")).changed(original)
-    known = sender.codes >= 0
-    size = mails["size"].fillna(0).to_numpy(dtype=np.int64)
-    numbers = {"mails": None, "recipients": mails["recipients"].to_numpy()[known], "bytes": size[known]}
+    sender = joined(window, "mails", "sender").made(_senders_as_shown)
+    known = np.flatnonzero(sender.codes >= 0)
+    sizes = np.maximum(values(window, "mails", "size"), 0)
+    numbers = {"mails": None, "recipients": values(window, "mails", "recipients")[known], "bytes": sizes[known]}
     sender = sender.take(known)
-    domains = sender.changed(lambda value: "<>" if value == "<>" else domain(value))
+    domains = sender.made(lambda names: pc.if_else(pc.equal(names, NOBODY), NOBODY, domain(names)))
     return {**SENDERS.look((sender,), numbers), **SENDER_DOMAINS.look((domains,), numbers)}
 
 
 def _recipients(window: Window) -> dict[str, Part]:
-    deliveries = window.deliveries
-    rows = np.flatnonzero(deliveries["final"].to_numpy(dtype=np.bool_) & (deliveries["mail"].to_numpy() >= 0))
-    names = ("mailbox", "outside", "recipient", "relay", "entry", "spam")
-    final = pd.DataFrame({name: deliveries[name].iloc[rows] for name in names})
-    size = window.entries["size"].fillna(0).to_numpy(dtype=np.int64)[final["entry"].to_numpy()]
-    tagged = final["spam"].fillna(False).to_numpy(dtype=np.bool_)
-    who = of(final["mailbox"].where(~final["outside"], final["recipient"]))
+    rows = np.flatnonzero(values(window, "deliveries", "final") & (values(window, "deliveries", "mail") >= 0))
+    size = np.maximum(values(window, "entries", "size"), 0)[values(window, "deliveries", "entry")[rows]]
+    tagged = values(window, "deliveries", "spam")[rows]
+    mailbox, recipient, relay = (
+        joined(window, "deliveries", name).take(rows) for name in ("mailbox", "recipient", "relay")
+    )
+    who = either(mailbox, recipient, values(window, "deliveries", "outside")[rows])
     parts: dict[str, Part] = {}
-    for each, coded in ((RECIPIENTS, who), (RECIPIENT_DOMAINS, who.changed(domain)), (RELAYS, of(final["relay"]))):
-        known = coded.codes >= 0
+    for each, coded in ((RECIPIENTS, who), (RECIPIENT_DOMAINS, who.made(domain)), (RELAYS, relay)):
+        known = np.flatnonzero(coded.codes >= 0)
         parts |= each.look((coded.take(known),), {"deliveries": None, "tagged": tagged[known], "bytes": size[known]})
     return parts
 
 
 def _sizes(window: Window) -> dict[str, Part]:
-    size = window.mails["size"]
-    known = size.dropna().to_numpy(dtype=np.int64)
-    step = np.searchsorted([limit for limit, _ in SIZES], known, "left")
-    names = [*(words for _, words in SIZES), LARGER]
-    frame = pd.DataFrame({"size": pd.Series(np.array(names, object)[step], dtype="str"), "mails": 1, "bytes": known})
-    return {"sizes": Keyed.of(frame, sums=("mails", "bytes")), "sizes: none": len(size) - len(known)}
+    size = values(window, "mails", "size")
+    known = size[size >= 0]
+    step = Coded(
+        np.searchsorted([limit for limit, _ in SIZES], known, "left"), [*(words for _, words in SIZES), LARGER]
+    )
+    by = groups(step)
+    counts = counted(by, ("size",), {"mails": by.count(), "bytes": by.total(known)})
+    return {"sizes": counts, "sizes: none": len(size) - len(known)}
 
 
 def _by_size(partial: Partial) -> Listing:
@@ -158,10 +182,9 @@ def _by_size(partial: Partial) -> Listing:
 
 def _doors(window: Window) -> dict[str, Part]:
     """Count how mail was handed in: by which service, with which login method."""
-    mails = window.mails
-    row = window.entries["client_row"].to_numpy()[mails["entry"].to_numpy()]
+    row = values(window, "entries", "client_row")[values(window, "mails", "entry")]
     method = column(window, "clients", "sasl_method")
-    of_mail = Coded(np.append(method.codes, -1)[row], method.values)
-    size = mails["size"].fillna(0).to_numpy(dtype=np.int64)
-    columns = (of(mails["service"]), of(mails["origin"]), of_mail)
-    return DOORS.look(columns, {"mails": None, "bytes": size}, {"users": of(mails["sasl_username"])})
+    of_mail = Coded(np.append(method.codes, -1)[row], method.words)
+    sizes = np.maximum(values(window, "mails", "size"), 0)
+    service, origin, user = (joined(window, "mails", name) for name in ("service", "origin", "sasl_username"))
+    return DOORS.look((service, origin, of_mail), {"mails": None, "bytes": sizes}, {"users": user})

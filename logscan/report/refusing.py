@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from logscan.report import by_key
-from logscan.report.accounts import REFUSING, refused_rows
+from logscan.report.accounts import REFUSING, refusals
 from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
-from logscan.report.tallies import column, folded, number
+from logscan.report.tallies import folded
+from logscan.scan.columns import column, number
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -67,9 +68,9 @@ def _rejects(window: Window) -> dict[str, Part]:
         column(window, "rejects", name) for name in ("action", "text", "stage", "code", "client_address")
     )
     recipient = np.zeros(len(action), np.bool_)
-    recipient[refused_rows(window)] = True
-    refused = np.flatnonzero(action.is_in(*REFUSING))
-    other = np.flatnonzero(~action.is_in(*REFUSING) & (action.codes >= 0))
+    recipient[refusals(window).rows] = True
+    turned_away = action.is_in(*REFUSING)
+    refused, other = np.flatnonzero(turned_away), np.flatnonzero(~turned_away & (action.codes >= 0))
     return {
         **REFUSED.look(
             (folded(text.take(refused)), stage.take(refused), code.take(refused)),

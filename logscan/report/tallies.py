@@ -1,99 +1,25 @@
-"""Counts for the report's lists: how often each value or combination of values comes, worked on as codes.
-
-Event tables are read column by column from Arrow: most of a large log's text is never decoded.
-"""
+"""Counts for the report's lists: how often each value or combination of values comes, worked on as codes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import factorise
-from logscan.tables import cells, texts
-from logscan.tables.grouping import combine
-
-if TYPE_CHECKING:
-    from logscan.scan.window import Window
+from logscan.tables.coded import Coded
+from logscan.tables.grouping import combine, numbered
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 MOST_ROWS = 100
 """Rows of a list; the rest lies in the exported tables."""
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column as codes (int64, -1 where missing) and the values by code."""
-
-    codes: Ints
-    values: Sequence[Any]
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.codes)
-
-    def take(self, rows: Ints | Bools) -> Coded:
-        """Return some rows."""
-        return Coded(self.codes[rows], self.values)
-
-    def is_in(self, *names: str) -> Bools:
-        """Return which rows have one of these values."""
-        found = np.array([value in names for value in [*self.values, None]], np.bool_)
-        out: Bools = found[self.codes]
-        return out
-
-    def having(self, test: Any) -> Bools:
-        """Return for which rows ``test`` (of one value) holds; False where there is none."""
-        found = np.array([*map(bool, map(test, self.values)), False], np.bool_)
-        out: Bools = found[self.codes]
-        return out
-
-    def changed(self, change: Any) -> Coded:
-        """Return what ``change`` makes of each value; what it makes the same, and the same text, is one value."""
-        names = [change(value) for value in self.values]
-        place = {name: code for code, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
-        codes = np.array([-1 if name is None else place[name] for name in [*names, None]], np.int64)
-        return Coded(codes[self.codes], list(place))
-
-
-def column(scan: Window, table: str, name: str) -> Coded:
-    """Return a column of an event table as codes."""
-    if not len(scan.tables[table]):
-        return Coded(np.empty(0, np.int64), [])
-    (codes,), values = factorise([scan.tables[table].column(name)])
-    return Coded(codes, values.to_pylist())
-
-
-def number(scan: Window, table: str, name: str) -> Ints:
-    """Return a column of whole numbers or times (UTC ns) of an event table; -1 where there is none."""
-    array = scan.tables[table].column(name)
-    if array.null_count:
-        array = pc.fill_null(array, -1)
-    out: Ints = array.to_numpy().astype(np.int64)
-    return out
-
-
-def ns(times: pd.Series) -> Ints:
-    """Return times of a joined table as UTC ns; those missing are far below 0."""
-    return cells.ns(times)
-
-
-def of(series: pd.Series) -> Coded:
-    """Return a column of a joined table as codes."""
-    if isinstance(series.dtype, pd.CategoricalDtype) and isinstance(series.cat.categories.dtype, pd.StringDtype):
-        return Coded(series.cat.codes.to_numpy().astype(np.int64), series.cat.categories.tolist())
-    codes, values = texts.coded(series)
-    return Coded(codes, values.tolist())
 
 
 @dataclass(frozen=True)
@@ -128,7 +54,7 @@ class Groups:
         group = self.of_row[known]
         if not len(group):
             return np.zeros(len(self), np.int64)
-        once = np.unique(combine(group, codes[known]), return_index=True)[1]
+        once = numbered(combine(group, codes[known]))[1]
         return np.bincount(group[once], minlength=len(self))
 
 
@@ -142,11 +68,9 @@ def moment(value: int, zone: tzinfo | None) -> datetime | None:
 
 def groups(*columns: Coded) -> Groups:
     """Return the groups of rows with the same values in all columns."""
-    if not len(columns[0]):
-        return Groups(np.empty(0, np.int64), columns, np.empty(0, np.int64))
     codes = columns[0].codes if len(columns) == 1 else combine(*(each.codes for each in columns))
-    _, first, of_row = np.unique(codes, return_index=True, return_inverse=True)
-    return Groups(of_row.astype(np.int64), columns, first.astype(np.int64))
+    of_row, first = numbered(codes)
+    return Groups(of_row, columns, first)
 
 
 MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
@@ -163,35 +87,43 @@ FOLDS = (
 )
 """Dates, times, spans, sizes, IDs and numbers, folded out of replies so that like reasons count together."""
 
-FEW = 1000
-"""Texts up to which Python's own patterns are as fast."""
+LIKELY = (
+    rf"[0-9]-[0-9][0-9]-[0-9]|[0-9]/[0-9]|[0-9][ -]{MONTHS}|{MONTHS} +[0-9]",
+    "[0-9]:[0-9][0-9]:[0-9][0-9]",
+    "[0-9] ?(?:s|ms|secs?|seconds?|mins?|minutes?|hours?|days?|[kMG]?i?B|bytes|octets)",
+    "|".join(f"[0-9A-Za-z]{{{at}}}[0-9][0-9A-Za-z]{{{7 - at}}}" for at in range(8)),
+    "[0-9]{4}",
+)
+"""What a text has in it in which one of :data:`FOLDS` finds something: Arrow looks for it in no time."""
+
+OTHER_LETTERS = "[^\\x00-\\x7f…]"
+"""A letter beyond ASCII may be a number too, as Python counts them."""
 
 
 def folded(replies: Coded) -> Coded:
     """Return replies by template: addresses, times, numbers and IDs folded."""
-    used = np.flatnonzero(np.bincount(replies.codes + 1, minlength=len(replies.values) + 1)[1:])
+    used = replies.used()
     if not len(used):
         return Coded(np.full(len(replies), -1, np.int64), [])
-    words = pc.utf8_slice_codeunits(pa.array([replies.values[code] for code in used.tolist()], pa.string()), 0, 300)
+    given = replies.words.given
+    texts = given.take(pa.array(used)) if isinstance(given, pa.Array) else pa.array([given[at] for at in used.tolist()])
+    words = pc.utf8_slice_codeunits(texts.cast(pa.string()), 0, 300)
     words = pc.replace_substring_regex(words, "<[^<>]*>", "<…>")
     words = pc.replace_substring_regex(words, r"\[[0-9A-Fa-f.:]+\](?::\d+)?", "[…]").dictionary_encode()
     names = _without_numbers(words.dictionary)
     place = {name: code for code, name in enumerate(dict.fromkeys(names))}
-    of_word = np.full(len(replies.values) + 1, -1, np.int64)
+    of_word = np.full(len(replies.words) + 1, -1, np.int64)
     of_word[used] = np.array([place[name] for name in names], np.int64)[words.indices.to_numpy()]
     return Coded(of_word[replies.codes], list(place))
 
 
 def _without_numbers(words: pa.Array) -> list[str]:
-    """Return texts with :data:`FOLDS` folded; pandas takes longer to look at the patterns than a few texts take."""
-    if len(words) > FEW:
-        names = pd.Series(words.to_pandas(), dtype="str")
-        for pattern in FOLDS:
-            names = names.str.replace(pattern, "…", regex=True)
-        folded_names: list[str] = names.tolist()
-        return folded_names
-    few: list[str] = words.to_pylist()
-    for pattern in FOLDS:
-        replace = re.compile(pattern).sub
-        few = [replace("…", word) for word in few]
-    return few
+    """Return texts with :data:`FOLDS` folded."""
+    found: list[str] = words.to_pylist()
+    foreign = pc.match_substring_regex(words, OTHER_LETTERS).to_numpy(zero_copy_only=False)
+    for pattern, likely in zip(FOLDS, LIKELY, strict=True):
+        replace, array = re.compile(pattern).sub, pa.array(found, pa.string())
+        rows = foreign | pc.match_substring_regex(array, likely).to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(rows).tolist():
+            found[row] = replace("…", found[row])
+    return found

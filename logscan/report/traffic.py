@@ -16,7 +16,9 @@ import pandas as pd
 from logscan.correlate.mails import DIRECTIONS, OPENED_BEFORE
 from logscan.report import deferrals
 from logscan.report.model import Report, Series, Traffic
-from logscan.report.tallies import ns
+from logscan.scan.columns import joined, values
+from logscan.tables.cells import ns
+from logscan.tables.grouping import numbered
 from logscan.tables.partials import Keyed, Part, Partial
 
 if TYPE_CHECKING:
@@ -44,22 +46,23 @@ COUNTED = (*DIRECTIONS, OPENED_BEFORE, *TAGGED, *PUT_OFF)
 
 def look(window: Window) -> Partial:
     """Return the counts of one window along the time, a column each of :data:`COUNTED`, and verdicts by origin."""
-    mails, deliveries, late = window.mails, window.deliveries, deferrals.put_off(window)
+    late, mail, spam = deferrals.put_off(window), values(window, "deliveries", "mail"), window.deliveries["spam"]
     # Copies of a hand-over that was made again have a recipient that counts already.
-    once = deliveries["final"] & deliveries["last"] & (deliveries["mail"] >= 0)
-    final = deliveries.loc[once, ["time", "spam", "mail"]]
-    direction, first, time = mails["direction"], ns(mails["first"]), ns(final["time"])
-    tagged = final["spam"].fillna(False).to_numpy(dtype=np.bool_)
-    unknown = final["spam"].isna().to_numpy()
-    times = [first[(direction == name).to_numpy()] for name in (*DIRECTIONS, OPENED_BEFORE)]
-    times += [time[tagged], time[~tagged & ~unknown], time[unknown]]
+    once = values(window, "deliveries", "final") & values(window, "deliveries", "last") & (mail >= 0)
+    rows = np.flatnonzero(once)
+    direction, first = joined(window, "mails", "direction"), values(window, "mails", "first")
+    time = values(window, "deliveries", "time")[rows]
+    tagged, unknown = values(window, "deliveries", "spam")[rows], spam.isna().to_numpy()[rows]
+    untagged = ~tagged & ~unknown
+    times = [first[direction.is_in(name)] for name in (*DIRECTIONS, OPENED_BEFORE)]
+    times += [time[tagged], time[untagged], time[unknown]]
     times += [of_kind for _, of_kind in deferrals.series(late)]
     parts: dict[str, Part] = {OPENED_BEFORE: len(times[len(DIRECTIONS)]), "put off": len(late.rows)}
-    origin = mails["origin"].iloc[final["mail"].to_numpy()]
+    origin = joined(window, "mails", "origin").take(mail[rows])
     for name in ORIGIN_WORDS:
-        mine = (origin == name).to_numpy()
-        parts[f"origin.{name}.tagged"] = int((mine & tagged).sum())
-        parts[f"origin.{name}.untagged"] = int((mine & ~tagged & ~unknown).sum())
+        mine = origin.is_in(name)
+        parts[f"origin.{name}.tagged"] = int(np.count_nonzero(mine & tagged))
+        parts[f"origin.{name}.untagged"] = int(np.count_nonzero(mine & untagged))
     return Partial({**parts, **_buckets(times)})
 
 
@@ -71,10 +74,11 @@ def _buckets(times: list[Ints]) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     for minutes, longest in LEVELS.items():
         some = every if not len(every) or _lasts(every) <= (longest + minutes) * MOST_BUCKETS else every[:0]
-        bucket, of_row = np.unique(some // (minutes * MINUTE), return_inverse=True)
-        count = np.bincount(of_row * len(known) + which[: len(some)], minlength=len(bucket) * len(known))
-        frame = pd.DataFrame(count.reshape(len(bucket), len(known)), columns=list(COUNTED))
-        parts[f"by {minutes}"] = Keyed.of(frame.assign(bucket=bucket), sums=COUNTED)
+        bucket = some // (minutes * MINUTE)
+        of_row, first = numbered(bucket)
+        count = np.bincount(of_row * len(known) + which[: len(some)], minlength=len(first) * len(known))
+        columns = dict(zip(COUNTED, count.reshape(len(first), len(known)).T.copy(), strict=True))
+        parts[f"by {minutes}"] = Keyed.of({**columns, "bucket": bucket[first]}, sums=COUNTED, once=True)
     return parts
 
 

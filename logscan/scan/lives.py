@@ -6,28 +6,47 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.correlate.codes import pairs, plain
+from logscan.scan.columns import NO_TIME, column, moments, values
+from logscan.tables import texts
+from logscan.tables.grouping import combine
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
 
+Ints = npt.NDArray[np.int64]
 
-def entry_of(window: Window, lines: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return the entry (int64) of each line by its host, queue ID and time; -1 for none.
+NOQUEUE = "NOQUEUE"
+"""What Postfix logs in place of a queue ID before there is one."""
 
-    ``lines`` have columns ``host``, ``queue_id`` and ``time``. IDs are reused: it is the life that the line lies in.
+
+def entry_of(window: Window, table: str, rows: Ints) -> Ints:
+    """Return the entry of each of some rows of an event table by its host, queue ID and time; -1 for none.
+
+    IDs are reused: it is the life that the line lies in.
     """
-    if not len(lines) or not lines["queue_id"].notna().any() or not len(window.entries):
-        return np.full(len(lines), -1, np.int64)
-    named = lines[["host", "queue_id"]].astype("str").assign(time=lines["time"].to_numpy(), row=np.arange(len(lines)))
-    entries = window.entries
-    some = entries["queue_id"].isin(set(named["queue_id"])).to_numpy()
-    known = entries.loc[some, ["host", "queue_id"]].astype("str")
-    known = known.assign(first=entries["first"].to_numpy()[some], last=entries["last"].to_numpy()[some])
-    known = known.assign(entry=np.flatnonzero(some)).sort_values(["first", "entry"])
-    both = named.merge(known, on=["host", "queue_id"])
-    inside = both[(both["first"] <= both["time"]) & (both["time"] <= both["last"])]
-    latest = inside.sort_values(["row", "first", "entry"]).drop_duplicates("row", keep="last")
-    out = np.full(len(lines), -1, np.int64)
-    out[latest["row"].to_numpy()] = latest["entry"].to_numpy()
+    out = np.full(len(rows), -1, np.int64)
+    queue_id = column(window, table, "queue_id").take(rows)
+    named = np.flatnonzero((queue_id.codes >= 0) & ~queue_id.is_in(NOQUEUE))
+    if not len(named) or not len(window.entries):
+        return out
+    mine = plain(window.tables[table].column("queue_id").take(pa.array(rows[named])))
+    theirs = plain(texts.arrow(window.entries["queue_id"]))
+    some = np.flatnonzero(pc.is_in(theirs, value_set=mine.unique()).to_numpy(zero_copy_only=False))
+    if not len(some):
+        return out
+    hosts = plain(window.tables[table].column("host").take(pa.array(rows[named])))
+    own_hosts = plain(texts.arrow(window.entries["host"].iloc[some].astype("str")))
+    ids = texts.encoded(pa.concat_arrays([mine, theirs.take(pa.array(some))]))[0]
+    key = combine(ids, texts.encoded(pa.concat_arrays([hosts, own_hosts]))[0])
+    line, life = pairs(key[: len(named)], key[len(named) :])
+    time = moments(window, table)[rows[named]][line]
+    first, last = (values(window, "entries", name)[some][life] for name in ("first", "last"))
+    inside = np.flatnonzero((first > NO_TIME) & (first <= time) & (time <= last))
+    inside = inside[np.lexsort((life[inside], first[inside], line[inside]))]
+    # The last of each line's is the latest.
+    out[named[line[inside]]] = some[life[inside]]
     return out

@@ -12,21 +12,22 @@ the ports when all is seen. :func:`entry_ports` is both in one, for what looks a
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from logscan.findings import Confidence
-from logscan.scan import coded, port_names
+from logscan.scan import port_names
+from logscan.scan.columns import column, joined, values
 from logscan.scan.hops import entry_has_hop
 from logscan.scan.memo import per_window
 from logscan.scan.port_names import Name
-from logscan.tables import cells, grouping, texts
-from logscan.tables.grouping import combine
-from logscan.tables.partials import Keyed, Partial
+from logscan.tables import grouping
+from logscan.tables.grouping import combine, numbered
+from logscan.tables.partials import Keyed, Partial, mixed
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -67,9 +68,9 @@ class Doors(NamedTuple):
 @per_window
 def doors(window: Window, settings: Settings) -> Doors:
     """Return what each login of a window can be told by. For look."""
-    entries = window.entries
-    mine = np.flatnonzero(entries["sasl_username"].notna().to_numpy())
-    service = _codes(window, mine)
+    mine = np.flatnonzero(joined(window, "entries", "sasl_username").codes >= 0)
+    named = joined(window, "entries", "service")
+    service = named.codes[mine]
     handed = _handed_over(window)[mine]
     by_filter, by_process = _left_open(window, settings)
     unsettled = by_filter[service] & ~handed
@@ -77,15 +78,14 @@ def doors(window: Window, settings: Settings) -> Doors:
     process = np.zeros(len(mine), np.int64)
     asked = np.flatnonzero(by_process[service, filtered.astype(np.int64)] & ~handed)
     process[asked] = _processes(window, mine[asked])
-    number = np.unique(process, return_inverse=True)[1].astype(np.int64)
-    key = combine(service, handed.astype(np.int64), filtered.astype(np.int64), number)
-    _, first, of_mine = np.unique(key, return_index=True, return_inverse=True)
-    code = np.full(len(entries), -1, np.int64)
+    key = combine(service, handed.astype(np.int64), filtered.astype(np.int64), numbered(process)[0])
+    of_mine, first = numbered(key)
+    code = np.full(len(window.entries), -1, np.int64)
     code[mine] = of_mine
-    names = [*map(str, entries["service"].cat.categories), MISSING]
+    names = [*map(str, named.values), MISSING]
     kinds = pd.DataFrame(
         {
-            "service": coded.words([names[at] for at in service[first].tolist()]),
+            "service": pd.Series([names[at] for at in service[first].tolist()], dtype="str"),
             "handed_over": handed[first],
             "filtered": filtered[first],
             "process": process[first],
@@ -107,48 +107,20 @@ def look(window: Window, settings: Settings) -> dict[str, Keyed]:
     """
     found = doors(window, settings)
     by_filter, by_process = _left_open(window, settings)
-    return {
-        "ports.services": _services(tuple(sorted(window.facts.services))),
-        "ports.logins": _logins(window, found, by_filter) if len(found.kinds) else _no_logins(),
-        "ports.strangers": _strangers(window, np.logical_or(by_process[:, 0], by_process[:, 1])),
-    }
-
-
-@functools.lru_cache(maxsize=16)
-def _services(names: tuple[str, ...]) -> Keyed:
-    return Keyed.of(pd.DataFrame({"service": coded.words(list(names))}), once=True)
-
-
-def _logins(window: Window, found: Doors, by_filter: Bools) -> Keyed:
-    """Return the logins whose port the way through the filter may tell: how many took each way."""
     n = np.bincount(found.code + 1, minlength=len(found.kinds) + 1)[1:]
-    every = [*window.entries["service"].cat.categories, MISSING]
-    names = {str(name) for name, left in zip(every, by_filter, strict=True) if left}
-    unsettled = (found.kinds["service"].isin(names) & ~found.kinds["handed_over"]).to_numpy()
-    if not unsettled.any():
-        return _no_logins()
-    return Keyed.of(found.kinds.loc[unsettled, ["service", "filtered"]].assign(n=n[unsettled]), sums=("n",))
-
-
-@functools.cache
-def _no_logins() -> Keyed:
-    none = {"service": coded.words([]), "filtered": np.empty(0, np.bool_), "n": np.empty(0, np.int64)}
-    return Keyed.of(pd.DataFrame(none), sums=("n",))
-
-
-def _strangers(window: Window, open_services: Bools) -> Keyed:
-    """Return the processes that took strangers' mail, of services whose port nothing else tells (bool by code)."""
-    if not open_services.any():
-        return _no_strangers()
-    entries = window.entries
-    strange = texts.equal(entries["origin"], "outside") & entries["queued"].to_numpy(dtype=np.bool_)
-    strange &= open_services[_codes(window, np.arange(len(entries)))]
-    return Keyed.of(pd.DataFrame({"process": np.unique(_processes(window, np.flatnonzero(strange)))}), once=True)
-
-
-@functools.cache
-def _no_strangers() -> Keyed:
-    return Keyed.of(pd.DataFrame({"process": np.empty(0, np.int64)}))
+    service = joined(window, "entries", "service")
+    names = {str(name) for name, left in zip([*service.values, MISSING], by_filter, strict=True) if left}
+    told = found.kinds["service"].tolist()
+    handed, filtered = (found.kinds[name].to_numpy() for name in ("handed_over", "filtered"))
+    rows = np.array([at for at, name in enumerate(told) if name in names and not handed[at]], np.int64)
+    logins = {"service": pa.array([told[at] for at in rows], pa.string()), "filtered": filtered[rows], "n": n[rows]}
+    strange = joined(window, "entries", "origin").is_in("outside") & values(window, "entries", "queued")
+    strange &= np.asarray(by_process.any(axis=1))[service.codes]
+    return {
+        "ports.services": Keyed.of({"service": pa.array(sorted(window.facts.services), pa.string())}, once=True),
+        "ports.logins": Keyed.of(logins, sums=("n",)),
+        "ports.strangers": Keyed.of({"process": np.unique(_processes(window, np.flatnonzero(strange)))}, once=True),
+    }
 
 
 class Ports:
@@ -218,8 +190,8 @@ def entry_ports(window: Window, settings: Settings) -> EntryPorts:
 @per_window
 def _handed_over(window: Window) -> Bools:
     """Return, per entry, whether its login came by XCLIENT."""
-    by_row = np.append(coded.event(window, "clients", "sasl_method").equal(HANDED_OVER), False)
-    out: Bools = by_row[window.entries["client_row"].to_numpy()]
+    by_row = np.append(column(window, "clients", "sasl_method").is_in(HANDED_OVER), False)
+    out: Bools = by_row[values(window, "entries", "client_row")]
     return out
 
 
@@ -230,7 +202,7 @@ def _left_open(window: Window, settings: Settings) -> tuple[Bools, Bools]:
     By code of service: whether the filter does; and, by code and way (0 past the filter, 1 through it), whether the process.
     """
     known = window.facts.services
-    names = [Name(window.options, settings, known, str(name)) for name in window.entries["service"].cat.categories]
+    names = [Name(window.options, settings, known, str(name)) for name in joined(window, "entries", "service").values]
     missing = Name(window.options, settings, known, MISSING)
     every = [(each.settled(), each.ways_left()) for each in (*names, missing)]
     by_filter = np.array([not settled for settled, _ in every], np.bool_)
@@ -238,26 +210,19 @@ def _left_open(window: Window, settings: Settings) -> tuple[Bools, Bools]:
     return by_filter, by_process
 
 
-def _codes(window: Window, rows: Ints) -> Ints:
-    codes: Ints = window.entries["service"].cat.codes.to_numpy()[rows].astype(np.int64)
-    return codes
-
-
 def _processes(window: Window, rows: Ints) -> Ints:
     """Return a hash of each entry's smtpd process, the same in each window: of host, service, process ID and day; never 0."""
     if not len(rows):
         return np.empty(0, np.int64)
-    entries = window.entries
+    host, service = (joined(window, "entries", name).take(rows).hashed() for name in ("host", "service"))
     # A garbled stamp may lie before 1970.
-    day = cells.ns(entries["first"])[rows] // (86_400 * 10**9)
-    pid = entries["pid"].array[rows].fillna(-1).to_numpy(dtype=np.int64)
-    codes = {name: entries[name].array.codes[rows].astype(np.int64) for name in ("host", "service")}
-    number = combine(*codes.values(), pid, day - day.min())
-    _, first, of_row = np.unique(number, return_index=True, return_inverse=True)
-    key = pd.DataFrame({name: entries[name].iloc[rows[first]].astype("str").fillna(MISSING) for name in codes})
-    hashed = pd.util.hash_pandas_object(key.assign(pid=pid[first], day=day[first]), index=False)
-    made: Ints = hashed.to_numpy(dtype=np.uint64).view(np.int64)[of_row]
+    day = values(window, "entries", "first")[rows] // DAY
+    made = mixed(host, service, values(window, "entries", "pid")[rows], day)
     return np.where(made == 0, 1, made)
+
+
+DAY = 86_400 * 10**9
+"""Nanoseconds."""
 
 
 def _service(

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from logscan.scan.columns import joined
 from logscan.scan.memo import per_window
 from logscan.scan.ports import DOOR, doors
-from logscan.tables.grouping import combine
+from logscan.tables.grouping import combine, numbered
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -53,11 +54,11 @@ def station_of(service: str, daemon: str, origin: str, leg: str, login: Sequence
 @per_window
 def stations(window: Window, settings: Settings) -> Stations:
     """Return the station of each entry."""
-    columns = [window.entries[name] for name in ("service", "program", "origin", "leg")]
-    codes = [column.cat.codes.to_numpy().astype(np.int64) for column in columns]
-    names = [[*map(str, column.cat.categories), ""] for column in columns]
+    columns = [joined(window, "entries", name) for name in ("service", "program", "origin", "leg")]
+    codes = [column.codes for column in columns]
+    names = [[*map(str, column.values), ""] for column in columns]
     door, kinds = doors(window, settings)
-    _, first, of_entry = np.unique(combine(*codes, door), return_index=True, return_inverse=True)
+    of_entry, first = numbered(combine(*codes, door))
     ways = kinds[list(DOOR)].to_dict("split")["data"]
     known: dict[str, int] = {}
     of_kind = np.full(len(first), -1, np.int64)

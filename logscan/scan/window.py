@@ -123,8 +123,13 @@ class Window:
             return self._frames[name][list(columns)]
         return self._read(name, columns)
 
-    def _read(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
-        table, kinds = self.tables[name], EVENTS[name].kinds()
+    def rows(self, name: str, rows: Ints, *columns: str) -> pd.DataFrame:
+        """Return some rows of some columns of an event table, as in :meth:`events`; nothing else is decoded."""
+        some = self.tables[name].select(list(columns)).take(pa.array(rows))
+        return self._read(name, columns, some)
+
+    def _read(self, name: str, columns: Sequence[str], table: pa.Table | None = None) -> pd.DataFrame:
+        table, kinds = self.tables[name] if table is None else table, EVENTS[name].kinds()
         found: dict[str, Any] = {}
         for column in columns:
             values = table.column(column)

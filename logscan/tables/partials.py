@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.tables.grouping import combine
+from logscan.tables import columns
+from logscan.tables.columns import Column
 
 Ints = npt.NDArray[np.int64]
 
@@ -42,23 +43,14 @@ WIDEST = 2**20
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame without an index and without categories: those of one piece say nothing in another."""
     coded = {
-        name: _decoded(frame[name])
-        for name, kind in zip(frame.columns, frame.dtypes, strict=True)
-        if isinstance(kind, pd.CategoricalDtype)
+        str(name): columns.frame_of({"": columns.of_series(column)})[""].array
+        for name, column in frame.items()
+        if isinstance(column.dtype, pd.CategoricalDtype)
     }
     index = frame.index
     if isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1 and index.name is None:
         return frame.assign(**coded) if coded else frame.copy(deep=False)
     return frame.assign(**coded).reset_index(drop=True) if coded else frame.reset_index(drop=True)
-
-
-def _decoded(column: pd.Series) -> pd.Series:
-    """Return a category as text: only the values of its rows are looked at, of which a piece may have few."""
-    words = column.cat.categories
-    if not isinstance(words.dtype, pd.StringDtype):
-        return column.astype("str")
-    codes = column.cat.codes.to_numpy().astype(np.int64)
-    return pd.Series(words.array.take(codes, allow_fill=True), column.index, name=column.name).astype("str")
 
 
 def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -98,7 +90,8 @@ class Keyed:
     others are in ``rest`` (by column of ``sums``).
     """
 
-    frame: pd.DataFrame
+    columns: Mapping[str, Column]
+    """By name, as in :mod:`logscan.tables.columns`: most parts of most windows are never looked at as a frame."""
     sums: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
     most: tuple[str, ...] = ()
@@ -108,37 +101,47 @@ class Keyed:
     @classmethod
     def of(
         cls,
-        frame: pd.DataFrame,
+        rows: pd.DataFrame | Mapping[str, Column],
         *,
         sums: Iterable[str] = (),
         least: Iterable[str] = (),
         most: Iterable[str] = (),
         once: bool = False,
     ) -> Keyed:
-        """Return the part for the rows of one piece; ``sums`` are columns of whole numbers.
+        """Return the part for the rows of one piece, a frame or columns of one length; ``sums`` are columns of whole numbers.
 
-        ``once``: no two rows have the same key, and the frame has no index.
+        ``once``: no two rows have the same key.
         """
         added, low, high = tuple(sums), tuple(least), tuple(most)
-        grouped = frame if once else _grouped(plain(frame), added, low, high)
-        return cls(grouped, added, low, high, 2**64, (0,) * len(added))._bounded()
+        some = columns.of_frame(rows) if isinstance(rows, pd.DataFrame) else dict(rows)
+        whole = some if once else columns.grouped(some, added, low, high)
+        return cls(whole, added, low, high, 2**64, (0,) * len(added))._bounded()
+
+    @functools.cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows; their order tells nothing."""
+        return columns.frame_of(self.columns)
 
     @property
     def keys(self) -> list[str]:
         """The columns that are the key."""
-        return [str(name) for name in self.frame.columns if name not in (*self.sums, *self.least, *self.most)]
+        return [name for name in self.columns if name not in (*self.sums, *self.least, *self.most)]
+
+    def __len__(self) -> int:
+        """Return the number of keys."""
+        return columns.length(self.columns)
 
     def merged(self, others: Sequence[Keyed]) -> Keyed:
         """Return the sums and extremes of all."""
         every = (self, *others)
-        frame = _grouped(together([each.frame for each in every]), self.sums, self.least, self.most)
+        whole = columns.grouped(columns.stacked([each.columns for each in every]), self.sums, self.least, self.most)
         rest = tuple(sum(values) for values in zip(*(each.rest for each in every), strict=True))
         limit = min(each.limit for each in every)
-        return Keyed(frame, self.sums, self.least, self.most, limit, rest)._bounded()
+        return Keyed(whole, self.sums, self.least, self.most, limit, rest)._bounded()
 
     def _bounded(self) -> Keyed:
         """Leave out what lies beyond the limit, which falls where there are too many keys."""
-        if self.limit == 2**64 and len(self.frame) <= MOST_KEYS:
+        if self.limit == 2**64 and len(self) <= MOST_KEYS:
             return self
         hashes = pd.util.hash_pandas_object(self.frame[self.keys], index=False).to_numpy(dtype=np.uint64)
         limit = self.limit
@@ -147,52 +150,9 @@ class Keyed:
         keep = hashes < limit
         left = self.frame.loc[~keep, list(self.sums)].sum()
         rest = tuple(before + int(left[name]) for before, name in zip(self.rest, self.sums, strict=True))
-        return Keyed(self.frame[keep].reset_index(drop=True), self.sums, self.least, self.most, limit, rest)
-
-
-def _grouped(frame: pd.DataFrame, sums: tuple[str, ...], least: tuple[str, ...], most: tuple[str, ...]) -> pd.DataFrame:
-    """Return one row a key. Most frames are small: this works on arrays, as a groupby takes milliseconds for any of them."""
-    if not len(frame.columns) or not len(frame):
-        return frame
-    named = {*sums, *least, *most}
-    keys = [name for name in frame.columns if name not in named]
-    plain_numbers = all(frame[name].dtype == np.int64 for name in sums)
-    if plain_numbers and len(frame) == 1 and keys:
-        return frame
-    of_row = _numbered(frame, keys)
-    size = int(of_row.max()) + 1
-    if plain_numbers and size == len(frame) and keys:
-        return frame
-    first = np.full(size, len(frame), np.int64)
-    np.minimum.at(first, of_row, np.arange(len(frame)))
-    order = np.argsort(of_row, kind="stable")
-    starts = np.searchsorted(of_row[order], np.arange(size))
-    columns = {
-        name: frame[name].array.take(first)
-        if name not in named
-        else _reduced(frame[name], "sum" if name in sums else "min" if name in least else "max", of_row, order, starts)
-        for name in frame.columns
-    }
-    return pd.DataFrame(columns, copy=False)
-
-
-def _numbered(frame: pd.DataFrame, keys: Sequence[str]) -> Ints:
-    """Return the number of each row's key, in the order in which they come; missing values are one value."""
-    if not keys:
-        return np.zeros(len(frame), np.int64)
-    codes = [pd.factorize(frame[name].array)[0].astype(np.int64) for name in keys]
-    of_row: Ints = codes[0]
-    if len(codes) > 1 or int(of_row.min()) < 0:
-        of_row = pd.factorize(combine(*codes))[0].astype(np.int64)
-    return of_row
-
-
-def _reduced(column: pd.Series, way: str, of_row: Ints, order: Ints, starts: Ints) -> Any:
-    """Return the sum or the extreme of each key's rows; missing ones don't count."""
-    if column.dtype == np.int64 or (column.dtype == np.float64 and way != "sum"):
-        reduce: np.ufunc = {"sum": np.add, "min": np.fmin, "max": np.fmax}[way]
-        return reduce.reduceat(column.to_numpy()[order], starts)
-    return column.groupby(of_row, sort=True).agg(way).array
+        rows = np.flatnonzero(keep)
+        kept = {name: columns.taken(column, rows) for name, column in self.columns.items()}
+        return Keyed(kept, self.sums, self.least, self.most, limit, rest)
 
 
 @dataclass(frozen=True)
@@ -225,7 +185,7 @@ def _firsts(frame: pd.DataFrame, size: int, by: tuple[str, ...], keys: tuple[str
 
 def hashes(words: Iterable[str]) -> Ints:
     """Return a 64-bit hash of each text, the same in every window."""
-    array = np.array([*words, ""], object)[:-1]
+    array = words.to_numpy(dtype=object) if isinstance(words, pd.Series) else np.array([*words, ""], object)[:-1]
     if not len(array):
         return np.empty(0, np.int64)
     found: Ints = pd.util.hash_array(array, categorize=False).view(np.int64)
@@ -250,45 +210,51 @@ class Points:
     a span is the first of each of its halves.
     """
 
-    frame: pd.DataFrame
+    columns: Mapping[str, Ints]
     size: int = 3
     most: int = MOST_POINTS
     width: int = 0
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, size: int = 3, most: int = MOST_POINTS) -> Points:
-        """Return the part for the rows of one piece."""
-        return cls(frame.reset_index(drop=True), size, most)._bounded()
+    def of(cls, rows: pd.DataFrame | Mapping[str, Ints], size: int = 3, most: int = MOST_POINTS) -> Points:
+        """Return the part for the rows of one piece, a frame or columns of one length."""
+        some = columns.of_frame(rows) if isinstance(rows, pd.DataFrame) else rows
+        return cls(some, size, most)._bounded()
+
+    @functools.cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows; their order tells nothing."""
+        return columns.frame_of(self.columns)
 
     def merged(self, others: Sequence[Points]) -> Points:
         """Return the points of all."""
         every = (self, *others)
         width = max(each.width for each in every)
-        frame = together([each.frame for each in every])
-        return Points(frame if not width else self._firsts(frame, width), self.size, self.most, width)._bounded()
+        some = columns.stacked([each.columns for each in every])
+        return Points(some if not width else self._firsts(some, width), self.size, self.most, width)._bounded()
 
     def times(self, key: int) -> Ints:
         """Return the times of one key in order."""
-        found: Ints = np.sort(self.frame["at"].to_numpy()[self.frame["key"].to_numpy() == key])
+        found: Ints = np.sort(self.columns["at"][self.columns["key"] == key])
         return found
 
     def _bounded(self) -> Points:
-        frame, width = self.frame, self.width
-        while len(frame) > self.most and width < WIDEST:
+        some, width = self.columns, self.width
+        while len(some["at"]) > self.most and width < WIDEST:
             width = max(1, 2 * width)
-            frame = self._firsts(frame, width)
-        return Points(frame, self.size, self.most, width)
+            some = self._firsts(some, width)
+        return Points(some, self.size, self.most, width)
 
-    def _firsts(self, frame: pd.DataFrame, width: int) -> pd.DataFrame:
+    def _firsts(self, some: Mapping[str, Ints], width: int) -> Mapping[str, Ints]:
         """Return the first points of each key and span."""
-        others = [name for name in frame.columns if name not in ("key", "at")]
-        frame = frame.sort_values(["key", "at", *others], ignore_index=True)
-        span = frame["at"].to_numpy() // (width * SECOND)
-        key = frame["key"].to_numpy()
-        new = np.r_[True, (key[1:] != key[:-1]) | (span[1:] != span[:-1])]
+        others = [some[name] for name in some if name not in ("key", "at")]
+        order = np.lexsort((*reversed(others), some["at"], some["key"]))
+        key, span = some["key"][order], some["at"][order] // (width * SECOND)
+        new = np.concatenate([[True], (key[1:] != key[:-1]) | (span[1:] != span[:-1])])
         start = np.flatnonzero(new)
-        nth = np.arange(len(frame)) - start[np.cumsum(new) - 1]
-        return frame[nth < self.size].reset_index(drop=True)
+        nth = np.arange(len(order)) - start[np.cumsum(new) - 1]
+        kept = order[nth < self.size]
+        return {name: column[kept] for name, column in some.items()}
 
 
 class Mergeable(Protocol):

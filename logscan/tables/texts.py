@@ -26,6 +26,8 @@ def arrow(column: pd.Series) -> pa.Array:
     """Return a column of dtype str as one Arrow string array."""
     array = pa.array(column.array)
     if isinstance(array, pa.ChunkedArray):
+        if array.num_chunks == 1:
+            return array.chunk(0)
         array = array.combine_chunks()
         if isinstance(array, pa.ChunkedArray):
             array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -41,10 +43,16 @@ def series(array: pa.Array, like: pd.Series | None = None) -> pd.Series:
 def coded(column: pd.Series) -> tuple[Ints, pd.Series]:
     """Return each row's code (int64, -1 where missing) and, by code, the distinct values (dtype str)."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int64), pd.Series(column.cat.categories, dtype="str")
-    encoded = arrow(column).dictionary_encode()
-    codes: Ints = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-    return codes, series(encoded.dictionary)
+        return column.array.codes.astype(np.int64), pd.Series(column.cat.categories, dtype="str")
+    codes, words = encoded(arrow(column))
+    return codes, series(words)
+
+
+def encoded(array: pa.Array) -> tuple[Ints, pa.Array]:
+    """Return the code of each text of an Arrow array (int64, -1 where missing), and the distinct ones by code."""
+    both = array.dictionary_encode()
+    indices = pc.fill_null(both.indices, -1) if both.indices.null_count else both.indices
+    return indices.to_numpy(zero_copy_only=False).astype(np.int64), both.dictionary
 
 
 def used(column: pd.Series) -> pd.Series:
