@@ -10,16 +10,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.checking.outage import SUSPENDED, Bools, Ints, Kind, hashed, nanoseconds, said
+from logscan.checking.outage import SUSPENDED, Bools, Ints, Kind, said
 from logscan.checking.reinjection_outages import no_way_back
 from logscan.correlate.codes import matched
 from logscan.correlate.facts import PRIVATE_RELAY
+from logscan.scan.columns import NO_TIME, joined, values
 from logscan.settings import parse_destination
-from logscan.tables import texts
-from logscan.tables.grouping import combine
+from logscan.tables import columns
+from logscan.tables.coded import Coded, either
+from logscan.tables.grouping import combine, numbered
 from logscan.tables.partials import Points, Rows, hashes
 
 if TYPE_CHECKING:
@@ -85,89 +87,89 @@ def place_of(hosts: Iterable[str], relays: Iterable[str]) -> Ints:
 
 
 def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
-    deliveries = window.deliveries
-    status = deliveries["status"]
-    late = status.isin(["deferred", "SOFTBOUNCE"]).to_numpy()
-    bounced = np.flatnonzero((status == "bounced").to_numpy())
-    died = matched(texts.arrow(deliveries["reply"].iloc[bounced]), FAILED, starts=("C", "c", "S", "s"))
-    rows = np.sort(np.r_[np.flatnonzero(late), bounced[died]])
-    rows = rows[deliveries["time"].notna().to_numpy()[rows] & (deliveries["entry"].to_numpy()[rows] >= 0)]
+    status = joined(window, "deliveries", "status")
+    failed = status.is_in("deferred", "SOFTBOUNCE", "bounced") & (values(window, "deliveries", "entry") >= 0)
+    rows = np.flatnonzero(failed & (values(window, "deliveries", "time") > NO_TIME))
     if not len(rows):
         return {}
-    some = deliveries.iloc[rows]
-    hop = _next_hops(some)
-    wanted = texts.where(hop, lambda names: names.isin(kinds.among(names)))
-    some, hop = some[wanted], hop[wanted]
-    if not len(some):
+    hop = _next_hops(window, rows)
+    # Most of what fails is at other hosts.
+    ours = hop.having(lambda name: kinds.of(name) is not None)
+    rows, hop = rows[ours], hop.take(ours)
+    reply = joined(window, "deliveries", "reply").take(rows).texts()
+    mine = ~status.take(rows).is_in("bounced") | matched(reply, FAILED, starts=("C", "c", "S", "s"))
+    if not mine.any():
         return {}
-    entry = some["entry"].to_numpy()
-    reply = texts.arrow(some["reply"])
-    kind = texts.each(hop, lambda names: names.map(kinds.of))
-    frame = pd.DataFrame(
+    rows, hop, reply = rows[mine], hop.take(mine), reply.filter(pa.array(mine))
+    kind = hop.changed(kinds.of)
+    entry, said_so = values(window, "deliveries", "entry")[rows], joined(window, "deliveries", "reply").take(rows)
+    frame = columns.frame_of(
         {
-            "host": window.entries["host"].astype("str").to_numpy()[entry],
-            "hop": hop.to_numpy(),
-            "kind": kind.to_numpy(),
-            "back": no_way_back(reply) & (kind == "filter").to_numpy(),
-            "at": nanoseconds(some["time"]),
+            "host": joined(window, "entries", "host").take(entry).texts(),
+            "hop": hop.texts(),
+            "kind": kind.texts(),
+            "back": no_way_back(reply) & kind.is_in("filter"),
+            "at": values(window, "deliveries", "time")[rows],
             "answered": matched(reply, ANSWERED, contains=(" said: ", "ommand output: ")),
-            "lost": _lost(window, some),
-            "mail": _mails(window, some),
-            "person": hashed(texts.lower(some["recipient"])),
-            "words": hashed(some["reply"]),
-            "source": some["source"].to_numpy(),
-            "line": some["line"].to_numpy(),
+            "lost": _lost(window, rows),
+            "mail": _mails(window, rows),
+            "person": joined(window, "deliveries", "recipient").take(rows).made(pc.utf8_lower).hashed(),
+            "words": said_so.hashed(),
+            "source": values(window, "deliveries", "source")[rows],
+            "line": values(window, "deliveries", "line")[rows],
         }
-    ).astype({"host": "str", "hop": "str", "kind": "str"})
-    return {FAILURES: Rows.of(frame), WORDS: said(some["reply"])}
+    )
+    return {FAILURES: Rows.of(frame), WORDS: said(said_so)}
 
 
 def _through(window: Window, kinds: Kinds) -> dict[str, Part]:
-    deliveries = window.deliveries
-    ours = kinds.among(texts.values(deliveries["relay"]))
-    good = deliveries[["relay", "entry", "time"]][
-        (deliveries["status"] == "sent").to_numpy()
-        & deliveries["time"].notna().to_numpy()
-        & (deliveries["entry"].to_numpy() >= 0)
-        & texts.where(deliveries["relay"], lambda names: names.isin(ours))
-    ]
-    entry, at = good["entry"].to_numpy(), nanoseconds(good["time"])
-    (host, hosts), (hop, relays) = texts.coded(window.entries["host"]), texts.coded(good["relay"])
+    relay, of_entry = joined(window, "deliveries", "relay"), values(window, "deliveries", "entry")
+    time = values(window, "deliveries", "time")
+    good = np.flatnonzero(joined(window, "deliveries", "status").is_in("sent") & (time > NO_TIME) & (of_entry >= 0))
+    good = good[relay.take(good).having(lambda name: kinds.of(name) is not None)]
+    entry, at, hop = of_entry[good], time[good], relay.take(good)
+    host = joined(window, "entries", "host").take(entry)
     # Once an entry, by its first: a mail for many is no more of a sign than one for one.
     order = np.argsort(at, kind="stable")
-    pairs = combine(host[entry], hop)
-    first = order[np.unique(combine(pairs, entry)[order], return_index=True)[1]]
-    _, some, number = np.unique(pairs[first], return_index=True, return_inverse=True)
+    pairs = combine(host.codes, hop.codes)
+    first = order[numbered(combine(pairs, entry)[order])[1]]
+    number, some = numbered(pairs[first])
     one = first[some]
-    keys = place_of(hosts.iloc[host[entry[one]]], relays.iloc[hop[one]])
-    return {THROUGH: Points.of(pd.DataFrame({"key": keys[number], "at": at[first]}))}
+    keys = place_of(host.take(one).texts().to_pylist(), hop.take(one).texts().to_pylist())
+    return {THROUGH: Points.of({"key": keys[number], "at": at[first]})}
 
 
-def _mails(window: Window, some: pd.DataFrame) -> Ints:
+def _mails(window: Window, rows: Ints) -> Ints:
     """Return a hash of each attempt's mail, or of its entry where that is none: of what tells it from all others."""
-    root = window.mails["entry"].to_numpy()
-    mail = some["mail"].to_numpy()
-    entry = np.where(mail >= 0, np.append(root, -1)[mail], some["entry"].to_numpy())
-    once, number = np.unique(entry, return_inverse=True)
-    rows = window.entries[["host", "instance", "queue_id", "first", "last"]].iloc[once]
-    names = [rows[name].astype("str") for name in ("host", "instance", "queue_id")]
-    words = zip(*names, *(nanoseconds(rows[name]).tolist() for name in ("first", "last")), strict=True)
+    root = values(window, "mails", "entry")
+    mail = values(window, "deliveries", "mail")[rows]
+    entry = np.where(mail >= 0, np.append(root, -1)[mail], values(window, "deliveries", "entry")[rows])
+    number, first = numbered(entry)
+    once = entry[first]
+    names = (
+        joined(window, "entries", name).take(once).texts().to_pylist() for name in ("host", "instance", "queue_id")
+    )
+    times = (values(window, "entries", name)[once].tolist() for name in ("first", "last"))
     kind = np.where(mail >= 0, 0, 1)
     # An entry that is no mail is another thing than the mail that began as it.
-    return hashes("\0".join(map(str, each)) for each in words)[number] ^ kind
+    return hashes(["\0".join(map(str, each)) for each in zip(*names, *times, strict=True)])[number] ^ kind
 
 
-def _next_hops(rows: pd.DataFrame) -> pd.Series:
+def _next_hops(window: Window, rows: Ints) -> Coded:
     """Return each deferral's relay, or the one that its text names."""
-    relay = rows["relay"].astype("str")
-    named = texts.each(rows["reply"], _named)
-    return relay.where(relay != "none", named)
+    relay = joined(window, "deliveries", "relay").take(rows)
+    unnamed = relay.is_in("none")
+    if not unnamed.any():
+        return relay
+    hosts = np.full(len(rows), -1, np.int64)
+    named = joined(window, "deliveries", "reply").take(rows[unnamed]).made(_named)
+    hosts[unnamed] = named.codes
+    return either(relay, Coded(hosts, named.words), unnamed)
 
 
-def _named(replies: pd.Series) -> pd.Series:
-    found = pc.struct_field(pc.extract_regex(texts.arrow(replies), NEXT_HOP), [0])
-    named = texts.series(found, replies)
-    return named.where(~replies.str.endswith(NO_TRANSPORT), NO_TRANSPORT)
+def _named(replies: pa.Array) -> pa.Array:
+    found = pc.struct_field(pc.extract_regex(replies, NEXT_HOP), [0])
+    return pc.if_else(pc.ends_with(replies, NO_TRANSPORT), NO_TRANSPORT, found)
 
 
 def _declared(settings: Settings) -> list[str]:
@@ -185,13 +187,17 @@ def _declared(settings: Settings) -> list[str]:
     return found
 
 
-def _lost(window: Window, rows: pd.DataFrame) -> Bools:
+def _lost(window: Window, rows: Ints) -> Bools:
     """Return for which of these attempts the same entry ended without reaching that recipient: sent back, or expired."""
-    deliveries = window.deliveries
-    ends = deliveries[deliveries["last"] & deliveries["entry"].isin(rows["entry"].unique())]
-    expired = window.entries["expired"].to_numpy()[ends["entry"].to_numpy()]
-    gone = ends[(ends["status"] == "bounced").to_numpy() | ((ends["status"] != "sent").to_numpy() & expired)]
-    both = pd.concat([rows[["entry", "recipient"]], gone[["entry", "recipient"]]])
-    key = combine(both["entry"].to_numpy(), texts.coded(texts.lower(both["recipient"]))[0])
+    entry, status = values(window, "deliveries", "entry"), joined(window, "deliveries", "status")
+    mine = np.zeros(len(window.entries) + 1, np.bool_)
+    mine[entry[rows]] = True
+    ends = np.flatnonzero(values(window, "deliveries", "last") & mine[entry] & (entry >= 0))
+    expired = values(window, "entries", "expired")[entry[ends]]
+    how = status.take(ends)
+    gone = ends[how.is_in("bounced") | (~how.is_in("sent") & expired)]
+    both = np.concatenate([rows, gone])
+    recipient = joined(window, "deliveries", "recipient").take(both).made(pc.utf8_lower)
+    key = combine(entry[both], recipient.codes)
     found: Bools = np.isin(key[: len(rows)], key[len(rows) :])
     return found

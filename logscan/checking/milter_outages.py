@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from logscan.checking.outage import (
     FLICKER,
@@ -19,14 +20,16 @@ from logscan.checking.outage import (
     Kind,
     Outage,
     Reasons,
-    hashed,
     moment,
     nanoseconds,
     said,
 )
 from logscan.correlate.codes import matched
 from logscan.correlate.lives import SECOND
-from logscan.tables import texts
+from logscan.scan.columns import NO_TIME, column, moments, number
+from logscan.tables import columns, texts
+from logscan.tables.coded import Coded
+from logscan.tables.grouping import numbered
 from logscan.tables.partials import Keyed, Points, Rows, hashes, mixed
 
 if TYPE_CHECKING:
@@ -54,6 +57,27 @@ KNOWN_PORTS = {"rspamd": ("11332",), "opendkim": ("8891",), "opendmarc": ("8893"
 
 SESSION = 120 * SECOND
 """How far back a session is looked at whose beginning isn't in the log."""
+
+
+NO_POINTS = Points.of({"key": np.empty(0, np.int64), "at": np.empty(0, np.int64)})
+NONE_REFUSED = Keyed.of(
+    {"host": pa.array([], pa.string()), **dict.fromkeys(("at", "mail", "recipients"), np.empty(0, np.int64))},
+    sums=("recipients",),
+)
+NO_WARNINGS: dict[str, Part] = {
+    WARNINGS: Rows.of(
+        columns.frame_of(
+            {
+                **dict.fromkeys(("host", "service", "path"), pa.array([], pa.string())),
+                **dict.fromkeys(("process", "at"), np.empty(0, np.int64)),
+                **dict.fromkeys(("single", "hung_up"), np.empty(0, np.bool_)),
+                **dict.fromkeys(("words", "source", "line"), np.empty(0, np.int64)),
+            }
+        )
+    ),
+    WORDS: said(Coded(np.empty(0, np.int64), [])),
+}
+"""What most windows have."""
 
 
 def look(window: Window) -> dict[str, Part]:
@@ -119,95 +143,108 @@ def _runs(part: pd.DataFrame, works: Ints) -> Ints:
 
 
 def _warnings(window: Window) -> dict[str, Part]:
-    errors = window.events("filter_errors")
-    connect = (errors["kind"] == "connect").to_numpy() & errors["filter"].isna().to_numpy()
-    some = errors[connect & errors["time"].notna().to_numpy()]
-    some = some[some["path"].str.contains(":", regex=False, na=False)]
-    some = some[~some["text"].str.startswith("rejected", na=False)]
-    text = texts.arrow(some["text"])
-    single = matched(text, ONE_MAIL, contains="SMFI")
-    frame = pd.DataFrame(
+    rows = _about_milters(window)
+    if not len(rows):
+        return NO_WARNINGS
+    host, service, path, text = (
+        column(window, "filter_errors", name).take(rows) for name in ("host", "service", "path", "text")
+    )
+    words = text.texts()
+    single = matched(words, ONE_MAIL, contains="SMFI")
+    frame = columns.frame_of(
         {
-            "host": some["host"].astype("str"),
-            "service": some["service"].astype("str"),
-            "path": some["path"].astype("str"),
-            "process": process_of(some),
-            "at": nanoseconds(some["time"]),
+            "host": host.texts(),
+            "service": service.texts(),
+            "path": path.texts(),
+            "process": process_of(window, "filter_errors", rows),
+            "at": moments(window, "filter_errors")[rows],
             "single": single,
-            "hung_up": single & matched(text, HUNG_UP, ends=("Application error", "Success")),
-            "words": hashed(some["text"]),
-            "source": some["source"],
-            "line": some["line"],
+            "hung_up": single & matched(words, HUNG_UP, ends=("Application error", "Success")),
+            "words": text.hashed(),
+            "source": number(window, "filter_errors", "source")[rows],
+            "line": number(window, "filter_errors", "line")[rows],
         }
     )
-    return {WARNINGS: Rows.of(frame), WORDS: said(some["text"])}
+    return {WARNINGS: Rows.of(frame), WORDS: said(text)}
 
 
-def process_of(rows: pd.DataFrame) -> Ints:
+def _about_milters(window: Window) -> Ints:
+    """Return the lines in which Postfix says that a milter or proxy filter was out of reach."""
+    if not len(window.tables["filter_errors"]):
+        return np.empty(0, np.int64)
+    kind, name, path, text = (column(window, "filter_errors", each) for each in ("kind", "filter", "path", "text"))
+    about = kind.is_in("connect") & (name.codes < 0) & (moments(window, "filter_errors") > NO_TIME)
+    rows = np.flatnonzero(about)
+    rejected = text.take(rows).having(lambda words: words.startswith("rejected"))
+    return rows[path.take(rows).having(lambda where: ":" in where) & ~rejected]
+
+
+def process_of(window: Window, table: str, rows: Ints) -> Ints:
     """Return one number for each process (host, service, PID) of lines, the same in all windows."""
-    pid = rows["pid"].fillna(-1).to_numpy(dtype=np.int64)
-    return mixed(hashed(rows["host"]), hashed(rows["service"]), pid)
+    host, service = (column(window, table, name).take(rows) for name in ("host", "service"))
+    return mixed(host.hashed(), service.hashed(), number(window, table, "pid")[rows])
 
 
 def _refused(window: Window) -> dict[str, Part]:
     """Count the recipients of mail that was refused because a milter was away, by host, time and mail."""
-    rejects = window.columns("rejects", *MAIL_AT_DOOR, "recipient", "action", "code", "text")
-    rejects = rejects[(rejects["action"] == "milter-reject").to_numpy()]
-    some = rejects[
-        rejects["code"].astype("str").str.startswith("4").fillna(False)
-        & rejects["text"].str.contains("Service unavailable", regex=False, na=False)
-        & rejects["sender"].notna()
-        & rejects["time"].notna()
-    ]
+    action = column(window, "rejects", "action")
+    rows = np.flatnonzero(action.is_in("milter-reject"))
+    if not len(rows):
+        return {REFUSED: NONE_REFUSED}
+    code, text, sender = (column(window, "rejects", name).take(rows) for name in ("code", "text", "sender"))
+    away = code.having(lambda each: each.startswith("4")) & text.having(lambda each: "Service unavailable" in each)
+    rows = rows[away & (sender.codes >= 0) & (moments(window, "rejects")[rows] > NO_TIME)]
+    if not len(rows):
+        return {REFUSED: NONE_REFUSED}
+    some = window.rows("rejects", rows, *MAIL_AT_DOOR, "recipient")
     known = some[MAIL_AT_DOOR].notna().all(axis=1).to_numpy()
-    words = some[MAIL_AT_DOOR].astype("str").agg("\0".join, axis=1) if len(some) else pd.Series(dtype="str")
-    frame = pd.DataFrame(
-        {
-            "host": some["host"].astype("str"),
-            "at": nanoseconds(some["time"]),
-            "mail": np.where(known, hashes(words), -1),
-            "recipients": some["recipient"].notna().astype("int64"),
-        }
-    )
-    return {REFUSED: Keyed.of(frame, sums=("recipients",))}
+    words = some[MAIL_AT_DOOR].astype("str").agg("\0".join, axis=1)
+    found = {
+        "host": texts.arrow(some["host"].astype("str")),
+        "at": nanoseconds(some["time"]),
+        "mail": np.where(known, hashes(words), -1),
+        "recipients": some["recipient"].notna().to_numpy().astype(np.int64),
+    }
+    return {REFUSED: Keyed.of(found, sums=("recipients",))}
 
 
 def _taken(window: Window) -> dict[str, Part]:
     """Return when smtpd took mail, when its sessions began, and the newest mail of each host."""
-    who = ("time", "host", "program", "service", "pid")
-    clients, sessions = window.columns("clients", *who), window.columns("sessions", *who, "event")
-    clients = clients[clients["time"].notna().to_numpy()]
-    newest = _newest(*texts.coded(clients["host"]), nanoseconds(clients["time"]))
-    some = clients[(clients["program"] == "smtpd").to_numpy()]
-    connect = (sessions["event"] == "connect").to_numpy() & (sessions["program"] == "smtpd").to_numpy()
-    begins = sessions[connect & sessions["time"].notna().to_numpy()]
-    taken = {"key": _door(some), "at": nanoseconds(some["time"]), "process": process_of(some)}
-    connects = {"key": process_of(begins), "at": nanoseconds(begins["time"])}
+    at = moments(window, "clients")
+    dated = np.flatnonzero(at > NO_TIME)
+    some = dated[column(window, "clients", "program").is_in("smtpd")[dated]]
+    connect = column(window, "sessions", "event").is_in("connect") & column(window, "sessions", "program").is_in(
+        "smtpd"
+    )
+    begins = np.flatnonzero(connect & (moments(window, "sessions") > NO_TIME))
+    host, service = (column(window, "clients", name).take(some).hashed() for name in ("host", "service"))
+    taken = {"key": _door(host, service), "at": at[some], "process": process_of(window, "clients", some)}
+    connects = {"key": process_of(window, "sessions", begins), "at": moments(window, "sessions")[begins]}
     return {
-        NEWEST: Keyed.of(newest, most=("newest",)),
-        TAKEN: Points.of(pd.DataFrame(taken)),
-        CONNECTS: Points.of(pd.DataFrame(connects)),
+        NEWEST: _newest(column(window, "clients", "host").take(dated), at[dated]),
+        TAKEN: Points.of(taken),
+        CONNECTS: Points.of(connects),
     }
 
 
-def _newest(host: Ints, names: pd.Series, at: Ints) -> pd.DataFrame:
-    """Return the latest time by host (a code): ``host``, ``newest`` (UTC ns)."""
-    latest = np.full(len(names) + 1, np.iinfo(np.int64).min)
-    np.maximum.at(latest, host, at)
-    known = np.unique(host)
-    return pd.DataFrame({"host": names.reindex(known).array, "newest": latest[known]})
+def _newest(host: Coded, at: Ints) -> Keyed:
+    """Return the latest time by host: ``host``, ``newest`` (UTC ns)."""
+    of_row, first = numbered(host.codes)
+    latest = at[first]
+    np.maximum.at(latest, of_row, at)
+    return Keyed.of({"host": host.take(first).texts(), "newest": latest}, most=("newest",), once=True)
 
 
-def _door(rows: pd.DataFrame) -> Ints:
-    """Return one number for each host and service."""
-    return mixed(hashed(rows["host"]), hashed(rows["service"]), np.full(len(rows), -1))
+def _door(host: Ints, service: Ints) -> Ints:
+    """Return one number for each host and service, of which the hashes are given."""
+    return mixed(host, service, np.full(len(host), -1))
 
 
 def _clean(partial: Partial, warnings: pd.DataFrame) -> dict[str, Ints]:
     """Return when services with warnings took mail in sessions without one, by host."""
     taken, connects = partial.frame(TAKEN), partial.frame(CONNECTS)
     hosts, services = warnings["host"].unique(), warnings["service"].unique()
-    doors = {host: _door(pd.DataFrame({"host": host, "service": services}).astype("str")) for host in hosts}
+    doors = {host: _door(np.full(len(services), hashes([host])[0]), hashes(services)) for host in hosts}
     mine = taken[taken["key"].isin(np.concatenate(list(doors.values())))]
     at = mine["at"].to_numpy()
     names = ("process", "key", "process")
@@ -246,13 +283,17 @@ def _place(process: Ints, at: Ints, wanted: Ints, time: Ints) -> Ints:
 
 def _judged(window: Window) -> dict[str, Part]:
     """Return when the milters that are known by their ports say that they judged a mail of the queue."""
-    frames = []
+    keys, times = [], []
     for table in ("verdicts", "milters"):
-        rows = window.columns(table, "filter", "queue_id", "time")
-        some = rows[texts.where(rows["filter"], lambda names: names.isin(KNOWN_PORTS))]
-        some = some[some["queue_id"].notna().to_numpy() & some["time"].notna().to_numpy()]
-        frames.append(pd.DataFrame({"key": hashed(some["filter"]), "at": nanoseconds(some["time"])}))
-    return {JUDGED: Points.of(pd.concat(frames))}
+        name, at = column(window, table, "filter"), moments(window, table)
+        rows = np.flatnonzero(name.is_in(*KNOWN_PORTS) & (at > NO_TIME))
+        if len(rows):
+            rows = rows[column(window, table, "queue_id").codes[rows] >= 0]
+            keys.append(name.take(rows).hashed())
+            times.append(at[rows])
+    if not keys:
+        return {JUDGED: NO_POINTS}
+    return {JUDGED: Points.of({"key": np.concatenate(keys), "at": np.concatenate(times)})}
 
 
 def _judged_by(partial: Partial, path: str) -> Ints:

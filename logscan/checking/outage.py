@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 
 from logscan.correlate.lives import SECOND
 from logscan.tables import cells, texts
+from logscan.tables.coded import Coded
 from logscan.tables.grouping import combine
 from logscan.tables.partials import Keyed, hashes
 
@@ -86,10 +88,11 @@ def hashed(column: pd.Series) -> Ints:
     return np.append(hashes(words), 0)[codes]
 
 
-def said(column: pd.Series) -> Keyed:
+def said(words: Coded) -> Keyed:
     """Return the texts by their hash, for :class:`Reasons`."""
-    words = texts.coded(column)[1]
-    return Keyed.of(pd.DataFrame({"words": hashes(words), "text": words.str.slice(0, MOST_TEXT)}))
+    used = Coded(words.used(), words.words)
+    text = pc.utf8_slice_codeunits(used.texts(), 0, MOST_TEXT)
+    return Keyed.of({"words": used.hashed(), "text": text}, once=True)
 
 
 class Reasons:

@@ -21,19 +21,21 @@ from logscan.checking.outage import (
     Kind,
     Outage,
     Reasons,
-    hashed,
     moment,
-    nanoseconds,
     said,
 )
 from logscan.correlate.codes import matched
 from logscan.correlate.lives import SECOND
+from logscan.scan.columns import NO_TIME, column, joined, moments, number, values
+from logscan.tables import columns
+from logscan.tables.coded import Coded
 from logscan.tables.partials import Keyed, Points, Rows, hashes
 
 if TYPE_CHECKING:
+    from logscan.scan.columns import NO_TIME, column, joined, moments, number, values
     from logscan.scan.window import Window
     from logscan.settings import Settings
-    from logscan.tables.partials import Part, Partial
+from logscan.tables.partials import Part, Partial
 
 NO_WAY_BACK = (
     r" said: [45].*?(?:(?:[Uu]nable to|[Cc]an't|[Cc]annot|[Cc]ould not|[Cc]ouldn't|[Ff]ailed to|[Ee]rror in) connect"
@@ -63,33 +65,50 @@ def look(window: Window) -> dict[str, Part]:
 
 
 def _tries(window: Window) -> dict[str, Part]:
-    errors = window.events("filter_errors")
-    own = errors.loc[(errors["kind"] == "client").to_numpy(), ["host", "pid"]]
-    some = errors[(errors["kind"] == "connect").to_numpy() & errors["filter"].notna().to_numpy()]
-    some = some[some["path"].notna().to_numpy() & some["time"].notna().to_numpy()]
-    frame = pd.DataFrame(
+    if not len(window.tables["filter_errors"]):
+        return NO_TRIES
+    kind, name, host, path, text = (
+        column(window, "filter_errors", each) for each in ("kind", "filter", "host", "path", "text")
+    )
+    at, pid = moments(window, "filter_errors"), number(window, "filter_errors", "pid")
+    own = np.flatnonzero(kind.is_in("client"))
+    clients = Keyed.of({"host": host.take(own).texts(), "pid": pid[own]}) if len(own) else NO_TRIES[CLIENTS]
+    rows = np.flatnonzero(kind.is_in("connect") & (name.codes >= 0) & (path.codes >= 0) & (at > NO_TIME))
+    if not len(rows):
+        return {**NO_TRIES, CLIENTS: clients}
+    frame = columns.frame_of(
         {
-            "host": some["host"].astype("str"),
-            "pid": _pid(some),
-            "path": some["path"].astype("str"),
-            "at": nanoseconds(some["time"]),
-            "words": hashed(some["text"]),
-            "source": some["source"],
-            "line": some["line"],
+            "host": host.take(rows).texts(),
+            "pid": pid[rows],
+            "path": path.take(rows).texts(),
+            "at": at[rows],
+            "words": text.take(rows).hashed(),
+            "source": number(window, "filter_errors", "source")[rows],
+            "line": number(window, "filter_errors", "line")[rows],
         }
     )
-    clients = pd.DataFrame({"host": own["host"].astype("str"), "pid": _pid(own)})
-    return {TRIES: Rows.of(frame), CLIENTS: Keyed.of(clients), WORDS: said(some["text"])}
-
-
-def _pid(rows: pd.DataFrame) -> pd.Series:
-    return rows["pid"].fillna(-1).astype("int64")
+    return {TRIES: Rows.of(frame), CLIENTS: clients, WORDS: said(text.take(rows))}
 
 
 def _came(window: Window) -> dict[str, Part]:
-    entries = window.entries
-    back = entries[["host", "first"]][(entries["leg"] == "filter").to_numpy() & entries["first"].notna().to_numpy()]
-    return {CAME: Points.of(pd.DataFrame({"key": hashed(back["host"]), "at": nanoseconds(back["first"])}))}
+    first = values(window, "entries", "first")
+    back = np.flatnonzero(joined(window, "entries", "leg").is_in("filter") & (first > NO_TIME))
+    key = joined(window, "entries", "host").take(back).hashed()
+    return {CAME: Points.of({"key": key, "at": first[back]})}
+
+
+NO_TEXT, NO_NUMBER = pa.array([], pa.string()), np.empty(0, np.int64)
+NO_TRIES: dict[str, Part] = {
+    TRIES: Rows.of(
+        columns.frame_of(
+            dict.fromkeys(("host", "path"), NO_TEXT)
+            | dict.fromkeys(("pid", "at", "words", "source", "line"), NO_NUMBER)
+        )
+    ),
+    CLIENTS: Keyed.of({"host": NO_TEXT, "pid": NO_NUMBER}),
+    WORDS: said(Coded(NO_NUMBER, [])),
+}
+"""What most windows have."""
 
 
 def ways_back(partial: Partial, settings: Settings, put_off: Sequence[Outage]) -> list[Outage]:
