@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.checking.evidence import MOST_EVIDENCE
-from logscan.correlate.codes import matched
+from logscan.correlate.codes import distinct, last_index, matched
 from logscan.correlate.facts import AGENT, COMMAND
 from logscan.correlate.links import beginnings
 from logscan.findings import Evidence
+from logscan.scan import coded
+from logscan.scan.addresses import addresses
 from logscan.scan.aliases import asked, through_filter, top_rows
 from logscan.scan.memo import per_window
+from logscan.scan.message_ids import idents, message_ids
 from logscan.tables import cells, texts
-from logscan.tables.recent import hashed
+from logscan.tables.grouping import combine
+from logscan.tables.recent import Hashes, hashed, joined, of_numbers, of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,19 +37,6 @@ Bools = npt.NDArray[np.bool_]
 
 LINE_BITS = 32
 """A line of the log is told by one number: its source's, and the line's number in the lower bits."""
-
-COLUMNS = (
-    "time",
-    "entry",
-    "recipient",
-    "original_recipient",
-    "program",
-    "relay",
-    "reply",
-    "session",
-    "mailbox",
-    "outside",
-)
 
 
 @per_window
@@ -67,7 +62,7 @@ def lines_at(log: Log, chosen: Iterable[int]) -> list[Evidence]:
 def roots(window: Window) -> Ints:
     """Return, per entry, the entry its copies are told apart by: what a list sent on has a sender of its own."""
     parent = window.entries["parent"].to_numpy()
-    own = (parent < 0) | window.entries["leg"].isin(["bounce", "list"]).to_numpy()
+    own = (parent < 0) | texts.equal(window.entries["leg"], "bounce", "list")
     return beginnings(np.where(own, np.arange(len(parent)), parent))
 
 
@@ -78,47 +73,87 @@ def firsts(window: Window) -> tuple[Ints, Ints]:
     An entry without any is named by a negative number.
     """
     entry = window.deliveries["entry"].to_numpy()
-    some = np.flatnonzero(entry >= 0)
     of_entry = np.full(len(window.entries) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(of_entry, entry[some], places(window)[some])
+    # The last place takes those of none.
+    np.minimum.at(of_entry, entry, places(window))
+    of_entry[-1] = np.iinfo(np.int64).max
     of_root = of_entry.copy()
     np.minimum.at(of_root, roots(window), of_entry[:-1])
     mute = np.flatnonzero(of_entry[:-1] == np.iinfo(np.int64).max)
-    begun = window.entries[["queue_id", "first"]].iloc[mute]
-    name = hashed(begun["queue_id"], begun["first"].dt.as_unit("ns").astype("int64"))
+    begun = window.entries["queue_id"].iloc[mute]
+    name = hashed(begun, pd.Series(cells.ns(window.entries["first"])[mute]))
     of_entry[mute] = -1 - (name >> np.uint64(2)).astype(np.int64)
     return of_entry, of_root
 
 
-def stores(window: Window, outside: bool = False) -> pd.DataFrame:
-    """Return one row per copy stored in a mailbox here, or per copy that left for somebody outside.
+@dataclass(frozen=True)
+class Copies:
+    """Copies of mails, one row each: what was stored in a mailbox here, behind that what left for somebody outside.
 
-    Some columns of ``deliveries``, and: ``message_id``, ``sender``, ``root`` (entry), ``size`` of the mail as it came in,
-    ``asked`` (the address it was for in its last life), ``top`` (the delivery row it came from before the filter),
-    ``asked_first`` and ``handed`` (that row's addresses), ``filtered``, ``store`` (uint64, equal where two lines are one copy).
+    Each in the order of the lines. Addresses are codes of :func:`logscan.scan.addresses.addresses`, message-ids those of
+    :func:`logscan.scan.message_ids.message_ids`.
     """
-    deliveries = window.deliveries
-    away = deliveries["outside"].to_numpy(dtype=np.bool_)
-    place = away if outside else ~away & (deliveries["stored"] != 0).to_numpy()
-    rows = _in_order(window, deliveries["final"].to_numpy(dtype=np.bool_) & place)
-    frame = deliveries[list(COLUMNS)].iloc[rows].copy()
-    frame["top"] = top_rows(window)[rows]
-    entry = frame["entry"].to_numpy()
-    entries = window.entries
-    frame["message_id"] = entries["message_id"].iloc[entry].fillna("").array
-    frame["sender"] = texts.lower(entries["sender"].iloc[entry].fillna("")).array
-    root = roots(window)[entry]
-    frame["root"] = root
-    frame["size"] = entries["size"].fillna(0).astype("int64").to_numpy()[root]
-    frame["filtered"] = through_filter(window)[entry]
-    frame["asked"] = asked(frame)
-    top = deliveries[["recipient", "original_recipient"]].iloc[frame["top"].to_numpy()]
-    frame["asked_first"] = asked(top).array
-    frame["handed"] = texts.lower(top["recipient"]).array
-    if outside:
-        frame["mailbox"] = texts.lower(frame["recipient"])
-    frame["store"] = _stores(window, frame)
-    return frame
+
+    row: Ints
+    """Of deliveries."""
+    here: int
+    """How many of them were stored here: the first ones."""
+    entry: Ints
+    root: Ints
+    """Entry by which copies of one mail are told (:func:`roots`)."""
+    over: Ints
+    """The delivery that it came from before the filter, as the legs name it."""
+    top: Ints
+    """That delivery, moved to the one that named its address (:func:`_retraced`)."""
+    filtered: Bools
+    mailbox: Ints
+    message_id: Ints
+    store: Hashes
+    """Equal where two lines are one copy."""
+    command: Bools
+    """:func:`to_commands`."""
+
+    @property
+    def outside(self) -> Bools:
+        """Which left for somebody outside."""
+        return np.arange(len(self.row)) >= self.here
+
+
+@per_window
+def copies(window: Window) -> Copies:
+    """Return all copies of a window."""
+    deliveries, names = window.deliveries, addresses(window)
+    away, final = (deliveries[name].to_numpy(dtype=np.bool_) for name in ("outside", "final"))
+    here = _in_order(window, final & ~away & (deliveries["stored"].to_numpy() != 0))
+    row = np.append(here, _in_order(window, final & away))
+    entry = deliveries["entry"].to_numpy()[row]
+    outside = np.arange(len(row)) >= len(here)
+    over, filtered, root = top_rows(window)[row], through_filter(window)[entry], roots(window)[entry]
+    mailbox = np.where(outside, names.recipient[row], names.mailbox[row])
+    return Copies(
+        row,
+        len(here),
+        entry,
+        root,
+        over,
+        _retraced(window, row, entry, root, over, filtered),
+        filtered,
+        mailbox,
+        message_ids(window).entries[entry],
+        _stores(window, row, outside, mailbox),
+        to_commands(window, row),
+    )
+
+
+def stores(window: Window) -> pd.DataFrame:
+    """Return ``message_id``, ``mailbox`` and ``store`` (uint64, equal where two lines are one) of each copy stored here."""
+    found = copies(window)
+    frame = {
+        "message_id": coded.told(message_ids(window).words, found.message_id),
+        "mailbox": coded.told(addresses(window).words, found.mailbox),
+        "store": found.store,
+    }
+    return pd.DataFrame(frame).iloc[: found.here]
 
 
 def _in_order(window: Window, mask: Bools) -> Ints:
@@ -128,25 +163,27 @@ def _in_order(window: Window, mask: Bools) -> Ints:
     return out
 
 
-def _stores(window: Window, frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
+def _stores(window: Window, row: Ints, outside: Bools, mailbox: Ints) -> Hashes:
     """Return a number for each copy: of Dovecot's session; else of the line.
 
     Each delivery is a copy of its own, but for local(8): one mail to a mailbox and to a command is what the user's own
     rules made of it, and the same way twice is two copies.
     """
-    at = places(window)[frame.index.to_numpy()]
+    deliveries, line = window.deliveries, places(window)[row]
     # One line that tells of several deliveries tells of several copies.
-    nth = _nth(at)
-    own = hashed(pd.Series(at), pd.Series(nth))
-    some = frame.loc[(frame["program"] == "local").to_numpy(), ["entry", "mailbox", "reply"]]
-    if len(some):
-        again = some.groupby(["entry", "mailbox", "reply"], dropna=False).cumcount()
-        local = (frame["program"] == "local").to_numpy()
-        entry = pd.Series(firsts(window)[0][some["entry"].to_numpy()])
-        own[local] = hashed(entry, pd.Series(-1 - again.to_numpy()))
-    told = (frame["session"].notna() & (frame["session"] != "")).to_numpy(dtype=np.bool_)
-    out = own
-    out[told] = hashed(frame["session"][told])
+    out = joined(of_numbers(line), of_numbers(_nth(2 * line + outside)))
+    local = np.flatnonzero(texts.equal(deliveries["program"], "local")[row])
+    if len(local):
+        entry = deliveries["entry"].to_numpy()[row[local]]
+        reply = coded.of_rows(deliveries["reply"], row[local]).codes
+        key = combine(outside[local].astype(np.int64), entry, mailbox[local], reply)
+        order = np.argsort(key, kind="stable")
+        again = np.empty(len(local), np.int64)
+        again[order] = _nth(key[order])
+        out[local] = joined(of_numbers(firsts(window)[0][entry]), of_numbers(-1 - again))
+    session = coded.of_rows(deliveries["session"], row)
+    told = np.append(np.asarray(pc.not_equal(session.words, "")), False)[session.codes]
+    out[told] = joined(of_texts(session.words)[session.codes[told]])
     return out
 
 
@@ -156,117 +193,166 @@ def _nth(lines: Ints) -> Ints:
     return np.arange(len(lines)) - np.repeat(start, np.diff(np.r_[start, len(lines)]))
 
 
-def to_commands(frame: pd.DataFrame) -> pd.Series:
-    """Return which copies went to a program that keeps no mailbox: a list's or a script's, told by local(8)."""
-    local = (frame["program"] == "local").to_numpy(dtype=np.bool_, copy=True)
-    reply = texts.arrow(frame["reply"][local])
-    local[local] = matched(reply, COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
-    return pd.Series(local, index=frame.index)
+def to_commands(window: Window, row: Ints) -> Bools:
+    """Return which deliveries went to a program that keeps no mailbox: a list's or a script's, told by local(8)."""
+    out = texts.equal(window.deliveries["program"], "local")[row]
+    if out.any():
+        reply = texts.arrow(window.deliveries["reply"]).take(pa.array(row[out]))
+        out[out] = matched(reply, COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
+    return out
 
 
+@per_window
 def hand_overs(window: Window) -> Ints:
     """Return, by entry, the row of the delivery to a filter that it came out of, or -1."""
     legs = window.legs
     out = np.full(len(window.entries), -1, np.int64)
-    of_filter = (legs["kind"] == "filter").to_numpy()
+    of_filter = texts.equal(legs["kind"], "filter")
     out[legs["child"].to_numpy()[of_filter]] = legs["delivery"].to_numpy()[of_filter]
     return out
 
 
-def retraced(window: Window, frame: pd.DataFrame) -> Ints:
-    """Return each copy's ``top``, moved to the hand-over that named its address, where one hand-over named several.
+def _retraced(window: Window, row: Ints, entry: Ints, root: Ints, over: Ints, filtered: Bools) -> Ints:
+    """Return each copy's ``over``, moved to the hand-over that named its address, where one hand-over named several.
 
     A filter that hands all recipients of a transaction back at once (amavis) makes one child of several hand-overs, whose
     reply is the same; a leg names the first. A filter that hands one transaction back in several names one in its reply.
     """
-    deliveries = window.deliveries
-    top: Ints = frame["top"].to_numpy()
-    filtered = frame["filtered"].to_numpy()
-    own = top == frame.index.to_numpy()
-    hop, entry = deliveries["hop"].to_numpy(dtype=np.bool_), deliveries["entry"].to_numpy()
+    deliveries, names = window.deliveries, addresses(window)
+    own = over == row
+    hop, of_delivery = deliveries["hop"].to_numpy(dtype=np.bool_), deliveries["entry"].to_numpy()
     of_leg = np.zeros(len(deliveries) + 1, np.bool_)
     of_leg[hand_overs(window)] = True
-    out: Ints = top.copy()
-    handed = deliveries[["entry", "relay", "reply", "recipient"]]
+    out = over.copy()
     moved = np.flatnonzero(filtered & ~own)
-    rows = _in_order(window, hop & ~of_leg[:-1] & np.isin(entry, entry[top[moved]]))
-    moved = moved[np.isin(entry[top[moved]], entry[rows])]
-    if len(rows):
-        left = handed[["entry", "relay", "reply"]].iloc[top[moved]].assign(to=frame["asked"].iloc[moved].array)
-        _move(out, moved, left, handed.iloc[rows], ["entry", "relay", "reply", "to"])
-    moved = np.flatnonzero(filtered & own & (frame["entry"] != frame["root"]).to_numpy())
+    free = np.flatnonzero(hop & ~of_leg[:-1])
+    if len(moved) and len(free):
+        rows = _in_order(window, _flags(free, len(deliveries)) & np.isin(of_delivery, of_delivery[over[moved]]))
+        moved = moved[np.isin(of_delivery[over[moved]], of_delivery[rows])]
+        both = np.append(over[moved], rows)
+        relay, reply = coded.of(deliveries["relay"]).codes[both], coded.of_rows(deliveries["reply"], both).codes
+        asked = np.append(names.asked[row[moved]], names.recipient[rows])
+        _move(out, moved, combine(of_delivery[both], relay, reply, asked), rows)
+    moved = np.flatnonzero(filtered & own & (entry != root))
     if len(moved):
-        root = frame["root"].to_numpy()[moved]
-        rows = _in_order(window, hop & np.isin(entry, root))
-        left = pd.DataFrame({"entry": root, "to": frame["asked"].iloc[moved].array})
-        _move(out, moved, left, handed.iloc[rows], ["entry", "to"])
+        rows = _in_order(window, hop & np.isin(of_delivery, root[moved]))
+        at = np.append(root[moved], of_delivery[rows])
+        _move(out, moved, combine(at, np.append(names.asked[row[moved]], names.recipient[rows])), rows)
     return out
 
 
-def _move(out: Ints, rows: Ints, left: pd.DataFrame, handed: pd.DataFrame, keys: list[str]) -> None:
-    """Set some rows of ``out`` to the last of those hand-overs that agree with them in the keys."""
-    right = handed.assign(to=texts.lower(handed["recipient"]), row=handed.index.to_numpy())
-    right = right.drop_duplicates(keys, keep="last")[[*keys, "row"]]
-    found = left.merge(right, on=keys, how="left")["row"].fillna(-1).to_numpy(np.int64)
-    out[rows[found >= 0]] = found[found >= 0]
+def _flags(rows: Ints, size: int) -> Bools:
+    out = np.zeros(size, np.bool_)
+    out[rows] = True
+    return out
+
+
+def _move(out: Ints, moved: Ints, key: Ints, rows: Ints) -> None:
+    """Set what moved to the last of those rows whose key is the same; ``key`` is that of each moved, then of each row."""
+    code = np.unique(key, return_inverse=True)[1]
+    last = last_index(code[len(moved) :], int(code.max(initial=-1)) + 1)
+    found = last[code[: len(moved)]]
+    out[moved[found >= 0]] = rows[found[found >= 0]]
 
 
 SPEAKERS = ("spampd", "clamsmtpd", "clamsmtp", "proxsmtpd", "amavis", "dspam", "smtp-gated", "kas", "drwebd", "spamd")
 """Programs that stand between Postfix and a mailbox server and hand on the replies, and one that only judges, the last."""
 
 
-def spoke(window: Window, message_ids: pd.Series) -> Ints:
-    """Return which of :data:`SPEAKERS` judged a mail of each message-id: one bit each."""
-    out = np.zeros(len(message_ids), np.int64)
-    codes, names = texts.coded(window.verdicts["program"])
-    for code, name in enumerate(names):
-        if name in SPEAKERS:
-            judged = window.verdicts["message_id"][codes == code].dropna()
-            out |= texts.among(message_ids, judged).astype(np.int64) << SPEAKERS.index(name)
+@per_window
+def spoke(window: Window) -> Ints:
+    """Return which of :data:`SPEAKERS` judged a mail of each message-id, by its code: one bit each."""
+    ids = message_ids(window)
+    out = np.zeros(len(ids.words), np.int64)
+    if not len(window.verdicts):
+        return out
+    program = coded.of(window.verdicts["program"])
+    named = window.verdicts["message_id"].notna().to_numpy(dtype=np.bool_)
+    for bit, name in enumerate(SPEAKERS):
+        judged = ids.verdicts[program.equal(name) & named]
+        out[judged] |= 1 << bit
     return out
 
 
-def told(window: Window) -> pd.DataFrame:
-    """Return all copies, here and outside, with what tells them and their cause in any window; by row of ``deliveries``.
+def told(window: Window, at: Ints) -> dict[str, Any]:
+    """Return some copies with what tells them and their cause in any window, by column: lines (:func:`places`) for rows.
 
-    Columns of :func:`stores`, but lines (:func:`places`) for rows: ``row``, ``top`` (:func:`retraced`), ``entry``, ``root``,
-    and ``time`` in UTC ns. Besides: ``outside``, ``queue_id``, ``ident`` (the message-id without brackets), ``asked_at`` (what
-    the hand-over was for that the leg names), ``top_relay``, ``command`` (:func:`to_commands`), ``spoke``.
+    Numbers: ``row``, ``top``, ``entry``, ``root``, ``time`` in UTC ns, ``size`` of the mail as it came in, ``store``,
+    ``filtered``, ``spoke``. Texts, as Arrow arrays: ``message_id``, ``sender``, ``queue_id``, ``mailbox``, ``recipient``,
+    ``asked`` (the address it was for in its last life), ``asked_first`` and ``handed`` (the addresses of ``top``), ``relay``,
+    ``top_relay``.
     """
-    frame = pd.concat([stores(window), stores(window, outside=True)])
-    deliveries, rows = window.deliveries, frame.index.to_numpy()
+    deliveries, entries, found = window.deliveries, window.entries, copies(window)
+    row, entry, root, top = found.row[at], found.entry[at], found.root[at], found.top[at]
     line, (of_entry, of_root) = places(window), firsts(window)
-    top = retraced(window, frame)
-    over = deliveries[["recipient", "original_recipient", "relay"]].iloc[top]
-    entry = frame["entry"].to_numpy()
+    names, relay = addresses(window), coded.of(deliveries["relay"])
+    size = entries["size"].array[root].fillna(0).to_numpy(dtype=np.int64)
+    sender, queue_id = (texts.arrow(entries[name]).take(pa.array(entry)) for name in ("sender", "queue_id"))
+    addressed = {
+        "mailbox": found.mailbox[at],
+        "recipient": names.recipient[row],
+        "asked": names.asked[row],
+        "asked_first": names.asked[top],
+        "handed": names.recipient[top],
+    }
+    return {
+        "row": line[row],
+        "entry": of_entry[entry],
+        "root": of_root[root],
+        "top": line[top],
+        "time": cells.ns(deliveries["time"])[row],
+        "size": size,
+        "store": found.store[at],
+        "message_id": message_ids(window).words.take(pa.array(found.message_id[at])).cast(pa.large_string()),
+        "sender": pc.utf8_lower(pc.fill_null(sender, "")),
+        **{name: coded.dictionary(names.words, codes) for name, codes in addressed.items()},
+        "relay": coded.dictionary(relay.words, relay.codes[row]),
+        "top_relay": coded.dictionary(relay.words, relay.codes[top]),
+        "queue_id": queue_id,
+        "filtered": found.filtered[at],
+        "spoke": spoke(window)[found.message_id[at]],
+    }
+
+
+def rows_of(window: Window, at: Ints) -> pd.DataFrame:
+    """Return some copies as :func:`told`, and ``outside``, ``ident`` (the message-id without brackets)."""
+    found = copies(window)
+    ident = idents(window)[0].take(pa.array(found.message_id[at]))
+    columns = told(window, at) | {"outside": found.outside[at], "ident": ident}
     return pd.DataFrame(
-        {
-            "row": line[rows],
-            "entry": of_entry[entry],
-            "root": of_root[frame["root"].to_numpy()],
-            "top": line[top],
-            "time": cells.ns(frame["time"]),
-            "size": frame["size"].to_numpy(),
-            "store": frame["store"].to_numpy(),
-            "message_id": frame["message_id"].array,
-            "ident": frame["message_id"].str.strip(" <>").array,
-            "sender": frame["sender"].array,
-            "mailbox": frame["mailbox"].array,
-            "recipient": texts.lower(frame["recipient"]).array,
-            "asked": frame["asked"].array,
-            "asked_at": frame["asked_first"].array,
-            "asked_first": asked(over).array,
-            "handed": texts.lower(over["recipient"]).array,
-            "relay": frame["relay"].array,
-            "top_relay": over["relay"].array,
-            "queue_id": window.entries["queue_id"].iloc[entry].array,
-            "filtered": frame["filtered"].to_numpy(),
-            "outside": frame["outside"].to_numpy(),
-            "command": to_commands(frame).to_numpy(),
-            "spoke": spoke(window, frame["message_id"]),
-        },
-        index=frame.index,
+        {name: coded.plain_text(each) if isinstance(each, pa.Array) else each for name, each in columns.items()},
+        copy=False,
     )
+
+
+KINDS = {
+    **dict.fromkeys(("row", "entry", "root", "top", "time", "size"), "int64"),
+    "store": "uint64",
+    **dict.fromkeys(("message_id", "sender", "mailbox", "recipient", "asked", "asked_first", "handed"), "str"),
+    **dict.fromkeys(("relay", "top_relay", "queue_id"), "str"),
+    "filtered": "bool",
+    "spoke": "int64",
+    "outside": "bool",
+    "ident": "str",
+}
+NONE = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in {**KINDS, "group": "uint64"}.items()})
+"""No row of :func:`rows_of`, with ``group`` (:func:`groups`)."""
+
+
+def groups(window: Window) -> tuple[Hashes, Bools]:
+    """Return a number for each copy, equal where two may be one mail, and which can have others in their own mail only.
+
+    That is by message-id and mailbox, in any window. Those without a message-id, and those for somebody outside (a list sends
+    its mail once a member), only where they are of one mail by its way through the queue, which is in one window.
+    """
+    found, (words, hashes) = copies(window), idents(window)
+    alone = found.outside | np.asarray(pc.equal(words, ""))[found.message_id]
+    names = addresses(window).words
+    used = distinct(found.mailbox[found.mailbox >= 0])
+    of_box = np.full(len(names) + 1, of_texts(names[:0])[0])
+    of_box[used] = of_texts(names.take(pa.array(used)))[:-1]
+    mine = np.where(alone, of_numbers(firsts(window)[1][found.root]), hashes[found.message_id])
+    return joined(mine, of_box[found.mailbox]), alone
 
 
 def chains(window: Window, entries: Ints) -> pd.DataFrame:
@@ -274,6 +360,8 @@ def chains(window: Window, entries: Ints) -> pd.DataFrame:
 
     And of each hand-over to a filter by which it came ``to`` (uint64: for whom) and ``row``, a line, else -1.
     """
+    if not len(entries):
+        return _no_chains()
     deliveries, parent, hand_over = window.deliveries, window.entries["parent"].to_numpy(), hand_overs(window)
     seen = np.zeros(len(parent) + 1, np.bool_)
     at = np.unique(entries)
@@ -294,3 +382,9 @@ def chains(window: Window, entries: Ints) -> pd.DataFrame:
             "row": np.where(row >= 0, line[row], -1) if len(line) else row,
         }
     )
+
+
+@functools.cache
+def _no_chains() -> pd.DataFrame:
+    kinds = dict.fromkeys(("entry", "above", "row"), "int64") | {"to": "uint64"}
+    return pd.DataFrame({name: pd.Series([], dtype=kinds[name]) for name in ("entry", "above", "to", "row")})

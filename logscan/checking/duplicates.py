@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.tables.recent import Hashes, hashed
+from logscan.tables.recent import hashed
 
 Ints = npt.NDArray[np.int64]
 
@@ -71,16 +71,6 @@ class Copy:
     spoke: int
     broken: int
     told_by: int
-
-
-def groups_of(frame: pd.DataFrame) -> Hashes:
-    """Return a number for each copy (as from :func:`logscan.checking.copies.told`), equal where they may be one mail.
-
-    That is by message-id and mailbox, in any window. Those without a message-id, and those for somebody outside (a list sends
-    its mail once a member), only where they are of one mail by its way through the queue, which is in one window.
-    """
-    by_ident = hashed(frame["ident"], frame["mailbox"])
-    return np.where(alone(frame), hashed(frame["root"], frame["mailbox"]), by_ident)
 
 
 def alone(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -101,7 +101,8 @@ def _columns(window: Window, settings: Settings, keys: tuple[str, ...], at: Ints
 def _grouped(columns: Mapping[str, Any]) -> tuple[Ints, Ints]:
     """Return the first row of each group that agrees in all columns, and the number of each row's group."""
     codes = [
-        (value.codes if isinstance(value, Coded) else np.asarray(value)).astype(np.int64) for value in columns.values()
+        value.codes if isinstance(value, Coded) else coded.ranked(value) if name in TIMES else value.astype(np.int64)
+        for name, value in columns.items()
     ]
     _, first, of_row = np.unique(combine(*codes), return_index=True, return_inverse=True)
     return first, of_row

@@ -9,91 +9,109 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.checking import went_right
-from logscan.checking.copies import SPEAKERS, chains, spoke, to_commands, told
-from logscan.checking.duplicates import HORIZON, SAME_DAY, alone, groups_of, ordered
+from logscan.checking.copies import NONE, SPEAKERS, chains, copies, groups, rows_of, spoke, to_commands, told
+from logscan.checking.duplicates import HORIZON, SAME_DAY, ordered
 from logscan.checking.unanswered import broken, unanswered, unclaimed
+from logscan.scan.message_ids import idents, message_ids
 from logscan.tables import cells, texts
 from logscan.tables.partials import Keyed, Partial, Rows
-from logscan.tables.recent import WORTH, Recent, hashed, repeated
+from logscan.tables.recent import WORTH, Hashes, Recent, hashed, joined, repeated
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
     from logscan.tables.partials import Mergeable
 
+Bools = npt.NDArray[np.bool_]
+
 KEPT = HORIZON + SAME_DAY + 3600 * 10**9
 """Nanoseconds that rows are kept: what they are compared with lies up to a day from what is within the horizon of others."""
-
-CONSTANT = ("outside", "command", "asked_at", "ident")
-"""Columns that single copies need no more, or have all alike."""
 
 
 def look(window: Window) -> dict[str, Mergeable | int]:
     """Return the parts for one window."""
-    frame = told(window)
-    here = ~frame["outside"]
-    entry = window.deliveries["entry"].to_numpy()
-    frame["group"] = groups_of(frame)
-    cut_off, again = broken(window, frame[here])
-    keep = frame["group"].duplicated(keep=False).to_numpy()
-    keep = keep | np.isin(entry[frame.index.to_numpy()], again)
-    keep_rows = frame.index.to_numpy()[keep]
-    single = frame[~keep & ~alone(frame)]
-    last = int(frame["time"].max()) if len(frame) else 0
+    found, (group, lonely) = copies(window), groups(window)
+    cut_off, again = broken(window)
+    keep = _several(group) | np.isin(found.entry, again)
+    kept, single = np.flatnonzero(keep), np.flatnonzero(~keep & ~lonely)
+    time = cells.ns(window.deliveries["time"])[found.row]
+    last = int(time.max()) if len(time) else 0
+    span = {"time": time[:1], "end": time[:1]}
+    if len(time):
+        span = {"time": np.array([time.min()]), "end": np.array([last])}
     return {
-        "to_mailboxes": int((here & ~frame["command"]).sum()),
-        "here": int(here.sum()),
-        "beyond": int((~here).sum()),
-        "span": Keyed.of(frame[["time"]].assign(end=frame["time"]), least=["time"], most=["end"]),
-        "kept": Rows.of(frame.loc[keep].drop(columns=["command", "asked_at"])),
-        "single": Recent.of(single.drop(columns=[*CONSTANT, "group"]), single["group"].to_numpy(), last),
-        "chains": Rows.of(chains(window, entry[keep_rows])),
+        "to_mailboxes": int(np.count_nonzero(~found.command[: found.here])),
+        "here": found.here,
+        "beyond": len(found.row) - found.here,
+        "span": Keyed.of(pd.DataFrame(span), least=["time"], most=["end"], once=True),
+        "kept": Rows.of(rows_of(window, kept).assign(group=group[kept]) if len(kept) else NONE),
+        "single": Recent.of(told(window, single), group[single], last),
+        "chains": Rows.of(chains(window, found.entry[kept])),
         "broken": Rows.of(cut_off),
         "unclaimed": unclaimed(window),
-        "sessions": _sessions(window, frame, np.append(keep_rows, single.index.to_numpy())),
+        "sessions": _sessions(window, found.row[np.append(kept, single)]),
         "listed": _listed(window),
-        "spoke": _spoke(window, frame),
-        "right": went_right.look(window, frame, last),
+        "spoke": _spoke(window),
+        "right": went_right.look(window, last),
         "right_kept": Rows.of(went_right.NONE),
     }
 
 
-def _recent(time: pd.Series, keys: Any, **columns: Any) -> Recent:
-    """Return a part with the times and some columns."""
-    ns = cells.ns(time)
-    last = int(ns.max()) if len(ns) else 0
-    return Recent.of(pd.DataFrame({"time": ns, **columns}), keys, last)
+def _several(group: Hashes) -> Bools:
+    """Return which copies have another of their group."""
+    order = np.argsort(group)
+    same = group[order][1:] == group[order][:-1]
+    out = np.zeros(len(group), np.bool_)
+    out[order[1:][same]] = True
+    out[order[:-1][same]] = True
+    return out
 
 
-def _sessions(window: Window, frame: pd.DataFrame, rows: Any) -> Recent:
+def _recent(times: pd.Series, rows: Any, keys: Hashes, **columns: Any) -> Recent:
+    """Return a part with the times of some rows, and some columns."""
+    ns = cells.ns(times)[rows]
+    return Recent.of({"time": ns, **columns}, keys, int(ns.max()) if len(ns) else 0)
+
+
+def _sessions(window: Window, rows: Any) -> Recent:
     """Return the sessions that replies named, but for those of copies that are kept anyhow."""
-    deliveries = window.deliveries
-    named = deliveries["session"].notna().to_numpy(dtype=np.bool_, copy=True)
+    session = texts.arrow(window.deliveries["session"])
+    named = session.is_valid().to_numpy(zero_copy_only=False).copy()
     named[rows] = False
-    some = deliveries.loc[named, ["time", "session"]]
-    return _recent(some["time"], hashed(some["session"]))
+    at = np.flatnonzero(named)
+    return _recent(window.deliveries["time"], at, hashed(texts.series(session.take(pa.array(at)))))
 
 
 def _listed(window: Window) -> Recent:
     """Return the message-ids (without brackets) of mails that went to a command, a list's."""
-    deliveries = window.deliveries
-    some = deliveries.loc[to_commands(deliveries) & (deliveries["entry"] >= 0), ["time", "entry"]]
-    ident = window.entries["message_id"].iloc[some["entry"].to_numpy()].fillna("").str.strip(" <>")
-    some = some[(ident != "").to_numpy()]
-    return _recent(some["time"], hashed(ident[ident != ""]))
+    entry = window.deliveries["entry"].to_numpy()
+    at = np.flatnonzero(entry >= 0)
+    at = at[to_commands(window, at)]
+    words, hashes = idents(window)
+    code = message_ids(window).entries[entry[at]]
+    named = ~np.asarray(pc.equal(words, ""))[code]
+    return _recent(window.deliveries["time"], at[named], joined(hashes[code[named]]))
 
 
-def _spoke(window: Window, frame: pd.DataFrame) -> Recent:
+def _spoke(window: Window) -> Recent:
     """Return which programs judged which message-ids, where no copy of theirs is in this window."""
-    verdicts = window.verdicts
+    verdicts, ids = window.verdicts, message_ids(window)
+    if not len(verdicts):
+        return _recent(verdicts["time"], np.empty(0, np.int64), np.empty(0, np.uint64), spoke=np.empty(0, np.int64))
     spoken = texts.where(verdicts["program"], lambda names: names.isin(SPEAKERS))
-    some = verdicts[["time", "message_id"]][spoken & verdicts["message_id"].notna().to_numpy()]
-    some = some[~texts.among(some["message_id"], frame["message_id"])]
-    bits = spoke(window, some["message_id"])
-    some, bits = some[bits > 0], bits[bits > 0]
-    return _recent(some["time"], hashed(some["message_id"]), spoke=bits)
+    here = np.zeros(len(ids.words), np.bool_)
+    here[copies(window).message_id] = True
+    named = verdicts["message_id"].notna().to_numpy(dtype=np.bool_)
+    at = np.flatnonzero(spoken & named & ~here[ids.verdicts])
+    code = ids.verdicts[at]
+    once, of_row = np.unique(code, return_inverse=True)
+    keys = hashed(texts.series(ids.words.take(pa.array(once))))[of_row]
+    return _recent(verdicts["time"], at, keys, spoke=spoke(window)[code])
 
 
 def recent(partial: Partial, name: str) -> Recent:

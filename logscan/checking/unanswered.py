@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from logscan.checking.copies import places, places_of
+from logscan.checking.copies import LINE_BITS, NONE, copies, groups, places, rows_of
 from logscan.checking.duplicates import HORIZON, SAME_DAY, SECOND
+from logscan.correlate.codes import matched, plain
+from logscan.scan import coded
 from logscan.tables import cells, texts
 from logscan.tables.recent import Recent, among, hashed
 
@@ -21,43 +25,48 @@ Ints = npt.NDArray[np.int64]
 AROUND = 600 * SECOND
 """Nanoseconds around an attempt and its beginning in which what was stored by it is told."""
 
-NAMES = ["time", "session", "message_id", "user", "source", "line"]
-
-NO_ATTEMPT = {
+NO_ATTEMPT = NONE.assign(
     **{name: np.empty(0, np.int64) for name in ("broken", "tried", "around")},
     **{name: np.empty(0, np.uint64) for name in ("by_mailbox", "by_name")},
-}
-"""The columns that :func:`broken` adds, where no reply was lost."""
+)
+"""No row of :func:`broken`."""
 
 BROKEN = r"^(?:lost connection|conversation) with .* while (?:sending|receiving) (?:end of data|.* -- message may be)"
 """Postfix lost the reply after the data: the copy may have been taken (smtp_proto.c)."""
 
 
-def broken(window: Window, here: pd.DataFrame) -> tuple[pd.DataFrame, Ints]:
+def broken(window: Window) -> tuple[pd.DataFrame, Ints]:
     """Return attempts whose reply was lost and that were made again in the end; and the entries they are of.
 
-    ``here`` are the copies stored here (:func:`logscan.checking.copies.told`). Columns of the copy that the reply came to, and:
+    Columns of the copy that the reply came to (:func:`logscan.checking.copies.rows_of`), of those stored here, and:
     ``broken`` (line of the attempt), ``tried`` (UTC ns), ``around`` (ns), ``by_mailbox`` and ``by_name``: the hashes under which
     :func:`unclaimed` has what was stored for that mailbox, and for its local part.
     """
     deliveries = window.deliveries
-    late = (deliveries["status"] == "deferred").to_numpy() & (deliveries["entry"].to_numpy() >= 0)
+    late = texts.equal(deliveries["status"], "deferred") & (deliveries["entry"].to_numpy() >= 0)
     rows = np.flatnonzero(late & ~deliveries["outside"].to_numpy(dtype=np.bool_))
-    rows = rows[deliveries["reply"].iloc[rows].str.contains(BROKEN, regex=True, na=False).to_numpy(dtype=np.bool_)]
+    if len(rows):
+        reply = texts.arrow(deliveries["reply"]).take(pa.array(rows))
+        rows = rows[matched(reply, BROKEN, starts=("lost connection with ", "conversation with "))]
     if not len(rows):
-        return here.iloc[:0].reset_index(drop=True).assign(**NO_ATTEMPT), np.empty(0, np.int64)
+        return NO_ATTEMPT, np.empty(0, np.int64)
     some = deliveries.iloc[rows]
     # A hand-over to the filter may break off as well; its children are deliveries of their own.
     hand_overs = window.legs.loc[window.legs["delivery"] >= 0, "delivery"]
     some = some.loc[~some.index.isin(hand_overs), ["entry", "recipient", "mailbox", "time", "delay"]]
     some = some[some["recipient"].notna()].assign(attempt=lambda frame: frame.index.to_numpy())
-    later = deliveries[["entry", "recipient"]].iloc[here.index.to_numpy()].assign(at=np.arange(len(here)))
+    here = copies(window).row[: copies(window).here]
+    later = deliveries[["entry", "recipient"]].iloc[here].assign(at=np.arange(len(here)))
     later = later.drop_duplicates(["entry", "recipient"])
     both = some.merge(later, on=["entry", "recipient"])
-    found = here.iloc[both["at"].to_numpy(np.int64)].reset_index(drop=True)
+    if not len(both):
+        return NO_ATTEMPT, np.empty(0, np.int64)
+    found = rows_of(window, both["at"].to_numpy(np.int64))
+    group = groups(window)[0][both["at"].to_numpy(np.int64)]
     delay = np.minimum(both["delay"].fillna(0).to_numpy(np.float64), HORIZON / SECOND)
     box = both["mailbox"].astype("str").reset_index(drop=True)
     found = found.assign(
+        group=group,
         broken=places(window)[both["attempt"].to_numpy(np.int64)],
         tried=cells.ns(both["time"]),
         around=(delay * SECOND).astype(np.int64) + AROUND,
@@ -74,14 +83,21 @@ def unclaimed(window: Window) -> Recent:
 
     Columns ``time`` (UTC ns), ``session`` (uint64, 0 where it has none), ``row`` (line).
     """
-    events = window.columns("stores", *NAMES, "action")
-    known = events["message_id"].notna().to_numpy() & events["user"].notna().to_numpy()
-    stored = events.loc[known & (events["action"] == "stored").to_numpy(), NAMES]
-    stored = stored[~texts.among(stored["session"], window.deliveries["session"])]
-    ns = cells.ns(stored["time"])
-    session = np.where(stored["session"].isna(), np.uint64(0), hashed(stored["session"]))
-    frame = pd.DataFrame({"time": ns, "session": session, "row": places_of(stored)})
-    return Recent.of(frame, hashed(stored["message_id"], texts.lower(stored["user"])), int(ns.max()) if len(ns) else 0)
+    table = window.tables["stores"]
+    session, message_id, user = (plain(table.column(name)) for name in ("session", "message_id", "user"))
+    known = (each.is_valid().to_numpy(zero_copy_only=False) for each in (message_id, user))
+    stored = np.logical_and(*known) & coded.event(window, "stores", "action").equal("stored")
+    named = texts.arrow(window.deliveries["session"]).drop_null().cast(pa.string())
+    stored &= ~pc.is_in(session, value_set=named).to_numpy(zero_copy_only=False)
+    at = np.flatnonzero(stored)
+    ns, source, line = (coded.numbers(window, "stores", name)[at] for name in ("time", "source", "line"))
+    session, message_id, user = (texts.series(each.take(pa.array(at))) for each in (session, message_id, user))
+    rows = {
+        "time": ns,
+        "session": np.where(session.isna(), np.uint64(0), hashed(session)),
+        "row": (source.astype(np.int64) << LINE_BITS) + line.astype(np.int64),
+    }
+    return Recent.of(rows, hashed(message_id, texts.lower(user)), int(ns.max()) if len(ns) else 0)
 
 
 def unanswered(cut_off: pd.DataFrame, stored: Recent, sessions: pd.DataFrame) -> pd.DataFrame:

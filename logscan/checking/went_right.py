@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking.copies import roots
+from logscan.checking.copies import copies, firsts
+from logscan.correlate.codes import distinct
+from logscan.scan import coded
+from logscan.scan.addresses import addresses
+from logscan.tables import cells
+from logscan.tables.grouping import combine
 from logscan.tables.partials import together
 from logscan.tables.recent import Hashes, Recent, hashed
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
+
+Ints = npt.NDArray[np.int64]
 
 NONE = pd.DataFrame({"time": [], "root": [], "name": []}).astype({"time": "int64", "root": "int64", "name": "uint64"})
 """``time`` (UTC ns) at which a copy was stored, ``root`` of its mail (line), ``name``: :func:`of_alias` or :func:`of_box`."""
@@ -28,25 +36,50 @@ def of_box(names: pd.Series) -> Hashes:
     return hashed(names, pd.Series(np.ones(len(names), np.int64)))
 
 
-def look(window: Window, frame: pd.DataFrame, last: int) -> Recent:
-    """Return when it went right in a window; ``frame`` as from :func:`logscan.checking.copies.told`, ``last`` its latest time."""
-    some = frame.loc[frame["filtered"], ["time", "root", "mailbox", "store", "asked", "asked_at", "recipient"]]
-    onward = some[((some["mailbox"] != some["asked_at"]) | (some["asked"] != some["recipient"])).to_numpy()]
-    deliveries = window.deliveries
-    final = (deliveries["final"] & (deliveries["entry"] >= 0)).to_numpy(dtype=np.bool_)
-    root = window.entries["root"].to_numpy()[deliveries["entry"].to_numpy()[final]]
-    boxes = deliveries["mailbox"][final].groupby(root).nunique()
-    to_others = np.zeros(len(window.entries) + 1, np.bool_)
-    to_others[boxes.index[boxes > 1].to_numpy(np.int64)] = True
-    entry = deliveries["entry"].to_numpy()[some.index.to_numpy()]
-    single = some.assign(others=to_others[roots(window)[entry]])
-    single = single.drop_duplicates(["root", "mailbox", "store"])
-    single = single[~single.duplicated(["root", "mailbox"], keep=False) & single["others"]]
-    parts = [(onward, of_alias(onward["asked_at"])), (single, of_box(single["mailbox"]))]
-    rows = pd.concat([part[["time", "root"]].assign(name=names) for part, names in parts], ignore_index=True)
-    rows = rows.drop_duplicates(ignore_index=True)
+def look(window: Window, last: int) -> Recent:
+    """Return when it went right in a window; ``last`` is the latest time (UTC ns) of its copies."""
+    found, names = copies(window), addresses(window)
+    at = np.flatnonzero(found.filtered)
+    if not len(at):
+        return _nothing()
+    root, mailbox = firsts(window)[1][found.root[at]], found.mailbox[at]
+    time = cells.ns(window.deliveries["time"])[found.row[at]]
+    over, row = found.over[at], found.row[at]
+    reached = (mailbox >= 0) & (mailbox == names.asked[over])
+    onward = np.flatnonzero(~reached | (names.asked[row] != names.recipient[row]) | (names.recipient[row] < 0))
+    once = _once(window, at)
+    told = np.append(names.asked[over[onward]], mailbox[once])
+    box = np.append(np.zeros(len(onward), np.bool_), np.ones(len(once), np.bool_))
+    chosen = np.append(onward, once)
+    key = combine(coded.ranked(time[chosen]), coded.ranked(root[chosen]), told, box.astype(np.int64))
+    first = np.unique(key, return_index=True)[1]
+    chosen, told, box = chosen[first], told[first], box[first]
+    used, code = np.unique(told, return_inverse=True)
+    words = coded.told(names.words, used)
+    by_name = np.where(box, of_box(pd.Series(words))[code], of_alias(pd.Series(words))[code])
+    rows = {"time": time[chosen], "root": root[chosen], "name": by_name}
     # They are never looked up one by one.
-    return Recent.of(rows, np.broadcast_to(np.uint64(1), len(rows)), last)
+    return Recent.of(rows, np.broadcast_to(np.uint64(1), len(chosen)), last)
+
+
+def _nothing() -> Recent:
+    none = np.empty(0, np.int64)
+    return Recent.of({"time": none, "root": none, "name": none.astype(np.uint64)}, none.astype(np.uint64), 0)
+
+
+def _once(window: Window, at: Ints) -> Ints:
+    """Return which of some copies their mailbox got once, where it wasn't the mail's only one."""
+    deliveries, found, wide = window.deliveries, copies(window), len(addresses(window).words) + 1
+    final = deliveries["final"].to_numpy(dtype=np.bool_) & (deliveries["entry"].to_numpy() >= 0)
+    mailbox = addresses(window).mailbox
+    rows = np.flatnonzero(final & (mailbox >= 0))
+    root = window.entries["root"].to_numpy()[deliveries["entry"].to_numpy()[rows]]
+    boxes = np.bincount(distinct(root * wide + mailbox[rows]) // wide, minlength=len(window.entries))
+    box = found.root[at] * wide + found.mailbox[at] + 1
+    first = np.sort(np.unique(combine(box, coded.ranked(found.store[at])), return_index=True)[1])
+    _, of_row, count = np.unique(box[first], return_inverse=True, return_counts=True)
+    out: Ints = first[(count[of_row] == 1) & (boxes[found.root[at[first]]] > 1)]
+    return out
 
 
 def folded(kept: pd.DataFrame, old: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:

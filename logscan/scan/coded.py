@@ -116,3 +116,24 @@ def category(words: pa.Array, codes: Ints) -> pd.Categorical:
     place = np.full(len(words) + 1, -1, np.int64)
     place[used] = np.arange(len(used))
     return pd.Categorical.from_codes(place[codes], pd.Index(text(words.take(pa.array(used)))), validate=False)
+
+
+def ranked(values: npt.NDArray[Any]) -> Ints:
+    """Return the number of each value among the distinct ones: a code for times and hashes, which have too many bits for one."""
+    found: Ints = np.unique(values, return_inverse=True)[1].astype(np.int64)
+    return found
+
+
+def dictionary(words: pa.Array, codes: Ints) -> pa.DictionaryArray:
+    """Return the texts of some codes (-1: missing) as an Arrow array that holds each once."""
+    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(words)))
+    place = np.full(len(words) + 1, -1, np.int32)
+    place[used] = np.arange(len(used), dtype=np.int32)
+    index = place[codes]
+    index = pa.array(index, mask=index < 0) if (codes < 0).any() else pa.array(index)
+    return pa.DictionaryArray.from_arrays(index, words.take(pa.array(used)).cast(pa.large_string()))
+
+
+def plain_text(array: pa.Array) -> Any:
+    """Return an Arrow array of texts, with codes or without, as an array of dtype str."""
+    return text(array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array)

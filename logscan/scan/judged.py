@@ -7,7 +7,7 @@ latest million are kept (:class:`logscan.tables.latest.Latest`).
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import distinct, factorise
+from logscan.correlate.codes import distinct
 from logscan.scan import coded
 from logscan.scan.addresses import addresses
 from logscan.scan.hops import dspam_hops
-from logscan.scan.memo import per_window
+from logscan.scan.message_ids import message_ids, trimmed
 from logscan.tables import cells, texts
 from logscan.tables.latest import Hashes, Latest, hashed, repeated, seconds
 from logscan.tables.partials import Keyed
@@ -146,54 +146,30 @@ def _mails(window: Window, hops: Ints, judged: Ints) -> Latest:
     entries, verdicts = window.entries, window.verdicts
     handed = np.zeros(len(entries) + 1, np.bool_)
     handed[window.deliveries["entry"].to_numpy()[hops]] = True
-    ids = idents(window)
+    ids = message_ids(window)
     code, flag, when = ids.entries, handed[:-1], seconds(entries["first"])
     if len(judged):
         signed = judged[(verdicts["signature"].iloc[judged].fillna("") != "").to_numpy(dtype=np.bool_)]
         code = np.r_[code, ids.verdicts[signed]]
         flag = np.r_[flag, np.ones(len(signed), np.bool_)]
         when = np.r_[when, seconds(verdicts["time"].iloc[signed])]
+    code = ids.bare[code]
     # Of each message-id tells what is signed, or else what was seen last.
-    sure = np.zeros(len(ids.hashes) + 1, np.bool_)
+    sure = np.zeros(len(ids.hashes), np.bool_)
     sure[code[flag]] = True
-    last = np.zeros(len(ids.hashes) + 1, np.uint32)
+    last = np.zeros(len(ids.hashes), np.uint32)
     mine = flag | ~sure[code]
     np.maximum.at(last, code[mine], when[mine])
-    seen = np.zeros(len(ids.hashes) + 1, np.bool_)
+    seen = np.zeros(len(ids.hashes), np.bool_)
     seen[code] = True
-    known = np.flatnonzero(seen[:-1] & (ids.hashes > 0))
+    known = np.flatnonzero(seen & (ids.hashes > 0))
     frame = {"time": last[known], "ident": ids.hashes[known], "signed": sure[known]}
     return Latest.latest(pd.DataFrame(frame, copy=False))
-
-
-class Idents(NamedTuple):
-    """Message-ids without brackets (:func:`bare`): a hash of each (0: of none), and their codes, -1 for none."""
-
-    hashes: Hashes
-    entries: Ints
-    verdicts: Ints
-
-
-@per_window
-def idents(window: Window) -> Idents:
-    """Return the message-ids of the entries and verdicts of a window."""
-    columns = [texts.arrow(frame["message_id"]) for frame in (window.entries, window.verdicts)]
-    (entries, verdicts), written = factorise(columns)
-    (code,), words = factorise([trimmed(written)])
-    code = np.append(code, -1)
-    return Idents(hashed(texts.series(words)), code[entries], code[verdicts])
 
 
 def bare(ids: pd.Series) -> pd.Series:
     """Return message-ids without brackets; empty where mail_log cut them."""
     return texts.series(trimmed(texts.arrow(ids.astype("str"))), ids)
-
-
-def trimmed(ids: pa.Array) -> pa.Array:
-    """Return message-ids without brackets; empty where mail_log cut them, and where there is none."""
-    array = pc.utf8_trim_whitespace(pc.fill_null(ids, ""))
-    array = pc.if_else(pc.ends_with(array, "..."), "", array)
-    return pc.utf8_trim(array, "<>")
 
 
 def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ what is put together follows from the rows alone, in whatever order and grouping
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,23 +29,38 @@ WORTH = 4
 FOR_GOOD = np.iinfo(np.int64).max
 """The time of rows that are never too old."""
 
-FEW = 2
-"""A text column is written as codes where its values come so many times on average."""
-
 _OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 3))
 
 
 def hashed(*columns: pd.Series) -> Hashes:
     """Return 64 bits for what texts or whole numbers of a row say together, the same in every run; never 0."""
-    out = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        if column.dtype.kind in "iub":
-            part = pd.util.hash_array(column.to_numpy())
-        else:
-            codes, words = texts.coded(column)
-            values = words.to_numpy(dtype=object)
-            known = pd.util.hash_array(values, categorize=False) if len(values) else np.empty(0, np.uint64)
-            part = np.append(known, np.uint64(1)).astype(np.uint64)[codes]
+    return joined(*(_of_rows(column) for column in columns))
+
+
+def _of_rows(column: pd.Series) -> Hashes:
+    if column.dtype.kind in "iub":
+        return of_numbers(column.to_numpy())
+    codes, words = texts.coded(column)
+    return of_texts(texts.arrow(words))[codes]
+
+
+def of_numbers(values: npt.NDArray[Any]) -> Hashes:
+    """Return 64 bits for each of some whole numbers, to be :func:`joined`."""
+    found: Hashes = pd.util.hash_array(values)
+    return found
+
+
+def of_texts(words: pa.Array) -> Hashes:
+    """Return 64 bits for each text, and behind the last for one that is missing, to be :func:`joined`."""
+    values = words.to_numpy(zero_copy_only=False)
+    known = pd.util.hash_array(values, categorize=False) if len(values) else np.empty(0, np.uint64)
+    return np.append(known, np.uint64(1)).astype(np.uint64)
+
+
+def joined(*parts: Hashes) -> Hashes:
+    """Return 64 bits for what the parts of a row are together; never 0."""
+    out = np.zeros(len(parts[0]), np.uint64)
+    for part in parts:
         out = (out ^ part) * np.uint64(0x9E3779B97F4A7C15)
         out ^= out >> np.uint64(29)
     return np.maximum(out, np.uint64(1))
@@ -106,10 +121,13 @@ class Recent:
     empty: pd.DataFrame
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, keys: Hashes, last: int) -> Recent:
-        """Return the part for the rows of one piece; ``last`` is the latest time (UTC ns) of the mails that they are of."""
-        kinds = tuple((str(name), _kind(dtype)) for name, dtype in zip(frame.columns, frame.dtypes, strict=True))
-        return cls((Block(keys, _packed(frame), last),) if len(frame) else (), _empty(kinds))
+    def of(cls, rows: Mapping[str, npt.NDArray[Any] | pa.Array], keys: Hashes, last: int) -> Recent:
+        """Return the part for the rows of one piece; ``last`` is the latest time (UTC ns) of the mails that they are of.
+
+        Columns are arrays of numbers, or Arrow arrays of texts, with codes where they repeat.
+        """
+        kinds = tuple((name, "str" if isinstance(column, pa.Array) else column.dtype) for name, column in rows.items())
+        return cls((Block(keys, _packed(rows), last),) if len(keys) else (), _empty(kinds))
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -163,7 +181,7 @@ class Recent:
         left = tuple(block for block in self.blocks if block.last >= before)
         some = old.among(wanted)
         if len(some):
-            for_good = Block(some["key"].to_numpy(np.uint64), _packed(some.drop(columns="key")), FOR_GOOD)
+            for_good = Block(some["key"].to_numpy(np.uint64), _packed(_columns(some)), FOR_GOOD)
             left = (*left, for_good)
         return replace(self, blocks=left)
 
@@ -172,32 +190,24 @@ class Recent:
         return pd.concat(parts, ignore_index=True) if parts else self.empty
 
 
-def _kind(dtype: Any) -> Any:
-    """Return a column's type as it is in any window: without categories."""
-    return "str" if isinstance(dtype, pd.CategoricalDtype) else dtype
-
-
 @functools.lru_cache(maxsize=64)
 def _empty(kinds: tuple[tuple[str, Any], ...]) -> pd.DataFrame:
     """Return no row of some columns and ``key``: made once, as windows all have the same."""
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in (*kinds, ("key", "uint64"))})
 
 
-def _packed(frame: pd.DataFrame) -> pa.Buffer:
-    """Return the rows as an Arrow stream: texts that repeat as codes, all of it compressed."""
-    columns = {}
-    for name in frame.columns:
-        column = frame[name]
-        if column.dtype.kind in "iufbM":
-            columns[str(name)] = pa.array(column)
-            continue
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            columns[str(name)] = pa.array(column.cat.remove_unused_categories())
-            continue
-        array = texts.arrow(column)
-        coded = array.dictionary_encode()
-        columns[str(name)] = coded if len(coded.dictionary) * FEW <= len(array) else array
-    table = pa.table(columns)
+def _columns(frame: pd.DataFrame) -> dict[str, npt.NDArray[Any] | pa.Array]:
+    """Return the columns of rows that were taken out, but for ``key``."""
+    some = {str(name): column for name, column in frame.items() if name != "key"}
+    return {
+        name: column.to_numpy() if column.dtype.kind in "iufb" else texts.arrow(column).dictionary_encode()
+        for name, column in some.items()
+    }
+
+
+def _packed(rows: Mapping[str, npt.NDArray[Any] | pa.Array]) -> pa.Buffer:
+    """Return the rows as an Arrow stream, all of it compressed."""
+    table = pa.table({name: pa.array(column) for name, column in rows.items()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=_OPTIONS) as writer:
         writer.write_table(table)
