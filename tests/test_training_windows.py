@@ -34,6 +34,7 @@ import logscan
 from logscan.checking.check import Check
 from logscan.checking.judging import concluded, looked, wanted
 from logscan.findings import Result
+from logscan.scan import exporting
 from logscan.scan import judged as judgements
 from logscan.scan.judged import Signatures
 from logscan.scan.scan import Scan
@@ -239,6 +240,33 @@ def test_calls_of_all_windows_are_those_of_the_whole(tmp_path: Path) -> None:
     for seed in range(4):
         partial = merged(looked([CHECK], window)[CHECK.name] for window in scattered(scan, 6, seed))
         assert told(partial.frame("calls"))[shown].astype("str").equals(whole), seed
+
+
+@pytest.mark.parametrize("most", [1_000_000, 0])
+def test_the_table_of_calls_knows_the_mails_of_other_windows(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "MOST_CALLS", most)
+    monkeypatch.setattr(exporting, "MOST_APART", 2)
+    log, system = days_of("alice", 3)
+    scan = read(tmp_path / "log", [*log, *MOVES], [*system, *CALLS])
+    shown = ["time", "source", "line", "outcome", "user", "class", "signature", "made", "inferred", "belongs_to"]
+    order = ["time", "source", "line"]
+    whole = scan.trainings[shown].astype("str").sort_values(order, ignore_index=True)
+    assert (whole["belongs_to"].notna()).any()
+    for seed in range(2):
+        writer = exporting.TableWriter()
+        try:
+            for window in scattered(scan, 6, seed):
+                writer.add(window)
+            writer.put(tmp_path / str(seed), 0)
+        finally:
+            writer.close()
+        found = pd.read_parquet(tmp_path / str(seed) / "trainings.parquet")
+        assert list(found.columns) == list(scan.trainings.columns)
+        assert found["time"].is_monotonic_increasing or not most
+        found = found[shown].astype("str").sort_values(order, ignore_index=True)
+        assert found.equals(whole), seed
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------

@@ -15,30 +15,14 @@ from logscan.scan import coded
 from logscan.scan.addresses import Addresses, addresses
 from logscan.scan.hops import dspam_hops
 from logscan.scan.memo import per_window
-from logscan.scan.mended import Ends, Mended
-from logscan.tables import grouping, texts
+from logscan.scan.mended import Mended
+from logscan.tables import texts
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-__all__ = [
-    "Mended",
-    "Owned",
-    "alias_states",
-    "asked",
-    "handed_over",
-    "mended_since",
-    "owned_aliases",
-    "owned_rows",
-    "owning",
-    "reloads",
-    "through_filter",
-    "told_of",
-    "top_rows",
-]
 
 
 def top_rows(scan: Window) -> npt.NDArray[np.int64]:
@@ -68,17 +52,6 @@ def through_filter(scan: Window) -> npt.NDArray[np.bool_]:
     parent = scan.entries["parent"].to_numpy()
     out: npt.NDArray[np.bool_] = nearest(np.where(parent >= 0, parent, place), np.where(came_back, place, -1)) >= 0
     return out
-
-
-@per_window
-def reloads(scan: Window) -> pd.DataFrame:
-    """Return ``time`` and ``event`` (start, reload) of Postfix's master, in the order of time."""
-    return Ends.within(scan).reloads.sort_values("time")
-
-
-def mended_since(scan: Window, last_bad: pd.Timestamp, good: pd.Series, reloaded: bool = True) -> Mended | None:
-    """Return :meth:`logscan.scan.mended.Ends.mended` by the reloads of one window."""
-    return Ends(reloads(scan), scan.zone).mended(last_bad, good, reloaded)
 
 
 class HandOvers(NamedTuple):
@@ -146,21 +119,14 @@ def _among(entry: Ints, wanted: Ints) -> Bools:
     return out
 
 
-@per_window
-def owned_aliases(scan: Window) -> pd.DataFrame:
-    """Return hand-overs to a filter that learns per recipient, one row each.
+def told_of(window: Window, chosen: Bools) -> pd.DataFrame:
+    """Return some of the hand-overs (bool by row of :func:`handed_over`), one row each.
 
     Columns: ``time``, ``entry``, ``host``, ``mail``, ``user`` (the recipient as the filter saw it), ``asked``, ``child``
-    (entry or -1),
-    ``expanded`` (behind the filter it became other addresses), ``kept`` (it is a mailbox, or lists itself),
+    (entry or -1), ``expanded`` (behind the filter it became other addresses), ``kept`` (it is a mailbox, or lists itself),
     ``known`` (what came out of the filter is in the log), ``people`` (tuple of mailboxes, where expanded), ``by_local``
     (local(8) expanded it, from aliases(5), which no option before the filter can do), ``row``, ``outside``.
     """
-    return told_of(scan, np.ones(len(handed_over(scan).row), np.bool_))
-
-
-def told_of(window: Window, chosen: Bools) -> pd.DataFrame:
-    """Return some of the hand-overs as rows of :func:`owned_aliases`, by row of :func:`handed_over`."""
     deliveries, told, found = window.deliveries, addresses(window), handed_over(window)
     some = np.flatnonzero(chosen)
     row = found.row[some]
@@ -198,46 +164,5 @@ def _tuples(told: Addresses, at: Ints, mailbox: Ints, rows: Ints) -> pd.Series:
     return pd.Series([tuple(words[a:b]) for a, b in zip(starts, ends, strict=True)], dtype="object")
 
 
-def alias_states(scan: Window) -> dict[tuple[str, str], Mended | None]:
-    """Return, by alias and host, since when an alias that the filter learned under no longer owns its mail.
-
-    Mended is what later came to the filter expanded.
-    """
-    frame = owned_aliases(scan)
-    user = texts.lower(frame["user"])
-    bad = frame[frame["expanded"]].groupby([user, "host"], sort=False)["time"].max()
-    right = frame[(frame["asked"] != user).to_numpy() & frame["asked"].isin(bad.index.get_level_values(0)).to_numpy()]
-    good = dict(iter(right.groupby(["asked", "host"])["time"]))
-    out: dict[tuple[str, str], Mended | None] = {}
-    for (alias, host), last in bad.items():
-        times = good.get((alias, host))
-        out[str(alias), str(host)] = mended_since(scan, last, times) if times is not None else None
-    return out
-
-
 Owned = dict[str, tuple[Mended | None, frozenset[str]]]
 """By alias that owns a dictionary: since when it no longer learns there, and the people behind it."""
-
-
-def owned_rows(scan: Window) -> pd.DataFrame:
-    """Return the rows of :func:`owned_aliases` whose user is an alias that keeps nothing on that host, with ``alias``."""
-    frame = owned_aliases(scan)
-    user = texts.lower(frame["user"])
-    pair = frame["host"].astype("str") + "\0" + user
-    mine = frame["expanded"] & ~texts.among(pair, pair[frame["kept"]])
-    return frame[mine].assign(alias=user[mine])
-
-
-def owning(scan: Window) -> Owned:
-    """Return who owns a dictionary; where several hosts have an alias, it is mended when it is on each."""
-    states = alias_states(scan)
-    out: Owned = {}
-    for (alias, host), rows in grouping.groups(owned_rows(scan), ["alias", "host"]):
-        mended = states[str(alias), str(host)]
-        people = frozenset(name for names in rows["people"] for name in names)
-        if (before := out.get(str(alias))) is not None:
-            people |= before[1]
-            ended = [each for each in (before[0], mended) if each is not None]
-            mended = max(ended, key=lambda each: each.since) if len(ended) == 2 else None
-        out[str(alias)] = (mended, people)
-    return out

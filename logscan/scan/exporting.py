@@ -14,20 +14,32 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logscan.scan.trainings import trainings
+from logscan.scan.trainings import calls, known, owned_calls
 from logscan.scan.window import POINTERS, Window
 from logscan.tables.joined import JOINED
+from logscan.tables.partials import Partial, merged
 from logscan.tables.schema import EVENTS
 from logscan.writing import save
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from logscan.scan.log import Log
+
 INTERNAL = ("client_row", "store_row", "verdict_row", "session_row")
 """Columns that tell the rows that others have within logscan."""
 
 TABLES = tuple(name for name in EVENTS if name not in JOINED) + tuple(JOINED)
 """The tables that are written, each under its name."""
+
+TRAININGS, CALLS = "trainings", "calls"
+"""A table that is written when all windows are seen, and what of it lies aside until then."""
+
+MOST_CALLS = 1_000_000
+"""Training calls that are put in order and freed of copies all at once; of more, each window's by themselves."""
+
+MOST_APART = 8
+"""Windows whose partials are kept one by one; then they are put together."""
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -44,6 +56,9 @@ class TableWriter:
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._failed: OSError | None = None
         self._before = dict.fromkeys(("entries", "mails", "deliveries"), 0)
+        self._log: Log | None = None
+        self._known: list[Partial] = []
+        """What windows told of the mails that training calls may be about."""
 
     def add(self, window: Window) -> None:
         """Write a window's rows; numbers of rows go on from window to window. What fails is raised by :meth:`put`."""
@@ -51,17 +66,24 @@ class TableWriter:
             return
         try:
             for name in TABLES:
-                self._write(name, self._numbered(name, _frame(window, name)))
+                frame = calls(window) if name == TRAININGS else _frame(window, name)
+                self._write(CALLS if name == TRAININGS else name, self._numbered(name, frame))
         except OSError as error:
             self._failed = error
             return
         for name in self._before:
             self._before[name] += len(getattr(window, name))
+        self._log = window.log
+        self._known.append(known(window))
+        if len(self._known) > MOST_APART:
+            self._known = [merged(self._known)]
 
     def put(self, folder: Path, readers: int, change: Change | None = None) -> list[Path]:
         """Put the files in ``folder``, each table changed (a part at a time); returns their paths. Raises OSError."""
         if self._failed is not None:
             raise self._failed
+        if self._log is not None:
+            self._trainings(self._log)
         for writer in self._writers.values():
             writer.close()
         contents: Mapping[str, Any] = {
@@ -69,6 +91,16 @@ class TableWriter:
         }
         save(contents, folder, readers)
         return [folder / name for name in contents]
+
+    def _trainings(self, log: Log) -> None:
+        """Write the training calls, whose mails may lie in any window; where they are very many, not all at once."""
+        self._writers.pop(CALLS).close()
+        path, partial = self._aside / f"{CALLS}.parquet", merged(self._known)
+        with pq.ParquetFile(path) as source:
+            groups, few = source.num_row_groups, source.metadata.num_rows <= MOST_CALLS
+            for some in [list(range(groups))] if few else [[number] for number in range(groups)]:
+                self._write(TRAININGS, owned_calls(source.read_row_groups(some).to_pandas(), partial, log))
+        path.unlink()
 
     def close(self) -> None:
         """Take away what is left aside."""
@@ -93,8 +125,6 @@ class TableWriter:
 
 
 def _frame(window: Window, name: str) -> pd.DataFrame:
-    if name == "trainings":
-        return trainings(window)
     frame: pd.DataFrame = getattr(window, name) if name in JOINED else window.events(name)
     return frame
 

@@ -19,6 +19,7 @@ from logscan.correlate.codes import distinct
 from logscan.scan import coded
 from logscan.scan.addresses import addresses
 from logscan.scan.hops import dspam_hops
+from logscan.scan.memo import per_window
 from logscan.scan.message_ids import message_ids, trimmed
 from logscan.tables import cells, texts
 from logscan.tables.latest import Hashes, Latest, hashed, repeated, seconds
@@ -37,6 +38,7 @@ SIGNATURES, HAND_OVERS, MAILS, SERVED, SPAN = "signatures", "hand_overs", "mails
 """The parts of a partial that this module makes and reads."""
 
 
+@per_window
 def look(window: Window) -> dict[str, Part]:
     """Return what a window tells of mails that DSPAM judged or was handed, and of every other mail that it was not."""
     hops = np.flatnonzero(dspam_hops(window))

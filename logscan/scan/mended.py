@@ -51,11 +51,6 @@ class Ends:
         """Return it for what looks put under :data:`RELOADS`."""
         return cls(partial.frame(RELOADS), log.zone)
 
-    @classmethod
-    def within(cls, window: Window) -> Ends:
-        """Return it for the reloads of one window alone."""
-        return cls(reload_times(window).frame, window.zone)
-
     def mended(self, last_bad: pd.Timestamp, good: pd.Series, reloaded: bool = True) -> Mended | None:
         """Return since when it goes right: the reload between the last bad and the first good case, else that case.
 

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from logscan.scan import coded, judged
-from logscan.scan.aliases import Owned, owning
+from logscan.scan import coded, judged, owners
+from logscan.scan.aliases import Owned
 from logscan.scan.judged import SECOND, HandOvers, Signatures, bare
 from logscan.scan.memo import empty_once, per_window
+from logscan.scan.mended import RELOADS, Ends, reload_times
 from logscan.settings.dspam_home import user_of_path
 from logscan.tables import texts
 from logscan.tables.grouping import combine
@@ -24,6 +25,7 @@ from logscan.tables.latest import Latest, hashed, repeated
 from logscan.tables.partials import Partial
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings.dspam_home import Inventory
 
@@ -99,12 +101,29 @@ def owned(
     return frame
 
 
+def known(window: Window) -> Partial:
+    """Return what a window tells of the mails that calls anywhere may be about: what :func:`owned_calls` needs of all windows."""
+    return Partial({**judged.look(window), **owners.look(window), RELOADS: reload_times(window)})
+
+
+def calls(window: Window) -> pd.DataFrame:
+    """Return the rows of the event table, with the user of a path where it stands only there."""
+    return _with_users(window.events("trainings"))
+
+
+def owned_calls(frame: pd.DataFrame, partial: Partial, log: Log) -> pd.DataFrame:
+    """Return one row per training call: columns of :func:`calls`, and those of :func:`told` and :func:`owned`.
+
+    ``partial`` is what all windows told (:func:`known`).
+    """
+    aliases = owners.owning(partial, Ends.of(partial, log))
+    return owned(told(frame), Signatures(partial), log.inventory, HandOvers(partial), aliases)
+
+
 @per_window
 def trainings(scan: Window) -> pd.DataFrame:
-    """Return one row per training call of a whole log: the columns of the event table, and those of :func:`owned`."""
-    partial = Partial(judged.look(scan))
-    frame = told(_with_users(scan.events("trainings")))
-    return owned(frame, Signatures(partial), scan.inventory, HandOvers(partial), owning(scan))
+    """Return the :func:`owned_calls` of a whole log."""
+    return owned_calls(calls(scan), known(scan), scan.log)
 
 
 def _by_time(frame: pd.DataFrame, handed: HandOvers, aliases: Owned) -> None:
