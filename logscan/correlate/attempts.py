@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from logscan.correlate.agents import ENDS, agents
 from logscan.correlate.codes import Bools, Ints, among, distinct, factorise, first_rows, matched, numbered
-from logscan.correlate.delays import PARTS, Delays
 from logscan.correlate.events import Coded, Events
 from logscan.correlate.facts import Facts
 from logscan.correlate.frames import Category, Draft, Moments, Words, category, coded_as
@@ -21,7 +20,6 @@ from logscan.correlate.lives import plain_float
 from logscan.correlate.mailboxes import mailboxes
 from logscan.correlate.outcomes import OUTCOMES, PUT_OFF, Attempts, handed_back, once, outcome, outcomes, unattempted
 from logscan.correlate.vanished import Ended
-from logscan.correlate.verdicts import Judged
 from logscan.tables.grouping import combine
 
 DISCARDED = r"^2\d\d (?:2\.\d\.\d )?(?:Ok, discarded|BLOCKED)"
@@ -59,7 +57,7 @@ def told(tables: Events, known: Known) -> Told:
     return Told(session, stored, store_row, mailbox, discarded, (sessions[0], sessions[1]))
 
 
-def attempts(tables: Events, f: Facts, hop: Bools, judged: Judged, told: Told, late: Delays) -> tuple[Draft, Bools]:
+def attempts(tables: Events, f: Facts, hop: Bools, told: Told) -> tuple[Draft, Bools]:
     """Return one row per delivery attempt, with the mailbox it led to; and which rows are a line logged again."""
     table = tables["deliveries"]
     by_agent = _add_agents(tables, f, hop, told)
@@ -92,10 +90,6 @@ def attempts(tables: Events, f: Facts, hop: Bools, judged: Judged, told: Told, l
         "source": table.column("source").to_numpy(),
         "line": table.column("line").to_numpy(),
         "mailbox": told.mailbox,
-        "arrived": Moments(late.arrived, late.arrived >= 0),
-        "verdict_row": judged.row_of_delivery,
-        "total_delay": late.total,
-        **late.parts,
     }
     repeated = _repeated(draft, tables, f)
     # Each of them stored a copy of its own.
@@ -112,40 +106,34 @@ def _add_agents(tables: Events, f: Facts, hop: Bools, told: Told) -> Ints:
     return found.row
 
 
-def settle(
-    draft: Draft,
-    tables: Events,
-    f: Facts,
-    legs: Legs,
-    told: Told,
-    repeated: Bools,
-    end: Ended,
-    entries: Draft,
-) -> Ints:
-    """Set ``outcome``, ``final`` and ``last``; returns, per entry, the recipients that no attempt tells of."""
+def decided(
+    draft: Draft, tables: Events, f: Facts, legs: Legs, told: Told, repeated: Bools, ended: Ints, expired: Bools
+) -> tuple[Ints, Bools]:
+    """Return the code of each row's outcome, and whether no later attempt for its recipient followed."""
     action, actions = tables.coded("stores", "action"), told.store_row
     nothing = told.stored == 0
     redirected = np.zeros(len(nothing), np.bool_)
     sent_on = np.isin(legs.kind, [KINDS.index("redirect"), KINDS.index("list")])
     by_script = legs.row[sent_on & (legs.row >= 0)]
     redirected[by_script] = told.stored[by_script] <= 0
-    status = tables.coded("deliveries", "status")
     known = Attempts(
-        status,
+        tables.coded("deliveries", "status"),
         draft["hop"] | redirected,
         told.discarded,
         nothing & np.append(action.equal("discarded", "rejected silently"), False)[actions],
         nothing & np.append(action.equal("rejected"), False)[actions],
         repeated,
     )
-    code, last = outcomes(f, known, end.code, entries["expired"])
-    draft["outcome"] = coded_as(code, OUTCOMES)
-    final = code == outcome("delivered")
-    draft["final"], draft["last"] = final, last
-    for name in ("total_delay", *PARTS):
-        draft[name] = np.where(final, draft[name], np.nan).round(3)
-    left = unattempted(f, tables, last, end.code, entries["opened"])
-    put_off = status.equal(*PUT_OFF) & (code != outcome("repeated"))
+    return outcomes(f, known, ended, expired)
+
+
+def settle(
+    draft: Draft, tables: Events, f: Facts, legs: Legs, end: Ended, opened: Bools, code: Ints, last: Bools
+) -> Ints:
+    """Set ``outcome``, ``final`` and ``last``; returns, per entry, the recipients that no attempt tells of."""
+    draft["outcome"], draft["final"] = coded_as(code, OUTCOMES), code == outcome("delivered")
+    left = unattempted(f, tables, last, end.code, opened)
+    put_off = tables.coded("deliveries", "status").equal(*PUT_OFF) & (code != outcome("repeated"))
     if end.listed:
         left = end.listed.untold(left, f.row_entry[last & put_off & (f.row_entry >= 0)])
     draft["last"] = once(f, legs, code, last, put_off, left)

@@ -102,10 +102,14 @@ def joined_up(tables: Events, known: Known) -> Found:
     outer = outer_clients(tables, f)
     end = vanished.ended(tables, f, legs, ends.endings(tables, f, legs), known)
     entries = _entries(tables, f, legs, root, outer, end)
-    late = delays(tables, f, legs, root, outer, entries["opened"])
+    opened = entries["opened"]
     _claimed(f, told, judged)
-    deliveries, repeated = ways.attempts(tables, f, hop, judged, told, late)
-    left = ways.settle(deliveries, tables, f, legs, told, repeated, end, entries)
+    deliveries, repeated = ways.attempts(tables, f, hop, told)
+    code, last = ways.decided(deliveries, tables, f, legs, told, repeated, end.code, entries["expired"])
+    arrived, late = delays(tables, f, legs, root, outer, opened, code == ends.outcome("delivered"))
+    deliveries |= {"arrived": Moments(arrived, arrived >= 0), "verdict_row": judged.row_of_delivery}
+    deliveries |= late.columns(len(arrived))
+    left = ways.settle(deliveries, tables, f, legs, end, opened, code, last)
     domains = local_domains(deliveries, known, f)
     place(deliveries, domains, known, f)
     origin = origins(entries, known, f.child_id != f.parent_id)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.correlate.codes import Bools, Ints, distinct, plain
+from logscan.correlate.codes import Bools, Ints, distinct, numbered, plain
 from logscan.correlate.facts import SLACK, Facts
 from logscan.correlate.horizons import BACK, SECOND, SETTLE
 from logscan.correlate.links import KINDS, Legs
@@ -82,14 +82,15 @@ def _over(tables: dict[str, pa.Table], ended: Ints, f: Facts, legs: Legs, now: i
     """Return, per entry, whether it has seen its last line: by how it ended and how long ago that was."""
     lives = f.lives
     mark = np.zeros(lives.size, np.int64)
-    for name in RANKS:
-        entry = lives.entry[name]
-        if name == "rejects":
-            of_row = marks_of_rejects(tables[name]) if len(entry) else entry
-        else:
-            of_row = np.full(len(entry), 2 if name == "removals" else 1 if RANKS[name] > RANKS["rejects"] else 0)
-        some = np.flatnonzero((entry >= 0) & (of_row > 0))
-        np.maximum.at(mark, entry[some], of_row[some])
+    # The lowest first: what ends a life stands above what only tells that it is in the queue.
+    refusals, refused = lives.entry["rejects"], np.empty(0, np.int64)
+    if len(refusals):
+        refused = np.where(refusals >= 0, marks_of_rejects(tables["rejects"]), 0)
+    queued = [lives.entry[name] for name in RANKS if RANKS["rejects"] < RANKS[name] < RANKS["removals"]]
+    for entries, value in (*((each, 1) for each in (*queued, refusals[refused == 1])), (refusals[refused == 2], 2)):
+        mark[entries[entries >= 0]] = value
+    over = lives.entry["removals"]
+    mark[over[over >= 0]] = 2
     wait = np.asarray(WAITS)[mark]
     # What was queued again goes on under another ID, and what had this ID before a life that has begun is no more.
     again = np.zeros(lives.size, np.bool_)
@@ -134,7 +135,7 @@ def _threatened(f: Facts, still: Bools, now: int) -> Bools:
     whole = combine(np.r_[f.parent_id, f.child_id], np.r_[sender[0], sender[1]])
     if not len(whole) or not still.any():
         return np.zeros(f.lives.size, np.bool_)
-    keys, codes = np.unique(whole, return_inverse=True)
+    keys, codes = numbered(whole)
     mine, child = codes[: f.lives.size], codes[f.lives.size :]
     since = np.full(len(keys), LARGEST, np.int64)
     some = np.flatnonzero(still & (f.parent_id >= 0))

@@ -12,25 +12,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from logscan.correlate.codes import Bools, Floats, Ints, last_index, numbered, pairs
+from logscan.correlate.events import Events
 from logscan.correlate.facts import Facts
-from logscan.correlate.links import KINDS, Legs, summed
+from logscan.correlate.links import KINDS, Legs, parents, summed
 from logscan.correlate.lives import SECOND, plain_float
 from logscan.tables.grouping import combine
 
 PARTS = ("before_queue", "in_filter", "waiting", "connecting", "sending")
 """Where the time went, in the order a mail goes through it."""
 
+STEPS = ("total", "low", "high", *PARTS)
+"""What is told of the way from an entry's parent to it: seconds in all, their bounds, and by part."""
+
 
 @dataclass
 class Delays:
-    """Per delivery row: ``arrived`` (UTC ns of its mail), seconds in all and by part (NaN where not known)."""
+    """Of some delivery rows: seconds in all and by part (NaN where not known)."""
 
-    arrived: Ints
+    rows: Ints
     total: Floats
     parts: dict[str, Floats]
+
+    def columns(self, size: int) -> dict[str, Floats]:
+        """Return these as columns of all ``size`` rows, in thousandths; NaN elsewhere."""
+        out = {}
+        for name, values in {"total_delay": self.total, **self.parts}.items():
+            out[name] = np.full(size, np.nan)
+            out[name][self.rows] = values.round(3)
+        return out
 
 
 @dataclass
@@ -51,8 +62,10 @@ class _Clock:
     """Per row, UTC ns."""
 
 
-def delays(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, outer: Ints, opened: Bools) -> Delays:
-    """Follow each delivery's mail back to its arrival.
+def delays(
+    tables: Events, f: Facts, legs: Legs, root: Ints, outer: Ints, opened: Bools, final: Bools
+) -> tuple[Ints, Delays]:
+    """Follow each delivery's mail back to its arrival; return that (UTC ns by delivery row), and the final rows' delays.
 
     ``outer`` is, per entry, the row in ``clients`` of the session before a before-queue filter, or -1; ``opened`` whether
     the log has the line that opened it.
@@ -64,31 +77,37 @@ def delays(tables: dict[str, pa.Table], f: Facts, legs: Legs, root: Ints, outer:
     clock = _clock(tables, f, opened, is_child)
     steps = _steps(f, legs, clock)
     before = np.flatnonzero(outer >= 0)
-    ahead = np.maximum(clock.start[before] - tables["clients"].column("time").to_numpy()[outer[before]], 0)
+    ahead = np.maximum(clock.start[before] - tables.time("clients")[outer[before]], 0)
     for name in ("total", "low", "high", "in_filter"):
         steps[name][before] += ahead / SECOND
     clock.start[before] -= ahead
-    parent = np.arange(size)
-    parent[legs.child[joins]] = legs.parent[joins]
-    entry = f.row_entry
-    sums = summed(parent, np.stack(list(steps.values())))
-    whole = {name: np.append(values, np.nan)[entry] for name, values in zip(steps, sums, strict=True)}
-    arrived = np.where(entry >= 0, np.append(clock.start, 0)[np.append(root, -1)[entry]], -1)
-    own, low, high = _own(clock, entry, is_child)
-    total = whole["total"] + own
-    fine = clock.fine_row & clock.fine[np.append(root, -1)[entry]]
-    since = (clock.time - arrived) / SECOND
-    near = _within(total, whole["low"] + low, whole["high"] + high, since)
-    total = np.where(fine | (arrived < 0) | np.isnan(clock.told), total, near)
-    return Delays(arrived, total, _parts(f, clock, whole, own, total))
+    top = np.append(root, -1)
+    arrived = np.where(f.row_entry >= 0, np.append(clock.start, 0)[top[f.row_entry]], -1)
+    rows = np.flatnonzero(final)
+    return arrived, _of_rows(f, clock, is_child, summed(parents(size, legs), np.stack(list(steps.values()))), top, rows)
 
 
-def _parts(f: Facts, clock: _Clock, whole: dict[str, Floats], own: Floats, total: Floats) -> dict[str, Floats]:
+def _of_rows(f: Facts, clock: _Clock, is_child: Bools, sums: Floats, top: Ints, rows: Ints) -> Delays:
+    """Return the delays of these rows; ``sums`` are, by :data:`STEPS` and entry, the seconds before it began."""
+    entry, told, time = f.row_entry[rows], clock.told[rows], clock.time[rows]
+    before = dict(zip(STEPS, np.pad(sums, ((0, 0), (0, 1)), constant_values=np.nan)[:, entry], strict=True))
+    own, low, high = _own(clock, rows, entry, is_child)
+    total = before["total"] + own
+    fine = clock.fine_row[rows] & clock.fine[top[entry]]
+    since = (time - np.append(clock.start, 0)[top[entry]]) / SECOND
+    near = _within(total, before["low"] + low, before["high"] + high, since)
+    total = np.where(fine | (entry < 0) | np.isnan(told), total, near)
+    return Delays(rows, total, _parts(f, clock, rows, before, own, total))
+
+
+def _parts(
+    f: Facts, clock: _Clock, rows: Ints, whole: dict[str, Floats], own: Floats, total: Floats
+) -> dict[str, Floats]:
     """Return the parts of each row's delay: its life's own behind those of its hand-overs, as many seconds as the total."""
-    a, b, c, d = f.stages
-    told = clock.first[f.row_entry]
+    a, b, c, d = (stage[rows] for stage in f.stages)
+    told = clock.first[f.row_entry[rows]]
     # Announced, but not opened yet: that went to whoever handed it in.
-    first = np.minimum(a, np.maximum(told - np.maximum(clock.told - own, 0), 0))
+    first = np.minimum(a, np.maximum(told - np.maximum(clock.told[rows] - own, 0), 0))
     parts = {
         "before_queue": whole["before_queue"] + first,
         "in_filter": whole["in_filter"] + a * 0,
@@ -110,10 +129,10 @@ def _parts(f: Facts, clock: _Clock, whole: dict[str, Floats], own: Floats, total
     return dict(zip(parts, table, strict=True))
 
 
-def _clock(tables: dict[str, pa.Table], f: Facts, opened: Bools, is_child: Bools) -> _Clock:
+def _clock(tables: Events, f: Facts, opened: Bools, is_child: Bools) -> _Clock:
     """Gather what stamps and accounts say; lives that nothing opened in the log began when their deliveries say."""
     told = plain_float(tables["deliveries"].column("delay"))
-    time = tables["deliveries"].column("time").to_numpy()
+    time = tables.time("deliveries")
     size = f.lives.size
     least = np.full(size + 1, np.inf)
     rows = np.flatnonzero(~np.isnan(f.stages[0]) & (f.row_entry >= 0))
@@ -143,7 +162,7 @@ def _clock(tables: dict[str, pa.Table], f: Facts, opened: Bools, is_child: Bools
     return _Clock(told, first, start, fine, fine_row, time)
 
 
-def _fine(tables: dict[str, pa.Table], f: Facts) -> tuple[Bools, Bools]:
+def _fine(tables: Events, f: Facts) -> tuple[Bools, Bools]:
     """Return whether stamps are finer than a second, by entry (and one more, False) and by delivery row.
 
     That is a matter of the file: one stamp in a million falls on a whole second by chance.
@@ -153,7 +172,7 @@ def _fine(tables: dict[str, pa.Table], f: Facts) -> tuple[Bools, Bools]:
     some = int(max((int(codes.max(initial=-1)) for codes in source.values()), default=-1)) + 2
 
     def told() -> list[int]:
-        finer = [source[name][tables[name].column("time").to_numpy() % SECOND != 0] for name in names]
+        finer = [source[name][tables.time(name) % SECOND != 0] for name in names]
         found: list[int] = np.unique(np.concatenate(finer)).tolist()
         return found
 
@@ -172,13 +191,13 @@ def hidden(seconds: Floats) -> Floats:
     return np.select([seconds < 1, seconds < 10], [0.01, 0.06], 0.51)
 
 
-def _own(clock: _Clock, entry: Ints, is_child: Bools) -> tuple[Floats, Floats, Floats]:
-    """Return, per delivery row, the seconds since its own life began, and what bounds them."""
-    told, late = clock.told, (clock.time - np.append(clock.start, 0)[entry]) / SECOND
+def _own(clock: _Clock, rows: Ints, entry: Ints, is_child: Bools) -> tuple[Floats, Floats, Floats]:
+    """Return, of these delivery rows, the seconds since its own life began, and what bounds them."""
+    told, late = clock.told[rows], (clock.time[rows] - np.append(clock.start, 0)[entry]) / SECOND
     off = hidden(told)
     # A child's opening line is behind its announcement, yet before the queue manager had it.
     low = np.maximum(told - np.where(is_child[entry], np.nan_to_num(clock.first[entry]), 0) - off, 0)
-    own = np.where(clock.fine_row & clock.fine[entry], np.clip(late, low, told + off), told)
+    own = np.where(clock.fine_row[rows] & clock.fine[entry], np.clip(late, low, told + off), told)
     return np.where(np.isnan(told), np.maximum(late, 0), own), low, told + off
 
 
@@ -215,7 +234,7 @@ def _hand_over(f: Facts, legs: Legs, start: Ints) -> Ints:
 def _steps(f: Facts, legs: Legs, clock: _Clock) -> dict[str, Floats]:
     """Return, per entry, the seconds between its parent's beginning and its own: in all, their bounds, and by part."""
     size = f.lives.size
-    steps = {name: np.zeros(size) for name in ("total", "low", "high", *PARTS)}
+    steps = {name: np.zeros(size) for name in STEPS}
     joins = legs.kind != KINDS.index("bounce")
     if not joins.any():
         return steps

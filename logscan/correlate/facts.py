@@ -183,14 +183,13 @@ def _tried(events: Events) -> tuple[Bools, Bools, Bools]:
 
 def _own_clients(events: Events, host: Ints, own_names: set[tuple[int, str]]) -> Bools:
     """Return, per row of clients, whether it is a local process or a client by one of its host's own names."""
-    client = events.coded("clients", "client")
-    out = events.coded("clients", "program").equal("pickup") | client.equal("localhost")
-    if own_names:
-        names = pa.array([name for _, name in own_names], pa.string())
-        known = pc.fill_null(pc.index_in(names, value_set=client.words), -2).to_numpy(zero_copy_only=False)
-        width = len(client.words) + 1
-        own = np.asarray([at for at, _ in own_names], np.int64) * width + known
-        out |= (client.codes >= 0) & np.isin(host * width + client.codes, own[known >= 0])
+    client = events.plain("clients", "client")
+    out = events.coded("clients", "program").equal("pickup")
+    names = pa.array(sorted({"localhost", *(name for _, name in own_names)}), pa.string())
+    rows = np.flatnonzero(pc.is_in(client, names).to_numpy(zero_copy_only=False))
+    found = pc.index_in(client.take(pa.array(rows)), names).to_numpy(zero_copy_only=False)
+    known = [where * len(names) + names.index(name).as_py() for where, name in own_names]
+    out[rows] |= (found == names.index("localhost").as_py()) | np.isin(host[rows] * len(names) + found, known)
     return out
 
 

@@ -127,7 +127,7 @@ def frame(draft: Mapping[str, Column], rows: Ints | None = None) -> pd.DataFrame
 
 def _made(column: Column, rows: Ints | None) -> Any:
     if isinstance(column, Words):
-        return words((column if rows is None else column.of(rows)).array()).array
+        return texts.STR.__from_arrow__((column if rows is None else column.of(rows)).array())
     if isinstance(column, Moments):
         return _moments(column, rows)
     if isinstance(column, Category):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import numbered, take
 from logscan.correlate.events import Coded
 from logscan.correlate.frames import Words
+from logscan.tables.slices import between, contains, last_of, raw
 from logscan.tables.texts import literal
 
 
@@ -31,7 +33,7 @@ def mailboxes(recipient: Coded, owner: Coded, delimiter: str) -> Words:
 
 def _bare(address: pa.Array, delimiter: str) -> pa.Array:
     """Return addresses without extensions."""
-    if not delimiter:
+    if not any(contains(address, each).any() for each in delimiter):
         return address
     # One of the delimiter's characters begins the extension, and only behind a local part.
     return pc.replace_substring_regex(address, f"^([^@]+?)[{literal(delimiter)}][^@]*(@.*)?$", r"\1\2")
@@ -39,4 +41,5 @@ def _bare(address: pa.Array, delimiter: str) -> pa.Array:
 
 def domains(addresses: pa.Array) -> pa.Array:
     """Return what stands behind each address' last at sign, missing where it has none."""
-    return pc.struct_field(pc.extract_regex(addresses, r"@(?P<d>[^@]*)$"), [0])
+    at = last_of(addresses, "@")
+    return between(addresses, np.where(at >= 0, at + 1, -1), raw(addresses)[1][1:])
