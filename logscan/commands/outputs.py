@@ -121,6 +121,7 @@ class Made:
 
 def made(stream: Stream, options: dict[str, Any], held: ExitStack) -> Made:
     """Look at all windows, whose tables are written aside meanwhile; ``held`` takes away at the end what lay aside."""
+    from logscan.pipeline.memory import give_back
     from logscan.pipeline.pieces import Looking
     from logscan.report.anonymise import Anonymiser
     from logscan.scan.exporting import TableWriter
@@ -137,6 +138,8 @@ def made(stream: Stream, options: dict[str, Any], held: ExitStack) -> Made:
             names.learn(window)
         if writer is not None:
             writer.add(window)
+        del window  # nor may it live while the next one is made
+        give_back()
     report = looking.conclude()
     if names is not None:
         report = names.learnt().report(report)

@@ -83,6 +83,7 @@ def analyse(
     else:
         for window in scan:
             looking.add(window, scan.frontier, scan.crew)
+            del window
     return looking.conclude(now)
 
 

@@ -58,6 +58,7 @@ class Stream:
         for window in self._windowed():
             self.opened.waiting |= listed(window)
             yield window
+            del window
         self.opened.settle(self.log, self._pieces.read)
 
     def _windowed(self) -> Iterator[Window]:
@@ -66,7 +67,12 @@ class Stream:
         else:
             self.log.rows = 0
             for tables in self._pieces:
-                yield self._window(self._windows.feed(self.opened.narrowed(tables, self.log)))
+                piece = self._windows.feed(self.opened.narrowed(tables, self.log))
+                del tables  # nothing of a window may live while the next one is made
+                window = self._window(piece)
+                del piece
+                yield window
+                del window
             yield self._window(self._windows.finish())
 
     @property
