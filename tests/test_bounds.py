@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import logscan
+from logscan.checking.judging import looked, settled, wanted
 from logscan.pipeline.pieces import Looking
 from logscan.report.model import Report
 from logscan.samples import story
@@ -30,3 +31,16 @@ def test_a_report_says_what_was_more_than_is_counted_one_by_one(monkeypatch: pyt
     assert any("the map of the mail's way" in note for note in notes[0])
     assert notes[0] == notes[1]
     assert once.flow == twice.flow
+
+
+def test_what_several_checks_keep_is_kept_once() -> None:
+    one = logscan.read(story("mixed-day"))
+    checks = wanted(["outgoing-tagged-spam", "internal-tagged-spam", "local-mail-filtered"])
+    middle = int(np.median(one.deliveries["time"].dt.as_unit("ns").astype("int64").to_numpy()))
+    windows = windows_of(one, lambda first: (first > middle).astype(np.int64))
+    whole = settled(checks, [looked(checks, window) for window in windows], 0)
+    for name in ("own.known", "own.open"):
+        first, *others = (whole[check.name].parts[name] for check in checks)
+        assert all(part is first for part in others)
+    cases = [whole[check.name].parts["cases"] for check in checks]
+    assert cases[0] is not cases[1], "each has cases of its own"

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from checked import DOVECOT, arrived, at, back, removed, sent, stored, to_dspam, write
 
 import logscan
+from logscan.checking import pairing
 from logscan.checking.check import Check, all_checks
 from logscan.checking.judging import concluded, looked, settled
+from logscan.checks.duplicate_delivery import LEFT
 from logscan.findings import Result
 from logscan.pipeline import pieces
 from logscan.scan.scan import Scan
 from logscan.scan.window import Window, windows_of
+from logscan.tables import aside
 from logscan.tables.recent import Recent
 
 ALICE, BOB, ANN = "alice@example.org", "bob@example.org", "ann@example.net"
@@ -289,3 +294,83 @@ def test_a_copy_keeps_less_than_a_hundred_bytes(tmp_path: Path) -> None:
     size = sum(part.size for part in parts.values() if isinstance(part, Recent))
     assert len(said_single(scan).keys) == 3000
     assert size / 3000 < 100
+
+
+def many(folder: Path, count: int) -> Scan:
+    """Return a log whose first mail comes in again at its end, within the horizon."""
+    story = Story()
+    story.mail(0, "again@example.net")
+    for number in range(count):
+        story.mail(60 * (number + 1))
+    story.mail(60 * (count + 2), "again@example.net")
+    return scanned(folder, story)
+
+
+def test_what_is_kept_for_later_lies_in_a_file(tmp_path: Path) -> None:
+    scan = many(tmp_path, 400)
+    windows = cut(scan, 12, random.Random(1))
+    once = said(scan, [scan])
+    result, kept = streamed(scan, windows)
+    assert result == once
+    assert [case["copies"] for finding in once.findings for case in finding.cases] == [2]
+    single = kept.parts["single"]
+    assert single.size / len(single.keys) == 8
+    assert single.frame["message_id"].nunique() == len(single.keys) - 1, "each block is read from its own place"
+
+
+def test_where_there_is_no_room_for_a_file_memory_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = many(tmp_path, 100)
+    windows, once = cut(scan, 8, random.Random(1)), said(scan, [scan])
+    calls = []
+
+    def full(*_: Any) -> int:
+        calls.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    result, kept = streamed(scan, windows)
+    assert calls
+    assert result == once
+    single = kept.parts["single"]
+    assert single.size / len(single.keys) > 20
+
+
+def test_a_file_takes_all_that_is_laid_into_it_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    write, shelf = os.pwrite, aside.Shelf()
+    monkeypatch.setattr(os, "pwrite", lambda file, data, start: write(file, data[:3], start))
+    laid = [shelf.lay(pa.py_buffer(data)) for data in (b"0123456789", b"", b"abcd")]
+    assert [each.read().to_pybytes() for each in laid] == [b"0123456789", b"", b"abcd"]
+    with pytest.raises(OSError, match="ends too early"):
+        shelf.read(5, 100)
+
+
+def test_rows_beyond_the_bound_are_let_go_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = many(tmp_path, 60)
+    windows = cut(scan, 12, random.Random(1))
+    monkeypatch.setattr(pairing, "MOST_RECENT", 20)
+    result, kept = streamed(scan, windows)
+    assert not result.findings
+    gone = len(said_single(scan).keys) - len(kept.parts["single"].keys)
+    assert [note for note in result.notes if "let go" in note] == [pairing_note(kept.count("let_go"))]
+    assert kept.count("let_go") >= gone > 0
+    assert len(kept.parts["single"].keys) <= 20
+    monkeypatch.setattr(pairing, "MOST_RECENT", 100)
+    result, kept = streamed(scan, windows)
+    assert [case["copies"] for finding in result.findings for case in finding.cases] == [2]
+    assert not result.notes
+
+
+def pairing_note(count: int) -> str:
+    return LEFT.format(count, pairing.MOST_RECENT)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_little_room_makes_no_finding_that_much_room_does_not(
+    folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, once = known(folder / str(seed), seed)
+    monkeypatch.setattr(pairing, "MOST_RECENT", 5)
+    result, _ = streamed(scan, cut(scan, 25, random.Random(seed)))
+    cases = {(case["message_id"], case["mailbox"]) for finding in once.findings for case in finding.cases}
+    assert {(case["message_id"], case["mailbox"]) for finding in result.findings for case in finding.cases} <= cases
+    assert any("let go" in note for note in result.notes)

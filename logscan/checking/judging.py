@@ -12,6 +12,7 @@ from logscan.tables.partials import Partial, merged
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
+    from logscan.tables.partials import Part
 
 
 def wanted(names: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
@@ -26,18 +27,38 @@ def looked(checks: Sequence[Check], window: Window) -> dict[str, Partial]:
 
 def settled(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], frontier: int) -> dict[str, Partial]:
     """Return what several windows showed as one, without what nothing from ``frontier`` (UTC ns) on is compared with."""
+    whole = _together(checks, partials)
+    return {
+        each.name: each.settle(whole[each.name], frontier) if each.settle is not None else whole[each.name]
+        for each in checks
+    }
+
+
+def _together(checks: Sequence[Check], partials: Sequence[dict[str, Partial]]) -> dict[str, Partial]:
+    """Return what several windows showed as one, by check; parts that checks share are put together, and kept, once."""
+    made: dict[tuple[int, ...], Part] = {}
     out = {}
     for check in checks:
-        whole = merged(each[check.name] for each in partials)
-        out[check.name] = check.settle(whole, frontier) if check.settle is not None else whole
+        parts: dict[str, list[Part]] = {}
+        for each in partials:
+            for name, part in each[check.name].parts.items():
+                parts.setdefault(name, []).append(part)
+        whole = {}
+        for name, some in parts.items():
+            shared = tuple(map(id, some))
+            if isinstance(some[0], int) or shared not in made:
+                made[shared] = merged(Partial({name: part}) for part in some).parts[name]
+            whole[name] = made[shared]
+        out[check.name] = Partial(whole)
     return out
 
 
 def concluded(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], log: Log) -> list[Result]:
     """Return the checks' answers."""
     results = []
+    whole = _together(checks, partials)
     for check in checks:
-        result = check.conclude(merged(each[check.name] for each in partials), log)
+        result = check.conclude(whole[check.name], log)
         result.name, result.title = check.name, check.title
         result.clear_title = clear_title(check, result)
         for finding in result.findings:

@@ -6,6 +6,7 @@ message-id and mailbox, until nothing to come can lie within :data:`logscan.chec
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from logscan.checking.duplicates import HORIZON, SAME_DAY, ordered
 from logscan.checking.unanswered import broken, unanswered, unclaimed
 from logscan.scan.message_ids import idents, message_ids
 from logscan.tables import cells, texts
+from logscan.tables.aside import Shelf
 from logscan.tables.partials import Keyed, Partial, Rows
 from logscan.tables.recent import WORTH, Hashes, Recent, hashed, joined, repeated
 
@@ -31,6 +33,10 @@ Bools = npt.NDArray[np.bool_]
 
 KEPT = HORIZON + SAME_DAY + 3600 * 10**9
 """Nanoseconds that rows are kept: what they are compared with lies up to a day from what is within the horizon of others."""
+
+
+MOST_RECENT = 4_000_000
+"""Rows kept of one kind for others to come; of each, 8 bytes in memory and about 50 in a file."""
 
 
 def look(window: Window) -> dict[str, Mergeable | int]:
@@ -166,11 +172,47 @@ def with_unanswered(partial: Partial, frame: pd.DataFrame) -> pd.DataFrame:
 def settle(partial: Partial, frontier: int) -> Partial:
     """Let go what nothing can be compared with any more; what will be concluded stays the same.
 
-    ``frontier`` (UTC ns) is before all rows of the windows that are still to come. Nothing is done while little can go.
+    ``frontier`` (UTC ns) is before all rows of the windows that are still to come. Nothing is done while little can go. Rows
+    beyond :data:`MOST_RECENT` are let go all the same, and counted (``let_go``).
     """
+    return _bounded(_without_old(_laid(partial), frontier))
+
+
+RECENT = ("single", "unclaimed", "sessions", "listed", "spoke", "right")
+"""The parts that hold rows for others to come."""
+
+
+def _laid(partial: Partial) -> Partial:
+    """Return it with the rows for others in a file, where there is room for one: they are hardly ever looked at again."""
+    shelves = [shelf for name in RECENT if (shelf := recent(partial, name).shelf) is not None]
+    try:
+        shelf = shelves[0] if shelves and not shelves[0].full else Shelf()
+        return Partial(partial.parts | {name: recent(partial, name).laid(shelf) for name in RECENT})
+    except OSError:
+        return partial
+
+
+def _bounded(partial: Partial) -> Partial:
+    """Return it without the oldest rows, of whatever is more than :data:`MOST_RECENT`."""
+    parts = dict(partial.parts)
+    left = partial.count("let_go")
+    for name in RECENT[:-1]:
+        parts[name], gone = recent(partial, name).bounded(MOST_RECENT)
+        left += gone
+    right, gone = recent(partial, "right").bounded(MOST_RECENT)
+    if gone:
+        kept, known = partial.frame("kept"), {id(block) for block in right.blocks}
+        old = replace(right, blocks=tuple(each for each in recent(partial, "right").blocks if id(each) not in known))
+        parts["right_kept"] = Rows((went_right.folded(partial.frame("right_kept"), old.frame, kept),))
+        parts["right"] = right
+    return Partial(parts | {"let_go": left + gone}) if left + gone else partial
+
+
+def _without_old(partial: Partial, frontier: int) -> Partial:
+    """Return it without what lies too far back for anything to come."""
     single = recent(partial, "single")
     before = frontier - KEPT
-    if single.old(before) * WORTH < max(1, len(single.keys)):
+    if single.old(before) * WORTH < max(1, single.count):
         return partial
     groups = _paired(partial.frame("kept"), single)
     kept = _with(partial.frame("kept"), single, groups)

@@ -73,6 +73,11 @@ BEYOND = (
     "Mail that came in again is taken for the same mail (duplicate-delivery) where no more than five days lie between."
 )
 
+LEFT = (
+    "{:,} rows of duplicate-delivery were let go before five days had passed, as no more than {:,} of a kind are kept: "
+    "of mail that came in again later, the copies before aren't told."
+)
+
 Items = list[tuple[dict[str, Any], list[Copy]]]
 
 
@@ -91,6 +96,8 @@ def conclude(partial: Partial, log: Log) -> Result:
         return result
     if pairing.extent(partial) > HORIZON:
         result.notes.append(BEYOND)
+    if left := partial.count("let_go"):
+        result.notes.append(LEFT.format(left, pairing.MOST_RECENT))
     frame = pairing.gathered(partial)
     ways = Ways(partial.frame("chains"))
     found: dict[tuple[str, str], Items] = {}

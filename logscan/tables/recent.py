@@ -2,8 +2,9 @@
 
 What needs two mails together (two copies of one mail, say) can't know, of the first, whether the second will come. Its row is
 kept packed, found by a hash of 64 bits, until nothing that is still to come can lie within the horizon; nearly all rows are
-never looked at again. :meth:`Recent.aged` takes out those that are past it. Until somebody does so nothing is left out, so that
-what is put together follows from the rows alone, in whatever order and grouping they came.
+never looked at again, so where they are many they lie in a file. :meth:`Recent.aged` takes out those that are past it. Until
+somebody does so nothing is left out, so that what is put together follows from the rows alone, in whatever order and grouping
+they came.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.tables import texts
+from logscan.tables.aside import Laid, Shelf
 
 Hashes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -88,17 +90,18 @@ class Block:
     """Rows of one window: ``keys`` (uint64; 0 for a row that was taken out), the rows packed, the latest of their times."""
 
     keys: Hashes
-    packed: pa.Buffer
+    packed: pa.Buffer | Laid
     last: int
     """UTC ns of the latest row of the mails in it."""
 
     def rows(self, mask: npt.NDArray[np.bool_] | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the rows, or some of them, with ``key``."""
+        packed = self.packed.read() if isinstance(self.packed, Laid) else self.packed
         options = pa.ipc.IpcReadOptions()
         if columns is not None:
-            names = pa.ipc.open_stream(self.packed).schema.names
+            names = pa.ipc.open_stream(packed).schema.names
             options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in columns])
-        table = pa.ipc.open_stream(self.packed, options=options).read_all()
+        table = pa.ipc.open_stream(packed, options=options).read_all()
         if mask is not None:
             table = table.filter(pa.array(mask))
         for at, field in enumerate(table.schema):
@@ -109,8 +112,8 @@ class Block:
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        return self.keys.nbytes + int(self.packed.size)
+        """Bytes in memory."""
+        return self.keys.nbytes + (0 if isinstance(self.packed, Laid) else int(self.packed.size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +144,7 @@ class Recent:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes in memory."""
         return sum(block.size for block in self.blocks)
 
     def merged(self, others: Sequence[Recent]) -> Recent:
@@ -184,6 +187,40 @@ class Recent:
             for_good = Block(some["key"].to_numpy(np.uint64), _packed(_columns(some)), FOR_GOOD)
             left = (*left, for_good)
         return replace(self, blocks=left)
+
+    def laid(self, shelf: Shelf) -> Recent:
+        """Return it with what is packed laid into a file: memory holds the keys. Raises OSError."""
+        blocks = [
+            block if isinstance(block.packed, Laid) else replace(block, packed=shelf.lay(block.packed))
+            for block in self.blocks
+        ]
+        return replace(self, blocks=tuple(blocks))
+
+    @property
+    def count(self) -> int:
+        """How many rows there are, those taken out too."""
+        return sum(len(block.keys) for block in self.blocks)
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """The file that its last rows lie in, if they lie in one."""
+        packed = [block.packed for block in self.blocks if isinstance(block.packed, Laid)]
+        return packed[-1].shelf if packed else None
+
+    def bounded(self, most: int) -> tuple[Recent, int]:
+        """Return no more than so many rows, without those of the windows whose last is the oldest, and how many went."""
+        left = self.count
+        gone: set[int] = set()
+        for block in sorted(self.blocks, key=lambda block: block.last):
+            if left <= most or block.last == FOR_GOOD:
+                break
+            gone.add(id(block))
+            left -= len(block.keys)
+        if not gone:
+            return self, 0
+        out = [block for block in self.blocks if id(block) in gone]
+        kept = tuple(block for block in self.blocks if id(block) not in gone)
+        return replace(self, blocks=kept), sum(int(np.count_nonzero(block.keys)) for block in out)
 
     def _rows(self, masks: Sequence[npt.NDArray[np.bool_]]) -> pd.DataFrame:
         parts = [block.rows(mask) for block, mask in zip(self.blocks, masks, strict=True) if mask.any()]
