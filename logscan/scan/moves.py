@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,18 +54,17 @@ MOVES, PIPES, STORED = "moves", "pipes", "stored"
 @empty_once("moves", "stores")
 def look(window: Window, settings: Settings) -> dict[str, Part]:
     """Return the moves that should train, the mails piped to training programs, and the sessions that stored spam."""
-    told = settings.dovecot.spam_folders
-    junk = _matcher(JUNK, told)
+    junk = _matcher(JUNK, tuple(settings.dovecot.spam_folders))
     return {MOVES: _moves(window, settings, junk), PIPES: _pipes(window), STORED: _stored(window, junk)}
 
 
-Test = Callable[[pd.Series], pd.Series]
-"""Returns which folders are of a kind."""
+Test = Callable[[str], bool]
+"""Returns whether a text is of a kind; remembers what it said."""
 
 
 def _found(column: Coded, test: Test) -> Bools:
     """Return in which rows a folder is for which the test holds."""
-    return column.among(test(texts.series(column.words)).to_numpy(dtype=np.bool_))
+    return column.among([test(word) for word in column.words.to_pylist()])
 
 
 def _moves(window: Window, settings: Settings, junk: Test) -> Latest:
@@ -80,7 +79,8 @@ def _moves(window: Window, settings: Settings, junk: Test) -> Latest:
     some = (saved | did.equal("copy")) & (user.codes >= 0)
     if not some.any():
         return _no_moves()
-    trash = _matcher(TRASH, [fact.value for name in ("antispam_trash",) if (fact := settings.dovecot.plugin(name))])
+    told = settings.dovecot.plugin("antispam_trash")
+    trash = _matcher(TRASH, (told.value,) if told else ())
     into = _found(to, junk)
     away = _found(to, trash) | _found(out, trash)
     named = session.among(pc.not_equal(session.words, ""))
@@ -138,13 +138,22 @@ def moves(partial: Partial) -> pd.DataFrame:
     return frame[~delivered].sort_values(["time", "source", "line"], kind="stable", ignore_index=True)
 
 
-def _matcher(pattern: str, told: Iterable[str]) -> Test:
+@functools.lru_cache(maxsize=16)
+def _matcher(pattern: str, told: tuple[str, ...]) -> Test:
     """Return a test of folder names: those that the configuration names, else those that mail programs use."""
     names = [name.strip() for value in told for name in value.split(";") if name.strip()]
     if names:
         words = "|".join(re.escape(name).replace(r"\*", ".*") for name in names)
         pattern = rf"(?i)(?:^|[./\\])(?:{words})\Z"
-    return lambda folders: folders.str.contains(pattern, regex=True, na=False)
+    return _remembering(re.compile(pattern))
+
+
+def _remembering(pattern: re.Pattern[str]) -> Test:
+    """Return a test by a pattern: a log's windows have the same few texts."""
+    return functools.lru_cache(maxsize=MOST_REMEMBERED)(lambda word: pattern.search(word) is not None)
+
+
+MOST_REMEMBERED = 4096
 
 
 def _pipes(window: Window) -> Latest:
@@ -176,8 +185,7 @@ def _no_pipes() -> Latest:
     return Latest.latest(pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in kinds.items()}))
 
 
-def _trains(programs: pd.Series) -> pd.Series:
-    return programs.fillna("").str.contains(TRAINER, regex=True)
+_trains = _remembering(TRAINER)
 
 
 def piped(partial: Partial) -> pd.DataFrame:
