@@ -17,7 +17,7 @@ from logscan.checking.outage import SUSPENDED, Bools, Ints, Kind, said
 from logscan.checking.reinjection_outages import no_way_back
 from logscan.correlate.codes import matched
 from logscan.correlate.facts import PRIVATE_RELAY
-from logscan.scan.columns import NO_TIME, joined, values
+from logscan.scan.columns import NO_TIME, joined, some_joined, values
 from logscan.settings import parse_destination
 from logscan.tables import columns
 from logscan.tables.coded import Coded, either
@@ -96,13 +96,13 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
     # Most of what fails is at other hosts.
     ours = hop.having(lambda name: kinds.of(name) is not None)
     rows, hop = rows[ours], hop.take(ours)
-    reply = joined(window, "deliveries", "reply").take(rows).texts()
+    reply = some_joined(window, "deliveries", "reply", rows).texts()
     mine = ~status.take(rows).is_in("bounced") | matched(reply, FAILED, starts=("C", "c", "S", "s"))
     if not mine.any():
         return {}
     rows, hop, reply = rows[mine], hop.take(mine), reply.filter(pa.array(mine))
     kind = hop.changed(kinds.of)
-    entry, said_so = values(window, "deliveries", "entry")[rows], joined(window, "deliveries", "reply").take(rows)
+    entry, said_so = values(window, "deliveries", "entry")[rows], some_joined(window, "deliveries", "reply", rows)
     frame = columns.frame_of(
         {
             "host": joined(window, "entries", "host").take(entry).texts(),
@@ -113,7 +113,7 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
             "answered": matched(reply, ANSWERED, contains=(" said: ", "ommand output: ")),
             "lost": _lost(window, rows),
             "mail": _mails(window, rows),
-            "person": joined(window, "deliveries", "recipient").take(rows).made(pc.utf8_lower).hashed(),
+            "person": some_joined(window, "deliveries", "recipient", rows).made(pc.utf8_lower).hashed(),
             "words": said_so.hashed(),
             "source": values(window, "deliveries", "source")[rows],
             "line": values(window, "deliveries", "line")[rows],
@@ -162,7 +162,7 @@ def _next_hops(window: Window, rows: Ints) -> Coded:
     if not unnamed.any():
         return relay
     hosts = np.full(len(rows), -1, np.int64)
-    named = joined(window, "deliveries", "reply").take(rows[unnamed]).made(_named)
+    named = some_joined(window, "deliveries", "reply", rows[unnamed]).made(_named)
     hosts[unnamed] = named.codes
     return either(relay, Coded(hosts, named.words), unnamed)
 
@@ -197,7 +197,7 @@ def _lost(window: Window, rows: Ints) -> Bools:
     how = status.take(ends)
     gone = ends[how.is_in("bounced") | (~how.is_in("sent") & expired)]
     both = np.concatenate([rows, gone])
-    recipient = joined(window, "deliveries", "recipient").take(both).made(pc.utf8_lower)
+    recipient = some_joined(window, "deliveries", "recipient", both).made(pc.utf8_lower)
     key = combine(entry[both], recipient.codes)
     found: Bools = np.isin(key[: len(rows)], key[len(rows) :])
     return found

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from logscan.correlate.facts import AGENT, COMMAND
 from logscan.correlate.outcomes import THROWN
-from logscan.scan.columns import column, joined, values
+from logscan.scan.columns import column, joined, some_joined, values
 from logscan.scan.lives import entry_of
 from logscan.scan.memo import per_window
 from logscan.tables.grouping import combine, numbered
@@ -72,11 +72,11 @@ def ends(scan: Window) -> Ends:
     program = joined(scan, "deliveries", "program").take(rows)
     local = np.flatnonzero((kind == 0) & program.is_in("local"))
     if len(local):
-        reply = joined(scan, "deliveries", "reply").take(rows[local])
+        reply = some_joined(scan, "deliveries", "reply", rows[local])
         kind[local[reply.having(no_mailbox)]] = ENDS.index("program")
     piped = np.flatnonzero((kind == 0) & program.is_in("pipe"))
     if len(piped):
-        kind[piped[joined(scan, "deliveries", "mailbox").codes[rows[piped]] < 0]] = ENDS.index("program")
+        kind[piped[some_joined(scan, "deliveries", "mailbox", rows[piped]).codes < 0]] = ENDS.index("program")
     entry = values(scan, "deliveries", "entry")[rows]
     parts = [
         Ends(entry, kind, np.ones(len(rows), np.int64), mail, _kept_back(scan, rows), np.ones(len(rows), np.bool_))

@@ -16,7 +16,7 @@ from logscan.report.accounts import ENDS, ends
 from logscan.report.deferrals import PutOff, own_services, put_off
 from logscan.report.keyed import counted
 from logscan.report.tallies import groups
-from logscan.scan.columns import column, joined, number, values
+from logscan.scan.columns import column, joined, number, some_joined, values
 from logscan.scan.memo import per_window
 from logscan.tables.coded import Coded
 from logscan.tables.grouping import numbered
@@ -199,7 +199,7 @@ def _failed(window: Window, *, outside: bool) -> Ints:
 def _refused_elsewhere(window: Window) -> int:
     rows = _failed(window, outside=True)
     rows = rows[values(window, "deliveries", "last")[rows]]
-    return int(joined(window, "deliveries", "reply").take(rows).having(_for_policy).sum())
+    return int(some_joined(window, "deliveries", "reply", rows).having(_for_policy).sum())
 
 
 def _for_policy(reply: str) -> bool:
@@ -241,8 +241,8 @@ def _bounced(mails: Mapping[str, int]) -> str:
 def _full(window: Window) -> Keyed:
     """Return the mailboxes here that take no mail because they are full."""
     rows = _failed(window, outside=False)
-    rows = rows[joined(window, "deliveries", "reply").take(rows).having(FULL.search)]
-    return counted(groups(joined(window, "deliveries", "mailbox").take(rows)), ("mailbox",), {})
+    rows = rows[some_joined(window, "deliveries", "reply", rows).having(FULL.search)]
+    return counted(groups(some_joined(window, "deliveries", "mailbox", rows)), ("mailbox",), {})
 
 
 def _are_full(partial: Partial) -> str:
@@ -256,7 +256,7 @@ def _are_full(partial: Partial) -> str:
 
 def _loops(window: Window) -> int:
     rows = _not_reached(window)
-    reply = joined(window, "deliveries", "reply").take(rows[values(window, "deliveries", "last")[rows]])
+    reply = some_joined(window, "deliveries", "reply", rows[values(window, "deliveries", "last")[rows]])
     return int(reply.matching(lambda texts: pc.match_substring_regex(texts, "|".join(LOOPS))).sum())
 
 

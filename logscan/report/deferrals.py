@@ -16,7 +16,7 @@ from logscan.report import by_key
 from logscan.report.by_key import ByKey, once
 from logscan.report.model import Listing
 from logscan.report.tallies import folded
-from logscan.scan.columns import joined, values
+from logscan.scan.columns import joined, some_joined, values
 from logscan.scan.memo import per_window
 from logscan.tables.coded import Coded, either
 from logscan.tables.grouping import combine, numbered
@@ -104,7 +104,7 @@ def put_off(scan: Window) -> PutOff:
     waited = np.zeros(len(scan.entries) + 1, np.bool_)
     waited[of_entry[rows]] = True
     around = np.flatnonzero(waited[of_entry] & (of_entry >= 0))
-    address = [joined(scan, "deliveries", name).codes[around] for name in ("recipient", "original_recipient")]
+    address = [some_joined(scan, "deliveries", name, around).codes for name in ("recipient", "original_recipient")]
     number, first = numbered(combine(of_entry[around], *address))
     of_row = np.full(len(of_entry), -1, np.int64)
     of_row[around] = number
@@ -126,7 +126,7 @@ def put_off(scan: Window) -> PutOff:
         rows=rows,
         mail=values(scan, "deliveries", "mail")[rows],
         recipient=mine,
-        reason=folded(joined(scan, "deliveries", "reply").take(rows)),
+        reason=folded(some_joined(scan, "deliveries", "reply", rows)),
         hop=next_hops(scan, rows),
         waited=np.maximum(end - start, 0) / 1e9,
         ended=Coded(np.where(last >= 0, last, len(names)), [*names, ENDED[""]]).changed(str),
@@ -149,7 +149,7 @@ def next_hops(scan: Window, rows: Ints) -> Coded:
         return relay
     named = np.flatnonzero(none)
     hosts = np.full(len(rows), -1, np.int64)
-    of_reply = joined(scan, "deliveries", "reply").take(rows[named]).made(_named)
+    of_reply = some_joined(scan, "deliveries", "reply", rows[named]).made(_named)
     hosts[named] = of_reply.codes
     return either(relay, Coded(hosts, of_reply.words), hosts >= 0)
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.report import by_key
 from logscan.report.by_key import ByKey
 from logscan.report.deferrals import PutOff, put_off
 from logscan.report.model import Listing
 from logscan.report.tallies import moment
-from logscan.scan.columns import joined, values
-from logscan.tables.cells import ns
+from logscan.scan.columns import joined, some_joined, values
 from logscan.tables.coded import Coded
+from logscan.tables.columns import ranks
 from logscan.tables.grouping import numbered
 from logscan.tables.partials import First
 
@@ -71,14 +72,15 @@ SLOWEST = Listing(
     ("queue id", "arrived", "sender", "last recipient", "seconds", "mostly", "of it", "next hop", "put off for"),
     (),
 )
-SLOWEST_TEXTS = ("queue id", "sender", "last recipient", "mostly", "next hop", "put off for")
 SLOWEST_BY = ("rank", "arrived", "host", "queue id", "last recipient", "next hop")
 SLOWEST_KINDS = {
     "rank": "float64", "host": "str", "queue id": "str", "arrived": "int64", "sender": "str", "last recipient": "str",
     "mostly": "str", "of it": "float64", "next hop": "str", "put off for": "str",
 }  # fmt: skip
 NONE_SLOW = First.of(
-    pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in SLOWEST_KINDS.items()}), MOST_SLOW, SLOWEST_BY
+    {name: pa.array([], pa.string()) if kind == "str" else np.empty(0, kind) for name, kind in SLOWEST_KINDS.items()},
+    MOST_SLOW,
+    SLOWEST_BY,
 )
 """What a window keeps that has no slow mail."""
 
@@ -120,33 +122,40 @@ def _slowest(window: Window, late: Ints) -> dict[str, Part]:
     if not len(late):
         return {SLOWEST.key: NONE_SLOW, f"{SLOWEST.key}: all": 0}
     late, total = _of_slow_mails(window, late)
-    slow = window.deliveries[["total_delay", "mail", "recipient", "relay", *PARTS]].iloc[late]
-    slow = slow.assign(total_delay=slow["total_delay"].round(2))
-    slow = slow.sort_values(["total_delay", "mail", "recipient"], ascending=[False, True, True]).drop_duplicates("mail")
-    mails = window.mails[["host", "queue_id", "sender", "first"]].iloc[slow["mail"].to_numpy()]
-    parts = slow[list(PARTS)].fillna(0.0).to_numpy(dtype=np.float64)
-    seconds = slow["total_delay"].to_numpy(dtype=np.float64)
-    longest = parts.argmax(axis=1)
-    most = np.minimum(np.round(parts[np.arange(len(slow)), longest], 2), seconds)
+    slow = _last_recipients(window, late)
+    seconds, mail = (
+        values(window, "deliveries", "total_delay")[slow].round(2),
+        values(window, "deliveries", "mail")[slow],
+    )
+    parts = np.nan_to_num(np.array([values(window, "deliveries", name)[slow] for name in PARTS]))
+    longest = parts.argmax(axis=0)
+    most = np.minimum(parts[longest, np.arange(len(slow))].round(2), seconds)
     # Whole seconds in the stamps make a part longer than the whole; parts that are not told leave the rest open.
     clear = most >= MOSTLY * seconds
-    sender = mails["sender"].astype("str")
-    frame = pd.DataFrame(
-        {
-            "rank": -seconds,
-            "host": mails["host"].astype("str").to_numpy(),
-            "queue id": mails["queue_id"].astype("str").to_numpy(),
-            "arrived": ns(mails["first"]),
-            "sender": sender.where(sender != "", "<>").fillna("<>").to_numpy(),
-            "last recipient": slow["recipient"].astype("str").fillna("").to_numpy(),
-            "mostly": np.where(clear, np.array([*PARTS.values()], object)[longest], ""),
-            "of it": np.where(clear, most, np.nan),
-            "next hop": slow["relay"].astype("str").fillna("").to_numpy(),
-            "put off for": _last_reasons(put_off(window), slow["mail"].to_numpy(), len(window.mails)),
-        }
-    )
-    frame = frame.astype(dict.fromkeys((*SLOWEST_TEXTS, "host"), "str"))
-    return {SLOWEST.key: First.of(frame, MOST_SLOW, SLOWEST_BY), f"{SLOWEST.key}: all": total}
+    host, queue_id, sender = (some_joined(window, "mails", name, mail) for name in ("host", "queue_id", "sender"))
+    recipient, relay = (some_joined(window, "deliveries", name, slow) for name in ("recipient", "relay"))
+    rows = {
+        "rank": -seconds,
+        "host": host.texts(),
+        "queue id": queue_id.texts(),
+        "arrived": values(window, "mails", "first")[mail],
+        "sender": pc.fill_null(sender.changed(lambda each: each or "<>").texts(), "<>"),
+        "last recipient": pc.fill_null(recipient.texts(), ""),
+        "mostly": Coded(np.where(clear, longest, len(PARTS)), [*PARTS.values(), ""]).texts(),
+        "of it": np.where(clear, most, np.nan),
+        "next hop": pc.fill_null(relay.texts(), ""),
+        "put off for": _last_reasons(put_off(window), mail, len(window.mails)),
+    }
+    return {SLOWEST.key: First.of(rows, MOST_SLOW, SLOWEST_BY), f"{SLOWEST.key}: all": total}
+
+
+def _last_recipients(window: Window, late: Ints) -> Ints:
+    """Return the row of each mail's last recipient, the first by the alphabet of several."""
+    seconds = values(window, "deliveries", "total_delay")[late].round(2)
+    mail = values(window, "deliveries", "mail")[late]
+    who = ranks(some_joined(window, "deliveries", "recipient", late).texts())
+    order = np.lexsort((who, mail, -seconds))
+    return late[order[np.sort(numbered(mail[order])[1])]]
 
 
 def _of_slow_mails(window: Window, late: Ints) -> tuple[Ints, int]:
@@ -174,10 +183,10 @@ def _shown(partial: Partial, log: Log) -> Listing:
     return replace(SLOWEST, rows=rows, total=partial.count(f"{SLOWEST.key}: all"))
 
 
-def _last_reasons(late: PutOff, mails: Ints, size: int) -> npt.NDArray[np.object_]:
+def _last_reasons(late: PutOff, mails: Ints, size: int) -> pa.Array:
     """Return, for each of some mails, why it was put off last; an empty text where it was not."""
     told = np.flatnonzero(late.reason.codes >= 0)
     told = told[np.lexsort((late.rows[told], late.first[told]))]
     code = np.full(size, -1, np.int64)
     code[late.mail[told]] = late.reason.codes[told]
-    return np.array([*late.reason.values, ""], object)[code[mails]]
+    return pc.fill_null(Coded(code[mails], late.reason.words).texts(), "")

@@ -16,7 +16,7 @@ from logscan.report.accounts import ENDS, Ends, ends
 from logscan.report.keyed import counted, left_out, rows
 from logscan.report.model import Listing
 from logscan.report.tallies import MOST_ROWS, folded, groups
-from logscan.scan.columns import column, joined, number, values
+from logscan.scan.columns import column, joined, number, some_joined, values
 from logscan.scan.lives import entry_of
 from logscan.tables.coded import Coded, either
 from logscan.tables.partials import Keyed, Part, Partial
@@ -117,9 +117,9 @@ def _listing(partial: Partial, outcome: str) -> Listing:
 
 def _reasons(window: Window, rows: Ints) -> Coded:
     """Return the reply of each, folded; what a script did where Dovecot took the mail for it, or who took a waiting mail away."""
-    reply = folded(joined(window, "deliveries", "reply").take(rows))
+    reply = folded(some_joined(window, "deliveries", "reply", rows))
     sent = joined(window, "deliveries", "status").take(rows).is_in("sent")
-    action = joined(window, "deliveries", "store_action").take(rows).changed(SIEVED.get)
+    action = some_joined(window, "deliveries", "store_action", rows).changed(SIEVED.get)
     entry = values(window, "deliveries", "entry")[rows]
     away = joined(window, "entries", "ending").take(entry).changed(TAKEN_AWAY.get)
     gone = (away.codes >= 0) & ~sent & joined(window, "deliveries", "outcome").take(rows).is_in("discarded")

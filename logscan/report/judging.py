@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from logscan.report import by_key
 from logscan.report.by_key import ByKey
 from logscan.report.model import Listing
 from logscan.report.tallies import folded, groups
 from logscan.scan import trainings
-from logscan.scan.columns import column, number, of
+from logscan.scan.columns import column, joined, number, of, values
 from logscan.scan.trainings import CALLS
 from logscan.tables.coded import Coded
 from logscan.tables.partials import Keyed, Partial
@@ -95,10 +95,11 @@ def listings(partial: Partial, log: Log) -> Iterable[Listing]:
 
 
 def _verdicts(window: Window) -> dict[str, Part]:
-    verdicts = window.verdicts
-    spam = verdicts["spam"].fillna(False).to_numpy(dtype=np.bool_)
-    columns = (of(verdicts["filter"]), of(verdicts["result"]))
-    return VERDICTS.look(columns, {"verdicts": None, "tagged": spam}, {"mails": of(verdicts["message_id"])})
+    if not len(window.verdicts):
+        return {}
+    columns = (joined(window, "verdicts", "filter"), joined(window, "verdicts", "result"))
+    sums = {"verdicts": None, "tagged": values(window, "verdicts", "spam")}
+    return VERDICTS.look(columns, sums, {"mails": joined(window, "verdicts", "message_id")})
 
 
 def _authentication(window: Window) -> dict[str, Part]:
@@ -111,16 +112,14 @@ def _authentication(window: Window) -> dict[str, Part]:
     by = groups(method, plain)
     counts = [(*by.name(at), count) for at, count in enumerate(by.count().tolist())] + _rspamd(window)
     check, word, times = zip(*counts, strict=True) if counts else ((), (), ())
-    frame = pd.DataFrame(
-        {
-            "check": pd.Series(check, dtype="str"),
-            "result": pd.Series(word, dtype="str"),
-            "times": pd.Series(times, dtype="int64"),
-        }
-    )
+    told = {
+        "check": pa.array(check, pa.string()),
+        "result": pa.array(word, pa.string()),
+        "times": np.array(times, np.int64),
+    }
     bad = ~plain.is_in(*GOOD)
     domains = (domain.take(rows[bad]), method.take(bad), plain.take(bad))
-    return {"authentication": Keyed.of(frame, sums=("times",)), **DOMAINS.look(domains, {"times": None})}
+    return {"authentication": Keyed.of(told, sums=("times",)), **DOMAINS.look(domains, {"times": None})}
 
 
 def _authenticated(partial: Partial) -> Listing:
@@ -143,8 +142,10 @@ def _authenticated(partial: Partial) -> Listing:
 
 def _rspamd(window: Window) -> list[tuple[str, str, int]]:
     """Return how often rspamd's symbols told which result: method, result, times."""
-    verdicts = window.verdicts
-    symbols = of(verdicts.loc[verdicts["filter"] == "rspamd", "status"])
+    rows = np.flatnonzero(joined(window, "verdicts", "filter").is_in("rspamd"))
+    if not len(rows):
+        return []
+    symbols = joined(window, "verdicts", "status").take(rows)
     times = np.bincount(symbols.codes[symbols.codes >= 0], minlength=len(symbols.values))
     return [
         (plain or other.removesuffix("_POLICY"), word.lower(), count)
@@ -167,23 +168,21 @@ def _trainings(window: Window) -> dict[str, Part]:
     """Keep the calls of users, of which copies may lie in other windows, and count what filters learned by themselves."""
     if not len(window.tables["trainings"]):
         return {CALLS: trainings.look(window)}
-    frame = window.events("trainings")
-    alone = frame[(frame["outcome"] == AUTOLEARNED).to_numpy()]
-    return {CALLS: trainings.look(window), **_calls(alone)}
+    alone = np.flatnonzero(column(window, "trainings", "outcome").is_in(AUTOLEARNED))
+    return {CALLS: trainings.look(window), **_calls(lambda name: column(window, "trainings", name).take(alone))}
 
 
-def _calls(frame: pd.DataFrame) -> dict[str, Part]:
-    if frame.empty:
-        return {}
-    columns = (of(frame["filter"]), of(frame["outcome"]), of(frame["class"]))
-    return TRAININGS.look(columns, {"calls": None}, {"users": of(frame["user"])})
+def _calls(told: Callable[[str], Coded]) -> dict[str, Part]:
+    """Count calls, of which ``told`` gives a column by name."""
+    return TRAININGS.look((told("filter"), told("outcome"), told("class")), {"calls": None}, {"users": told("user")})
 
 
 def _trained(partial: Partial) -> Partial:
     """Return the partial with the calls of users counted too."""
     if CALLS not in partial:
         return partial
-    return partial + Partial(_calls(trainings.told(partial.frame(CALLS))))
+    calls = trainings.told(partial.frame(CALLS))
+    return partial + Partial(_calls(lambda name: of(calls[name])))
 
 
 def _troubles(window: Window) -> dict[str, Part]:

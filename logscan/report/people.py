@@ -16,7 +16,8 @@ from logscan.report.keyed import counted
 from logscan.report.model import Listing
 from logscan.report.tallies import groups
 from logscan.scan.columns import column, joined, values
-from logscan.tables.coded import Coded, either
+from logscan.tables import texts
+from logscan.tables.coded import Coded
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -140,10 +141,10 @@ def _recipients(window: Window) -> dict[str, Part]:
     rows = np.flatnonzero(values(window, "deliveries", "final") & (values(window, "deliveries", "mail") >= 0))
     size = np.maximum(values(window, "entries", "size"), 0)[values(window, "deliveries", "entry")[rows]]
     tagged = values(window, "deliveries", "spam")[rows]
-    mailbox, recipient, relay = (
-        joined(window, "deliveries", name).take(rows) for name in ("mailbox", "recipient", "relay")
-    )
-    who = either(mailbox, recipient, values(window, "deliveries", "outside")[rows])
+    relay, every = joined(window, "deliveries", "relay").take(rows), pa.array(rows)
+    here, away = (texts.arrow(window.deliveries[name]).take(every) for name in ("mailbox", "recipient"))
+    outside = values(window, "deliveries", "outside")[rows]
+    who = Coded(*texts.encoded(pc.if_else(pa.array(outside), away, here)))
     parts: dict[str, Part] = {}
     for each, coded in ((RECIPIENTS, who), (RECIPIENT_DOMAINS, who.made(domain)), (RELAYS, relay)):
         known = np.flatnonzero(coded.codes >= 0)

@@ -5,6 +5,7 @@ Event tables are read column by column from Arrow: most of a large log's text is
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,8 +45,7 @@ def _once(make: Callable[[Window, str, str], Made]) -> Callable[[Window, str, st
         there: Made = made[key]
         return there
 
-    found.__doc__ = make.__doc__
-    return found
+    return functools.update_wrapper(found, make)
 
 
 @_once
@@ -54,14 +54,20 @@ def column(window: Window, table: str, name: str) -> Coded:
     if not len(window.tables[table]):
         return Coded(np.empty(0, np.int64), [])
     array = window.tables[table].column(name)
-    if array.num_chunks == 1 and pa.types.is_dictionary(array.type):
-        codes, words = array.chunk(0).indices, array.chunk(0).dictionary
+    if pa.types.is_dictionary(array.type):
+        chunks = (array.unify_dictionaries() if array.num_chunks > 1 else array).chunks
+        words = chunks[0].dictionary
         # Of a dictionary in which a value stands twice, or none, the codes must be made anew.
         if not words.null_count and len(words.dictionary_encode().dictionary) == len(words):
-            codes = pc.fill_null(codes, -1) if codes.null_count else codes
-            return Coded(codes.to_numpy(zero_copy_only=False).astype(np.int64), words.cast(pa.string()))
+            return Coded(np.concatenate([_indices(chunk) for chunk in chunks]), words.cast(pa.string()))
     (found,), values = factorise([array])
     return Coded(found, values)
+
+
+def _indices(chunk: pa.DictionaryArray) -> Ints:
+    codes = pc.fill_null(chunk.indices, -1) if chunk.null_count else chunk.indices
+    out: Ints = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+    return out
 
 
 @_once
@@ -90,6 +96,15 @@ def _moments(window: Window, table: str, name: str) -> Ints:
 def joined(window: Window, table: str, name: str) -> Coded:
     """Return a column of texts of a joined table as codes."""
     return of(getattr(window, table)[name])
+
+
+def some_joined(window: Window, table: str, name: str, rows: Ints) -> Coded:
+    """Return some rows of a column of texts of a joined table as codes: where they are few, only their texts are looked at."""
+    series = getattr(window, table)[name]
+    known = (joined.__name__, table, name) in _MADE.get(window, {})
+    if known or isinstance(series.dtype, pd.CategoricalDtype) or 2 * len(rows) > len(series):
+        return joined(window, table, name).take(rows)
+    return Coded(*texts.encoded(texts.arrow(series).take(pa.array(rows))))
 
 
 @_once

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.scan import coded
+from logscan.scan.columns import column
 from logscan.scan.covering import said_kept
 from logscan.scan.memo import per_window
 from logscan.tables import texts
@@ -64,7 +63,7 @@ def _blocked(scan: Window) -> npt.NDArray[np.bool_]:
 
 def _kept(scan: Window, rows: Ints) -> pd.DataFrame:
     if not len(rows):
-        return _nothing()
+        return pd.DataFrame({name: pd.Series([], dtype=NONE[name], index=pd.Index([], dtype="int64")) for name in NONE})
     some = scan.deliveries[["entry", "verdict_row", "reply", "status", "spam"]].iloc[rows]
     verdict = scan.verdicts[["filter", "result", "status"]].reindex(some["verdict_row"].to_numpy())
     verdict = verdict.astype({"filter": "str", "result": "str"}).set_axis(some.index)
@@ -90,11 +89,6 @@ def _kept(scan: Window, rows: Ints) -> pd.DataFrame:
     )
 
 
-@functools.cache
-def _nothing() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series([], dtype=NONE[name], index=pd.Index([], dtype="int64")) for name in NONE})
-
-
 NONE = {"kept": "str", "reason": "str", "away": "boolean"}
 """What :func:`kept_in_queue` returns, by column, where nothing was kept."""
 
@@ -106,7 +100,7 @@ def kept_at_the_door(scan: Window, settings: Settings, origins: Sequence[str]) -
 
     A mail that a milter refuses counts where it was refused as spam: by the filter's verdict, or by its words.
     """
-    wanted = coded.event(scan, "rejects", "action").equal(*ACTIONS, "hold")
+    wanted = column(scan, "rejects", "action").is_in(*ACTIONS, "hold")
     if not wanted.any():
         return pd.DataFrame()
     rejects = scan.events("rejects")

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.tables.grouping import combine, numbered
-from logscan.tables.texts import STR, arrow
+from logscan.tables.grouping import combine, numbered, ordered
+from logscan.tables.texts import STR, arrow, encoded
 
 Ints = npt.NDArray[np.int64]
 
@@ -93,11 +93,7 @@ def _stacked(some: Sequence[Column]) -> Column:
 def codes(column: Column) -> Ints:
     """Return a code for each row's value; -1 where it is missing. Whole numbers that lie close together are codes already."""
     if isinstance(column, pa.Array):
-        encoded = column.dictionary_encode().indices
-        if encoded.null_count:
-            encoded = pc.fill_null(encoded, -1)
-        of_row: Ints = encoded.to_numpy(zero_copy_only=False).astype(np.int64)
-        return of_row
+        return encoded(column)[0]
     if isinstance(column, np.ndarray) and column.dtype == np.int64 and len(column):
         numbers: Ints = column
         return numbers if int(numbers.max()) - int(numbers.min()) < LIKE_CODES else numbered(numbers)[0]
@@ -107,6 +103,34 @@ def codes(column: Column) -> Ints:
 
 LIKE_CODES = 2**31
 """The range of whole numbers that are combined with others as they are."""
+
+
+def ranks(column: Column) -> npt.NDArray[Any]:
+    """Return numbers in the order of a column's values; what is missing comes last."""
+    if isinstance(column, np.ndarray):
+        return column
+    if isinstance(column, pa.Array):
+        of_row, words = encoded(column)
+        rank = np.full(len(words) + 1, len(words), np.int64)
+        rank[pc.array_sort_indices(words).to_numpy()] = np.arange(len(words))
+        return rank[of_row]
+    number: Ints = pd.factorize(column, sort=True)[0].astype(np.int64)
+    return np.where(number < 0, len(column), number)
+
+
+def firsts(some: Mapping[str, Column], size: int, by: Sequence[str], keys: Sequence[str] = ()) -> dict[str, Column]:
+    """Return the first ``size`` rows of each key (of all, without keys) in the order of ``by``."""
+    order = np.lexsort([ranks(some[name]) for name in reversed(by)])
+    if keys and len(order):
+        of_row = numbered(combine(*(codes(some[name]) for name in keys)))[0][order]
+        together = ordered(of_row)
+        begins = np.flatnonzero(np.append(True, np.diff(of_row[together]) != 0))
+        nth = np.empty(len(order), np.int64)
+        nth[together] = np.arange(len(order)) - np.repeat(begins, np.diff(np.append(begins, len(order))))
+        order = order[nth < size]
+    elif not keys:
+        order = order[:size]
+    return {name: taken(column, order) for name, column in some.items()}
 
 
 def grouped(

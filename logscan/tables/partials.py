@@ -159,28 +159,28 @@ class Keyed:
 class First:
     """The first ``size`` rows of each key (of all, without keys) in the order of ``by``, which tells any two rows apart."""
 
-    frame: pd.DataFrame
+    columns: Mapping[str, Column]
     size: int
     by: tuple[str, ...]
     keys: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, size: int, by: Sequence[str], keys: Sequence[str] = ()) -> First:
-        """Return the part for the rows of one piece."""
-        return cls(_firsts(plain(frame), size, tuple(by), tuple(keys)), size, tuple(by), tuple(keys))
+    def of(
+        cls, rows: pd.DataFrame | Mapping[str, Column], size: int, by: Sequence[str], keys: Sequence[str] = ()
+    ) -> First:
+        """Return the part for the rows of one piece, a frame or columns of one length."""
+        some = columns.of_frame(rows) if isinstance(rows, pd.DataFrame) else rows
+        return cls(columns.firsts(some, size, by, keys), size, tuple(by), tuple(keys))
+
+    @functools.cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows, in order."""
+        return columns.frame_of(self.columns)
 
     def merged(self, others: Sequence[First]) -> First:
         """Return the first of all."""
-        frame = together([each.frame for each in (self, *others)])
-        return First(_firsts(frame, self.size, self.by, self.keys), self.size, self.by, self.keys)
-
-
-def _firsts(frame: pd.DataFrame, size: int, by: tuple[str, ...], keys: tuple[str, ...]) -> pd.DataFrame:
-    frame = frame.sort_values(list(by), kind="stable", ignore_index=True)
-    if not keys:
-        return frame.head(size)
-    nth = frame.groupby(list(keys), sort=False, dropna=False, observed=True).cumcount()
-    return frame[(nth < size).to_numpy()].reset_index(drop=True)
+        some = columns.stacked([each.columns for each in (self, *others)])
+        return First(columns.firsts(some, self.size, self.by, self.keys), self.size, self.by, self.keys)
 
 
 def hashes(words: Iterable[str]) -> Ints:
