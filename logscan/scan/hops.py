@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from logscan.scan.columns import joined, values
 from logscan.scan.memo import per_window
 from logscan.tables import texts
 
@@ -24,9 +25,8 @@ def dspam_hops(window: Window) -> npt.NDArray[np.bool_]:
 
     A relay that gave one answer of DSPAM's is DSPAM for all of its hand-overs.
     """
-    deliveries = window.deliveries
-    known = window.facts.dspam_relays
-    found: npt.NDArray[np.bool_] = deliveries["hop"].to_numpy() & deliveries["relay"].isin(known).to_numpy()
+    relay = joined(window, "deliveries", "relay")
+    found: npt.NDArray[np.bool_] = values(window, "deliveries", "hop") & relay.is_in(*window.facts.dspam_relays)
     return found
 
 
@@ -99,20 +99,17 @@ def no_filter(window: Window, settings: Settings) -> bool:
 def entry_has_hop(window: Window) -> npt.NDArray[np.bool_]:
     """Return, per entry, whether a delivery of it was handed to a filter."""
     out = np.zeros(len(window.entries) + 1, np.bool_)
-    deliveries = window.deliveries
-    out[deliveries["entry"].to_numpy()[filter_hops(window)]] = True
+    out[values(window, "deliveries", "entry")[filter_hops(window)]] = True
     return out[:-1]
 
 
 @per_window
 def filter_hops(window: Window) -> npt.NDArray[np.bool_]:
     """Return, per delivery, whether it is a hand-over to a filter, not to another host or life of ours."""
-    deliveries = window.deliveries
-    hop: npt.NDArray[np.bool_] = deliveries["hop"].to_numpy()
-    legs = window.legs
-    if not len(legs) or not hop.any():
+    hop: npt.NDArray[np.bool_] = values(window, "deliveries", "hop")
+    if not len(window.legs) or not hop.any():
         return hop
-    moved = legs.loc[legs["kind"].isin(["relay", "forward"]), "delivery"].to_numpy()
+    moved = values(window, "legs", "delivery")[joined(window, "legs", "kind").is_in("relay", "forward")]
     other = np.zeros(len(hop) + 1, np.bool_)
     other[moved] = True
     return hop & ~other[:-1]

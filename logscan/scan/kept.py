@@ -49,14 +49,14 @@ def _blocked(scan: Window) -> npt.NDArray[np.bool_]:
     """Return which verdicts say that the filter kept the mail back."""
     verdicts = scan.verdicts
     out = np.zeros(len(verdicts), np.bool_)
-    for name, column, pattern in (
+    for name, field, pattern in (
         ("amavis", "result", "^Blocked"),
         ("dspam", "status", "(?i)quarantin"),
         ("pmg", "status", "Quarantin|Discard"),
     ):
         mine = texts.equal(verdicts["filter"], name)
         if mine.any():
-            said = verdicts[column][mine].astype("str").str.contains(pattern, regex=True, na=False)
+            said = verdicts[field][mine].astype("str").str.contains(pattern, regex=True, na=False)
             out[mine] = said.to_numpy(dtype=np.bool_)
     return out
 

@@ -49,10 +49,11 @@ def _decoded(column: pd.Series) -> Column:
 
 def frame_of(columns: Mapping[str, Column]) -> pd.DataFrame:
     """Return the frame of some columns; texts are dtype str."""
-    return pd.DataFrame({name: _held(column) for name, column in columns.items()}, copy=False)
+    return pd.DataFrame({name: held(column) for name, column in columns.items()}, copy=False)
 
 
-def _held(column: Column) -> Any:
+def held(column: Column) -> Any:
+    """Return a column as a frame holds it."""
     if not isinstance(column, pa.Array):
         return column
     return STR.__from_arrow__(column if pa.types.is_large_string(column.type) else column.cast(pa.large_string()))
@@ -87,7 +88,7 @@ def _stacked(some: Sequence[Column]) -> Column:
         if len({each.type for each in some}) > 1:
             some = [each.cast(pa.large_string()) for each in some]
         return pa.concat_arrays(some)
-    return of_series(pd.concat([pd.Series(_held(each)) for each in some], ignore_index=True))
+    return of_series(pd.concat([pd.Series(held(each)) for each in some], ignore_index=True))
 
 
 def codes(column: Column) -> Ints:
@@ -168,4 +169,4 @@ def _reduced(column: Column, way: str, of_row: Ints, first: Ints) -> Column:
             out = column[first]
             (np.fmin if way == "min" else np.fmax).at(out, of_row, column)
         return out
-    return of_series(pd.Series(_held(column)).groupby(of_row, sort=True).agg(way))
+    return of_series(pd.Series(held(column)).groupby(of_row, sort=True).agg(way))

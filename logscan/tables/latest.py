@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.tables import texts
 from logscan.tables.partials import Rows
@@ -81,7 +83,14 @@ def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def repeated(column: pd.Series) -> pd.Series:
     """Return a column of texts as categories, of which each is used."""
-    return column.astype("str").astype("category")
+    codes, words = texts.coded(column)
+    used = np.flatnonzero(np.bincount(codes + 1, minlength=len(words) + 1)[1:])
+    array = texts.arrow(words).take(pa.array(used))
+    order = pc.array_sort_indices(array)
+    place = np.full(len(words) + 1, -1, np.int64)
+    place[used[order.to_numpy()]] = np.arange(len(used))
+    categories = pd.Index(texts.series(array.take(order)))
+    return pd.Series(pd.Categorical.from_codes(place[codes], categories, validate=False), column.index)
 
 
 def hashed(column: pd.Series) -> Hashes:

@@ -43,9 +43,9 @@ WIDEST = 2**20
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame without an index and without categories: those of one piece say nothing in another."""
     coded = {
-        str(name): columns.frame_of({"": columns.of_series(column)})[""].array
-        for name, column in frame.items()
-        if isinstance(column.dtype, pd.CategoricalDtype)
+        str(name): columns.held(columns.of_series(frame[name]))
+        for name, kind in zip(frame.columns, frame.dtypes.tolist(), strict=True)
+        if isinstance(kind, pd.CategoricalDtype)
     }
     index = frame.index
     if isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1 and index.name is None:

@@ -5,13 +5,17 @@ Both follow from all times there were, in whatever order and grouping they came.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from logscan.tables import columns
+from logscan.tables.columns import Column
+from logscan.tables.grouping import combine, numbered
 from logscan.tables.partials import plain, together
 
 Ints = npt.NDArray[np.int64]
@@ -40,34 +44,48 @@ class Spans:
     Their number is bounded by the time that the log covers, over ``apart``, for each key.
     """
 
-    frame: pd.DataFrame
+    columns: Mapping[str, Column]
     apart: int
 
     @classmethod
     def of(cls, frame: pd.DataFrame, apart: int) -> Spans:
         """Return the part for rows of one piece: ``time`` (UTC ns), the other columns are the key."""
-        some = plain(frame)
-        return cls(_spans(some.drop(columns="time").assign(begin=some["time"], end=some["time"]), apart), apart)
+        rows = columns.of_frame(frame)
+        time = rows.pop("time")
+        return cls(_spans({**rows, "begin": time, "end": time}, apart), apart)
+
+    @functools.cached_property
+    def frame(self) -> pd.DataFrame:
+        """The stretches; their order tells nothing."""
+        return columns.frame_of(self.columns)
 
     def merged(self, others: Sequence[Spans]) -> Spans:
         """Return the stretches of all times together."""
-        return Spans(_spans(together([each.frame for each in (self, *others)]), self.apart), self.apart)
+        return Spans(_spans(columns.stacked([each.columns for each in (self, *others)]), self.apart), self.apart)
 
 
-def _spans(frame: pd.DataFrame, apart: int) -> pd.DataFrame:
-    if not len(frame):
-        return frame.astype({"begin": "int64", "end": "int64"})
-    keys = [name for name in frame.columns if name not in ("begin", "end")]
-    code = frame.groupby(keys, sort=False, dropna=False).ngroup().to_numpy() if keys else np.zeros(len(frame), np.int64)
-    begin = frame["begin"].to_numpy()
+def _spans(some: Mapping[str, Column], apart: int) -> dict[str, Column]:
+    begin, end = (np.asarray(some[name], np.int64) for name in ("begin", "end"))
+    if not len(begin):
+        return {**some, "begin": begin, "end": end}
+    keys = [columns.codes(column) for name, column in some.items() if name not in ("begin", "end")]
+    code = numbered(combine(*keys))[0] if keys else np.zeros(len(begin), np.int64)
     order = np.lexsort((begin, code))
-    code, begin, end = code[order], begin[order], frame["end"].to_numpy()[order]
-    reached = pd.Series(end).groupby(code).cummax().to_numpy()
+    code, begin = code[order], begin[order]
+    reached = _reached(code, end[order])
     first = np.ones(len(order), np.bool_)
     first[1:] = (code[1:] != code[:-1]) | (begin[1:] - reached[:-1] > apart)
     last = np.append(first[1:], True)
-    made = frame.iloc[order[first]].reset_index(drop=True)
-    return made.assign(end=reached[last])
+    rows = order[first]
+    return {name: reached[last] if name == "end" else columns.taken(column, rows) for name, column in some.items()}
+
+
+def _reached(code: Ints, end: Ints) -> Ints:
+    """Return the latest of the ends so far among those of one code; codes are in order."""
+    times, rank = np.unique(end, return_inverse=True)
+    below = code * len(times)
+    found: Ints = times[np.maximum.accumulate(below + rank) - below]
+    return found
 
 
 @dataclass(frozen=True)
@@ -133,5 +151,4 @@ def _at(moments: Moments, level: int) -> pd.DataFrame:
 def _summed(frame: pd.DataFrame) -> pd.DataFrame:
     if not len(frame):
         return frame
-    keys = [str(name) for name in frame.columns if name != "n"]
-    return frame.groupby(keys, sort=False, dropna=False, as_index=False)["n"].sum()[list(frame.columns)]
+    return columns.frame_of(columns.grouped(columns.of_frame(frame), ("n",), (), ()))

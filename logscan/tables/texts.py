@@ -64,15 +64,26 @@ def used(column: pd.Series) -> pd.Series:
 
 def equal(column: pd.Series, *wanted: str) -> Bools:
     """Return which rows have one of a few values: for categories, by their codes."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        words = column.array.categories
+        code = column.array.codes
+        found = np.zeros(len(code), np.bool_)
+        for at in (
+            [at for at, word in enumerate(words) if word in wanted] if len(words) < FEW else words.get_indexer(wanted)
+        ):
+            if at >= 0:
+                found |= code == at
+        return found
+    if not isinstance(column.dtype, pd.StringDtype):
         out: Bools = column.isin(wanted).to_numpy(dtype=np.bool_)
         return out
-    codes = column.cat.categories.get_indexer(list(wanted))
-    at = column.cat.codes.to_numpy()
-    found = np.zeros(len(at), np.bool_)
-    for code in codes[codes >= 0].tolist():
-        found |= at == code
-    return found
+    array = arrow(column)
+    same: Bools = pc.is_in(array, value_set=pa.array(wanted, array.type)).to_numpy(zero_copy_only=False)
+    return same
+
+
+FEW = 100
+"""Categories that are compared one by one: pandas makes a table of hashes to find a few among any number."""
 
 
 def values(column: pd.Series) -> set[str]:
