@@ -139,7 +139,7 @@ def _elsewhere(window: Window, index: Ints, first: Ints) -> First:
     nth = np.arange(len(order)) - np.repeat(begins, np.diff(np.r_[begins, len(order)]))
     order = order[nth < MENDED_MAILS]
     frame = pd.DataFrame({"user": user.at(order), "back": -first[order]}, copy=False)
-    return First(frame, MENDED_MAILS, ("back",), ("user",))
+    return First.of(frame, MENDED_MAILS, ("back",), ("user",))
 
 
 def _cases(window: Window, index: Ints) -> pd.DataFrame:

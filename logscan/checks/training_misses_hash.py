@@ -112,7 +112,7 @@ def _logins(window: Window) -> dict[str, Part]:
     }
     return {
         LOGINS: Keyed.of(pd.DataFrame(logins, copy=False), most=["last"], once=True),
-        FIRST_LOGINS: First(pd.DataFrame(first, copy=False), 2, ("time", "source", "line"), ("user",)),
+        FIRST_LOGINS: First.of(pd.DataFrame(first, copy=False), 2, ("time", "source", "line"), ("user",)),
     }
 
 

@@ -19,7 +19,7 @@ from logscan.scan.aliases import through_filter
 from logscan.scan.coded import Coded
 from logscan.scan.hops import filter_hops
 from logscan.scan.memo import per_window
-from logscan.tables import cells, texts
+from logscan.tables import cells, columns, texts
 from logscan.tables.grouping import by_code
 from logscan.tables.partials import Keyed, Mergeable, Partial
 from logscan.tables.spans import NEVER, Spans
@@ -120,7 +120,7 @@ def _spans(window: Window, rows: Ints) -> Spans:
     first[1:] = (code[1:] != code[:-1]) | (time[1:] - time[:-1] > NEAR)
     last = np.append(first[1:], True)[: len(code)]
     frame = {"host": coded.told(host.words, code[first]), "begin": time[first], "end": time[last]}
-    return Spans(pd.DataFrame(frame, copy=False), NEAR)
+    return Spans(columns.of_frame(pd.DataFrame(frame, copy=False)), NEAR)
 
 
 def free_by_configuration(settings: Settings) -> frozenset[str]:
