@@ -183,7 +183,7 @@ def test_pieces_parsed_in_one_go_say_what_each_says_alone(
 ) -> None:
     build(tmp_path)
     parsed: list[int] = []
-    parse = probing.parse
+    from logscan.reading.parsing import parse
 
     def counted(data: bytes, *args: Any) -> Parsed:
         parsed.append(len(data))
