@@ -110,7 +110,7 @@ def _text(chunk: bytes, kind: str) -> Lines:
             bodies[at] = bodies_of.rfc5424(bodies[at]) or bodies[at]
     ours = (width > 0) & ~special
     if LIBRARY is not None:
-        bodies.tags = machine.tags(chunk, bodies.starts, ends, ours)
+        bodies.tags = machine.tags(chunk, bodies.starts, ends, width > 0)
         ours &= _homeless(bodies.tags, settle)
     _settle_all(data, bodies, ours, settle)
     _inner_stamps(bodies, time)

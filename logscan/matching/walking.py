@@ -75,11 +75,27 @@ def checked(program: Words) -> Words:
 
 @dataclass(frozen=True)
 class Claimed:
-    """The lines that one shape claimed: their numbers, rising, and where each of its fields starts (-1: nowhere) and ends."""
+    """The lines that one shape claimed: their numbers, rising, and by line where in ``places`` its fields lie, start (-1: none)
+    and end of each.
+    """
 
     shape: Shape
     rows: Ints
-    fields: dict[str, tuple[Ints, Ints]]
+    places: Int32s
+    at: Int32s
+
+    @property
+    def fields(self) -> dict[str, tuple[Ints, Ints]]:
+        """Where each field starts and ends."""
+        if not self.shape.format.table:
+            return {}
+        some = enumerate(self.shape.fields)
+        return {name: places_of(self.places, self.at, number) for number, name in some}
+
+
+def places_of(places: Int32s, at: Int32s, number: int) -> tuple[Ints, Ints]:
+    """Return where the field of that number starts and ends, by line."""
+    return places[at + 2 * number].astype(np.int64), places[at + 2 * number + 1].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -107,19 +123,7 @@ class Matched:
         for begin, end in itertools.pairwise(bounds):
             if begin < end:
                 mine = rows[begin:end]
-                yield Claimed(shape := flat[key[begin]], mine, self._fields(shape, mine))
-
-    def _fields(self, shape: Shape, rows: Ints) -> dict[str, tuple[Ints, Ints]]:
-        if not shape.format.table:
-            return {}
-        at = self.offset[rows]
-        found = {}
-        for number, name in enumerate(shape.fields):
-            found[name] = (
-                self.places[at + 2 * number].astype(np.int64),
-                self.places[at + 2 * number + 1].astype(np.int64),
-            )
-        return found
+                yield Claimed(flat[key[begin]], mine, self.places, self.offset[mine])
 
 
 def run(programs: Sequence[Words], which: Int32s, text: Text, starts: Ints, ends: Ints) -> Matched:

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from logscan.envelopes import continued as splitlines
 from logscan.envelopes import unwrapping as envelope
 from logscan.envelopes.bodies import divided
 from logscan.grammar.formats import Pattern
 from logscan.grammar.programs import pattern_for
+from logscan.machine import envelopes as machine
 from logscan.matching import walking
 from logscan.matching.text import Text
 from logscan.reading.counting import Counter
@@ -38,9 +38,6 @@ REPEATED = re.compile(rb"message repeated (\d{1,9}) times: \[ ?(.*?)\]?\Z", re.D
 
 COUNTED_REPEATS = frozenset({"rejects", "logins", "sessions"})
 """Tables in which each repeat is an event of its own; elsewhere a repeated line is repeated logging (one mail, once)."""
-
-TAGGED = r"^[^ ]+ [^ \[]+(?:\[|$)"
-"""A host and a tag, as :func:`logscan.envelopes.bodies.divided` tells them from a text with a colon in it."""
 
 MOST_REPEATS = 1000
 """Rows one ``message repeated`` line may become."""
@@ -142,47 +139,46 @@ def _at_once(bodies: envelope.Bodies, rows: Tags, but: Iterable[int]) -> tuple[I
     apart = np.zeros(len(bodies), np.bool_)
     apart[list(but)] = True
     left, missed = [every[apart]], []
-    verbatim = every[~changed & ~apart]
-    if len(verbatim):
-        some = _spans(Text(bodies.chunk), verbatim, bodies.starts[verbatim], bodies.ends[verbatim], rows)
+    verbatim = np.flatnonzero(~(changed | apart))
+    if bodies.tags is None:
+        left.append(verbatim)
+    elif len(verbatim):
+        ends = bodies.ends[verbatim]
+        tags = bodies.tags._replace(tag=bodies.tags.tag[verbatim], behind=bodies.tags.behind[verbatim])
+        some = _spans(Text(bodies.chunk), verbatim, ends, tags, rows)
         left.append(some[0])
         missed += some[1].tolist()
-    others = every[changed & ~apart]
-    whole = bodies.cut(others)
+    others = np.flatnonzero(changed & ~apart)
     if len(others):  # bodies that were rewritten: a text of their own
+        whole = bodies.cut(others)
         ends = np.cumsum([len(body) + 1 for body in whole]) - 1
         starts = np.concatenate(([0], ends[:-1] + 1))
-        some = _spans(Text(b"\n".join(whole)), others, starts, ends, rows)
+        text = b"\n".join(whole)
+        tags = machine.tags(text, starts, ends, np.ones(len(others), np.bool_))
+        some = _spans(Text(text), others, ends, tags, rows)
         left.append(some[0])
         missed += some[1].tolist()
     return np.sort(np.concatenate(left)), missed
 
 
-def _spans(text: Text, index: Ints, starts: Ints, ends: Ints, rows: Tags) -> tuple[Ints, Ints]:
-    """Read the bodies ``index`` from ``starts`` to ``ends`` in ``text``; returns the indices of those left, and of those that
-    no grammar takes.
+def _spans(text: Text, index: Ints, ends: Ints, tags: machine.Tags, rows: Tags) -> tuple[Ints, Ints]:
+    """Read the bodies ``index``, which end at ``ends`` in ``text``, with their tags; returns the indices of those left, and of
+    those that no grammar takes.
     """
-    colons = text.places(b":")
-    colons = np.append(colons[text.data[colons + 1] == 32], text.end)
-    behind = colons[np.searchsorted(colons, starts)]
-    tagged = behind + 2 <= ends
-    untagged = index[~tagged]
-    index, starts, behind, ends = index[tagged], starts[tagged], behind[tagged], ends[tagged]
-    tags = text.slices(starts, behind).dictionary_encode()
-    tagged = pc.match_substring_regex(tags.dictionary, TAGGED).to_numpy(zero_copy_only=False)
-    if not tagged.all():  # the colon is one of the text
-        some = tagged[tags.indices.to_numpy()]
-        untagged = np.concatenate([untagged, index[~some]])
-        index, starts, behind, ends = index[some], starts[some], behind[some], ends[some]
-        tags = text.slices(starts, behind).dictionary_encode()
-    numbers, places, patterns = rows.number(tags.dictionary)
-    of_line = tags.indices.to_numpy()
-    number, pattern_of = numbers[of_line], places[of_line].astype(np.int32)
+    tag, behind, untagged = tags.tag, tags.behind, index[:0]
+    tagged = tag >= 0
+    if not tagged.all():  # or the colon is one of the text
+        untagged = index[~tagged]
+        index, ends, tag, behind = index[tagged], ends[tagged], tag[tagged], behind[tagged]
+    numbers, places, patterns = rows.number(text, tags, tag)
+    number, pattern_of = numbers[tag], places[tag]
     programs = [walking.program_of(pattern) for pattern in patterns]
     matched = walking.run(programs, pattern_of, text, behind + 2, ends)
     for claimed in matched.claimed(patterns, pattern_of):
-        rows.spans.append(Spans(claimed.shape, text, claimed.fields, index[claimed.rows], number[claimed.rows]))
-    return np.concatenate([untagged, index[matched.shape == walking.LEFT]]), index[matched.shape == walking.NONE]
+        at = claimed.rows
+        rows.spans.append(Spans(claimed.shape, text, claimed.places, claimed.at, index[at], number[at]))
+    left = np.concatenate([untagged, index[matched.shape == walking.LEFT]])
+    return left, index[matched.shape == walking.NONE]
 
 
 def _loop(numbers: Ints, bodies: Sequence[bytes], rows: Tags) -> list[int]:

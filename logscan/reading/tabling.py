@@ -15,7 +15,8 @@ from logscan.envelopes import unwrapping as envelope
 from logscan.grammar.formats import Shape
 from logscan.machine import columns as machine
 from logscan.machine.library import LIBRARY
-from logscan.matching import walking as columns
+from logscan.matching.text import Text
+from logscan.matching.walking import places_of
 from logscan.tables.schema import APART, EVENTS
 
 Ints = npt.NDArray[np.int64]
@@ -63,11 +64,12 @@ class Rows:
 
 @dataclass
 class Spans:
-    """The same of lines read as columns: ``fields`` are the places of each field in ``text``."""
+    """The same of lines that the machine matched: where in ``places`` each line's fields lie, starts and ends in ``text``."""
 
     shape: Shape
-    text: columns.Text
-    fields: dict[str, tuple[Ints, Ints]]
+    text: Text
+    places: npt.NDArray[np.int32]
+    at: npt.NDArray[np.int32]
     index: Ints
     tags: Ints
 
@@ -75,25 +77,32 @@ class Spans:
         """Return a field as a binary array, or None where the shape has none of that name."""
         if name not in self.shape.fields:
             return None
-        return self.text.slices(*self.fields[name]) if name in self.fields else pa.nulls(len(self.index), pa.binary())
+        return self.text.slices(*places_of(self.places, self.at, self.shape.fields.index(name)))
 
     def placed(self) -> Placed:
         """Return the fields as places in the text."""
+        begin = machine.address(self.places)
         fields = {
-            name: Part(machine.address(starts), machine.address(ends), starts.strides[0], starts.itemsize, 0, 0)
-            for name, (starts, ends) in self.fields.items()
+            name: Part(begin + 8 * number, begin + 8 * number + 4, 0, 4, 0, 0)
+            for number, name in enumerate(self.shape.fields)
         }
-        return Placed(machine.address(self.text.data), self.text.end, fields, [self])
+        return Placed(
+            machine.address(self.text.data), self.text.end, fields, [self.text.data], machine.address(self.at)
+        )
 
 
 @dataclass
 class Placed:
-    """The address of a piece's text and its bytes, and where each field stands in it; ``keep`` is whose memory that is."""
+    """The address of a piece's text and its bytes, and where each field stands in it; ``keep`` is whose memory that is.
+
+    ``at`` is what :class:`logscan.machine.columns.Piece` has.
+    """
 
     text: int
     size: int
     fields: dict[str, Part]
     keep: list[Any]
+    at: int = 0
 
 
 def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
@@ -153,14 +162,15 @@ def typed(array: pa.Array, kind: str) -> pa.Array:
 
 
 class Pids:
-    """Process IDs by tag; some have none."""
+    """Process IDs by tag, as numbers or as the texts of what may be none; some tags have none."""
 
-    def __init__(self, texts: Sequence[bytes | None]) -> None:
-        numbers = typed(pa.array(texts, pa.binary()), "int")
-        self.numbers: Ints = numbers.fill_null(0).to_numpy()
-        self.missing: npt.NDArray[np.bool_] | None = None
-        if numbers.null_count:
-            self.missing = numbers.is_null().to_numpy(zero_copy_only=False)
+    def __init__(self, told: Sequence[int | bytes | None]) -> None:
+        odd = [at for at, each in enumerate(told) if isinstance(each, bytes)]
+        read = dict(zip(odd, typed(pa.array([told[at] for at in odd], pa.binary()), "int").to_pylist(), strict=True))
+        numbers = [read[at] if isinstance(each, bytes) else each for at, each in enumerate(told)]
+        self.numbers: Ints = np.array([0 if each is None else each for each in numbers], np.int64)
+        missing = np.array([each is None for each in numbers], np.bool_)
+        self.missing = missing if missing.any() else None
 
     def of(self, tags: Ints) -> pa.Array:
         """Return the process IDs (int64) of rows with these tags."""
@@ -211,7 +221,7 @@ def _filled(
     placed = [piece.placed() for piece in pieces]
     some, begin = [], machine.address(ranks)
     for piece, each in zip(pieces, placed, strict=True):
-        some.append(machine.Piece(each.text, each.size, len(piece.index), begin))
+        some.append(machine.Piece(each.text, each.size, len(piece.index), begin, each.at))
         begin += 8 * len(piece.index)
     wanted = [
         (kind, [_part(column, *each) for each in zip(pieces, placed, strict=True)]) for column, kind in kinds.items()

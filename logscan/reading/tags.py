@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from logscan.grammar.formats import Pattern
 from logscan.grammar.programs import pattern_for
+from logscan.machine import envelopes as machine
+from logscan.matching.text import Text
 from logscan.reading.parsed import Head, Parsed
 from logscan.reading.tabling import Rows, Spans
 
 Ints = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
 Adders = tuple[tuple[int, ...] | None, Callable[[Any], None], Callable[[int], None], Callable[[int], None]]
 """The groups to ask for, and what adds to the lists of :class:`Rows`."""
 
@@ -33,6 +34,10 @@ def resolve(host: bytes, tag: bytes) -> tuple[Head, str]:
     return Head(name, "", program, program), program
 
 
+def _pid(whole: bytes) -> bytes | None:
+    return whole.partition(b"[")[2].partition(b"]")[0] or None
+
+
 class Tags:
     """The tags of a chunk and the rows found so far, by pattern and shape."""
 
@@ -41,7 +46,7 @@ class Tags:
         self.tags: dict[bytes, tuple[Pattern, dict[int, Adders], int]] = {}
         """By "host tag[pid": the pattern, its shapes' adders, and the tag's number."""
         self.heads: list[int] = []
-        self.pids: list[bytes | None] = []
+        self.pids: list[int | bytes | None] = []
         self.rows: dict[int, tuple[dict[int, Rows], dict[int, Adders]]] = {}
         self.spans: list[Spans] = []
         self._programs: dict[bytes, tuple[int, Pattern]] = {}
@@ -51,10 +56,9 @@ class Tags:
         known = self.tags.get(whole)
         if known is not None:
             return known
-        tag, _, pid = whole.partition(b"[")
-        head, pattern = self.program(tag)
+        head, pattern = self.program(whole.partition(b"[")[0])
         self.heads.append(head)
-        self.pids.append(pid.partition(b"]")[0] or None)
+        self.pids.append(_pid(whole))
         found = self.tags[whole] = pattern, self._adders(pattern), len(self.heads) - 1
         return found
 
@@ -68,19 +72,27 @@ class Tags:
             found = self._programs[tag] = len(self.parsed.heads) - 1, pattern_for(known_as)
         return found
 
-    def number(self, tags: pa.Array) -> tuple[Ints, Ints, list[Pattern]]:
-        """Return each tag's number and its pattern's place in a list; ``tags`` are distinct, and new numbers are given."""
-        parts = pc.extract_regex(tags, rb"^(?P<tag>[^\[]*)(?:\[(?P<pid>[^\]]*))?")
-        names = pc.struct_field(parts, [0]).dictionary_encode()
-        programs = [self.program(name) for name in names.dictionary.to_pylist()]
-        of_tag = names.indices.to_numpy()
-        first = len(self.heads)
-        self.heads += np.asarray([head for head, _ in programs], np.int64)[of_tag].tolist()
-        self.pids += [pid or None for pid in pc.struct_field(parts, [1]).to_pylist()]
-        patterns = {id(pattern): pattern for _, pattern in programs}
-        place = {each: at for at, each in enumerate(patterns)}
-        pattern_of = np.asarray([place[id(pattern)] for _, pattern in programs], np.int64)[of_tag]
-        return np.arange(first, len(self.heads)), pattern_of, list(patterns.values())
+    def number(
+        self, text: Text, tags: machine.Tags, of_line: npt.NDArray[np.int32]
+    ) -> tuple[Ints, Int32s, list[Pattern]]:
+        """Return, by tag, the number that those of some lines are given, and its pattern's place in a list.
+
+        ``of_line`` are the lines' tags in ``text``; what none of them has stays 0.
+        """
+        used = np.flatnonzero(np.bincount(of_line, minlength=len(tags.first)))
+        names = tags.name[used]
+        programs = {name: self.program(tags.names[name]) for name in np.unique(names).tolist()}
+        patterns = list({id(pattern): pattern for _, pattern in programs.values()}.values())
+        place = {id(pattern): at for at, pattern in enumerate(patterns)}
+        head_of, pattern_of = np.zeros(len(tags.names), np.int64), np.zeros(len(tags.names), np.int32)
+        for name, (head, pattern) in programs.items():
+            head_of[name], pattern_of[name] = head, place[id(pattern)]
+        numbers = np.zeros(len(tags.first), np.int64)
+        numbers[used] = np.arange(len(self.heads), len(self.heads) + len(used))
+        self.heads += head_of[names].tolist()
+        told = zip(tags.pid[used].tolist(), tags.first[used].tolist(), tags.length[used].tolist(), strict=True)
+        self.pids += [pid if pid >= 0 else _pid(text.chunk[at : at + size]) for pid, at, size in told]
+        return numbers, pattern_of[tags.name], patterns
 
     def pieces(self) -> list[Rows | Spans]:
         """Return what was found, one piece a shape and way."""
