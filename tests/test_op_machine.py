@@ -19,7 +19,7 @@ from logscan.grammar.formats import FormatError, LogFormat, Pattern, Sample, com
 from logscan.grammar.programs import log_formats
 from logscan.matching import translating, walking
 from logscan.matching.assembling import Listing
-from logscan.matching.ops import HEADER, NAMES, OPS, Words
+from logscan.matching.ops import HEADER, NAMES, OPS
 from logscan.matching.text import Text
 from logscan.reading import parsing as parse
 from logscan.reading.parsed import Parsed
@@ -48,6 +48,12 @@ def every_sample() -> list[bytes]:
     return sorted({text for program in PROGRAMS for text in samples(program)})
 
 
+@functools.lru_cache(maxsize=512)
+def image_of(compiled: Pattern) -> walking.Image:
+    """Return the machine's program of a grammar, alone."""
+    return walking.Library().image([compiled])[0]
+
+
 def one_by_one(compiled: Pattern, text: bytes) -> Found | None:
     """Return format and fields by the compiled pattern."""
     found = compiled.match(text)
@@ -61,7 +67,7 @@ def one_by_one(compiled: Pattern, text: bytes) -> Found | None:
 
 
 def at_once(
-    compiled: Pattern, texts: list[bytes], program: Words | None = None, behind: bytes = b""
+    compiled: Pattern, texts: list[bytes], image: walking.Image | None = None, behind: bytes = b""
 ) -> list[Found | int | None]:
     """Return format and fields by the machine, None where no shape takes a text, LEFT where it is left to the pattern.
 
@@ -71,10 +77,9 @@ def at_once(
     text.data = np.frombuffer(b"".join(texts) + behind + bytes(8), np.uint8)
     ends = np.cumsum([len(each) for each in texts])
     which = np.zeros(len(texts), np.int32)
-    programs = [walking.program_of(compiled) if program is None else program]
-    matched = walking.run(programs, which, text, ends - [len(each) for each in texts], ends)
+    matched = walking.run(image or image_of(compiled), which, text, ends - [len(each) for each in texts], ends)
     out: list[Found | int | None] = [None if each == walking.NONE else int(each) for each in matched.shape]
-    for claimed in matched.claimed([compiled], which):
+    for claimed in matched.claimed():
         fields = {name: text.slices(*places).to_pylist() for name, places in claimed.fields.items()}
         for at, row in enumerate(claimed.rows.tolist()):
             values = {name: column[at] for name, column in fields.items() if column[at] is not None}
@@ -90,15 +95,15 @@ def agree(compiled: Pattern, texts: list[bytes]) -> list[Found | int | None]:
     return found
 
 
-def ops_of(program: Words) -> list[str]:
-    return [name for _, name in Listing(program).ops()]
+def ops_of(image: walking.Image) -> list[str]:
+    return [name for _, name in Listing(image.words).ops()]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_each_sample_is_claimed_and_gives_its_fields(program: str) -> None:
     """None is left to the pattern, and no element is without its op."""
     assert walking.LEFT not in agree(pattern(program), [*samples(program), *every_sample()])
-    assert "UNKNOWN" not in ops_of(walking.program_of(pattern(program)))
+    assert "UNKNOWN" not in ops_of(image_of(pattern(program)))
 
 
 # -- what strangers write ------------------------------------------------------------------------------------------------
@@ -338,13 +343,13 @@ def test_a_line_full_of_what_ends_an_element_costs_no_more_than_its_length(progr
 
 def test_lines_that_lie_outside_the_text_are_left() -> None:
     compiled = made(rest()("t"))
-    program = walking.program_of(compiled)
+    program = image_of(compiled)
     places = np.array([[0, 3], [0, 4], [-1, 2], [2, 1], [5, 6], [3, 3]])
     which = np.zeros(len(places), np.int32)
-    matched = walking.run([program], which, Text(b"abc"), places[:, 0], places[:, 1])
+    matched = walking.run(program, which, Text(b"abc"), places[:, 0], places[:, 1])
     assert matched.shape.tolist() == [0, *[walking.LEFT] * 4, 0]
     which[:] = 1, -1, 7, 0, 0, 0
-    matched = walking.run([program], which, Text(b"abc"), places[:, 0] * 0, places[:, 0] * 0)
+    matched = walking.run(program, which, Text(b"abc"), places[:, 0] * 0, places[:, 0] * 0)
     assert matched.shape.tolist() == [*[walking.LEFT] * 3, 0, 0, 0]
 
 
@@ -393,7 +398,7 @@ def test_the_small_grammar_has_almost_every_op() -> None:
         False,
         False,
     ]
-    assert set(OPS) - set(ops_of(walking.program_of(compiled))) <= {
+    assert set(OPS) - set(ops_of(image_of(compiled))) <= {
         "UNKNOWN",
         "START",
         "TESTEND",
@@ -405,9 +410,11 @@ def test_the_small_grammar_has_almost_every_op() -> None:
 def test_a_program_in_which_any_word_is_wrong_is_refused_or_stays_within_bounds() -> None:
     """Whatever it then says of a line; and a good part of the faults is noticed, by the check or by what is said."""
     compiled, texts = small()
-    program = walking.program_of(compiled)
+    whole = image_of(compiled)
+    program = whole.words
     right = at_once(compiled, texts)
     shapes = len(compiled.shapes)
+    text, ends = Text(b"".join(texts)), np.cumsum([len(each) for each in texts])
     refused = wrong = 0
     dice = random.Random(3)
     code = range(HEADER + int(program[1]))
@@ -419,39 +426,36 @@ def test_a_program_in_which_any_word_is_wrong_is_refused_or_stays_within_bounds(
         broken[at] = value
         try:
             walking.checked(broken)
-        except walking.BadProgramError:
+        except walking.BadImageError:
             refused += 1
             continue
-        text = Text(b"".join(texts))
-        ends = np.cumsum([len(each) for each in texts])
-        matched = walking.run(
-            [broken], np.zeros(len(texts), np.int32), text, ends - [len(each) for each in texts], ends
-        )
+        image = walking.Image(broken, whole.shapes)
+        matched = walking.run(image, np.zeros(len(texts), np.int32), text, ends - [len(each) for each in texts], ends)
         assert set(matched.shape.tolist()) <= set(range(walking.LEFT, shapes))
         if matched.shape.max() < 0 or (broken[:HEADER] != program[:HEADER]).any():
             wrong += 1
             continue
-        wrong += at_once(compiled, texts, broken) != right
+        wrong += at_once(compiled, texts, image) != right
     assert refused > 0.4 * len(changes)
     assert wrong > 0.05 * len(changes)
 
 
 @pytest.mark.parametrize("size", [0, 1, HEADER, HEADER + 1])
 def test_what_is_no_program_is_refused(size: int) -> None:
-    program = walking.program_of(small()[0])
+    program = image_of(small()[0]).words
     for words in (np.zeros(size, np.uint32), program[:size], program[:-1], np.append(program, np.uint32(0))):
-        with pytest.raises(walking.BadProgramError):
+        with pytest.raises(walking.BadImageError):
             walking.checked(words)
 
 
 def test_random_words_are_refused() -> None:
     numbers = np.random.default_rng(1)
-    program = walking.program_of(small()[0])
+    program = image_of(small()[0]).words
     for _ in range(300):
         words = program.copy()
         some = numbers.integers(HEADER, HEADER + int(program[1]), 40)
         words[some] = numbers.integers(0, 1 << 32, 40, np.uint32)
-        with pytest.raises(walking.BadProgramError):
+        with pytest.raises(walking.BadImageError):
             walking.checked(words)
 
 
@@ -480,8 +484,8 @@ def test_a_fault_of_the_translator_is_noticed(fault: tuple[str, Any], monkeypatc
 
 
 def test_a_listing_shows_each_op() -> None:
-    program = walking.program_of(made("ab: " + rx("[a-c]+")("t") + (pp.Literal(":x") | ";" | rx(r"\Z")) + rest()("u")))
-    assert list(Listing(program).lines()) == [
+    program = image_of(made("ab: " + rx("[a-c]+")("t") + (pp.Literal(":x") | ";" | rx(r"\Z")) + rest()("u")))
+    assert list(Listing(program.words).lines()) == [
         "0: LIT8 b'ab: '",
         "3: CAPSPAN [a-c] 1 1 4294967295",
         "7: DISPATCH [:-;] -> 13 [] -> 23 [^:-;] -> 29 END -> 23",
@@ -500,7 +504,7 @@ def test_a_listing_shows_each_op() -> None:
 def test_a_listing_reads_every_op_of_every_program() -> None:
     seen: set[str] = set()
     for program in PROGRAMS:
-        seen |= set(ops_of(walking.program_of(pattern(program))))
+        seen |= set(ops_of(image_of(pattern(program))))
     assert seen >= set(OPS) - {"START", "UNKNOWN", "HERE", "MOVED"}
     assert {OPS[name].number for name in OPS} == set(range(len(OPS))) == set(NAMES)
 

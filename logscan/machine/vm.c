@@ -5,8 +5,8 @@
  * backtracking matcher does: what may be tried later lies on a stack. The stack, and the steps a line may take, are bounded;
  * where a bound is reached the line is left to the pattern.
  *
- * A program is checked once (logscan_check) before it runs. Then no op, table, text, group or register is outside it, and all
- * targets lie further on, except for those of ops that take from the line's budget: no program runs for ever, or leaves its
+ * An image of programs is checked once (logscan_check) before it runs. Then no op, table, text, group or register is outside it, and all
+ * targets lie further on, except for those of ops that take from the line's budget and of calls, which take from it too: no program runs for ever, or leaves its
  * bounds, however it came about. */
 #include "machine.h"
 
@@ -16,7 +16,7 @@
 enum {
     FAIL, END, JMP, LIT1, LIT8, LITN, ONE, SKIP, SPAN, SPAN1, SPANMAX, ALL, GSPAN, LSPAN, OPEN, CLOSE, CAPSPAN, DISPATCH,
     TEST, TESTEND, CHOICE, TRYLIT, IFLIT, NOTLIT, POP, MARK, CUT, POPFAIL, CUTFAIL, LOOKOUT, LOOKBACK, HOLD, RETURN, BACK,
-    AGAIN, HERE, MOVED, EOL, START, WORDB, UNKNOWN, OPS
+    AGAIN, HERE, MOVED, EOL, START, WORDB, CALL, RET, UNKNOWN, OPS
 };
 
 /* Words each op takes; DISPATCH has as many more as it has targets. */
@@ -25,24 +25,24 @@ static const uint8_t WORDS[OPS] = {
     [SPANMAX] = 3, [ALL] = 1, [GSPAN] = 4, [LSPAN] = 4, [OPEN] = 1, [CLOSE] = 1, [CAPSPAN] = 4, [DISPATCH] = 3, [TEST] = 2,
     [TESTEND] = 2, [CHOICE] = 2, [TRYLIT] = 4, [IFLIT] = 4, [NOTLIT] = 4, [POP] = 1, [MARK] = 1, [CUT] = 1, [POPFAIL] = 1,
     [CUTFAIL] = 1, [LOOKOUT] = 2, [LOOKBACK] = 1, [HOLD] = 1, [RETURN] = 1, [BACK] = 1, [AGAIN] = 2, [HERE] = 1, [MOVED] = 2,
-    [EOL] = 1, [START] = 1, [WORDB] = 1, [UNKNOWN] = 1,
+    [EOL] = 1, [START] = 1, [WORDB] = 1, [CALL] = 2, [RET] = 1, [UNKNOWN] = 1,
 };
 
-enum { MAGIC = 0x4c53504d, HEADER = 8, STACK = 1024, TRAIL = 2048, GROUPS = 4096, REGISTERS = 256 };
+enum { MAGIC = 0x4c53504d, HEADER = 9, STACK = 1024, TRAIL = 2048, GROUPS = 4096, LEVELS = 15, REGISTERS = 64 };
 enum { NONE = -1, LEFT = -2 };
 enum { LONGEST = 65535, MOST_WORDS = 1 << 24, BUDGET = 2000, BUDGET_BYTE = 64 };
 #define SPAN_FLAG 0x80000000u
 #define NO_LIMIT 0xffffffffu
 
 typedef struct {
-    const uint32_t *code, *shapes, *lists;
+    const uint32_t *code, *entries, *shapes, *lists;
     const uint8_t *tables, *texts;
-    uint32_t words, n_tables, n_texts, groups, registers, n_shapes, n_lists;
-} Program;
+    uint32_t words, n_tables, n_texts, groups, registers, n_entries, n_shapes, n_lists;
+} Image;
 
 typedef struct {
     uint32_t at;    /* where to go on; with SPAN_FLAG, the span that can still give or take */
-    uint32_t trail; /* how much of the trail was there */
+    uint16_t trail, level; /* how long the trail was, and how many calls deep that is */
     int32_t p, stop;
 } Entry;
 
@@ -55,11 +55,14 @@ typedef struct {
     Entry stack[STACK];
     Was trail[TRAIL];
     int32_t open[GROUPS], start[GROUPS], end[GROUPS];
-    uint32_t registers[REGISTERS + 1];
+    uint32_t registers[(LEVELS + 1) * REGISTERS];
+    struct {
+        uint32_t back, base; /* where the caller goes on, and where the registers begin */
+    } calls[LEVELS + 1];
 } Work;
 
-/* Take a program apart; 0 where its sizes don't add up. */
-static int taken_apart(const uint32_t *data, int64_t words, Program *it) {
+/* Take an image apart; 0 where its sizes don't add up. */
+static int taken_apart(const uint32_t *data, int64_t words, Image *it) {
     if (words < HEADER || data[0] != MAGIC) return 0;
     it->words = data[1];
     it->n_shapes = data[2];
@@ -68,12 +71,14 @@ static int taken_apart(const uint32_t *data, int64_t words, Program *it) {
     it->n_texts = data[5];
     it->groups = data[6];
     it->registers = data[7];
+    it->n_entries = data[8];
     if (it->groups > GROUPS || it->registers > REGISTERS || it->words > MOST_WORDS) return 0;
-    uint64_t size = HEADER + (uint64_t)it->words + 2 * (uint64_t)it->n_shapes + it->n_lists + 64 * (uint64_t)it->n_tables +
+    uint64_t size = HEADER + (uint64_t)it->words + it->n_entries + 2 * (uint64_t)it->n_shapes + it->n_lists + 64 * (uint64_t)it->n_tables +
                     ((uint64_t)it->n_texts + 3) / 4;
     if (size != (uint64_t)words) return 0;
     it->code = data + HEADER;
-    it->shapes = it->code + it->words;
+    it->entries = it->code + it->words;
+    it->shapes = it->entries + it->n_entries;
     it->lists = it->shapes + 2 * (size_t)it->n_shapes;
     it->tables = (const uint8_t *)(it->lists + it->n_lists);
     it->texts = it->tables + 256 * (size_t)it->n_tables;
@@ -83,7 +88,7 @@ static int taken_apart(const uint32_t *data, int64_t words, Program *it) {
 static int is_target(const uint8_t *begins, uint32_t words, uint32_t target) { return target < words && begins[target]; }
 
 /* Whether one op's operands lie within the program. */
-static int sound(const Program *it, const uint8_t *begins, uint32_t at) {
+static int sound(const Image *it, const uint8_t *begins, uint32_t at) {
     const uint32_t *c = it->code + at;
     const uint32_t arg = c[0] >> 8, op = c[0] & 255;
     uint32_t target = NO_LIMIT; /* none */
@@ -110,6 +115,8 @@ static int sound(const Program *it, const uint8_t *begins, uint32_t at) {
         if (arg >= it->registers) return 0;
         target = c[1];
         break;
+    case CALL:
+        return arg <= it->registers && c[1] < at && begins[c[1]];
     case JMP: case CHOICE: case AGAIN:
         target = c[1];
         break;
@@ -136,9 +143,9 @@ static int sound(const Program *it, const uint8_t *begins, uint32_t at) {
     return is_target(begins, it->words, target) && (target > at || op == AGAIN || op == MOVED);
 }
 
-/* Whether a program of so many words can run. */
+/* Whether an image of so many words can run. */
 EXPORT int logscan_check(const uint32_t *data, int64_t words) {
-    Program it;
+    Image it;
     if (!taken_apart(data, words, &it) || !it.words) return 0;
     for (uint32_t each = 0; each < it.n_shapes; each++)
         if ((uint64_t)it.shapes[2 * each] + it.shapes[2 * each + 1] > it.n_lists) return 0;
@@ -155,9 +162,10 @@ EXPORT int logscan_check(const uint32_t *data, int64_t words) {
         at += op == DISPATCH && it.code[at] >> 8 <= 256 ? WORDS[op] + (it.code[at] >> 8) : WORDS[op];
     }
     /* All ends with the last op's last word, and nothing runs on behind it. */
-    right = at == it.words && (op == FAIL || op == END || op == JMP || op == UNKNOWN);
+    right = at == it.words && (op == FAIL || op == END || op == JMP || op == RET || op == UNKNOWN);
     for (at = 0; right && at < it.words; at++)
         if (begins[at]) right = sound(&it, begins, at);
+    for (uint32_t each = 0; right && each < it.n_entries; each++) right = is_target(begins, it.words, it.entries[each]);
     free(begins);
     return right;
 }
@@ -186,7 +194,7 @@ static inline const uint8_t *spanned(const uint8_t *p, const uint8_t *e, const u
 #define PUSH(where, here, until)                                                                                            \
     do {                                                                                                                    \
         if (top == STACK) goto left;                                                                                        \
-        w->stack[top++] = (Entry){(where), trail, (int32_t)((here)-s), (int32_t)(until)};                                   \
+        w->stack[top++] = (Entry){(where), (uint16_t)trail, (uint16_t)level, (int32_t)((here)-s), (int32_t)(until)};                                   \
     } while (0)
 #define TAKE(group_, start_, end_)                                                                                          \
     do {                                                                                                                    \
@@ -198,11 +206,12 @@ static inline const uint8_t *spanned(const uint8_t *p, const uint8_t *e, const u
 
 /* Run a program over the line from s to e; the text ends at last. Returns a shape, NONE or LEFT. What it has put into the
  * groups is told by the trail, *used long. */
-static int32_t run(const Program *it, Work *w, const uint8_t *s, const uint8_t *e, const uint8_t *last, uint32_t *used) {
+static int32_t run(const Image *it, uint32_t entry_point, Work *w, const uint8_t *s, const uint8_t *e, const uint8_t *last, uint32_t *used) {
     const uint32_t *const code = it->code;
-    const uint32_t *c = code;
+    const uint32_t *c = code + entry_point;
     const uint8_t *p = s;
-    uint32_t top = 0, trail = 0;
+    uint32_t top = 0, trail = 0, level = 0;
+    uint32_t *registers = w->registers;
     int32_t answer;
     int64_t budget = BUDGET + BUDGET_BYTE * (int64_t)(e - s);
     if (e - s > LONGEST) goto left;
@@ -361,25 +370,25 @@ static int32_t run(const Program *it, Work *w, const uint8_t *s, const uint8_t *
             top--, c++;
             continue;
         case MARK:
-            w->registers[word >> 8] = top;
+            registers[word >> 8] = top;
             c++;
             continue;
         case CUT:
-            if (w->registers[word >> 8] > top) goto left;
-            top = w->registers[word >> 8], c++;
+            if (registers[word >> 8] > top) goto left;
+            top = registers[word >> 8], c++;
             continue;
         case POPFAIL:
             if (!top) goto left;
             top--;
             goto fail;
         case CUTFAIL:
-            if (w->registers[word >> 8] > top) goto left;
-            top = w->registers[word >> 8];
+            if (registers[word >> 8] > top) goto left;
+            top = registers[word >> 8];
             goto fail;
         case LOOKOUT:
         case LOOKBACK: {
-            if (w->registers[word >> 8] >= top) goto left;
-            top = w->registers[word >> 8];
+            if (registers[word >> 8] >= top) goto left;
+            top = registers[word >> 8];
             const Entry *const entry = w->stack + top;
             p = s + entry->p;
             if ((word & 255) == LOOKBACK) {
@@ -394,12 +403,12 @@ static int32_t run(const Program *it, Work *w, const uint8_t *s, const uint8_t *
             continue;
         }
         case HOLD:
-            w->registers[word >> 8] = top, w->registers[(word >> 8) + 1] = (uint32_t)(p - s);
+            registers[word >> 8] = top, registers[(word >> 8) + 1] = (uint32_t)(p - s);
             c++;
             continue;
         case RETURN:
-            if (w->registers[word >> 8] > top || w->registers[(word >> 8) + 1] > e - s) goto left;
-            top = w->registers[word >> 8], p = s + w->registers[(word >> 8) + 1];
+            if (registers[word >> 8] > top || registers[(word >> 8) + 1] > e - s) goto left;
+            top = registers[word >> 8], p = s + registers[(word >> 8) + 1];
             c++;
             continue;
         case BACK:
@@ -411,12 +420,12 @@ static int32_t run(const Program *it, Work *w, const uint8_t *s, const uint8_t *
             c = code + c[1];
             continue;
         case HERE:
-            w->registers[word >> 8] = (uint32_t)(p - s);
+            registers[word >> 8] = (uint32_t)(p - s);
             c++;
             continue;
         case MOVED:
             if (--budget < 0) goto left;
-            c = w->registers[word >> 8] != (uint32_t)(p - s) ? code + c[1] : c + 2;
+            c = registers[word >> 8] != (uint32_t)(p - s) ? code + c[1] : c + 2;
             continue;
         case EOL:
             if (p != e) goto fail;
@@ -429,6 +438,18 @@ static int32_t run(const Program *it, Work *w, const uint8_t *s, const uint8_t *
         case WORDB:
             if ((p > s && is_word(p[-1])) == (p < e && is_word(*p))) goto fail;
             c++;
+            continue;
+        case CALL:
+            if (--budget < 0 || level == LEVELS) goto left;
+            registers += word >> 8;
+            w->calls[++level].back = (uint32_t)(c + 2 - code);
+            w->calls[level].base = (uint32_t)(registers - w->registers);
+            c = code + c[1];
+            continue;
+        case RET:
+            if (!level) goto left;
+            c = code + w->calls[level].back;
+            registers = w->registers + w->calls[--level].base;
             continue;
         default:
             goto left;
@@ -445,6 +466,8 @@ static int32_t run(const Program *it, Work *w, const uint8_t *s, const uint8_t *
             w->start[was->group] = was->start, w->end[was->group] = was->end;
         }
         p = s + entry->p;
+        level = entry->level;
+        registers = w->registers + w->calls[level].base;
         if (!(entry->at & SPAN_FLAG)) {
             c = code + entry->at;
             top--;
@@ -489,40 +512,38 @@ done:
     return answer;
 }
 
-/* Match `count` lines of a text, from line `first` on: line i lies from starts[i] to ends[i] and has the program which[i].
- * shape[i] is NONE, LEFT, or the shape's number in its program; then offset[i] is where its fields lie in places: start and
- * end of each in the text, -1 and -1 where one took no part. Returns the first line that was not looked at, because there was
- * no room left for its places (room: int32s), or -1 where memory is wanting. */
+/* Match `count` lines of a text, from line `first` on: line i lies from starts[i] to ends[i] and has the program which[i], an
+ * entry of the image. shape[i] is NONE, LEFT, or the shape's number; then offset[i] is where its fields lie in places: start
+ * and end of each in the text, -1 and -1 where one took no part. Returns the first line that was not looked at, because there
+ * was no room left for its places (room: int32s), or -1 where memory is wanting. */
 EXPORT int64_t logscan_match(const uint8_t *text, int64_t size, const int64_t *starts, const int64_t *ends,
-                             const int32_t *which, int64_t first, int64_t count, const uint32_t *const *programs,
-                             const int64_t *words, int32_t n_programs, int32_t *shape, int32_t *offset, int32_t *places,
-                             int64_t room, int64_t *taken) {
-    Program *all = calloc((size_t)n_programs + 1, sizeof *all);
+                             const int32_t *which, int64_t first, int64_t count, const uint32_t *image, int64_t words,
+                             int32_t *shape, int32_t *offset, int32_t *places, int64_t room, int64_t *taken) {
+    Image it;
+    if (!taken_apart(image, words, &it)) return -1;
     Work *w = calloc(1, sizeof *w);
-    int64_t line = -1, used = *taken;
-    if (!all || !w) goto out;
-    for (int32_t each = 0; each < n_programs; each++)
-        if (!taken_apart(programs[each], words[each], all + each)) goto out;
+    if (!w) return -1;
     memset(w->start, 0xff, sizeof w->start);
+    int64_t line, used = *taken;
     for (line = first; line < count; line++) {
         const int64_t from = starts[line], to = ends[line];
         shape[line] = LEFT;
         offset[line] = 0;
-        if (which[line] < 0 || which[line] >= n_programs || from < 0 || to < from || to > size || to > INT32_MAX) continue;
-        const Program *const it = all + which[line];
+        if (which[line] < 0 || (uint32_t)which[line] >= it.n_entries || from < 0 || to < from || to > size || to > INT32_MAX)
+            continue;
         uint32_t trail;
-        int32_t found = run(it, w, text + from, text + to, text + size, &trail);
+        int32_t found = run(&it, it.entries[which[line]], w, text + from, text + to, text + size, &trail);
         for (uint32_t each = 0; each < trail; each++) /* never so in a program that was translated */
             if (w->start[w->trail[each].group] > w->end[w->trail[each].group]) found = LEFT;
         if (found >= 0) {
-            const uint32_t *const mine = it->shapes + 2 * (size_t)found;
+            const uint32_t *const mine = it.shapes + 2 * (size_t)found;
             if (room - used < 2 * (int64_t)mine[1]) {
                 while (trail) w->start[w->trail[--trail].group] = -1;
                 break;
             }
             offset[line] = (int32_t)used;
             for (uint32_t each = 0; each < mine[1]; each++) {
-                const uint32_t group = it->lists[mine[0] + each];
+                const uint32_t group = it.lists[mine[0] + each];
                 const int in = w->start[group] >= 0;
                 places[used++] = in ? (int32_t)from + w->start[group] : -1;
                 places[used++] = in ? (int32_t)from + w->end[group] : -1;
@@ -532,8 +553,6 @@ EXPORT int64_t logscan_match(const uint8_t *text, int64_t size, const int64_t *s
         while (trail) w->start[w->trail[--trail].group] = -1;
     }
     *taken = used;
-out:
-    free(all);
     free(w);
     return line;
 }

@@ -62,17 +62,6 @@ def after(node: Node, known: int) -> int:
     return ALL
 
 
-def weight(items: Sequence[Node]) -> int:
-    """Return how many nodes a sequence holds, in all."""
-    total = len(items)
-    for node in items:
-        if isinstance(node, Alt):
-            total += sum(weight(way) for way in node.ways)
-        elif isinstance(node, Rep | Atomic | Group | Look):
-            total += weight(node.items)
-    return total
-
-
 def parted(ways: Sequence[Items], follow: int, keep: bool, known: int) -> list[tuple[int, list[int]]]:
     """Return for each set of next bytes which of the ways may match there."""
     cases: list[tuple[int, list[int], bool]] = [(known, [], False)]

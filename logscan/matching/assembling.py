@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from logscan.matching.ops import BYTES, HEADER, MAGIC, NAMES, OPS, Words
+from logscan.matching.ops import BYTES, HEADER, MAGIC, MOST_GROUPS, NAMES, OPS, REGISTERS, Words
 
 
 class Label:
@@ -32,16 +32,11 @@ def _table(members: int) -> int:
     return int.from_bytes(format(members & BYTES, "0256b")[::-1].encode().translate(_DIGITS), "little")
 
 
-class Assembler:
-    """Collects instructions and labels, and makes the program's words of them."""
+class Code:
+    """Instructions and labels, one behind the other: a program, or a routine that programs call."""
 
     def __init__(self) -> None:
         self.code: list[Instruction | Label | None] = []
-        self._words: list[int] = []
-        self._sets: dict[int, int] = {}
-        self._tables: dict[int, int] = {}
-        self._of_table: list[int] = []
-        self._texts = bytearray()
 
     def emit(self, *instruction: Any) -> int:
         """Add an instruction; returns its place, where it may be taken out again."""
@@ -52,41 +47,73 @@ class Assembler:
         """Put a label here."""
         self.code.append(label)
 
-    def assembled(self, shapes: Sequence[Sequence[int]], groups: int, registers: int) -> Words:
-        """Return the whole program; ``shapes`` are the groups of each."""
-        self._drop_jumps()
-        at = 0
-        for each in self.code:
-            if isinstance(each, Label):
-                each.at = at
-            elif each is not None:
-                at += OPS[each[0]].size + (len(each[1]) if each[0] == "DISPATCH" else 0)
-        for each in self.code:
-            if each is not None and not isinstance(each, Label):
-                self._add(*each)
-        starts = np.cumsum([0, *(len(shape) for shape in shapes)]).tolist()
-        places = [word for start, shape in zip(starts, shapes, strict=False) for word in (start, len(shape))]
-        lists = [group for shape in shapes for group in shape]
-        planes = list(self._planes())
-        for word in self._of_table:
-            self._words[word] += len(planes)
-        tables = b"".join([*planes, *(table.to_bytes(256, "little") for table in self._tables)])
-        sizes = [len(self._words), len(shapes), len(lists), len(tables) // 256, len(self._texts), groups, registers]
-        data = tables + bytes(self._texts) + bytes(-len(self._texts) % 4)
-        whole = [MAGIC, *sizes, *self._words, *places, *lists]
-        return np.concatenate([np.asarray(whole, np.uint32), np.frombuffer(data, np.uint32)])
-
-    def _drop_jumps(self) -> None:
+    def drop_jumps(self) -> None:
         """Take out jumps to what comes next."""
         here: list[Label] = []
         for at in range(len(self.code) - 1, -1, -1):
             each = self.code[at]
-            if isinstance(each, Label):
+            if each is None:
+                continue
+            if type(each) is Label:
                 here.append(each)
-            elif each is not None and each[0] == "JMP" and each[1] in here:
+            elif each[0] == "JMP" and each[1] in here:  # type: ignore[index]
                 self.code[at] = None
-            elif each is not None:
+            elif here:
                 here = []
+
+
+class Assembler:
+    """Makes an image: adds code to it, piece by piece, and returns it as words at any time."""
+
+    def __init__(self) -> None:
+        self.shapes: list[Sequence[int]] = []
+        """The groups of each shape."""
+        self.entries: list[int] = []
+        """Where each program begins."""
+        self._words: list[int] = []
+        self._sets: dict[int, int] = {}
+        self._tables: dict[int, int] = {}
+        self._of_table: list[int] = []
+        self._texts = bytearray()
+
+    def add(self, code: Code) -> int:
+        """Add code behind what is there; returns its place."""
+        code.drop_jumps()
+        begin = at = len(self._words)
+        for each in code.code:
+            if type(each) is Label:
+                each.at = at
+            elif each is not None:
+                name = each[0]  # type: ignore[index]
+                at += OPS[name].size + (len(each[1]) if name == "DISPATCH" else 0)  # type: ignore[index]
+        for each in code.code:
+            if each is not None and type(each) is not Label:
+                self._add(*each)  # type: ignore[misc]
+        return begin
+
+    def image(self) -> Words:
+        """Return all so far as an image."""
+        shapes = self.shapes
+        starts = np.cumsum([0, *(len(shape) for shape in shapes)]).tolist()
+        places = [word for start, shape in zip(starts, shapes, strict=False) for word in (start, len(shape))]
+        lists = [group for shape in shapes for group in shape]
+        planes = list(self._planes())
+        tables = b"".join([*planes, *(table.to_bytes(256, "little") for table in self._tables)])
+        sizes = [
+            len(self._words),
+            len(shapes),
+            len(lists),
+            len(tables) // 256,
+            len(self._texts),
+            MOST_GROUPS,
+            REGISTERS,
+        ]
+        code = np.asarray(self._words, np.uint32)
+        code[self._of_table] += len(planes)
+        words = [np.asarray([MAGIC, *sizes, len(self.entries)], np.uint32), code]
+        words.append(np.asarray([*self.entries, *places, *lists], np.uint32))
+        data = tables + bytes(self._texts) + bytes(-len(self._texts) % 4)
+        return np.concatenate([*words, np.frombuffer(data, np.uint32)])
 
     def _add(self, name: str, *values: Any) -> None:
         op = OPS[name]
@@ -139,13 +166,13 @@ class Assembler:
 
 
 class Listing:
-    """Reads a program back: one line an op."""
+    """Reads an image back: one line an op."""
 
     def __init__(self, program: Words) -> None:
         self.words = program.tolist()
         code, shapes, lists, tables = self.words[1:5]
         self.end = HEADER + code
-        data = program[self.end + 2 * shapes + lists :].tobytes()
+        data = program[self.end + self.words[8] + 2 * shapes + lists :].tobytes()
         self.tables = [data[at : at + 256] for at in range(0, 256 * tables, 256)]
         self.texts = data[256 * tables :]
 

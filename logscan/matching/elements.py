@@ -37,6 +37,10 @@ _CATEGORIES = {
 _CATEGORIES |= {name.replace("_", "_NOT_", 1): BYTES & ~members for name, members in _CATEGORIES.items()}
 
 
+SHARED_FROM = 8
+"""Nodes of an element that is written once for all programs."""
+
+
 class Node:
     """What takes a piece of a line. ``grouped``: it holds a group; ``ends``: nothing comes behind it."""
 
@@ -126,6 +130,12 @@ class Atomic(Node):
         self.items = items
 
 
+class Routine(Atomic):
+    """The same, written once for all programs that have it."""
+
+    __slots__ = ()
+
+
 class Group(Node):
     """What is a field, or a part of one."""
 
@@ -198,6 +208,18 @@ class End(Node):
         self.shape = shape
 
 
+def weight(items: Iterable[Node]) -> int:
+    """Return how many nodes a sequence holds, in all; a routine is one."""
+    total = 0
+    for node in items:
+        total += 1
+        if isinstance(node, Alt):
+            total += sum(weight(way) for way in node.ways)
+        elif isinstance(node, Rep | Atomic | Group | Look) and not isinstance(node, Routine):
+            total += weight(node.items)
+    return total
+
+
 def joined(items: Iterable[Node]) -> Items:
     """Return a sequence with neighbouring texts as one."""
     out: list[Node] = []
@@ -236,16 +258,23 @@ def _closed(items: Items) -> Items:
 @functools.lru_cache(maxsize=4096)
 def read(pattern: str) -> Items:
     """Return an element's pattern as nodes; its groups are numbered from 1."""
-    return _items(_parser.parse(pattern.encode("ascii")), 0)
+    return _shared(_items(_parser.parse(pattern.encode("ascii")), 0))
 
 
 def _items(parsed: Iterable[Any], flags: int) -> Items:
     out: list[Node] = []
+    text = bytearray()
+    plain = not flags & sre.SRE_FLAG_IGNORECASE
     for kind, value in parsed:
-        if kind is sre.LITERAL and not flags & sre.SRE_FLAG_IGNORECASE:
-            out.append(Lit(bytes([value])))
-        else:
-            out += _nodes(kind, value, flags)
+        if kind is sre.LITERAL and plain:
+            text.append(value)
+            continue
+        if text:
+            out.append(Lit(bytes(text)))
+            text.clear()
+        out += _nodes(kind, value, flags)
+    if text:
+        out.append(Lit(bytes(text)))
     return joined(out)
 
 
@@ -330,6 +359,30 @@ def _folded(members: int, folded: bool) -> int:
         return members
     upper, lower = _members(_UPPER), _members(_UPPER.lower())
     return members | (members & upper) << 32 | (members & lower) >> 32
+
+
+def _shared(items: Items) -> Items:
+    """Return an element in which what is larger, and no part of it a field, is a routine.
+
+    Nothing gives anything back there, whatever it is a part of: see :mod:`logscan.grammar.formats`.
+    """
+    if grouped(items):
+        return tuple(_inside(node) if node.grouped else node for node in items)
+    head = items[:1] if items and isinstance(items[0], Lit) else ()
+    return (*head, Routine(items[len(head) :])) if weight(items) >= SHARED_FROM else items
+
+
+def _inside(node: Node) -> Node:
+    match node:
+        case Group():
+            return Group(node.number, _shared(node.items))
+        case Rep():
+            return Rep(_shared(node.items), node.least, node.most, node.kind)
+        case Alt():
+            return Alt([_shared(way) for way in node.ways])
+        case Atomic():
+            return Atomic(_shared(node.items))
+    return node
 
 
 # --- from trees --------------------------------------------------------------------------------------------------------

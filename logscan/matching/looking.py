@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logscan.matching.analysis import parted
-from logscan.matching.assembling import Assembler, Label
+from logscan.matching.assembling import Code, Label
 from logscan.matching.elements import Alt, Eol, Items, Lit, Look, Node, Set, begin
-from logscan.matching.ops import ALL, END_BIT
+from logscan.matching.ops import ALL, END_BIT, REGISTERS
+
+
+class TooLargeError(Exception):
+    """A grammar is more than the machine holds."""
 
 
 class Looks:
     """The part of the translator for looks."""
 
     def __init__(self) -> None:
-        self.out = Assembler()
+        self.out = Code()
         self.failing = Label()
-        self.depth = self.registers = 0
+        self.depth = 0
 
     def sequence(self, items: Sequence[Node], follow: int, keep: bool, known: int) -> bool:
         """Write a sequence; returns whether it may leave something on the stack."""
@@ -26,7 +30,8 @@ class Looks:
         """Take so many registers, the first of which is returned; they are given back by making ``depth`` less."""
         at = self.depth
         self.depth += count
-        self.registers = max(self.registers, self.depth)
+        if self.depth > REGISTERS:
+            raise TooLargeError
         return at
 
     def test(self, members: int, known: int, out: Label) -> int:

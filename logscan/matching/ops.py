@@ -1,9 +1,10 @@
-"""Op programs for the machine in C (``logscan/machine/vm.c``): the ops, how they are laid out, and what reads them back.
+"""Op programs for the machine in C (``logscan/machine/vm.c``): the ops, and how an image of programs is laid out.
 
-A program is an array of 32-bit words: eight of header (:data:`MAGIC`, then how many words of code, shapes, words of lists,
-tables, bytes of texts, groups and registers), the code, for each shape where its groups begin in the lists and how many they
-are, the lists, the tables (256 bytes each), the texts. An op is one word or more; the lowest byte of the first says which.
-A *set* of bytes is one bit of a table: ``table << 16 | mask << 8``.
+An image is an array of 32-bit words: nine of header (:data:`MAGIC`, then how many words of code, shapes, words of lists,
+tables, bytes of texts, groups, registers and entries there are), the code, the place where each program begins in it (its
+entry), for each shape where its groups begin in the lists and how many they are, the lists, the tables (256 bytes each), the
+texts. An op is one word or more; the lowest byte of the first says which. A *set* of bytes is one bit of a table:
+``table << 16 | mask << 8``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ import numpy.typing as npt
 Words = npt.NDArray[np.uint32]
 
 MAGIC = 0x4C53504D
-HEADER = 8
+HEADER = 9
+MOST_GROUPS = 4096
+"""Groups a program may have."""
+
+REGISTERS = 64
+"""Registers a program or routine may use."""
+
 NO_LIMIT = 0xFFFFFFFF
 
 END_BIT = 1 << 256
@@ -81,6 +88,8 @@ _OPERANDS = {
     "EOL": "",
     "START": "",
     "WORDB": "",
+    "CALL": "n<",  # run a routine; the registers from the nth on are its own
+    "RET": "",
     "UNKNOWN": "",  # leave the line to the pattern
 }
 _SIZES = {"T": 2, "w": 1, "x": 1, "G": 1, "f": 1, ">": 1, "<": 1, "D": 2}

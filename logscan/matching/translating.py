@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from logscan.grammar.formats import Pattern
-from logscan.matching.analysis import after, any_fails, factored, fails, parted, to_boundary, weight
-from logscan.matching.assembling import Label
+from logscan.grammar.formats import Pattern, Shape
+from logscan.matching.analysis import after, any_fails, factored, fails, parted, to_boundary
+from logscan.matching.assembling import Assembler, Code, Label
 from logscan.matching.elements import (
     Alt,
     Atomic,
@@ -20,13 +20,15 @@ from logscan.matching.elements import (
     Look,
     Node,
     Rep,
+    Routine,
     Set,
     Start,
     begin,
     nodes_of,
+    weight,
 )
-from logscan.matching.looking import Looks
-from logscan.matching.ops import ALL, BYTES, END_BIT, NO_LIMIT, Words
+from logscan.matching.looking import Looks, TooLargeError
+from logscan.matching.ops import ALL, BYTES, END_BIT, MOST_GROUPS, NO_LIMIT, Words
 
 MOST_COPIES = 64
 """Rounds of a repeat that are written out one after the other."""
@@ -45,6 +47,10 @@ class Translator(Looks):
     begins. ``keep`` says that it may be gone back into: what it might take or give back has to lie on the stack. Without, it
     need not; what is left there all the same is told, and taken off by :meth:`closed`.
     """
+
+    def __init__(self, assembler: Assembler, routines: dict[Node, Label]) -> None:
+        super().__init__()
+        self.assembler, self.routines = assembler, routines
 
     def sequence(self, items: Sequence[Node], follow: int, keep: bool, known: int) -> bool:
         """Write a sequence; returns whether it may leave something on the stack."""
@@ -75,6 +81,8 @@ class Translator(Looks):
                 return self._span(node, follow, keep) if node.single else self._repeat(node, follow, keep, known)
             case Alt():
                 return self._choose(node.ways, follow, keep, known)
+            case Routine():
+                emit("CALL", self.depth, self._routine(node))
             case Atomic():
                 self.closed(node.items, known)
             case Group():
@@ -102,6 +110,27 @@ class Translator(Looks):
             self.out.emit("CUT", self.depth)
         else:
             self.out.code[mark] = None
+
+    def whole(self, items: Items) -> Code:
+        """Return the code of a whole program."""
+        self.sequence(items, ALL, keep=True, known=ALL)
+        self.out.place(self.failing)
+        self.out.emit("FAIL")
+        return self.out
+
+    def _routine(self, node: Routine) -> Label:
+        """Return where a routine is, written before this code when it is first called."""
+        label = self.routines.get(node)
+        if label is None:
+            label = self.routines[node] = Label()
+            writer = Translator(self.assembler, self.routines)
+            writer.out.place(label)
+            writer.closed(node.items, ALL)
+            writer.out.emit("RET")
+            writer.out.place(writer.failing)
+            writer.out.emit("FAIL")
+            self.assembler.add(writer.out)
+        return label
 
     def _literal(self, text: bytes, known: int) -> None:
         emit = self.out.emit
@@ -280,16 +309,32 @@ class Translator(Looks):
             self.out.emit("JMP", join)
 
 
-def translated(pattern: Pattern) -> Words:
-    """Return the op program of a program's grammar; its shapes are those of the pattern, in their order.
+class Programs:
+    """The op programs of some grammars in one image; the routines that several call are in it once."""
 
-    A shape that is noise has no groups there.
-    """
-    writer = Translator()
-    items = nodes_of(pattern.tree, {number: place for place, number in enumerate(pattern.shapes)})
-    writer.sequence(items, ALL, keep=True, known=ALL)
-    writer.out.place(writer.failing)
-    writer.out.emit("FAIL")
-    shapes = [shape.groups if shape.format.table else () for shape in pattern.shapes.values()]
-    groups = max([0, *(group for shape in shapes for group in shape), *pattern.shapes], default=0) + 1
-    return writer.out.assembled(shapes, groups, writer.registers)
+    def __init__(self) -> None:
+        self.shapes: list[Shape] = []
+        """By their number in the image."""
+        self._assembler = Assembler()
+        self._routines: dict[Node, Label] = {}
+
+    def add(self, pattern: Pattern) -> int:
+        """Translate a program's grammar; returns the number of its entry. A grammar that is too large is all left."""
+        numbers = {number: place for place, number in enumerate(pattern.shapes, len(self.shapes))}
+        writer = Translator(self._assembler, self._routines)
+        try:
+            if max(pattern.shapes, default=0) >= MOST_GROUPS:
+                raise TooLargeError
+            code = writer.whole(nodes_of(pattern.tree, numbers))
+        except TooLargeError:
+            code = Code()
+            code.emit("UNKNOWN")
+        self.shapes += pattern.shapes.values()
+        # What noise holds nobody asks.
+        self._assembler.shapes += [shape.groups if shape.format.table else () for shape in pattern.shapes.values()]
+        self._assembler.entries.append(self._assembler.add(code))
+        return len(self._assembler.entries) - 1
+
+    def image(self) -> Words:
+        """Return them for the machine."""
+        return self._assembler.image()

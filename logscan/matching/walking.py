@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import weakref
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,9 +18,9 @@ from logscan.machine.library import WHY_NOT as WHY_NO_LIBRARY
 from logscan.matching import elements
 from logscan.matching.ops import Words
 from logscan.matching.text import Ints, Text
-from logscan.matching.translating import translated
+from logscan.matching.translating import Programs
 
-__all__ = ["AVAILABLE", "LEFT", "NONE", "WHY_NOT", "BadProgramError", "Text", "checked", "program_of", "run"]
+__all__ = ["AVAILABLE", "LEFT", "NONE", "WHY_NOT", "BadImageError", "Image", "Library", "Text", "checked", "run"]
 
 Int32s = npt.NDArray[np.int32]
 
@@ -47,30 +47,51 @@ def _function(name: str, answer: Any, arguments: str) -> Callable[..., int]:
 
 
 _CHECK = _function("logscan_check", ctypes.c_int, "pl")
-_MATCH = _function("logscan_match", ctypes.c_int64, "plppp" + "ll" + "ppi" + "pppl" + "p")
+_MATCH = _function("logscan_match", ctypes.c_int64, "plppp" + "ll" + "pl" + "pppl" + "p")
 
 
-class BadProgramError(Exception):
-    """An op program that isn't one."""
+class BadImageError(Exception):
+    """What should be an image of op programs isn't one."""
 
 
-_PROGRAMS: weakref.WeakKeyDictionary[Pattern, Words] = weakref.WeakKeyDictionary()
+@dataclass(frozen=True)
+class Image:
+    """Op programs that the machine can run: the words, checked, and what its shapes are."""
+
+    words: Words
+    shapes: Sequence[Shape]
 
 
-def program_of(pattern: Pattern) -> Words:
-    """Return the op program of a program's grammar, checked; made when first asked for."""
-    found = _PROGRAMS.get(pattern)
-    if found is None:
-        found = _PROGRAMS[pattern] = checked(translated(pattern))
-    return found
+def checked(words: Words) -> Words:
+    """Return an image that can run; raises :class:`BadImageError` for any other."""
+    words = np.ascontiguousarray(words, np.uint32)
+    if _CHECK(words.ctypes.data, len(words)) != 1:
+        raise BadImageError
+    return words
 
 
-def checked(program: Words) -> Words:
-    """Return an op program that can run; raises :class:`BadProgramError` for any other."""
-    program = np.ascontiguousarray(program, np.uint32)
-    if not _CHECK(program.ctypes.data, len(program)):
-        raise BadProgramError
-    return program
+class Library:
+    """Translates grammars when they are first asked for, and keeps them."""
+
+    def __init__(self) -> None:
+        self._programs = Programs()
+        self._entries: dict[Pattern, int] = {}
+        self._image = Image(np.zeros(0, np.uint32), ())
+        self._lock = threading.Lock()
+
+    def image(self, patterns: Sequence[Pattern]) -> tuple[Image, list[int]]:
+        """Return an image in which all of these grammars are, and the number of each one's entry."""
+        with self._lock:
+            new = [pattern for pattern in patterns if pattern not in self._entries]
+            for pattern in new:
+                self._entries[pattern] = self._programs.add(pattern)
+            if new:
+                self._image = Image(checked(self._programs.image()), tuple(self._programs.shapes))
+            return self._image, [self._entries[pattern] for pattern in patterns]
+
+
+SHARED = Library()
+"""For the grammars of :mod:`logscan.grammar.programs`, of which there are as many as programs are known."""
 
 
 @dataclass(frozen=True)
@@ -100,37 +121,32 @@ def places_of(places: Int32s, at: Int32s, number: int) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True)
 class Matched:
-    """What became of each line: ``shape`` is its shape's place in its program, NONE or LEFT.
+    """What became of each line: ``shape`` is its place in ``shapes``, NONE or LEFT.
 
     ``offset`` says where in ``places`` its fields lie, start and end of each.
     """
 
+    shapes: Sequence[Shape]
     shape: Int32s
     offset: Int32s
     places: Int32s
 
-    def claimed(self, patterns: Sequence[Pattern], which: Int32s) -> Iterator[Claimed]:
-        """Yield the lines of each shape; ``which`` is the place of each line's pattern."""
-        shapes = [list(pattern.shapes.values()) for pattern in patterns]
-        first = np.cumsum([0, *map(len, shapes)])
-        flat = [shape for each in shapes for shape in each]
+    def claimed(self) -> Iterator[Claimed]:
+        """Yield the lines of each shape."""
         rows = np.flatnonzero(self.shape >= 0)
-        key = first[which[rows]] + self.shape[rows]
-        key = key.astype(np.uint16 if len(flat) < 1 << 16 else np.int64)
+        key = self.shape[rows]
+        if len(self.shapes) < 1 << 15:
+            key = key.astype(np.int16)  # sorted by counting
         order = np.argsort(key, kind="stable")
         rows, key = rows[order], key[order]
-        bounds = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), len(key)]
-        for begin, end in itertools.pairwise(bounds):
+        for begin, end in itertools.pairwise([0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), len(key)]):
             if begin < end:
                 mine = rows[begin:end]
-                yield Claimed(flat[key[begin]], mine, self.places, self.offset[mine])
+                yield Claimed(self.shapes[key[begin]], mine, self.places, self.offset[mine])
 
 
-def run(programs: Sequence[Words], which: Int32s, text: Text, starts: Ints, ends: Ints) -> Matched:
-    """Match the lines from ``starts`` to ``ends`` (int64) of a text; ``which`` (int32) is the place of each line's program.
-
-    The programs are :func:`checked`.
-    """
+def run(image: Image, which: Int32s, text: Text, starts: Ints, ends: Ints) -> Matched:
+    """Match the lines from ``starts`` to ``ends`` (int64) of a text; ``which`` (int32) is the entry of each line's program."""
     count = len(starts)
     given = [np.ascontiguousarray(starts, np.int64), np.ascontiguousarray(ends, np.int64)]
     which = np.ascontiguousarray(which, np.int32)
@@ -138,16 +154,14 @@ def run(programs: Sequence[Words], which: Int32s, text: Text, starts: Ints, ends
         raise ValueError("each line has a start, an end and a program")
     shape, offset = np.empty(count, np.int32), np.empty(count, np.int32)
     places = np.empty(PLACES * count + LEAST_PLACES, np.int32)
-    addresses = (ctypes.c_void_p * len(programs))(*(each.ctypes.data for each in programs))
-    sizes = np.asarray([len(each) for each in programs], np.int64)
     taken = ctypes.c_int64(0)
     lines = (text.data.ctypes.data, text.end, *(each.ctypes.data for each in given), which.ctypes.data)
     line = 0
     while True:
         filled = (shape.ctypes.data, offset.ctypes.data, places.ctypes.data, len(places), ctypes.byref(taken))
-        line = _MATCH(*lines, line, count, addresses, sizes.ctypes.data, len(programs), *filled)
+        line = _MATCH(*lines, line, count, image.words.ctypes.data, len(image.words), *filled)
         if line < 0:
             raise MemoryError
         if line == count:
-            return Matched(shape, offset, places)
+            return Matched(image.shapes, shape, offset, places)
         places = np.concatenate([places, np.empty_like(places)])

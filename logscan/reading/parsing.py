@@ -171,10 +171,10 @@ def _spans(text: Text, index: Ints, ends: Ints, tags: machine.Tags, rows: Tags) 
         untagged = index[~tagged]
         index, ends, tag, behind = index[tagged], ends[tagged], tag[tagged], behind[tagged]
     numbers, places, patterns = rows.number(text, tags, tag)
-    number, pattern_of = numbers[tag], places[tag]
-    programs = [walking.program_of(pattern) for pattern in patterns]
-    matched = walking.run(programs, pattern_of, text, behind + 2, ends)
-    for claimed in matched.claimed(patterns, pattern_of):
+    number = numbers[tag]
+    image, entries = walking.SHARED.image(patterns)
+    matched = walking.run(image, np.asarray(entries, np.int32)[places[tag]], text, behind + 2, ends)
+    for claimed in matched.claimed():
         at = claimed.rows
         rows.spans.append(Spans(claimed.shape, text, claimed.places, claimed.at, index[at], number[at]))
     left = np.concatenate([untagged, index[matched.shape == walking.LEFT]])
