@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from logscan.matching.elements import (
+from logscan.matching.nodes import (
     WORD,
     Alt,
     Atomic,

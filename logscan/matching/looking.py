@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from logscan.matching.analysis import parted
 from logscan.matching.assembling import Code, Label
-from logscan.matching.elements import Alt, Eol, Items, Lit, Look, Node, Set, begin
+from logscan.matching.nodes import Alt, Eol, Items, Lit, Look, Node, Set, begin
 from logscan.matching.ops import ALL, END_BIT, REGISTERS
 
 

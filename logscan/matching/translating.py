@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from logscan.grammar.formats import Pattern, Shape
 from logscan.matching.analysis import after, any_fails, factored, fails, parted, to_boundary
 from logscan.matching.assembling import Assembler, Code, Label
-from logscan.matching.elements import (
+from logscan.matching.elements import nodes_of
+from logscan.matching.looking import Looks, TooLargeError
+from logscan.matching.nodes import (
     Alt,
     Atomic,
     Boundary,
@@ -24,10 +26,8 @@ from logscan.matching.elements import (
     Set,
     Start,
     begin,
-    nodes_of,
     weight,
 )
-from logscan.matching.looking import Looks, TooLargeError
 from logscan.matching.ops import ALL, BYTES, END_BIT, MOST_GROUPS, NO_LIMIT, Words
 
 MOST_COPIES = 64
