@@ -14,7 +14,7 @@ import pytest
 
 from logscan.clocks import solving
 from logscan.clocks.zones import zone_name
-from logscan.reading import probing, working
+from logscan.reading import parsing, probing, working
 from logscan.reading.parsed import Parsed
 from logscan.reading.stream import stream_sources
 from logscan.reading.survey import Survey, survey
@@ -183,7 +183,7 @@ def test_pieces_parsed_in_one_go_say_what_each_says_alone(
 ) -> None:
     build(tmp_path)
     parsed: list[int] = []
-    from logscan.reading.parsing import parse
+    parse = parsing.parse
 
     def counted(data: bytes, *args: Any) -> Parsed:
         parsed.append(len(data))

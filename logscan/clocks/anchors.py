@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ EVERY = 16
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
+
+WITNESSES = {"message_ids": ["queue_id", "message_id"], "clients": ["queue_id"], "deliveries": [], "removals": []}
+"""Tables whose lines may tell an exact time, and the texts by which they do."""
 
 GENERATED = re.compile(r"<([0-9]{14})\.([0-9A-Fa-f]+)@")
 SIGNATURE = r"(?:[0-9]+,)?[0-9a-f]{8}[0-9]{3,20}"
@@ -53,10 +56,13 @@ def _thinned(frame: pd.DataFrame, most: int = MOST) -> pd.DataFrame:
     return frame.iloc[::step]
 
 
-def _some(table: pa.Table, rows: npt.NDArray[np.bool_], columns: list[str], most: int = MOST) -> pd.DataFrame:
-    """Return the rows thinned out, as a frame: before, since a table may have millions of rows."""
+def _some(table: pa.Table, rows: npt.NDArray[np.bool_], columns: list[str], most: int = MOST) -> dict[str, list[Any]]:
+    """Return columns of the rows thinned out: before, since a table may have millions of rows."""
     at = np.flatnonzero(rows)
-    return table.select(columns).take(pa.array(at[:: max(1, len(at) // most)])).to_pandas()
+    at = at[:: max(1, len(at) // most)]
+    if not len(at):
+        return {column: [] for column in columns}
+    return {column: table.column(column).take(pa.array(at)).to_pylist() for column in columns}
 
 
 def _clocked(table: pa.Table) -> npt.NDArray[np.bool_]:
@@ -64,10 +70,20 @@ def _clocked(table: pa.Table) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _anchors(frame: pd.DataFrame, utc: Iterable[int], before: int, after: int) -> list[Anchor]:
+def _anchors(
+    frame: pd.DataFrame | dict[str, list[Any]],
+    utc: Iterable[int],
+    before: int,
+    after: int,
+    keep: list[int] | None = None,
+) -> list[Anchor]:
+    """Return anchors of rows, or of those to ``keep``; ``utc`` is of these."""
+    told = [list(frame[name]) for name in ("source", "clock", "turn")]
+    if keep is not None:
+        told = [[column[at] for at in keep] for column in told]
     return [
         Anchor(int(source), int(clock), int(turn), int(at), before, after)
-        for source, clock, turn, at in zip(frame["source"], frame["clock"], frame["turn"], utc, strict=True)
+        for source, clock, turn, at in zip(*told, utc, strict=True)
     ]
 
 
@@ -90,7 +106,7 @@ def _generated(tables: dict[str, pa.Table], most: int = MOST) -> list[Anchor]:
             continue
         keep.append(row)
         times.append(int(at.timestamp()) * SECOND)
-    return _anchors(frame.iloc[keep], times, 2 * SECOND, 5 * SECOND)
+    return _anchors(frame, times, 2 * SECOND, 5 * SECOND, keep)
 
 
 def _two_stamps(tables: dict[str, pa.Table], most: int = MOST // 4) -> list[Anchor]:
@@ -121,7 +137,7 @@ def _long_ids(tables: dict[str, pa.Table], most: int = MOST) -> list[Anchor]:
         if 10**9 < seconds < 2**33:
             keep.append(row)
             times.append(seconds * SECOND)
-    return _anchors(frame.iloc[keep], times, 2 * SECOND, 300 * SECOND)
+    return _anchors(frame, times, 2 * SECOND, 300 * SECOND, keep)
 
 
 def _same_mail(tables: dict[str, pa.Table]) -> list[Anchor]:
@@ -189,11 +205,14 @@ def anchors(tables: dict[str, pa.Table]) -> list[Anchor]:
 def witnesses(tables: dict[str, pa.Table]) -> list[Anchor]:
     """Return the exact anchors among the lines of every sixteenth second: enough to see whether clocks were solved right."""
     some: dict[str, pa.Table] = {}
-    for name in ("message_ids", "clients", "deliveries", "removals"):
+    for name, texts in WITNESSES.items():
         if name in tables:
-            clock = tables[name].column("clock").to_numpy()
-            some[name] = tables[name].filter(pa.array((clock >= 0) & (clock // SECOND % EVERY == 0)))
-    if not any(len(table) for table in some.values()):
-        return []
+            table = tables[name]
+            clock = table.column("clock").to_numpy()
+            rows = (clock >= 0) & (clock // SECOND % EVERY == 0)
+            if not texts:  # then only a second stamp tells
+                rows &= table.column("time").to_numpy() != NEVER
+            if rows.any():
+                some[name] = table.select([*texts, "time", "clock", "turn", "source"]).filter(pa.array(rows))
     every = sum(len(table) for table in some.values())
-    return [*_two_stamps(some, every), *_generated(some, every), *_long_ids(some, every)]
+    return [*_two_stamps(some, every), *_generated(some, every), *_long_ids(some, every)] if every else []
