@@ -20,7 +20,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.report.keyed import counted, distinct, hashed, keys_of, left_out, moments, percentiles, rows, spread
+from logscan.report.keyed import (
+    counted,
+    distinct,
+    first_rows,
+    hashed,
+    keys_of,
+    left_out,
+    moments,
+    percentiles,
+    rows,
+    same_keys,
+    spread,
+)
 from logscan.report.model import Listing
 from logscan.report.tallies import Bools, Groups, Ints, groups
 from logscan.tables.coded import Coded
@@ -96,7 +108,10 @@ class ByKey:
             return None
         frame = partial.frame(self.key)
         frame = frame if keep is None else frame[keep].reset_index(drop=True)
-        listed, total = rows(frame, self.by, *self.columns(partial, frame, zone))
+        # Most of what a list counts isn't shown: the rest is asked of the rows that are.
+        shown, total = first_rows(frame, self.by, frame[self.numbers[0]].to_numpy())
+        frame = frame.iloc[shown].reset_index(drop=True)
+        listed, _ = rows(frame, self.by, *self.columns(partial, frame, zone))
         return Listing(self.key, self.title, self.help + self.more(partial), (*self.by, *self.numbers), listed, total)
 
     def columns(self, partial: Partial, frame: pd.DataFrame, zone: tzinfo | None) -> list[Any]:
@@ -127,11 +142,14 @@ class ByKey:
 
     def _share(self, partial: Partial, frame: pd.DataFrame, share: float) -> list[float]:
         """Return a percentile, one a row of the frame: never outside of what was seen."""
-        ends = frame[list(self.by)].merge(partial.frame(self._part(ENDS)), on=list(self.by), how="left")
-        high = ends["high"].to_numpy()
+        ends = partial.frame(self._part(ENDS))
+        rows, mine, wanted = same_keys(ends, self.by, frame)
+        place = np.full(len(ends) + len(frame) + 1, -1, np.int64)
+        place[mine] = rows
+        low, high = (np.append(ends[name].to_numpy(), np.nan)[place[wanted]] for name in ("low", "high"))
         if share < 100:
             found = percentiles(partial.frame(self._part(SPREAD)), self.by, frame, share)
-            high = np.clip(found, ends["low"].to_numpy(), high)
+            high = np.clip(found, low, high)
         return [round(float(each), self.digits) for each in high]
 
     def _part(self, name: str) -> str:

@@ -23,12 +23,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.report.tallies import MOST_ROWS, Groups, Ints, groups, moment
 from logscan.tables.coded import Coded
 from logscan.tables.coded import listed as texts_of
-from logscan.tables.columns import Column
-from logscan.tables.grouping import numbered
+from logscan.tables.columns import Column, codes, of_series, ranks, stacked, taken
+from logscan.tables.grouping import combine, numbered
 from logscan.tables.partials import GAMMA, ZERO, Keyed, buckets, hashes
 
 Floats = npt.NDArray[np.float64]
@@ -128,14 +129,30 @@ def distinct(frame: pd.DataFrame, names: Sequence[str], of: str, among: pd.DataF
 
     The frame is a ``Keyed``'s with ``of`` in its key, from :func:`counted`; missing values ("" and -1) don't count.
     """
-    known = frame[(frame[of] != ("" if frame[of].dtype.kind not in "iu" else -1)).to_numpy()]
-    once = known[[*names, of]].drop_duplicates()
-    if not len(once):
-        return np.zeros(len(among), np.int64)
-    size = once.groupby(list(names), sort=False, dropna=False).size()
-    found = among[list(names)].merge(size.rename("n").reset_index(), on=list(names), how="left")["n"]
-    counts: Ints = found.fillna(0).to_numpy(dtype=np.int64)
+    rows, mine, wanted = same_keys(frame, names, among)
+    values = of_series(frame[of])
+    value = codes(values.take(pa.array(rows)) if isinstance(values, pa.Array) else values[rows])
+    known = frame[of].to_numpy()[rows] != ("" if isinstance(values, pa.Array) else -1)
+    mine, value = mine[known], value[known]
+    first = numbered(combine(mine, numbered(value)[0]))[1]
+    counts: Ints = np.bincount(mine[first], minlength=int(wanted.max(initial=-1)) + 1)[wanted]
     return counts
+
+
+def same_keys(frame: pd.DataFrame, names: Sequence[str], among: pd.DataFrame) -> tuple[Ints, Ints, Ints]:
+    """Return the rows of a frame that have a key of ``among``, the number of each one's key, and of each of ``among``.
+
+    A list shows few of many keys: of the others little is looked at. Without ``names`` all rows have one key.
+    """
+    asked, own = [of_series(among[name]) for name in names], [of_series(frame[name]) for name in names]
+    kept = np.ones(len(frame), np.bool_)
+    for few, many in zip(asked, own, strict=True):
+        if isinstance(few, pa.Array) and isinstance(many, pa.Array):
+            kept &= pc.is_in(many, value_set=few.cast(many.type)).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(kept)
+    both = [codes(stacked([{"": few}, {"": taken(many, rows)}])[""]) for few, many in zip(asked, own, strict=True)]
+    number = numbered(combine(*both))[0] if names else np.zeros(len(among) + len(rows), np.int64)
+    return rows, number[len(among) :], number[: len(among)]
 
 
 def spread(columns: Sequence[Coded], names: Sequence[str], seconds: Floats) -> Keyed:
@@ -153,13 +170,12 @@ def percentiles(frame: pd.DataFrame, names: Sequence[str], among: pd.DataFrame, 
     Without ``names`` each row gets the percentile of all.
     """
     out = np.full(len(among), np.nan)
-    if not len(frame):
+    rows, mine, wanted = same_keys(frame, names, among)
+    if not len(rows):
         return out
-    both = pd.concat([frame[list(names)], among[list(names)]], ignore_index=True)
-    key = both.groupby(list(names), sort=False, dropna=False).ngroup().to_numpy() if names else np.zeros(len(both), int)
-    mine, wanted = key[: len(frame)], key[len(frame) :]
-    order = np.lexsort((frame["bucket"].to_numpy(), mine))
-    mine, bucket, n = mine[order], frame["bucket"].to_numpy()[order], frame["n"].to_numpy()[order]
+    bucket, n = frame["bucket"].to_numpy()[rows], frame["n"].to_numpy()[rows]
+    order = np.lexsort((bucket, mine))
+    mine, bucket, n = mine[order], bucket[order], n[order]
     value = np.where(bucket == ZERO, 0.0, 2 * GAMMA ** np.where(bucket == ZERO, 0, bucket).astype(float) / (GAMMA + 1))
     ends = np.cumsum(n)
     start = np.searchsorted(mine, wanted, "left")
@@ -182,12 +198,22 @@ def rows(
     ``numbers`` are columns' names, or one value a row of the frame. Rows whose first number is 0 are none.
     """
     values = [frame[each].tolist() if isinstance(each, str) else _plain(each) for each in numbers]
-    rank = np.asarray(values[0])
+    order, total = first_rows(frame, names, np.asarray(values[0]), most)
+    keys = [frame[name].iloc[order].tolist() for name in names]
+    at = order.tolist()
+    columns = [*keys, *([value[row] for row in at] for value in values)]
+    return tuple(zip(*columns, strict=True)), total
+
+
+def first_rows(
+    frame: pd.DataFrame, names: Sequence[str], rank: npt.NDArray[Any], most: int = MOST_ROWS
+) -> tuple[Ints, int]:
+    """Return the places of the first rows by rank, the greatest first, then by name; and how many have one that is not 0."""
     there = np.flatnonzero(rank)
     chosen = there[rank[there] >= np.sort(rank[there])[-most]] if len(there) > most else there
-    keys = [frame[name].to_numpy(dtype=object) for name in names]
-    order = sorted((-rank[at], *(key[at] for key in keys), int(at)) for at in chosen.tolist())[:most]
-    return tuple((*each[1:-1], *(value[each[-1]] for value in values)) for each in order), len(there)
+    keys = [ranks(of_series(frame[name].iloc[chosen])) for name in names]
+    order = chosen[np.lexsort((*reversed(keys), -rank[chosen]))][:most]
+    return order, len(there)
 
 
 def _plain(values: Any) -> list[Any]:
