@@ -62,6 +62,10 @@ class Events(dict[str, pa.Table]):
         """Return these tables as such, themselves where they are."""
         return tables if isinstance(tables, cls) else cls(tables)
 
+    def forget(self) -> None:
+        """Let go of what was made of columns."""
+        self._made.clear()
+
     def _once(self, kind: str, table: str, column: str, make: Callable[[pa.ChunkedArray], object]) -> object:
         key = kind, table, column
         if key not in self._made:

@@ -13,7 +13,7 @@ from logscan.correlate.build import Correlated, Found
 from logscan.correlate.closing import Gone
 from logscan.correlate.codes import Bools, Ints
 from logscan.correlate.frames import frame
-from logscan.correlate.rows import chosen, concatenated, run_of
+from logscan.correlate.rows import concatenated, run_of
 from logscan.correlate.verdicts import unique_rows
 from logscan.tables.schema import EVENTS
 
@@ -33,19 +33,17 @@ class Piece:
         return sum(len(table) for table in self.tables.values())
 
 
-def cut(found: Found, whole: dict[str, pa.Table], parted: Gone) -> Piece:
-    """Take out what is gone, and number it anew."""
-    tables = {name: chosen(whole[name], parted.rows[name]) for name in EVENTS}
-    closed = parted.entries
+def cut(found: Found, verdicts: pa.Table, parted: Gone) -> Correlated:
+    """Take out what is gone, and number it anew; ``verdicts`` is the event table."""
     masks = {
-        "entries": closed,
+        "entries": parted.entries,
         "deliveries": parted.rows["deliveries"],
-        "legs": closed[found.legs["child"]],
-        "mails": closed[found.mails["entry"]],
-        "verdicts": parted.rows["verdicts"][unique_rows(whole["verdicts"])[0]],
+        "legs": parted.entries[found.legs["child"]],
+        "mails": parted.entries[found.mails["entry"]],
+        "verdicts": parted.rows["verdicts"][unique_rows(verdicts)[0]],
     }
     if all(mask.all() for mask in masks.values()) and all(rows.all() for rows in parted.rows.values()):
-        return Piece(found.whole(), tables)
+        return found.whole()
     place = {name: _places(mask) for name, mask in masks.items()}
     place |= {name: _places(parted.rows[name]) for name in ("clients", "stores")}
     frames = {}
@@ -57,7 +55,7 @@ def cut(found: Found, whole: dict[str, pa.Table], parted: Gone) -> Piece:
         frames[name] = frame(draft, rows)
     frames["verdicts"] = _some(found.verdicts, masks["verdicts"])
     frames["verdicts"]["entry"] = place["entries"][frames["verdicts"]["entry"].to_numpy()]
-    return Piece(Correlated(**frames, local_domains=found.local_domains, learnt=found.learnt), tables)
+    return Correlated(**frames, local_domains=found.local_domains, learnt=found.learnt)
 
 
 REFERENCES = {

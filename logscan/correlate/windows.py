@@ -63,9 +63,10 @@ class Windows:
 
         No line is earlier than those of the windows before; within the window they come in any order.
         """
-        whole = put_together([self.open.tables, completed(tables)])
         now = max(self.open.now, _latest(tables))
-        piece, self.open, learnt = _pass(whole, self.open, self.known, now)
+        events = Events(put_together([self.open.tables, completed(tables)]))
+        del tables  # with most of its memory, where the caller has let go of it
+        piece, self.open, learnt = _pass(events, self.open, self.known, now)
         self.known = replace(self.known, learnt=learnt)
         return piece
 
@@ -78,21 +79,27 @@ class Windows:
     def provisional(self) -> Piece:
         """Return what is open, as if the log ended here; changes nothing."""
         known = replace(self.known, end=None if self.open.last == NO_TIME else self.open.last)
-        return _pass(put_together([self.open.tables, completed({})]), self.open, known, None)[0]
+        return _pass(Events(put_together([self.open.tables, completed({})])), self.open, known, None)[0]
 
 
-def _pass(whole: dict[str, pa.Table], before: Open, known: Known, now: int | None) -> tuple[Piece, Open, Learnt]:
-    """Correlate what is at hand, and part it into what is closed at ``now`` and what stays open."""
-    events = Events.of(whole)
+def _pass(events: Events, before: Open, known: Known, now: int | None) -> tuple[Piece, Open, Learnt]:
+    """Correlate what is at hand, and part it into what is closed at ``now`` and what stays open; leaves ``events`` empty."""
     found = joined_up(events, known)
-    lives = found.facts.lives
+    lives, learnt = found.facts.lives, found.learnt
     parted = gone(events, found.entries["ending"].codes, found.facts, found.of_legs, now)
-    piece = cut(found, whole, parted)
-    if now is None:
-        return piece, before, found.learnt
-    left = {name: chosen(whole[name], ~parted.rows[name], compact=True) for name in EVENTS}
     last = int(lives.last.max(initial=before.last))
-    return piece, Open(left, now, last), found.learnt
+    correlated = cut(found, events["verdicts"], parted)
+    # Table by table, so that none is there twice for long.
+    del found, lives
+    events.forget()
+    tables, left = {}, {}
+    for name in EVENTS:
+        table, rows = events.pop(name), parted.rows[name]
+        tables[name] = chosen(table, rows)
+        if now is not None:
+            left[name] = chosen(table, ~rows, compact=True)
+        del table
+    return Piece(correlated, tables), before if now is None else Open(left, now, last), learnt
 
 
 def survey(tables: dict[str, pa.Table], known: Known) -> Known:

@@ -83,7 +83,7 @@ def analyse(
     else:
         for window in scan:
             looking.add(window, scan.frontier, scan.crew)
-            del window
+            del window  # not held while the next one is made
     return looking.conclude(now)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.build import correlate
@@ -58,6 +59,7 @@ class Stream:
         for window in self._windowed():
             self.opened.waiting |= listed(window)
             yield window
+            # The next window is made when this one is gone: nobody holds two of them.
             del window
         self.opened.settle(self.log, self._pieces.read)
 
@@ -66,14 +68,15 @@ class Stream:
             yield Window(self.log, self._whole, self._sample)
         else:
             self.log.rows = 0
-            for tables in self._pieces:
-                piece = self._windows.feed(self.opened.narrowed(tables, self.log))
-                del tables  # nothing of a window may live while the next one is made
-                window = self._window(piece)
-                del piece
-                yield window
-                del window
+            # What is mapped isn't held meanwhile, as a variable of a loop is.
+            yield from map(self._joined, self._pieces)
             yield self._window(self._windows.finish())
+
+    def _joined(self, tables: dict[str, pa.Table]) -> Window:
+        """Join the next event tables, which nobody else has; they are let go of as soon as they are put behind what was open."""
+        narrowed = [self.opened.narrowed(tables, self.log)]
+        tables.clear()
+        return self._window(self._windows.feed(narrowed.pop()))
 
     @property
     def crew(self) -> Crew | None:
