@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from logscan.checking import judging
 from logscan.correlate.build import Correlated
+from logscan.pipeline.ways import Packed, packed
 from logscan.reading.reads import Read
 from logscan.reading.workers import Crew, Lost
 from logscan.report import building
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """What a window showed, by name of what looked: checks and the report's panels."""
+    """What a window showed, by name of what looked: checks and the report's panels; and what is kept of it for later."""
 
     checks: dict[str, Partial]
     panels: dict[str, Partial]
+    ways: Packed | None = None
 
 
 def seen(names: Sequence[str], window: Window) -> Seen:
@@ -46,7 +48,7 @@ class Afar:
 
         def got() -> Seen:
             result = asked.result()
-            return seen(self.names, window) if isinstance(result, Lost) else result
+            return _whole(self.names, window) if isinstance(result, Lost) else result
 
         return got
 
@@ -67,7 +69,11 @@ def _look(
     if known is None:
         _LOGS.clear()
         known = _LOGS[log] = pickle.loads(log)  # noqa: S301 (made by the process that this one works for)
-    return seen(names, Window(known, correlated, tables, facts))
+    return _whole(names, Window(known, correlated, tables, facts))
+
+
+def _whole(names: tuple[str, ...], window: Window) -> Seen:
+    return seen(names, window)._replace(ways=packed(window))
 
 
 _LOGS: dict[bytes, Log] = {}

@@ -43,10 +43,10 @@ class Looking:
         """
         if crew is None or crew.jobs == 1:
             self._take(seen(self.names, window), frontier)
+            self.ways.add(window)
         else:
             self._afar = self._afar or Afar(self.log, crew, self.names)
             self._waiting.append((self._afar.look(window), frontier))
-        self.ways.add(window)
         while crew is not None and len(self._waiting) > crew.jobs:
             self._take_first()
 
@@ -67,6 +67,8 @@ class Looking:
     def _take(self, found: Seen, frontier: int | None) -> None:
         self.of_checks.append(found.checks)
         self.of_panels.append(found.panels)
+        if found.ways is not None:
+            self.ways.put(found.ways)
         if len(self.of_panels) > MOST_APART:
             self.of_panels = [_together(self.of_panels)]
             self.of_checks = [

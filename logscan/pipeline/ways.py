@@ -59,6 +59,21 @@ class Kept(NamedTuple):
     events: dict[str, Place]
 
 
+class Packed(NamedTuple):
+    """The same on its way there: the tables' bytes."""
+
+    joined: dict[str, bytes]
+    events: dict[str, bytes]
+
+
+def packed(window: Window) -> Packed:
+    """Return what is kept of a window."""
+    return Packed(
+        {name: _bytes(_columns(getattr(window, name), names)) for name, names in COLUMNS.items()},
+        {name: _bytes(_acted(window, name)) for name in EVENTS},
+    )
+
+
 class Ways:
     """The windows of a log, for telling the ways of mails in the end."""
 
@@ -77,17 +92,24 @@ class Ways:
         if self._file is None and self.only is None:
             self.only = window
             return
+        first, self.only = self.only, None
+        for each in (first, window):
+            if each is not None:
+                self.put(packed(each))
+
+    def put(self, window: Packed) -> None:
+        """Keep what was packed of a window of many."""
+        if self.failed:
+            return
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="logscan-")  # noqa: SIM115 - closed with this object
                 weakref.finalize(self, self._file.close)
-            if self.only is not None:
-                self.kept.append(self._written(self.only))
-                self.only = None
-            self.kept.append(self._written(window))
+            joined, events = ({name: self._write(data) for name, data in part.items()} for part in window)
+            self.kept.append(Kept(joined, events))
         except OSError as error:
             self.failed = error.strerror or str(error)
-            self.only, self.kept = None, []
+            self.kept = []
 
     def fill(self, report: Report) -> None:
         """Give the report the whole ways of the first mails that findings name, by queue ID."""
@@ -123,18 +145,7 @@ class Ways:
         tables = {name: self._read(place) for name, place in kept.events.items()}
         return Window(self.log, Correlated(**frames, verdicts=none, local_domains=frozenset()), tables)
 
-    def _written(self, window: Window) -> Kept:
-        joined = {name: _columns(getattr(window, name), names) for name, names in COLUMNS.items()}
-        return Kept(
-            {name: self._write(table) for name, table in joined.items()},
-            {name: self._write(_acted(window, name)) for name in EVENTS},
-        )
-
-    def _write(self, table: pa.Table) -> Place:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-            writer.write_table(table)
-        data = sink.getvalue()
+    def _write(self, data: bytes) -> Place:
         start: int = self._file.seek(0, 2)
         self._file.write(data)
         return start, len(data)
@@ -171,6 +182,14 @@ def _rows(queue_ids: pd.Series, names: Iterable[str]) -> list[int]:
 
 def _columns(frame: pd.DataFrame, names: Iterable[str]) -> pa.Table:
     return pa.Table.from_pandas(frame[list(names)], preserve_index=False)
+
+
+def _bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+    found: bytes = sink.getvalue().to_pybytes()
+    return found
 
 
 def _acted(window: Window, name: str) -> pa.Table:

@@ -219,7 +219,7 @@ class _Reading:
 
     def _give(self) -> None:
         """Give out chunks of the strands that the stream waits for first."""
-        most = 1 if self.crew.jobs == 1 else 2 * self.crew.jobs
+        most = 1 if self.crew.jobs == 1 else 3 * self.crew.jobs
         while self.open and len(self.under) < most:
             strand = min(self.open, key=lambda each: (each.expected(), each.rank))
             task = next(strand.tasks, None)

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from logscan.reading.posting import receive, send
+
 ATTEMPTS = 3
 """How often a piece of work is begun before it is given up: what kills a worker once may be another's hunger for memory."""
 
@@ -194,8 +196,8 @@ class _Worker:
 
     def ask(self, work: tuple[Any, ...]) -> tuple[bool, Any]:
         """Have the process do it, a function with its arguments; raises EOFError or OSError where it died."""
-        self.pipe.send(work)
-        answer: tuple[bool, Any] = self.pipe.recv()
+        send(self.pipe, work)
+        answer: tuple[bool, Any] = receive(self.pipe)
         return answer
 
     def replace(self) -> None:
@@ -221,15 +223,15 @@ def _work(pipe: Connection, mine: Connection | None, held: Connection, leash: Co
         mine.close()
     with contextlib.suppress(EOFError, OSError):
         while True:
-            do, *work = pipe.recv()
+            do, *work = receive(pipe)
             try:
                 answer = (True, do(*work))
             except BaseException as error:
                 answer = (False, error)
             try:
-                pipe.send(answer)
+                send(pipe, answer)
             except (TypeError, AttributeError, ValueError):  # an error that can't be pickled
-                pipe.send((False, RuntimeError(repr(answer[1]))))
+                send(pipe, (False, RuntimeError(repr(answer[1]))))
 
 
 def _leashed(held: Connection, leash: Connection | None) -> None:
