@@ -204,6 +204,21 @@ static inline const uint8_t *spanned(const uint8_t *p, const uint8_t *e, const u
         w->start[g_] = (int32_t)(start_), w->end[g_] = (int32_t)(end_);                                                     \
     } while (0)
 
+/* Each op goes on to the next one by a jump of its own where the compiler can: those are foretold better than one for all. What
+ * *c may be, the check has seen to. */
+#ifdef __GNUC__
+#define CASE(op) case op: do_##op:
+#define JUMP(op) [op] = &&do_##op
+#define NEXT                                                                                                                \
+    {                                                                                                                       \
+        word = *c;                                                                                                          \
+        goto *jumps[word & 255];                                                                                           \
+    }
+#else
+#define CASE(op) case op:
+#define NEXT continue
+#endif
+
 /* Run a program over the line from s to e; the text ends at last. Returns a shape, NONE or LEFT. What it has put into the
  * groups is told by the trail, *used long. */
 static int32_t run(const Image *it, uint32_t entry_point, Work *w, const uint8_t *s, const uint8_t *e, const uint8_t *last, uint32_t *used) {
@@ -215,67 +230,78 @@ static int32_t run(const Image *it, uint32_t entry_point, Work *w, const uint8_t
     int32_t answer;
     int64_t budget = BUDGET + BUDGET_BYTE * (int64_t)(e - s);
     if (e - s > LONGEST) goto left;
+    uint32_t word;
+#ifdef __GNUC__
+    static const void *const jumps[OPS] = {
+        JUMP(FAIL), JUMP(END), JUMP(JMP), JUMP(LIT1), JUMP(LIT8), JUMP(LITN), JUMP(ONE), JUMP(SKIP),
+        JUMP(SPAN), JUMP(SPAN1), JUMP(SPANMAX), JUMP(ALL), JUMP(GSPAN), JUMP(LSPAN), JUMP(OPEN), JUMP(CLOSE),
+        JUMP(CAPSPAN), JUMP(DISPATCH), JUMP(TEST), JUMP(TESTEND), JUMP(CHOICE), JUMP(TRYLIT), JUMP(IFLIT),
+        JUMP(NOTLIT), JUMP(POP), JUMP(MARK), JUMP(CUT), JUMP(POPFAIL), JUMP(CUTFAIL), JUMP(LOOKOUT),
+        JUMP(LOOKBACK), JUMP(HOLD), JUMP(RETURN), JUMP(BACK), JUMP(AGAIN), JUMP(HERE), JUMP(MOVED), JUMP(EOL),
+        JUMP(START), JUMP(WORDB), JUMP(CALL), JUMP(RET), JUMP(UNKNOWN)
+    };
+#endif
     for (;;) {
-        const uint32_t word = *c;
+        word = *c;
         switch (word & 255) {
-        case FAIL:
+        CASE(FAIL)
             goto fail;
-        case END:
+        CASE(END)
             if (p != e) goto fail;
             answer = (int32_t)(word >> 8);
             goto done;
-        case JMP:
+        CASE(JMP)
             c = code + c[1];
-            continue;
-        case LIT1:
+            NEXT;
+        CASE(LIT1)
             if (p >= e || *p != (uint8_t)(word >> 8)) goto fail;
             p++, c++;
-            continue;
-        case LIT8: {
+            NEXT;
+        CASE(LIT8) {
             const uint32_t n = word >> 8;
             if (e - p < (ptrdiff_t)n || !same(p, last, n, c + 1)) goto fail;
             p += n, c += 3;
-            continue;
+            NEXT;
         }
-        case LITN: {
+        CASE(LITN) {
             const uint32_t n = word >> 8;
             if (e - p < (ptrdiff_t)n || memcmp(p, it->texts + c[1], n)) goto fail;
             p += n, c += 2;
-            continue;
+            NEXT;
         }
-        case ONE:
+        CASE(ONE)
             if (p >= e || !(TABLE(word)[*p] & MASK(word))) goto fail;
             p++, c++;
-            continue;
-        case SKIP:
+            NEXT;
+        CASE(SKIP)
             if (p >= e) goto fail;
             p++, c++;
-            continue;
-        case SPAN: {
+            NEXT;
+        CASE(SPAN) {
             const uint8_t *const q = spanned(p, e, TABLE(word), MASK(word));
             budget -= (q - p) >> 4;
             p = q, c++;
-            continue;
+            NEXT;
         }
-        case SPAN1: {
+        CASE(SPAN1) {
             const uint8_t *const q = spanned(p, e, TABLE(word), MASK(word));
             if (q == p) goto fail;
             budget -= (q - p) >> 4;
             p = q, c++;
-            continue;
+            NEXT;
         }
-        case SPANMAX: {
+        CASE(SPANMAX) {
             const uint8_t *const limit = e - p > (ptrdiff_t)c[2] ? p + c[2] : e;
             const uint8_t *const q = spanned(p, limit, TABLE(word), MASK(word));
             if (q - p < (ptrdiff_t)c[1]) goto fail;
             budget -= (q - p) >> 4;
             p = q, c += 3;
-            continue;
+            NEXT;
         }
-        case ALL:
+        CASE(ALL)
             p = e, c++;
-            continue;
-        case GSPAN: {
+            NEXT;
+        CASE(GSPAN) {
             const uint8_t *const limit = e - p > (ptrdiff_t)c[2] ? p + c[2] : e;
             const uint8_t *const q = spanned(p, limit, TABLE(word), MASK(word));
             if (q - p < (ptrdiff_t)c[1]) goto fail;
@@ -293,9 +319,9 @@ static int32_t run(const Image *it, uint32_t entry_point, Work *w, const uint8_t
             }
             if (r > least) PUSH((uint32_t)(c - code) | SPAN_FLAG, r, least - s);
             p = r, c += 4;
-            continue;
+            NEXT;
         }
-        case LSPAN: {
+        CASE(LSPAN) {
             const uint8_t *const table = TABLE(word);
             const uint8_t mask = MASK(word);
             if (e - p < (ptrdiff_t)c[1]) goto fail;
@@ -311,146 +337,147 @@ static int32_t run(const Image *it, uint32_t entry_point, Work *w, const uint8_t
             if (budget < 0) goto left;
             PUSH((uint32_t)(c - code) | SPAN_FLAG, p, stop);
             c += 4;
-            continue;
+            NEXT;
         }
-        case OPEN:
+        CASE(OPEN)
             w->open[word >> 8] = (int32_t)(p - s);
             c++;
-            continue;
-        case CLOSE:
+            NEXT;
+        CASE(CLOSE)
             TAKE(word >> 8, w->open[word >> 8], p - s);
             c++;
-            continue;
-        case CAPSPAN: {
+            NEXT;
+        CASE(CAPSPAN) {
             const uint8_t *const limit = e - p > (ptrdiff_t)c[3] ? p + c[3] : e;
             const uint8_t *const q = spanned(p, limit, TABLE(word), MASK(word));
             if (q - p < (ptrdiff_t)c[2]) goto fail;
             budget -= (q - p) >> 4;
             TAKE(c[1], p - s, q - s);
             p = q, c += 4;
-            continue;
+            NEXT;
         }
-        case DISPATCH:
+        CASE(DISPATCH)
             c = code + (p < e ? c[3 + it->tables[256 * (size_t)c[1] + *p]] : c[2]);
-            continue;
-        case TEST:
+            NEXT;
+        CASE(TEST)
             c = p < e && TABLE(word)[*p] & MASK(word) ? c + 2 : code + c[1];
-            continue;
-        case TESTEND:
+            NEXT;
+        CASE(TESTEND)
             c = p >= e || TABLE(word)[*p] & MASK(word) ? c + 2 : code + c[1];
-            continue;
-        case CHOICE:
+            NEXT;
+        CASE(CHOICE)
             PUSH(c[1], p, 0);
             c += 2;
-            continue;
-        case TRYLIT: {
+            NEXT;
+        CASE(TRYLIT) {
             const uint32_t n = word >> 8;
             if (e - p >= (ptrdiff_t)n && same(p, last, n, c + 1)) {
                 PUSH(c[3], p, 0);
                 p += n, c += 4;
             } else
                 c = code + c[3];
-            continue;
+            NEXT;
         }
-        case IFLIT: {
+        CASE(IFLIT) {
             const uint32_t n = word >> 8;
             if (e - p >= (ptrdiff_t)n && same(p, last, n, c + 1))
                 p += n, c += 4;
             else
                 c = code + c[3];
-            continue;
+            NEXT;
         }
-        case NOTLIT: {
+        CASE(NOTLIT) {
             const uint32_t n = word >> 8;
             c = e - p >= (ptrdiff_t)n && same(p, last, n, c + 1) ? code + c[3] : c + 4;
-            continue;
+            NEXT;
         }
-        case POP:
+        CASE(POP)
             if (!top) goto left;
             top--, c++;
-            continue;
-        case MARK:
+            NEXT;
+        CASE(MARK)
             registers[word >> 8] = top;
             c++;
-            continue;
-        case CUT:
+            NEXT;
+        CASE(CUT)
             if (registers[word >> 8] > top) goto left;
             top = registers[word >> 8], c++;
-            continue;
-        case POPFAIL:
+            NEXT;
+        CASE(POPFAIL)
             if (!top) goto left;
             top--;
             goto fail;
-        case CUTFAIL:
+        CASE(CUTFAIL)
             if (registers[word >> 8] > top) goto left;
             top = registers[word >> 8];
             goto fail;
-        case LOOKOUT:
-        case LOOKBACK: {
+        CASE(LOOKOUT)
+        CASE(LOOKBACK) {
             if (registers[word >> 8] >= top) goto left;
             top = registers[word >> 8];
             const Entry *const entry = w->stack + top;
             p = s + entry->p;
             if ((word & 255) == LOOKBACK) {
                 c++;
-                continue;
+                NEXT;
             }
             for (; trail > entry->trail; trail--) {
                 const Was *const was = w->trail + trail - 1;
                 w->start[was->group] = was->start, w->end[was->group] = was->end;
             }
             c = code + c[1];
-            continue;
+            NEXT;
         }
-        case HOLD:
+        CASE(HOLD)
             registers[word >> 8] = top, registers[(word >> 8) + 1] = (uint32_t)(p - s);
             c++;
-            continue;
-        case RETURN:
+            NEXT;
+        CASE(RETURN)
             if (registers[word >> 8] > top || registers[(word >> 8) + 1] > e - s) goto left;
             top = registers[word >> 8], p = s + registers[(word >> 8) + 1];
             c++;
-            continue;
-        case BACK:
+            NEXT;
+        CASE(BACK)
             if (p - s < (ptrdiff_t)(word >> 8)) goto fail;
             p -= word >> 8, c++;
-            continue;
-        case AGAIN:
+            NEXT;
+        CASE(AGAIN)
             if (--budget < 0) goto left;
             c = code + c[1];
-            continue;
-        case HERE:
+            NEXT;
+        CASE(HERE)
             registers[word >> 8] = (uint32_t)(p - s);
             c++;
-            continue;
-        case MOVED:
+            NEXT;
+        CASE(MOVED)
             if (--budget < 0) goto left;
             c = registers[word >> 8] != (uint32_t)(p - s) ? code + c[1] : c + 2;
-            continue;
-        case EOL:
+            NEXT;
+        CASE(EOL)
             if (p != e) goto fail;
             c++;
-            continue;
-        case START:
+            NEXT;
+        CASE(START)
             if (p != s) goto fail;
             c++;
-            continue;
-        case WORDB:
+            NEXT;
+        CASE(WORDB)
             if ((p > s && is_word(p[-1])) == (p < e && is_word(*p))) goto fail;
             c++;
-            continue;
-        case CALL:
+            NEXT;
+        CASE(CALL)
             if (--budget < 0 || level == LEVELS) goto left;
             registers += word >> 8;
             w->calls[++level].back = (uint32_t)(c + 2 - code);
             w->calls[level].base = (uint32_t)(registers - w->registers);
             c = code + c[1];
-            continue;
-        case RET:
+            NEXT;
+        CASE(RET)
             if (!level) goto left;
             c = code + w->calls[level].back;
             registers = w->registers + w->calls[--level].base;
-            continue;
+            NEXT;
+        CASE(UNKNOWN)
         default:
             goto left;
         }
@@ -471,7 +498,7 @@ static int32_t run(const Image *it, uint32_t entry_point, Work *w, const uint8_t
         if (!(entry->at & SPAN_FLAG)) {
             c = code + entry->at;
             top--;
-            continue;
+            NEXT;
         }
         c = code + (entry->at & ~SPAN_FLAG);
         const uint8_t *const follow = TABLE(c[3]);
