@@ -11,12 +11,12 @@ enum kind { CODED, TEXT, INTEGER, FLOATING, TRUTH };
 struct piece {
     int64_t text, size; /* address and length of the bytes that its places are in */
     int64_t rows, rank; /* how many, and the address of their rows in the table (int64) */
-    int64_t at;         /* address of where each row's places are, in int32s from those of its parts on; 0 where by step */
+    int64_t at, step;   /* a row's places lie so many int32s behind those of its parts: as many as stand at that address (int32
+                         * a row), or, where it is 0, the row's number times step */
 };
 
 struct part {
-    int64_t starts, ends; /* addresses of its places, a start below 0 where there is no value; starts 0 for a constant */
-    int64_t step, wide;   /* bytes from one to the next; bytes of one, 4 or 8 */
+    int64_t starts, ends;   /* addresses of its places (int32), a start below 0 where there is no value; 0 for a constant */
     int64_t constant, size; /* address and length of the constant, a size below 0 where there is none */
 };
 
@@ -43,36 +43,15 @@ struct span {
     int64_t size;
 };
 
-static inline int64_t place(int64_t address, int64_t skipped, int64_t wide) {
-    const char *from = AT(const char, address) + skipped;
-    if (wide == 4) {
-        int32_t value;
-        memcpy(&value, from, 4);
-        return value;
-    }
-    int64_t value;
-    memcpy(&value, from, 8);
-    return value;
-}
-
-/* Finds row `row` of a part; returns 0, or -1 where its places aren't in the text. */
-static inline int find(const struct piece *piece, const struct part *part, int64_t row, struct span *out) {
+/* Finds a value of a part; returns 0, or -1 where its places aren't in the text. */
+static inline int find(const struct piece *piece, const struct part *part, int64_t skipped, struct span *out) {
+    int32_t start = AT(const int32_t, part->starts)[skipped];
     out->at = NULL;
-    out->size = -1;
-    if (!part->starts) {
-        if (part->size >= 0) {
-            out->at = part->size ? AT(const uint8_t, part->constant) : (const uint8_t *)"";
-            out->size = part->size;
-        }
-        return 0;
-    }
-    int64_t skipped = piece->at ? 4 * (int64_t)AT(const int32_t, piece->at)[row] : row * part->step;
-    int64_t start = place(part->starts, skipped, part->wide);
     if (start < 0) return 0;
-    int64_t end = place(part->ends, skipped, part->wide);
+    int32_t end = AT(const int32_t, part->ends)[skipped];
     if (end < start || end > piece->size) return -1;
-    out->at = end > start ? AT(const uint8_t, piece->text) + start : (const uint8_t *)""; /* NULL says something else */
     out->size = end - start;
+    out->at = out->size ? AT(const uint8_t, piece->text) + start : (const uint8_t *)""; /* NULL says something else */
     return 0;
 }
 
@@ -121,48 +100,63 @@ static inline int truth(struct span text) {
 
 static inline void set(int64_t bits, int64_t row) { AT(uint8_t, bits)[row >> 3] |= (uint8_t)(1 << (row & 7)); }
 
+/* Makes a column of so many rows empty; returns 0, or -1 where memory is wanting. */
+static int begin(struct column *column, struct interned *table, int64_t rows, uint64_t seed) {
+    column->missing = rows;
+    column->distinct = column->bytes = column->odd = 0;
+    switch (column->kind) {
+    case CODED:
+        memset(AT(int32_t, column->values), 0xFF, (size_t)rows * 4);
+        return interning_begin(table, seed, AT(const uint8_t *, column->at), AT(int64_t, column->length));
+    case TEXT:
+        memset(AT(int64_t, column->length), 0xFF, (size_t)rows * 8);
+        return 0;
+    case INTEGER:
+    case FLOATING:
+        memset(AT(int64_t, column->values), 0, (size_t)rows * 8);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
 /* Puts one value where it belongs; returns 0, or -1 where memory is wanting. */
 static inline int put(struct column *column, struct interned *table, int64_t row, struct span text) {
+    column->missing--;
     switch (column->kind) {
     case CODED: {
-        int64_t code = text.at ? intern(table, text.at, text.size) : -1;
-        if (text.at && code < 0) return -1;
+        int64_t code = intern(table, text.at, text.size);
+        if (code < 0) return -1;
         AT(int32_t, column->values)[row] = (int32_t)code;
-        if (text.at) set(column->valid, row);
-        column->missing += !text.at;
+        set(column->valid, row);
         return 0;
     }
     case TEXT:
         AT(const uint8_t *, column->at)[row] = text.at;
         AT(int64_t, column->length)[row] = text.size;
-        if (text.at) {
-            column->bytes += text.size;
-            set(column->valid, row);
-        }
-        column->missing += !text.at;
+        column->bytes += text.size;
+        set(column->valid, row);
         return 0;
     case INTEGER: {
         int64_t value = 0;
-        int read = text.at ? integer(text, &value) : 0;
+        int read = integer(text, &value);
         AT(int64_t, column->values)[row] = value;
         if (read > 0) set(column->valid, row);
         column->odd |= read < 0;
-        column->missing += !text.at;
         return 0;
     }
     case FLOATING: {
         double value = 0;
-        int read = text.at ? floating(text, &value) : 0;
-        int told = read > 0 && value >= -LARGEST && value <= LARGEST;
-        AT(double, column->values)[row] = told ? value : 0;
-        if (told) set(column->valid, row);
+        int read = floating(text, &value);
         column->odd |= read < 0;
-        column->missing += !text.at;
+        if (read > 0 && value >= -LARGEST && value <= LARGEST) {
+            AT(double, column->values)[row] = value;
+            set(column->valid, row);
+        }
         return 0;
     }
     default:
-        if (text.at && truth(text)) set(column->values, row);
-        column->missing += !text.at;
+        if (truth(text)) set(column->values, row);
         return 0;
     }
 }
@@ -201,38 +195,38 @@ static int in_order_of_rows(struct column *column, int64_t rows) {
     return fine ? 0 : -1;
 }
 
-static int fill(const struct piece *pieces, int64_t count, const struct part *parts, struct column *column,
-                int64_t rows, uint64_t seed) {
-    struct interned table = {0};
-    column->missing = column->distinct = column->bytes = column->odd = 0;
-    if (column->kind == CODED &&
-        interning_begin(&table, seed, AT(const uint8_t *, column->at), AT(int64_t, column->length))) {
-        return -1;
+/* Puts the rows of one piece into all columns, row by row: a line's bytes are near each other. `some` has room for a number a
+ * column. Returns what logscan_columns does. */
+static int take(const struct piece *piece, const struct part *const *parts, struct column *columns,
+                struct interned *tables, int64_t many, int64_t rows, int64_t *some) {
+    const int64_t *rank = AT(const int64_t, piece->rank);
+    const int32_t *at = AT(const int32_t, piece->at);
+    int64_t placed = 0;
+    for (int64_t row = 0; row < piece->rows; row++) {
+        if (rank[row] < 0 || rank[row] >= rows) return -2;
     }
-    int failed = 0;
-    for (int64_t p = 0; p < count && !failed; p++) {
-        const int64_t *rank = AT(const int64_t, pieces[p].rank);
-        for (int64_t row = 0; row < pieces[p].rows; row++) {
+    for (int64_t c = 0; c < many; c++) {
+        const struct part *part = parts[c];
+        if (part->starts) {
+            some[placed++] = c;
+        } else if (part->size >= 0) {
+            struct span text = {part->size ? AT(const uint8_t, part->constant) : (const uint8_t *)"", part->size};
+            for (int64_t row = 0; row < piece->rows; row++) {
+                if (put(&columns[c], &tables[c], rank[row], text)) return -1;
+            }
+        }
+    }
+    if (!placed) return 0;
+    for (int64_t row = 0; row < piece->rows; row++) {
+        int64_t skipped = at ? at[row] : row * piece->step;
+        for (int64_t each = 0; each < placed; each++) {
+            int64_t c = some[each];
             struct span text;
-            if (rank[row] < 0 || rank[row] >= rows || find(&pieces[p], &parts[p], row, &text)) {
-                failed = -2;
-                break;
-            }
-            if (put(column, &table, rank[row], text)) {
-                failed = -1;
-                break;
-            }
+            if (find(piece, parts[c], skipped, &text)) return -2;
+            if (text.at && put(&columns[c], &tables[c], rank[row], text)) return -1;
         }
     }
-    if (column->kind == CODED) {
-        column->distinct = table.count;
-        interning_end(&table);
-        if (!failed) failed = in_order_of_rows(column, rows);
-        for (int64_t code = 0; code < column->distinct && !failed; code++) {
-            column->bytes += AT(int64_t, column->length)[code];
-        }
-    }
-    return failed;
+    return 0;
 }
 
 /* Fills `columns`, each of `rows` rows; column c has its parts, one a piece, from parts[c * count] on.
@@ -240,11 +234,28 @@ static int fill(const struct piece *pieces, int64_t count, const struct part *pa
  * Returns 0; -1 where memory is wanting; -2 where a place isn't in its text. */
 EXPORT int logscan_columns(const struct piece *pieces, int64_t count, const struct part *parts, struct column *columns,
                            int64_t many, int64_t rows, uint64_t seed) {
-    for (int64_t c = 0; c < many; c++) {
-        int failed = fill(pieces, count, parts + c * count, &columns[c], rows, seed);
-        if (failed) return failed;
+    struct interned *tables = calloc((size_t)many + 1, sizeof *tables);
+    const struct part **mine = malloc(((size_t)many + 1) * sizeof *mine);
+    int64_t *some = malloc(((size_t)many + 1) * sizeof *some);
+    int failed = tables && mine && some ? 0 : -1;
+    for (int64_t c = 0; c < many && !failed; c++) failed = begin(&columns[c], &tables[c], rows, seed);
+    for (int64_t p = 0; p < count && !failed; p++) {
+        for (int64_t c = 0; c < many; c++) mine[c] = &parts[c * count + p];
+        failed = take(&pieces[p], mine, columns, tables, many, rows, some);
     }
-    return 0;
+    for (int64_t c = 0; c < many && tables; c++) {
+        if (columns[c].kind != CODED || !tables[c].slots) continue;
+        columns[c].distinct = tables[c].count;
+        interning_end(&tables[c]);
+        if (!failed) failed = in_order_of_rows(&columns[c], rows);
+        for (int64_t code = 0; code < columns[c].distinct && !failed; code++) {
+            columns[c].bytes += AT(int64_t, columns[c].length)[code];
+        }
+    }
+    free(tables);
+    free(mine);
+    free(some);
+    return failed;
 }
 
 /* Texts to be copied one behind the other; addresses as above. */

@@ -33,23 +33,22 @@ if LIBRARY is not None:
 
 
 class Part(NamedTuple):
-    """What one piece has of a column: the addresses of its places' starts (below 0: no value) and ends, the bytes from one
-    to the next, and the bytes of one (4 or 8); or, with all those 0, a constant's address and size (below 0: none).
+    """What one piece has of a column: the addresses of its places' starts (below 0: no value) and ends, all int32; or, with
+    both 0, a constant's address and size (below 0: none).
     """
 
     starts: int
     ends: int
-    step: int
-    wide: int
-    constant: int
-    size: int
+    constant: int = 0
+    size: int = 0
 
 
 class Piece(NamedTuple):
     """Bytes that places are in: their address and how many; how many rows there are, and the address of the row of the table
     (int64) that each is.
 
-    Where ``at`` isn't 0, it is the address of an int32 a row: how many int32s behind a part's addresses its places are.
+    A row's places lie so many int32s behind the addresses of the parts: as many as stand at ``at`` (int32 a row), or, where
+    that is 0, ``step`` times its number.
     """
 
     text: int
@@ -57,6 +56,7 @@ class Piece(NamedTuple):
     rows: int
     rank: int
     at: int = 0
+    step: int = 1
 
 
 def address(array: npt.NDArray[Any]) -> int:

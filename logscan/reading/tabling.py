@@ -55,11 +55,8 @@ class Rows:
             told = np.frombuffer(offsets, np.int32, len(values))
             keep.append(np.where(values.is_null().to_numpy(zero_copy_only=False), np.int32(-1), told))
             starts = machine.address(keep[-1])
-        fields = {
-            name: Part(starts + 4 * at, ends + 4 * at, 4 * self.width, 4, 0, 0)
-            for at, name in enumerate(self.shape.fields)
-        }
-        return Placed(text.address if text else 0, text.size if text else 0, fields, keep)
+        fields = {name: Part(starts + 4 * at, ends + 4 * at) for at, name in enumerate(self.shape.fields)}
+        return Placed(text.address if text else 0, text.size if text else 0, fields, keep, 0, self.width)
 
 
 @dataclass
@@ -83,11 +80,10 @@ class Spans:
         """Return the fields as places in the text."""
         begin = machine.address(self.places)
         fields = {
-            name: Part(begin + 8 * number, begin + 8 * number + 4, 0, 4, 0, 0)
-            for number, name in enumerate(self.shape.fields)
+            name: Part(begin + 8 * number, begin + 8 * number + 4) for number, name in enumerate(self.shape.fields)
         }
         return Placed(
-            machine.address(self.text.data), self.text.end, fields, [self.text.data], machine.address(self.at)
+            machine.address(self.text.data), self.text.end, fields, [self.text.data], machine.address(self.at), 0
         )
 
 
@@ -95,14 +91,15 @@ class Spans:
 class Placed:
     """The address of a piece's text and its bytes, and where each field stands in it; ``keep`` is whose memory that is.
 
-    ``at`` is what :class:`logscan.machine.columns.Piece` has.
+    ``at`` and ``step`` are what :class:`logscan.machine.columns.Piece` has.
     """
 
     text: int
     size: int
     fields: dict[str, Part]
     keep: list[Any]
-    at: int = 0
+    at: int
+    step: int
 
 
 def text_array(values: Sequence[bytes | None] | pa.Array) -> pa.Array:
@@ -196,7 +193,7 @@ def _whole(column: str, pieces: Sequence[Rows | Spans], order: Ints | None) -> p
     return whole if order is None else whole.take(pa.array(order))
 
 
-NOTHING = Part(0, 0, 0, 0, 0, -1)
+NOTHING = Part(0, 0, 0, -1)
 
 
 def _part(column: str, piece: Rows | Spans, placed: Placed) -> Part:
@@ -208,7 +205,7 @@ def _part(column: str, piece: Rows | Spans, placed: Placed) -> Part:
         return NOTHING
     text = np.frombuffer(value.encode() + b"\0", np.uint8)
     placed.keep.append(text)
-    return Part(0, 0, 0, 0, machine.address(text), len(text) - 1)
+    return Part(0, 0, machine.address(text), len(text) - 1)
 
 
 def _filled(
@@ -221,7 +218,7 @@ def _filled(
     placed = [piece.placed() for piece in pieces]
     some, begin = [], machine.address(ranks)
     for piece, each in zip(pieces, placed, strict=True):
-        some.append(machine.Piece(each.text, each.size, len(piece.index), begin, each.at))
+        some.append(machine.Piece(each.text, each.size, len(piece.index), begin, each.at, each.step))
         begin += 8 * len(piece.index)
     wanted = [
         (kind, [_part(column, *each) for each in zip(pieces, placed, strict=True)]) for column, kind in kinds.items()
