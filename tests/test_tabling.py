@@ -16,7 +16,7 @@ from logscan.grammar.formats import LogFormat, Shape
 from logscan.machine import columns as machine
 from logscan.machine.library import LIBRARY
 from logscan.matching.text import Text
-from logscan.reading import tabling
+from logscan.reading import assembling, tabling
 from logscan.reading.tabling import Pids, Rows, Spans
 
 compiled = pytest.mark.skipif(LIBRARY is None, reason="the compiled part isn't here")
@@ -225,3 +225,33 @@ def test_rows_are_in_the_order_of_lines_whatever_came_again(pure: bool, monkeypa
     assert table.column("filter").to_pylist() == ["b", "b", "a"]
     assert table.column("user").to_pylist() == ["x", "y", None]
     assert table.column("filter").chunk(0).dictionary.to_pylist() == ["b", "a"]
+
+
+@compiled
+@settings(max_examples=200, deadline=None)
+@given(
+    codes=st.lists(st.one_of(st.none(), st.integers(0, 4)), max_size=40),
+    begin=st.integers(0, 20),
+    typed=st.sampled_from((pa.int32(), pa.int8())),
+)
+def test_dictionaries_are_made_anew_alike(codes: list[int | None], begin: int, typed: pa.DataType) -> None:
+    """Also of a part of a column, whose codes and bits begin somewhere in its memory."""
+    words = pa.array(["a", "b", "", "é", "a b"])
+    part = pa.DictionaryArray.from_arrays(pa.array(codes, typed), words)[begin:]
+    monkeypatch = pytest.MonkeyPatch()
+    mine = assembling.recoded(part)
+    with monkeypatch.context() as patch:
+        patch.setattr(assembling, "LIBRARY", None)
+        theirs = assembling.recoded(part)
+    mine.validate(full=True)
+    assert mine.to_pylist() == theirs.to_pylist() == part.to_pylist()
+    assert mine.dictionary.equals(theirs.dictionary)
+    assert mine.indices.equals(theirs.indices)
+
+
+@compiled
+@pytest.mark.parametrize("code", [2, -1])
+def test_a_code_beyond_its_dictionary_is_refused(code: int) -> None:
+    wrong = pa.DictionaryArray.from_arrays(pa.array([0, code], pa.int32()), pa.array(["a", "b"]), safe=False)
+    with pytest.raises(ValueError, match="beyond"):
+        machine.renumbered(wrong)

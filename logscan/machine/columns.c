@@ -291,3 +291,25 @@ static void copy(struct copied *texts) {
 EXPORT void logscan_texts(struct copied *texts, int64_t many) {
     for (int64_t each = 0; each < many; each++) copy(&texts[each]);
 }
+
+/* Numbers codes anew in the order of their rows: out[row] is the new code, 0 where there is none; used[new] is the old one.
+ * `valid` has a bit a row, or is NULL where each row has a code; `place` has room for as many as there are codes, `words`.
+ *
+ * Returns how many codes are used; -1 where one isn't below `words`. */
+EXPORT int64_t logscan_renumber(const int32_t *codes, const uint8_t *valid, int64_t rows, int64_t words, int32_t *out,
+                                int32_t *place, int32_t *used) {
+    int32_t next = 0;
+    memset(place, 0xFF, (size_t)words * sizeof *place);
+    for (int64_t row = 0; row < rows; row++) {
+        out[row] = 0;
+        if (valid && !(valid[row >> 3] >> (row & 7) & 1)) continue;
+        int32_t code = codes[row];
+        if (code < 0 || code >= words) return -1;
+        if (place[code] < 0) {
+            used[next] = code;
+            place[code] = next++;
+        }
+        out[row] = place[code];
+    }
+    return next;
+}

@@ -30,6 +30,10 @@ if LIBRARY is not None:
     ]  # fmt: skip
     LIBRARY.logscan_texts.restype = None
     LIBRARY.logscan_texts.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+    LIBRARY.logscan_renumber.restype = ctypes.c_int64
+    LIBRARY.logscan_renumber.argtypes = [
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 3
+    ]  # fmt: skip
 
 
 class Part(NamedTuple):
@@ -164,3 +168,20 @@ def _texts(
     LIBRARY.logscan_texts(address(told), len(some))
     beyond = told[:, -1].tolist()
     return [(pa.binary() if each else pa.string(), offsets.part(at), data.part(at)) for at, each in enumerate(beyond)]
+
+
+def renumbered(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return a column of int32 codes whose dictionary has its values alone, in the order they first stand in."""
+    assert LIBRARY is not None
+    indices, words = array.indices, len(array.dictionary)
+    rows, missing = len(indices), indices.null_count
+    valid = indices.is_valid().buffers()[1] if missing else None
+    codes = np.frombuffer(indices.buffers()[1], np.int32, rows, 4 * indices.offset) if rows else np.empty(0, np.int32)
+    out, place, used = np.empty(rows, np.int32), np.empty(words, np.int32), np.empty(words, np.int32)
+    count = LIBRARY.logscan_renumber(
+        address(codes), valid.address if valid else 0, rows, words, address(out), address(place), address(used)
+    )
+    if count < 0:
+        raise ValueError("a code is beyond its dictionary")
+    new = pa.Array.from_buffers(pa.int32(), rows, [valid, pa.py_buffer(out)], missing)
+    return pa.DictionaryArray.from_arrays(new, array.dictionary.take(pa.array(used[:count])), safe=False)

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.clocks.wall import Ints
+from logscan.machine.columns import renumbered
+from logscan.machine.library import LIBRARY
 from logscan.reading.merging import HEAD
 from logscan.reading.strands import Piece, Settled
 from logscan.tables.schema import APART, ARROW, EVENTS
@@ -79,6 +81,8 @@ def complete(name: str, table: pa.Table, order: Ints | None = None) -> pa.Table:
 
 def recoded(array: pa.DictionaryArray) -> pa.DictionaryArray:
     """Return a column whose dictionary has its values alone, in the order they first stand in."""
+    if LIBRARY is not None and array.indices.type == pa.int32():
+        return renumbered(array)
     used = pc.unique(array.indices).drop_null()
     place = np.zeros(max(len(array.dictionary), 1), np.int32)
     place[used.to_numpy()] = np.arange(len(used), dtype=np.int32)

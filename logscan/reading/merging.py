@@ -58,7 +58,7 @@ def final(
     columns: dict[str, Any] = {"time": pa.array(time)}
     head = table.column("head").to_numpy()
     for key, (codes, values) in heads.items():
-        columns[key] = pa.DictionaryArray.from_arrays(pa.array(codes[head]), values)
+        columns[key] = pa.DictionaryArray.from_arrays(pa.array(codes[head]), values, safe=False)
     for column in ("pid", "source", "line"):
         columns[column] = table.column(column)
     columns |= {column: table.column(column) for column in EVENTS[name].kinds() if column in table.column_names}
