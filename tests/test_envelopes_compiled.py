@@ -51,6 +51,7 @@ BODIES = (
     b"mx1 app 7 - - x", b"mx1 app - ID [a b=\"]\"] x", b"mx1\tt[1]: x", b"mx1 t\t[1]: x", b"mx1 t\v: [ID 1 a.b] x",
     b"m\xffx t\xfe[1]: \xff", b"mx1 t[1]: x\r", b"mx1 t[1]: \x00", b"\x1b[1mmx1\x1b[0m t: x", b"mx1 t[1]: " + b"y" * 70_000,
     b"y" * 70_000, b"mx1 amavis[1]: (1-2) a...", b"mx1 amavis[1]: (1-2) ...b", b"\xef\xbb\xbfmx1 t: x",
+    b"mx1 t[1]: message repeated 2 times: [ x]", b"mx1  t[1]: message repeated 2 times: [ x]", b"mx1 t[1]: x: message repeated ",
 )  # fmt: skip
 ENDS = (
     b"",
@@ -102,6 +103,8 @@ def agree(chunk: bytes, kind: str = "syslog") -> Lines:
     assert want.bodies.tags is None
     tags = found.bodies.tags
     assert tags is not None
+    texts = [divided(body)[1] for body in found.bodies]
+    assert found.bodies.may_repeat() or not any(text.startswith(b"message repeated ") for text in texts)
     for at, body in enumerate(found.bodies):
         if at in found.bodies.changed:
             continue
@@ -165,6 +168,13 @@ def test_many_short_lines_and_many_tags() -> None:
     )
     assert found.bodies.tags is not None
     assert (len(found.bodies.tags.first), len(found.bodies.tags.names)) == (3000, 77)
+
+
+@pytest.mark.parametrize(("text", "repeats"), [(b"message repeated 2 times: [x]", 1), (b"message repeats", 0)])
+def test_whether_a_message_was_repeated_is_told_with_the_tags(text: bytes, repeats: int) -> None:
+    found = agree(b"Nov  8 06:25:01 mx1 t[1]: x\nNov  8 06:25:01 mx1 t[1]: " + text)
+    assert found.bodies.tags is not None
+    assert found.bodies.tags.repeats == found.bodies.may_repeat() == repeats
 
 
 def test_years_turn_the_same() -> None:

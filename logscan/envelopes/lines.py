@@ -76,6 +76,11 @@ class Bodies:
             at = self.chunk.find(text, int(self.ends[row] if inside else self.starts[row]))
         return sorted(found)
 
+    def may_repeat(self) -> bool:
+        """Whether the text of any body may say that a message was repeated; only tags can tell that none does."""
+        tags = self.tags
+        return tags is None or bool(tags.repeats or self.changed or (tags.tag < 0).any())
+
     def kept(self, rows: npt.NDArray[np.int64]) -> Bodies:
         """Return those with these numbers, in this order."""
         place = {old: new for new, old in enumerate(rows.tolist())} if self.changed else {}

@@ -220,7 +220,8 @@ static inline int64_t pid_of(const uint8_t *at, const uint8_t *end) {
 /* Numbers what the bodies of lines have for "host tag[pid]": a host, one blank, a tag, perhaps a bracket and anything, then
  * ": ". `wanted` says which lines are looked at. tag[line] is the number, -1 where something else stands there, and
  * behind[line] the place of the colon. `out` has room for one a line in each array. inner[line] is 1 where another envelope may
- * follow, or something else stands there. counts gets how many tags and how many names there are.
+ * follow, or something else stands there. counts gets how many tags and how many names there are, and of how many lines the
+ * text says that a message was repeated.
  *
  * Returns 0, or -1 where memory is wanting. */
 EXPORT int logscan_tags(const uint8_t *text, int64_t count, const int64_t *starts, const int64_t *ends,
@@ -228,6 +229,7 @@ EXPORT int logscan_tags(const uint8_t *text, int64_t count, const int64_t *start
                         int64_t *counts, uint64_t seed) {
     struct interned tags = {0}, names = {0};
     const uint8_t **at = malloc((size_t)(count + 1) * sizeof *at), **name_at = malloc((size_t)(count + 1) * sizeof *at);
+    counts[2] = 0;
     int failed = !at || !name_at || interning_begin(&tags, seed, at, out->length) ||
                  interning_begin(&names, seed, name_at, out->name_length);
     for (int64_t line = 0; line < count && !failed; line++) {
@@ -255,6 +257,7 @@ EXPORT int logscan_tags(const uint8_t *text, int64_t count, const int64_t *start
         failed |= number < 0;
         tag[line] = (int32_t)number;
         behind[line] = colon - text;
+        counts[2] += end - colon > 19 && !memcmp(colon + 2, "message repeated ", 17);
         inner[line] = (uint8_t)(may_go_on(colon + 2, end) || (end - blank > 8 && !memcmp(blank + 1, "deliver(", 8)));
     }
     for (int64_t each = 0; each < tags.count; each++) out->first[each] = at[each] - text;

@@ -66,7 +66,7 @@ class Tags(NamedTuple):
     ``tag`` (int32) is the number of each line's, -1 where something else stands there; ``behind`` the place of the colon;
     ``inner`` (bool) whether another envelope may follow, or something else stands there. By tag: where it first stood
     (``first``, ``length``), the number of its "host tag" in ``names`` (int32), and its ``pid``: -1 for none, -2 where that
-    isn't plain digits.
+    isn't plain digits. ``repeats`` says of how many lines the text begins with ``message repeated``.
     """
 
     tag: npt.NDArray[np.int32]
@@ -77,6 +77,7 @@ class Tags(NamedTuple):
     name: npt.NDArray[np.int32]
     pid: Ints
     names: list[bytes]
+    repeats: int
 
 
 def tags(chunk: bytes, starts: Ints, ends: Ints, wanted: npt.NDArray[np.bool_]) -> Tags:
@@ -88,15 +89,15 @@ def tags(chunk: bytes, starts: Ints, ends: Ints, wanted: npt.NDArray[np.bool_]) 
     first, length, pid, name_length, name_tag = (np.empty(count, np.int64) for _ in range(5))
     name = np.full(count, -1, np.int32)
     by_tag = np.array([address(each) for each in (first, length, name, pid, name_length, name_tag)], np.intp)
-    counts = np.zeros(2, np.int64)
+    counts = np.zeros(3, np.int64)
     wanted = np.ascontiguousarray(wanted)
     of_line = [address(each) for each in (wanted, tag, behind, inner)]
     if LIBRARY.logscan_tags(chunk, count, *lie, *of_line, address(by_tag), address(counts), SEED):
         raise MemoryError
-    size, names = counts.tolist()
+    size, names, repeats = counts.tolist()
     begins = first[name_tag[:names]]
     texts = [chunk[at : at + n] for at, n in zip(begins.tolist(), name_length[:names].tolist(), strict=True)]
-    return Tags(tag, behind, inner, first[:size], length[:size], name[:size], pid[:size], texts)
+    return Tags(tag, behind, inner, first[:size], length[:size], name[:size], pid[:size], texts, repeats)
 
 
 def _within(chunk: bytes, starts: Ints, ends: Ints) -> tuple[int, int]:

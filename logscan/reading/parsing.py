@@ -66,7 +66,7 @@ def _parse(chunk: bytes, kind: str, context: dict[str, Any]) -> Parsed:
     parsed = Parsed(kind=found.kind, lines=found.lines, undecodable=found.undecodable, offsets=found.offsets)
     parsed.noise = found.lines - found.undecodable - _distinct(found.number)
     rows = Tags(parsed)
-    repeats = _unwrapped(bodies) if b": message repeated " in chunk else {}
+    repeats = _unwrapped(bodies) if bodies.may_repeat() and b": message repeated " in chunk else {}
     left, missed = _at_once(bodies, rows, repeats)
     missed = sorted([*missed, *_loop(left, bodies.cut(left), rows)])
     heads = np.asarray(rows.heads, np.int32)
@@ -238,8 +238,9 @@ def _clocks(found: envelope.Lines, parsed: Parsed) -> None:
             int(turns.max()),
         )
         parsed.year = found.year
-        day = found.clock[walls] // DAY
-        parsed.leap_turns = tuple(int(turn) for turn in np.unique(turns[day == LEAP_DAY]))
+        leap = (found.clock >= LEAP_DAY * DAY) & (found.clock < (LEAP_DAY + 1) * DAY)
+        if leap.any():
+            parsed.leap_turns = tuple(int(turn) for turn in np.unique(found.turn[leap]))
     known = found.time[(found.time != envelope.NO_TIME) & (found.clock < 0)]
     if len(known):
         parsed.utc = (int(known.min()), int(known.max()))
