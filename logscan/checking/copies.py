@@ -62,7 +62,7 @@ def lines_at(log: Log, chosen: Iterable[int]) -> list[Evidence]:
 def roots(window: Window) -> Ints:
     """Return, per entry, the entry its copies are told apart by: what a list sent on has a sender of its own."""
     parent = window.entries["parent"].to_numpy()
-    own = (parent < 0) | texts.equal(window.entries["leg"], "bounce", "list")
+    own = (parent < 0) | coded.of(window.entries["leg"]).equal("bounce", "list")
     return beginnings(np.where(own, np.arange(len(parent)), parent))
 
 
@@ -172,7 +172,7 @@ def _stores(window: Window, row: Ints, outside: Bools, mailbox: Ints) -> Hashes:
     deliveries, line = window.deliveries, places(window)[row]
     # One line that tells of several deliveries tells of several copies.
     out = joined(of_numbers(line), of_numbers(_nth(2 * line + outside)))
-    local = np.flatnonzero(texts.equal(deliveries["program"], "local")[row])
+    local = np.flatnonzero(coded.of(deliveries["program"]).equal("local")[row])
     if len(local):
         entry = deliveries["entry"].to_numpy()[row[local]]
         reply = coded.of_rows(deliveries["reply"], row[local]).codes
@@ -195,7 +195,7 @@ def _nth(lines: Ints) -> Ints:
 
 def to_commands(window: Window, row: Ints) -> Bools:
     """Return which deliveries went to a program that keeps no mailbox: a list's or a script's, told by local(8)."""
-    out = texts.equal(window.deliveries["program"], "local")[row]
+    out = coded.of(window.deliveries["program"]).equal("local")[row]
     if out.any():
         reply = texts.arrow(window.deliveries["reply"]).take(pa.array(row[out]))
         out[out] = matched(reply, COMMAND, starts=COMMAND) & ~matched(reply, AGENT, starts=COMMAND)
@@ -207,7 +207,7 @@ def hand_overs(window: Window) -> Ints:
     """Return, by entry, the row of the delivery to a filter that it came out of, or -1."""
     legs = window.legs
     out = np.full(len(window.entries), -1, np.int64)
-    of_filter = texts.equal(legs["kind"], "filter")
+    of_filter = coded.of(legs["kind"]).equal("filter")
     out[legs["child"].to_numpy()[of_filter]] = legs["delivery"].to_numpy()[of_filter]
     return out
 

@@ -150,13 +150,19 @@ FLAGS = ("inside", "outside", "passed", "tagged", "filed", "at_door", "handed_ov
 @none_once
 def kept_of(rows: pd.DataFrame) -> dict[str, Part]:
     """Return the parts for cases (rows of :func:`cases`); of strangers' mail that is perhaps none, the first ones."""
-    doubtful = ((rows["foreign"] != "") & ~(rows["outside"] & (rows["kept"] == ""))).to_numpy()
-    order = (
-        "time",
-        *(f"{name}_{column}" for name in ("done", "stopped") for column in ("source", "line")),
-        "recipient",
-    )
-    return {"cases": Rows.of(rows[~doubtful]), "doubtful": First.of(rows[doubtful], MOST_FETCHED, order)}
+    foreign, kept = (coded.of(rows[name]) for name in ("foreign", "kept"))
+    doubtful = ~foreign.equal("") & ~(rows["outside"].to_numpy(dtype=np.bool_) & kept.equal(""))
+    if not doubtful.any():
+        return {"cases": Rows.of(rows), "doubtful": _none_doubtful()}
+    return {"cases": Rows.of(rows[~doubtful]), "doubtful": First.of(rows[doubtful], MOST_FETCHED, ORDER)}
+
+
+ORDER = ("time", *(f"{name}_{column}" for name in ("done", "stopped") for column in ("source", "line")), "recipient")
+
+
+@functools.cache
+def _none_doubtful() -> First:
+    return First.of(_no_cases(), MOST_FETCHED, ORDER)
 
 
 def door_columns(window: Window, settings: Settings, code: Ints, prefix: str = "") -> dict[str, Any]:

@@ -43,7 +43,7 @@ def broken(window: Window) -> tuple[pd.DataFrame, Ints]:
     :func:`unclaimed` has what was stored for that mailbox, and for its local part.
     """
     deliveries = window.deliveries
-    late = texts.equal(deliveries["status"], "deferred") & (deliveries["entry"].to_numpy() >= 0)
+    late = coded.of(deliveries["status"]).equal("deferred") & (deliveries["entry"].to_numpy() >= 0)
     rows = np.flatnonzero(late & ~deliveries["outside"].to_numpy(dtype=np.bool_))
     if len(rows):
         reply = texts.arrow(deliveries["reply"]).take(pa.array(rows))

@@ -55,7 +55,7 @@ from logscan.scan.kinds import Kinds
 from logscan.scan.memo import empty_once
 from logscan.scan.mended import RELOADS, Ends, reload_times
 from logscan.scan.uncalled import Uncalled
-from logscan.tables import cells, texts
+from logscan.tables import cells
 from logscan.tables.latest import MOST_LATEST, Latest
 from logscan.tables.partials import First, Keyed, Partial
 
@@ -78,7 +78,7 @@ def look(window: Window, settings: Settings) -> Partial:
     parts: dict[str, Part] = {
         trainings.CALLS: trainings.look(window),
         RELOADS: reload_times(window),
-        OWN_LOG: int(np.count_nonzero(texts.equal(window.verdicts["program"], "dspam.system", "dspam.user"))),
+        OWN_LOG: int(np.count_nonzero(coded.of(window.verdicts["program"]).equal("dspam.system", "dspam.user"))),
     }
     for more in (judged, kinds, owners, uncalled):
         parts |= more.look(window)

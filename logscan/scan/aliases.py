@@ -90,7 +90,7 @@ def handed_over(window: Window) -> HandOvers:
     row = np.flatnonzero(dspam_hops(window))
     child_of = np.full(len(deliveries) + 1, -1, np.int64)
     over = legs["delivery"].to_numpy()
-    filters = np.flatnonzero(texts.equal(legs["kind"], "filter") & (over >= 0))
+    filters = np.flatnonzero(coded.of(legs["kind"]).equal("filter") & (over >= 0))
     child_of[over[filters]] = legs["child"].to_numpy()[filters]
     child, user = child_of[row], told.recipient[row]
     entry = deliveries["entry"].to_numpy()
@@ -100,7 +100,7 @@ def handed_over(window: Window) -> HandOvers:
     end = ends[end]
     mine = (told.asked[end] == user[at]) & (user[at] >= 0)
     at, end = at[mine], end[mine]
-    local = np.append(texts.equal(deliveries["program"], "local"), False)[end]
+    local = np.append(coded.of(deliveries["program"]).equal("local"), False)[end]
     number = np.bincount(at, minlength=len(row))
     kept = np.bincount(at[told.recipient[end] == user[at]], minlength=len(row)) > 0
     by_local = (np.bincount(at[local], minlength=len(row)) == number) & (number > 0)

@@ -94,7 +94,9 @@ def of(column: pd.Series) -> Coded:
         categories = column.cat.categories
         values = texts.arrow(pd.Series(categories, dtype="str"))
         return Coded(column.array.codes.astype(np.int64), values)
-    encoded = texts.arrow(column).dictionary_encode()
+    array = texts.arrow(column)
+    # An empty table's columns may have no type.
+    encoded = (array.cast(pa.large_string()) if pa.types.is_null(array.type) else array).dictionary_encode()
     codes = encoded.indices.cast(pa.int64())
     return Coded(pc.fill_null(codes, -1).to_numpy(zero_copy_only=False), encoded.dictionary)
 

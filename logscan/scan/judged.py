@@ -42,7 +42,7 @@ SIGNATURES, HAND_OVERS, MAILS, SERVED, SPAN = "signatures", "hand_overs", "mails
 def look(window: Window) -> dict[str, Part]:
     """Return what a window tells of mails that DSPAM judged or was handed, and of every other mail that it was not."""
     hops = np.flatnonzero(dspam_hops(window))
-    judged = np.flatnonzero(texts.equal(window.verdicts["filter"], "dspam"))
+    judged = np.flatnonzero(coded.of(window.verdicts["filter"]).equal("dspam"))
     told = _told(window, hops, judged) if len(hops) + len(judged) else _nothing()
     return {**told, MAILS: _mails(window, hops, judged), "dspam": len(judged) + len(hops)}
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from logscan.scan import coded
 from logscan.scan.columns import column
 from logscan.scan.covering import said_kept
 from logscan.scan.memo import per_window
-from logscan.tables import texts
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -38,9 +38,9 @@ def kept_in_queue(scan: Window, rows: Ints) -> pd.DataFrame:
     blocked = np.zeros(len(rows), np.bool_)
     blocked[here] = _blocked(scan)[judged[here]]
     came_back = np.zeros(len(deliveries) + 1, np.bool_)
-    came_back[scan.legs["delivery"].to_numpy()[texts.equal(scan.legs["kind"], "filter")]] = True
+    came_back[scan.legs["delivery"].to_numpy()[coded.of(scan.legs["kind"]).equal("filter")]] = True
     said = said_kept(scan)[rows] & ~deliveries["final"].to_numpy()[rows]
-    found = (blocked | said) & ~came_back[rows] & texts.equal(deliveries["status"], "sent", "bounced")[rows]
+    found = (blocked | said) & ~came_back[rows] & coded.of(deliveries["status"]).equal("sent", "bounced")[rows]
     return _kept(scan, rows[found])
 
 
@@ -48,13 +48,13 @@ def kept_in_queue(scan: Window, rows: Ints) -> pd.DataFrame:
 def _blocked(scan: Window) -> npt.NDArray[np.bool_]:
     """Return which verdicts say that the filter kept the mail back."""
     verdicts = scan.verdicts
-    out = np.zeros(len(verdicts), np.bool_)
+    out, given = np.zeros(len(verdicts), np.bool_), coded.of(verdicts["filter"])
     for name, field, pattern in (
         ("amavis", "result", "^Blocked"),
         ("dspam", "status", "(?i)quarantin"),
         ("pmg", "status", "Quarantin|Discard"),
     ):
-        mine = texts.equal(verdicts["filter"], name)
+        mine = given.equal(name)
         if mine.any():
             said = verdicts[field][mine].astype("str").str.contains(pattern, regex=True, na=False)
             out[mine] = said.to_numpy(dtype=np.bool_)

@@ -128,7 +128,7 @@ def own(window: Window, settings: Settings) -> Own:
     deliveries, mails = window.deliveries, window.mails
     entry, of_mail = deliveries["entry"].to_numpy(), deliveries["mail"].to_numpy()
     # Foreign mail to people here is no concern of these checks, and most of the log.
-    concerns = texts.equal(mails["origin"], *INSIDE) | texts.equal(mails["direction"], "forwarded")
+    concerns = coded.of(mails["origin"]).equal(*INSIDE) | coded.of(mails["direction"]).equal("forwarded")
     mine = (of_mail >= 0) & (entry >= 0) & np.append(concerns, False)[of_mail]
     some = np.flatnonzero(mine)
     kept = kept_in_queue(window, some)
@@ -280,13 +280,14 @@ def _origins(window: Window) -> set[str]:
 
 def at_home(address: pd.Series, names: frozenset[str]) -> Bools:
     """Return which addresses are of this server's names, or names below them; False where there is none."""
+    return texts.where(address, lambda words: pd.Series(_of_names(words.tolist(), names), dtype="bool"))
+
+
+def _of_names(addresses: list[str], names: frozenset[str]) -> list[bool]:
+    """Return which texts are addresses of some names, or of names below them, or without any."""
     ends = tuple(f".{name}" for name in names)
-
-    def test(address: pd.Series) -> pd.Series:
-        domain = address.str.replace(r"(?s)^.*@", "", regex=True).str.lower()
-        return ~address.str.contains("@", regex=False) | domain.isin(names) | domain.str.endswith(ends)
-
-    return texts.where(address, test)
+    parts = [(at, domain.lower()) for _, at, domain in (each.rpartition("@") for each in addresses)]
+    return [not at or domain in names or domain.endswith(ends) for at, domain in parts]
 
 
 def foreign(window: Window, root: Ints, names: frozenset[str]) -> Coded:
@@ -296,19 +297,16 @@ def foreign(window: Window, root: Ints, names: frozenset[str]) -> Coded:
     """
     entries = window.entries
     (sender,), given = factorise([take(texts.arrow(entries["sender"]), root)])
-    senders = texts.series(given)
-    domains = pd.Series(_domain(senders)).where(~at_home(senders, names), "")
-    (place,), words = factorise([pa.chunked_array([texts.arrow(domains), pa.array([""], pa.large_string())])])
+    senders: list[str] = given.to_pylist()
+    home = _of_names(senders, names)
+    domains = ["" if own_ else f"@{each.rpartition('@')[2].lower()}" for each, own_ in zip(senders, home, strict=True)]
+    (place,), words = factorise([pa.array([*domains, ""], pa.string())])
     login = take(texts.arrow(entries["sasl_username"]), root).is_valid().to_numpy(zero_copy_only=False)
     by_hand = np.append(coded.of(entries["program"]).equal("pickup"), False)[root]
     by_hand &= take(texts.arrow(entries["uid"]), root).is_valid().to_numpy(zero_copy_only=False)
     asked = ~login & ~by_hand
     # The last place is the empty text's.
     return Coded(np.where(asked, place[sender], place[-1]), words)
-
-
-def _domain(address: pd.Series) -> pd.Series:
-    return address.str.replace(r"(?s)^.*@", "@", regex=True).str.lower()
 
 
 __all__ = ["INSIDE", "Own", "at_home", "foreign", "own", "own_names"]

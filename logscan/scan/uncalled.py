@@ -14,7 +14,6 @@ from logscan.scan.called import AFTER, BEFORE, Moves, seconds_of
 from logscan.scan.judged import HandOvers
 from logscan.scan.memo import empty_once
 from logscan.scan.moves import local_part, pipe_sources, trigger
-from logscan.tables import texts
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def _telling(window: Window) -> Keyed:
     """
     verdicts, calls = window.verdicts, {name: coded.event(window, "trainings", name) for name in ("program", "filter")}
     own = ["dspam.system", "dspam.user"]
-    judging = texts.equal(verdicts["program"], *own) | texts.equal(verdicts["filter"], "rspamd")
+    judging = coded.of(verdicts["program"]).equal(*own) | coded.of(verdicts["filter"]).equal("rspamd")
     calling = calls["program"].equal(*own) | calls["filter"].equal("rspamd", "spamd")
     told = [verdicts["source"].to_numpy()[judging], coded.numbers(window, "trainings", "source")[calling]]
     return Keyed.of(pd.DataFrame({"source": np.unique(np.concatenate(told))}), once=True)
