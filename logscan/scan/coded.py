@@ -129,8 +129,10 @@ def ranked(values: npt.NDArray[Any]) -> Ints:
 def dictionary(words: pa.Array, codes: Ints) -> pa.DictionaryArray:
     """Return the texts of some codes (-1: missing) as an Arrow array that holds each once."""
     used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(words)))
-    place = np.full(len(words) + 1, -1, np.int32)
-    place[used] = np.arange(len(used), dtype=np.int32)
+    # Where there are few, narrow codes: they are written and packed in less time.
+    kind = np.int16 if len(used) < 2**15 else np.int32
+    place = np.full(len(words) + 1, -1, kind)
+    place[used] = np.arange(len(used), dtype=kind)
     index = place[codes]
     index = pa.array(index, mask=index < 0) if (codes < 0).any() else pa.array(index)
     return pa.DictionaryArray.from_arrays(index, words.take(pa.array(used)).cast(pa.large_string()))
