@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logscan.pipeline import ways
 from logscan.report.encryption import Lines
 from logscan.report.people import domain
 from logscan.report.tallies import FOLDS, folded
@@ -147,3 +148,19 @@ def test_a_frame_comes_back_from_its_columns(kind: str) -> None:
     whole = part.merged([part, Keyed.of(frame.iloc[:0])])
     assert len(whole) == 2
     pd.testing.assert_frame_equal(whole.frame, together([expected.reset_index(drop=True)]))
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_what_ways_are_told_from_is_read_as_it_was_kept(size: int) -> None:
+    columns_of = {
+        "name": pd.Series(["a", None, "é"], dtype="str"),
+        "kind": pd.Series(["x", None, "x"], dtype="category"),
+        "first": pd.to_datetime(pd.Series([1, None, 2]), unit="s", utc=True),
+        "size": pd.Series([1, None, 3], dtype="Int64"),
+        "spam": pd.Series([True, None, False], dtype="boolean"),
+        "delay": [0.5, np.nan, 1.0],
+        "mail": [1, -1, 2],
+        "open": [True, False, True],
+    }
+    frame = pd.DataFrame(columns_of).assign(other=1).iloc[:size]
+    pd.testing.assert_frame_equal(ways._columns(frame, list(columns_of)).to_pandas(), frame[list(columns_of)])

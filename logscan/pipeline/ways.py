@@ -6,9 +6,10 @@ Which cases come first is known when all windows are seen, and then the windows 
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -180,8 +181,20 @@ def _rows(queue_ids: pd.Series, names: Iterable[str]) -> list[int]:
     return rows
 
 
-def _columns(frame: pd.DataFrame, names: Iterable[str]) -> pa.Table:
-    return pa.Table.from_pandas(frame[list(names)], preserve_index=False)
+def _columns(frame: pd.DataFrame, names: Sequence[str]) -> pa.Table:
+    """Return some columns as Arrow has them, with what pandas needs to read them as they were."""
+    columns = [frame[name] for name in names]
+    arrays = [pa.array(column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array) for column in columns]
+    kinds = tuple("category" if isinstance(each.dtype, pd.CategoricalDtype) else each.dtype for each in columns)
+    return pa.table(arrays, names=list(names), metadata=_metadata(tuple(names), kinds))
+
+
+@functools.lru_cache(maxsize=16)
+def _metadata(names: tuple[str, ...], kinds: tuple[Any, ...]) -> dict[bytes, bytes]:
+    """Return what pandas notes of such columns: the same for each window, and to find it out takes longer than to write them."""
+    empty = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in zip(names, kinds, strict=True)})
+    found: dict[bytes, bytes] = pa.Table.from_pandas(empty, preserve_index=False).schema.metadata
+    return found
 
 
 def _bytes(table: pa.Table) -> bytes:
@@ -195,6 +208,8 @@ def _bytes(table: pa.Table) -> bytes:
 def _acted(window: Window, name: str) -> pa.Table:
     """Return the rows of an event table that ways are told by."""
     table = window.tables[name]
+    if not len(table):
+        return table
     ids = table.column("queue_id").cast(pa.string())
     some = pc.and_(pc.is_valid(ids), pc.not_equal(ids, NOQUEUE))
     if name == "removals":
