@@ -31,7 +31,7 @@ WORTH = 4
 FOR_GOOD = np.iinfo(np.int64).max
 """The time of rows that are never too old."""
 
-_OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 3))
+_OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
 
 
 def hashed(*columns: pd.Series) -> Hashes:
