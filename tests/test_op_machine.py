@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import random
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from hypothesis import strategies as st
 
 from logscan.grammar.atoms import last, queue_id, upto
 from logscan.grammar.formats import FormatError, LogFormat, Pattern, Sample, compile_program, formats_for, rest, rx
-from logscan.grammar.programs import log_formats
+from logscan.grammar.programs import log_formats, pattern_for
 from logscan.matching import translating, walking
 from logscan.matching.assembling import Listing
 from logscan.matching.ops import HEADER, NAMES, OPS
 from logscan.matching.text import Text
 from logscan.reading import parsing as parse
 from logscan.reading.parsed import Parsed
+from logscan.reading.tags import resolve
 from logscan.samples import story
 
 pytestmark = pytest.mark.skipif(not walking.AVAILABLE, reason=f"there is no machine: {walking.WHY_NOT}")
@@ -541,14 +543,31 @@ STORIES = (
 
 
 def log_of(name: str) -> bytes:
-    import gzip
-
     found = b""
     for path in sorted(Path(str(story(name))).iterdir()):
         if path.name.startswith("mail") and "log" in path.name:
             data = path.read_bytes()
             found += gzip.decompress(data) if path.suffix == ".gz" else data
     return found
+
+
+@pytest.mark.parametrize(
+    "folder",
+    sorted(Path(str(story("mixed-day"))).parent.glob("*/mail*log*")),
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
+def test_every_line_of_a_story_is_read_as_by_the_pattern(folder: Path) -> None:
+    """By whichever program would have written it: the tag is the last word before the text."""
+    data = gzip.decompress(folder.read_bytes()) if folder.suffix == ".gz" else folder.read_bytes()
+    texts: dict[str, set[bytes]] = {}
+    for line in data.splitlines():
+        head, colon, text = line.partition(b": ")
+        if colon:
+            texts.setdefault(resolve(b"h", head.split(b" ")[-1].partition(b"[")[0])[1], set()).add(text)
+    assert sum(map(len, texts.values())) > 50
+    found = [each for name, some in texts.items() for each in agree(pattern_for(name), sorted(some))]
+    assert walking.LEFT not in found
+    assert sum(each is not None for each in found) > 0.95 * len(found)
 
 
 @pytest.mark.parametrize(("name", "kind"), STORIES, ids=[name for name, _ in STORIES])
@@ -565,7 +584,7 @@ def test_a_chunk_becomes_the_same_at_once_and_line_by_line(
     assert quick == slow
 
 
-def test_repeats_and_split_lines_are_unwrapped_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeats_and_split_lines_are_unwrapped_before() -> None:
     head = b"Nov 22 18:44:26 mx1 postfix/smtpd[7]: "
     refused = b"NOQUEUE: reject: RCPT from x[192.0.2.1]: 550 5.1.1 <a@b>: no; from=<c@d> to=<a@b> proto=SMTP helo=<x>"
     chunk = head + refused + b"\n" + head + b"message repeated 3 times: [ " + refused + b"]\n"
