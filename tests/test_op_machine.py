@@ -578,10 +578,22 @@ def test_a_chunk_becomes_the_same_at_once_and_line_by_line(
     log = log_of(name)
     assert log.count(b"\n") > 300
     chunk = b"".join(prefix + line for line in log.splitlines(keepends=True))
+    some = rows_of(parse.parse(chunk, kind))  # few lines of a program are the pattern's
+    monkeypatch.setattr(walking, "PAYS", 0)
     quick = rows_of(parse.parse(chunk, kind))
+    assert quick == some
     monkeypatch.setattr(walking, "AVAILABLE", False)
     slow = rows_of(parse.parse(chunk, kind))
     assert quick == slow
+
+
+def test_a_grammar_is_translated_once_there_are_lines_enough_for_it() -> None:
+    library = walking.Library()
+    one, other = pattern_for("/smtpd"), pattern_for("/qmgr")
+    assert [library.pays(one, walking.PAYS // 2 - 1) for _ in range(3)] == [False, False, True]
+    assert not library.pays(other, 1)
+    assert library.image([one])[1] == [0]
+    assert library.pays(one, 1)
 
 
 def test_repeats_and_split_lines_are_unwrapped_before() -> None:

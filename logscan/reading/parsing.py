@@ -171,9 +171,19 @@ def _spans(text: Text, index: Ints, ends: Ints, tags: machine.Tags, rows: Tags) 
         untagged = index[~tagged]
         index, ends, tag, behind = index[tagged], ends[tagged], tag[tagged], behind[tagged]
     numbers, places, patterns = rows.number(text, tags, tag)
+    lines = np.bincount(places[tag], minlength=len(patterns)).tolist()
+    pays = np.array([walking.SHARED.pays(*each) for each in zip(patterns, lines, strict=True)], np.bool_)
+    few = ~pays[places[tag]]
+    if few.any():
+        untagged = np.concatenate([untagged, index[few]])
+        index, ends, tag, behind = index[~few], ends[~few], tag[~few], behind[~few]
+    if not len(index):
+        return untagged, index
     number = numbers[tag]
-    image, entries = walking.SHARED.image(patterns)
-    matched = walking.run(image, np.asarray(entries, np.int32)[places[tag]], text, behind + 2, ends)
+    image, entries = walking.SHARED.image([pattern for pattern, yes in zip(patterns, pays, strict=True) if yes])
+    entry = np.zeros(len(patterns), np.int32)
+    entry[pays] = entries
+    matched = walking.run(image, entry[places[tag]], text, behind + 2, ends)
     for claimed in matched.claimed():
         at = claimed.rows
         rows.spans.append(Spans(claimed.shape, text, claimed.places, claimed.at, index[at], number[at]))
