@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,10 @@ from logscan.envelopes.lines import Lines
 from logscan.envelopes.rows import WIDE
 from logscan.machine import envelopes as machine
 from logscan.machine.library import LIBRARY
+from logscan.matching import walking
+from logscan.reading import tabling
+from logscan.reading.parsing import parse
+from logscan.samples import story
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the compiled part isn't here")
 
@@ -52,6 +58,7 @@ BODIES = (
     b"m\xffx t\xfe[1]: \xff", b"mx1 t[1]: x\r", b"mx1 t[1]: \x00", b"\x1b[1mmx1\x1b[0m t: x", b"mx1 t[1]: " + b"y" * 70_000,
     b"y" * 70_000, b"mx1 amavis[1]: (1-2) a...", b"mx1 amavis[1]: (1-2) ...b", b"\xef\xbb\xbfmx1 t: x",
     b"mx1 t[1]: message repeated 2 times: [ x]", b"mx1  t[1]: message repeated 2 times: [ x]", b"mx1 t[1]: x: message repeated ",
+    b"m[1 t[1]: x", b"[x1 t[1]: x", b"m[1] t: x",
 )  # fmt: skip
 ENDS = (
     b"",
@@ -70,7 +77,7 @@ ENDS = (
     b"\x85",
 )
 
-TAGGED = re.compile(rb"[^ ]+ [^ \[]+(?:\[|\Z)")
+TAGGED = re.compile(rb"[^ \[]+ [^ \[]+(?:\[|\Z)")
 LINES = st.builds(
     lambda *parts: b"".join(parts), st.sampled_from(STAMPS), st.sampled_from(BODIES), st.sampled_from(ENDS)
 )
@@ -148,6 +155,35 @@ def test_each_stamp_alone_and_among_common_ones(stamp: bytes) -> None:
 def test_each_end_of_a_line(end: bytes) -> None:
     for line in (b"Nov  8 06:25:01 mx1 t: x", b"Nov  8 06:25:01 ", b"", b"\xe2\x80"):
         agree(line + end + b"\n" + line + end)
+
+
+def everything(chunk: bytes) -> dict[str, Any]:
+    """Return all that a chunk becomes, but for the order in which heads were numbered."""
+    parsed = parse(chunk, "syslog")
+    out: dict[str, Any] = {
+        name: getattr(parsed, name) for name in ("lines", "understood", "noise", "unknown", "undecodable")
+    }
+    for name, table in parsed.tables.items():
+        rows = table.to_pylist()
+        for row in rows:
+            row["head"] = parsed.heads[row["head"]]
+        out[name] = [{key: value for key, value in row.items() if value is not None} for row in rows]
+    return out | {"programs": parsed.programs, "formats": parsed.formats, "templates": parsed.templates}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_log_that_is_torn_and_sprinkled_becomes_the_same(seed: int) -> None:
+    dice = random.Random(seed)
+    log = bytearray((story("mixed-day") / "mail.log").read_bytes()[:150_000])
+    for _ in range(300 * 3**seed // 9):
+        log[dice.randrange(len(log))] = dice.choice(b"\n\n\0\xff :[]<>Z9-\r\xa0\x80.'\"=")
+    mine = everything(bytes(log))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unwrapping, "LIBRARY", None)
+        patch.setattr(tabling, "LIBRARY", None)
+        patch.setattr(walking, "AVAILABLE", False)
+        theirs = everything(bytes(log))
+    assert mine == theirs
 
 
 def test_common_lines_are_read_in_c() -> None:

@@ -217,8 +217,8 @@ static inline int64_t pid_of(const uint8_t *at, const uint8_t *end) {
     return number < 0 ? -2 : number;
 }
 
-/* Numbers what the bodies of lines have for "host tag[pid]": a host, one blank, a tag, perhaps a bracket and anything, then
- * ": ". `wanted` says which lines are looked at. tag[line] is the number, -1 where something else stands there, and
+/* Numbers what the bodies of lines have for "host tag[pid]": a host without a bracket, one blank, a tag, perhaps a bracket and
+ * anything, then ": ". `wanted` says which lines are looked at. tag[line] is the number, -1 where something else stands there, and
  * behind[line] the place of the colon. `out` has room for one a line in each array. inner[line] is 1 where another envelope may
  * follow, or something else stands there. counts gets how many tags and how many names there are, and of how many lines the
  * text says that a message was repeated.
@@ -239,7 +239,7 @@ EXPORT int logscan_tags(const uint8_t *text, int64_t count, const int64_t *start
         inner[line] = 1;
         if (!wanted[line]) continue;
         const uint8_t *blank = memchr(start, ' ', (size_t)(end - start));
-        if (!blank || blank == start) continue;
+        if (!blank || blank == start || memchr(start, '[', (size_t)(blank - start))) continue;
         const uint8_t *colon = memchr(start, ':', (size_t)(end - start));
         while (colon && colon + 1 < end && colon[1] != ' ') colon = memchr(colon + 1, ':', (size_t)(end - colon - 1));
         if (!colon || colon + 1 >= end || colon < blank + 2) continue;
