@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from logscan.correlate.codes import factorise
 from logscan.scan import coded, judged, owners
 from logscan.scan.aliases import Owned
+from logscan.scan.coded import Coded
 from logscan.scan.judged import SECOND, HandOvers, Signatures, bare
 from logscan.scan.memo import empty_once, per_window
 from logscan.scan.mended import RELOADS, Ends, reload_times
 from logscan.settings.dspam_home import user_of_path
 from logscan.tables import texts
 from logscan.tables.grouping import combine
-from logscan.tables.latest import Latest, hashed, repeated
+from logscan.tables.latest import Latest, hashed
 from logscan.tables.partials import Partial
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ def look(window: Window) -> Latest:
     rows = np.flatnonzero(~columns["outcome"].equal("autolearned"))
     time, source, line = (coded.numbers(window, "trainings", name)[rows] for name in ("time", "source", "line"))
     again = columns["text"].among(pc.match_substring(columns["text"].words, "already"))
+    columns["user"] = _users(window)
     frame = {
         "time": coded.times(time),
         "source": source.astype(np.int32),
@@ -66,10 +70,7 @@ def look(window: Window) -> Latest:
         "ident": hashed(bare(pd.Series(columns["message_id"].at(rows)))),
         "again": again[rows],
     }
-    found = _with_users(pd.DataFrame(frame, copy=False))
-    if found["user"].dtype == "str":
-        found = found.assign(user=repeated(found["user"]))
-    return Latest.latest(_without_echoes(_without_copies(found)))
+    return Latest.latest(_without_echoes(_without_copies(pd.DataFrame(frame, copy=False))))
 
 
 REPEATED, OTHERS = ("program", "filter", "outcome", "class", "user"), ("signature", "path", "message_id", "text")
@@ -108,7 +109,7 @@ def known(window: Window) -> Partial:
 
 def calls(window: Window) -> pd.DataFrame:
     """Return the rows of the event table, with the user of a path where it stands only there."""
-    return _with_users(window.events("trainings"))
+    return window.events("trainings").assign(user=_users(window).at(slice(None)))
 
 
 def owned_calls(frame: pd.DataFrame, partial: Partial, log: Log) -> pd.DataFrame:
@@ -151,14 +152,17 @@ def _among(local: str, people: Iterable[str]) -> bool:
     return any(person.partition("@")[0] == local for person in people)
 
 
-def _with_users(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return calls that missed with the user whom the path names that DSPAM looked for."""
-    missed = (frame["outcome"] == "missed").to_numpy()
+def _users(window: Window) -> Coded:
+    """Return whom each call names; of one that missed, whom the path names that DSPAM looked for."""
+    user, path, outcome = (coded.event(window, "trainings", name) for name in ("user", "path", "outcome"))
+    missed = outcome.equal("missed")
     if not missed.any():
-        return frame
-    user = frame["user"].astype("str")
-    user[missed] = frame["path"][missed].map(lambda path: user_of_path(path) if isinstance(path, str) else None)
-    return frame.assign(user=user)
+        return user
+    used = np.unique(path.codes[missed])
+    named = np.full(len(path.words) + 1, None, object)
+    named[used[used >= 0]] = [user_of_path(each) for each in path.words.take(pa.array(used[used >= 0])).to_pylist()]
+    (given, found), words = factorise([user.words, pa.array(named, pa.string())])
+    return Coded(np.where(missed, found[path.codes], np.append(given, -1)[user.codes]), words)
 
 
 def _without_copies(frame: pd.DataFrame) -> pd.DataFrame:
