@@ -45,6 +45,8 @@ ANSWERED = r" said: [45]|[Cc]ommand output: "
 FAILED = r"^(?:[Cc]ommand died|[Ss]ervice unavailable)"
 """A pipe's command that died: Postfix may send the mail back at once (pipe/pipe.c)."""
 
+HERE = re.compile(PRIVATE_RELAY)
+
 FAILURES, WORDS, THROUGH = "failures", "failures: words", "got through"
 """Parts of the partial: one row a failure, its text by hash, and when hand-overs succeeded (by :func:`place_of`)."""
 
@@ -64,15 +66,11 @@ class Kinds:
         return self._known[relay]
 
     def _of(self, relay: str) -> Kind | None:
-        if relay in self.facts.filter_relays or any(each.search(relay) for each in self.declared):
+        if relay in self.facts.filter_relays or (self.declared and any(each.search(relay) for each in self.declared)):
             return "filter"
         if relay in self.facts.mailbox_relays:
             return "mailbox"
-        return "service" if relay == NO_TRANSPORT or re.search(PRIVATE_RELAY, relay) else None
-
-    def among(self, relays: Iterable[str]) -> set[str]:
-        """Return those that are of some kind."""
-        return {each for each in relays if self.of(each) is not None}
+        return "service" if relay == NO_TRANSPORT or HERE.search(relay) else None
 
 
 def look(window: Window, settings: Settings) -> dict[str, Part]:

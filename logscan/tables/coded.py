@@ -68,14 +68,6 @@ class Coded:
         seen[self.codes] = True
         return np.flatnonzero(seen[:-1])
 
-    def of_values(self, wanted: Callable[[Any], Any], otherwise: Any, kind: Any) -> npt.NDArray[Any]:
-        """Return what ``wanted`` says of each row's value, called once for each value that some row has."""
-        out = np.full(len(self.words) + 1, otherwise, kind)
-        values = self.values
-        for code in self.used().tolist():
-            out[code] = wanted(values[code])
-        return out[self.codes]
-
     def is_in(self, *names: str) -> Bools:
         """Return which rows have one of these values."""
         found = [code for code, value in enumerate(self.values) if value in names]
@@ -89,7 +81,10 @@ class Coded:
 
     def having(self, test: Callable[[Any], Any]) -> Bools:
         """Return for which rows ``test`` (of one value) holds; False where there is none."""
-        return self.of_values(lambda value: bool(test(value)), False, np.bool_)
+        found, used, values = np.zeros(len(self.words) + 1, np.bool_), self.used(), self.values
+        found[used] = [bool(test(values[code])) for code in used.tolist()]
+        out: Bools = found[self.codes]
+        return out
 
     def changed(self, change: Callable[[Any], Any]) -> Coded:
         """Return what ``change`` makes of each value; what it makes the same, and the same text, is one value."""
