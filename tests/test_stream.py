@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
+import weakref
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,9 @@ from typing import Any
 import pytest
 
 import logscan
+from logscan.commands.outputs import made
+from logscan.correlate.windows import Windows
+from logscan.pipeline.ways import Ways
 from logscan.reading import survey as surveying
 from logscan.reading import working
 from logscan.samples import stories, story
@@ -73,3 +79,37 @@ def test_where_rotated_files_were_cut_changes_no_verdict(tmp_path: Path) -> None
     assert one.mails == many.mails
     assert one.traffic == many.traffic
     assert one.flow == many.flow
+
+
+def test_a_window_is_gone_when_the_next_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first one is kept as a whole, as long as it may be the only one.
+    monkeypatch.setattr(Ways, "add", lambda self, window: None)
+    monkeypatch.setattr(Windows, "feed", feed := _Feed(Windows.feed))
+    check = ["alias-owns-hash"]
+    logscan.analyse(logscan.stream(story("mixed-day"), jobs=1, window=1500), checks=check, now=NOW)
+    gone, feed.gone, feed.last = feed.gone, [], []
+    assert len(gone) >= 10
+    assert all(gone)
+    with ExitStack() as held:
+        made(logscan.stream(story("mixed-day"), jobs=1, window=1500), {"checks": check, "skip": ()}, held)
+    assert feed.gone == gone
+
+
+class _Feed:
+    """Notes, before windows are fed, whether the tables and frames of the one before are there no longer."""
+
+    def __init__(self, feed: Any) -> None:
+        self.feed = feed
+        self.gone: list[bool] = []
+        self.last: list[weakref.ref[Any]] = []
+
+    def __get__(self, windows: Any, _: Any) -> Any:
+        def fed(tables: Any) -> Any:
+            gc.collect()
+            self.gone += [ref() is None for ref in self.last]
+            piece = self.feed(windows, tables)
+            self.last = [weakref.ref(each) for each in (piece, piece.correlated, piece.tables["deliveries"])]
+            self.last += [weakref.ref(piece.correlated.entries), weakref.ref(piece.correlated.deliveries)]
+            return piece
+
+        return fed
