@@ -66,11 +66,21 @@ class Kinds:
         return self._known[relay]
 
     def _of(self, relay: str) -> Kind | None:
-        if relay in self.facts.filter_relays or (self.declared and any(each.search(relay) for each in self.declared)):
+        if relay in self.facts.filter_relays or any(each.search(relay) for each in self.declared):
             return "filter"
         if relay in self.facts.mailbox_relays:
             return "mailbox"
         return "service" if relay == NO_TRANSPORT or HERE.search(relay) else None
+
+    def ours(self, relays: Coded) -> Bools:
+        """Return which relays are of some kind: most of many hosts are not."""
+        named = pa.array([NO_TRANSPORT, *self.facts.filter_relays, *self.facts.mailbox_relays], pa.string())
+        found = relays.matching(
+            lambda words: pc.or_(pc.is_in(words, value_set=named), pc.match_substring_regex(words, PRIVATE_RELAY))
+        )
+        for pattern in self.declared:
+            found |= relays.having(pattern.search)
+        return found
 
 
 def look(window: Window, settings: Settings) -> dict[str, Part]:
@@ -92,7 +102,7 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
         return {}
     hop = _next_hops(window, rows)
     # Most of what fails is at other hosts.
-    ours = hop.having(lambda name: kinds.of(name) is not None)
+    ours = kinds.ours(hop)
     rows, hop = rows[ours], hop.take(ours)
     reply = some_joined(window, "deliveries", "reply", rows).texts()
     mine = ~status.take(rows).is_in("bounced") | matched(reply, FAILED, starts=("C", "c", "S", "s"))
@@ -124,7 +134,7 @@ def _through(window: Window, kinds: Kinds) -> dict[str, Part]:
     relay, of_entry = joined(window, "deliveries", "relay"), values(window, "deliveries", "entry")
     time = values(window, "deliveries", "time")
     good = np.flatnonzero(joined(window, "deliveries", "status").is_in("sent") & (time > NO_TIME) & (of_entry >= 0))
-    good = good[relay.take(good).having(lambda name: kinds.of(name) is not None)]
+    good = good[kinds.ours(relay.take(good))]
     entry, at, hop = of_entry[good], time[good], relay.take(good)
     host = joined(window, "entries", "host").take(entry)
     # Once an entry, by its first: a mail for many is no more of a sign than one for one.

@@ -30,7 +30,7 @@ from logscan.tables.coded import Coded
 from logscan.tables.coded import listed as texts_of
 from logscan.tables.columns import Column, codes, of_series, ranks, stacked, taken
 from logscan.tables.grouping import combine, numbered
-from logscan.tables.partials import GAMMA, ZERO, Keyed, buckets, hashes
+from logscan.tables.partials import GAMMA, ZERO, Keyed, buckets
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,7 +87,8 @@ def _values(column: Coded, rows: Ints | None) -> tuple[Column, bool]:
         words = pa.concat_arrays([values.take(pa.array(used)).cast(pa.string()), pa.array([""])])
         different = len(words.dictionary_encode().dictionary) == len(words)
         return words.take(pa.array(place[codes])), different or not missing
-    listed = texts_of([column.values[code] for code in used.tolist()])
+    every = column.values
+    listed = texts_of([every[code] for code in used.tolist()])
     return (
         pa.array([*listed, ""], pa.string()).take(pa.array(place[codes])),
         len({*listed, *([""] * missing)}) == len(used) + missing,
@@ -117,9 +118,7 @@ def hashed(column: Coded) -> Coded:
 
     A missing value is one that is missing from what :func:`distinct` counts.
     """
-    used, values = column.used(), column.values
-    out = np.zeros(len(column.words), np.int64)
-    out[used] = hashes(str(values[code]) for code in used.tolist())
+    out = column.hashed_values()
     out[out == -1] = 0
     return Coded(column.codes, out)
 

@@ -129,6 +129,8 @@ def values(window: Window, table: str, name: str) -> npt.NDArray[Any]:
 
 def of(series: pd.Series) -> Coded:
     """Return a column of texts as codes."""
+    if not len(series):
+        return Coded(np.empty(0, np.int64), pa.array([], pa.string()))
     if isinstance(series.dtype, pd.CategoricalDtype) and isinstance(series.cat.categories.dtype, pd.StringDtype):
         return Coded(series.array.codes.astype(np.int64), texts.arrow(pd.Series(series.cat.categories)))
     if isinstance(series.dtype, pd.StringDtype):

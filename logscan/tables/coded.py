@@ -102,9 +102,18 @@ class Coded:
 
     def hashed(self) -> Ints:
         """Return a 64-bit hash of each row's text, the same in every window; 0 where it is missing."""
-        out, used, values = np.zeros(len(self.words) + 1, np.int64), self.used(), self.values
-        out[used] = hashes([str(values[code]) for code in used.tolist()])
-        return out[self.codes]
+        return np.append(self.hashed_values(), 0)[self.codes]
+
+    def hashed_values(self) -> Ints:
+        """Return, by code, a 64-bit hash of each text that some row has; 0 for the others."""
+        out, used = np.zeros(len(self.words), np.int64), self.used()
+        given = self.words.given
+        if isinstance(given, pa.Array):
+            words = given if len(used) == len(given) else given.take(pa.array(used))
+            out[used] = hashes(words.to_numpy(zero_copy_only=False))
+        else:
+            out[used] = hashes([str(given[code]) for code in used.tolist()])
+        return out
 
     def matching(self, test: Callable[[pa.Array], pa.Array]) -> Bools:
         """Return for which rows ``test`` holds, called once with all texts that some row has; False where there is none."""

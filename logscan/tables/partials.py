@@ -183,9 +183,12 @@ class First:
         return First(columns.firsts(some, self.size, self.by, self.keys), self.size, self.by, self.keys)
 
 
-def hashes(words: Iterable[str]) -> Ints:
+def hashes(words: Iterable[str] | npt.NDArray[np.object_]) -> Ints:
     """Return a 64-bit hash of each text, the same in every window."""
-    array = words.to_numpy(dtype=object) if isinstance(words, pd.Series) else np.array([*words, ""], object)[:-1]
+    if isinstance(words, np.ndarray):
+        array = words
+    else:
+        array = words.to_numpy(dtype=object) if isinstance(words, pd.Series) else np.array([*words, ""], object)[:-1]
     if not len(array):
         return np.empty(0, np.int64)
     found: Ints = pd.util.hash_array(array, categorize=False).view(np.int64)
