@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from logscan import console
-from logscan.plugins import modules
+from logscan.plugins import PluginError, modules
 from logscan.version import __version__
 from logscan.visible import without_secrets
 
@@ -224,6 +224,8 @@ def explained(error: BaseException) -> tuple[int, str]:
                 SOURCE_FAILED,
                 "Error: a worker process was ended from outside, perhaps for want of memory: try --jobs 1",
             )
+        case PluginError():
+            return SOURCE_FAILED, f"Error: a plug-in is wrong: {console.safe(str(error))} ({TRACEBACK}=1 shows more)"
         case OSError(strerror=str(why), filename=name) if why:
             return SOURCE_FAILED, f"Error: {console.safe(f'{name}: {why}' if name else why)}"
     return SOURCE_FAILED, f"Error: this is a fault in logscan: {console.safe(_place(error))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -39,16 +40,39 @@ def modules(package: str) -> Iterator[ModuleType]:
         yield importlib.import_module(f"{package}.{name}")
 
 
-def collect(package: str, attribute: str, kind: type[T]) -> list[T]:
+WRITTEN_WRONG = (SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, PluginError)
+"""What a plug-in raises when it is imported because of what stands in it; want of memory is no fault of its."""
+
+
+def _loaded(package: str, name: str) -> ModuleType:
+    """Import one plug-in; raises :class:`PluginError`, which names its file and the line."""
+    try:
+        return importlib.import_module(f"{package}.{name}")
+    except (*WRITTEN_WRONG, ImportError) as error:
+        if isinstance(error, ImportError) and not str(error.name).startswith("logscan"):
+            raise  # a library that can't be loaded
+        places = [folder / f"{name}.py" for folder in folders(package)]
+        file = str(next((each for each in places if each.is_file()), places[0]))
+        lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == file]
+        line = error.lineno if isinstance(error, SyntaxError) else [None, *lines][-1]
+        said = f"{type(error).__name__}: {getattr(error, 'msg', error)}"
+        why = str(error) if isinstance(error, PluginError) else said
+        raise PluginError(f"{file}, line {line}: {why}" if line else f"{file}: {why}") from error
+
+
+def collect(package: str, attribute: str, kind: type[T], *others: str) -> list[T]:
     """Return what the modules of ``package`` hold under ``attribute``: one ``kind`` or a tuple of them each.
 
-    Modules without the attribute are passed over. Raises :class:`PluginError`, which names the file, where the
-    attribute is of another type.
+    Modules without it hold one of the ``others``. Raises :class:`PluginError`, which names the file, where a module can't be
+    imported for what stands in it, holds none of these names, or another type under this one.
     """
     found: list[T] = []
-    for module in modules(package):
+    for name in names(package):
+        module = _loaded(package, name)
         value: Any = getattr(module, attribute, None)
         if value is None:
+            if not any(hasattr(module, each) for each in others):
+                raise PluginError(f"{module.__file__}: it holds no {' and no '.join((attribute, *others))}")
             continue
         for item in value if isinstance(value, tuple) else (value,):
             if not isinstance(item, kind):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import pyparsing as pp
 
 from logscan.grammar.repeats import SOUND, sound
+from logscan.plugins import PluginError
 
 __all__ = [
     "FormatError",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 
-class FormatError(Exception):
+class FormatError(PluginError):
     """A format is wrong; the message names it."""
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 
-from logscan.grammar.formats import LogFormat, Pattern, compile_program, formats_for
+import pyparsing as pp
+
+from logscan.grammar.formats import FormatError, LogFormat, Pattern, compile_program, formats_for
 from logscan.plugins import collect
+from logscan.tables.schema import COMMON, EVENTS
 
 
 def pattern_for(program: str) -> Pattern:
@@ -23,11 +26,38 @@ def known_programs() -> frozenset[str]:
 
 @functools.cache
 def _pattern(program: str) -> Pattern:
-    return compile_program(formats_for(program, log_formats()))
+    compiled = compile_program(formats_for(program, log_formats()))
+    for shape in compiled.shapes.values():
+        _known_columns(shape.format, shape.fields)
+    return compiled
+
+
+def _known_columns(fmt: LogFormat, fields: tuple[str, ...]) -> None:
+    """Raise :class:`FormatError` for a field that no column takes: what it tells would be lost in silence."""
+    table = EVENTS[fmt.table].columns if fmt.table else ()
+    known = {each.name for each in (*COMMON, *table)} if fmt.table else set()
+    odd = sorted({*fields, *fmt.constants} - known)
+    if odd:
+        where = f"the table {fmt.table} has" if fmt.table else "noise (table=None) has"
+        there = f"; it has {', '.join(each.name for each in table)}" if table else ""
+        raise FormatError(f"{fmt.name}: {where} no column {', '.join(odd)}{there}")
+
+
+def _well_made(fmt: LogFormat) -> LogFormat:
+    """Return the format; raises :class:`FormatError` for what would otherwise show only when a line of it comes, or never."""
+    if not isinstance(fmt.programs, tuple) or not isinstance(fmt.samples, tuple):
+        raise FormatError(f"{fmt.name}: programs and samples are tuples; one of a single item ends in a comma")
+    if not isinstance(fmt.line, pp.ParserElement):
+        raise FormatError(
+            f"{fmt.name}: line is {type(fmt.line).__name__}, not an element; see logscan/grammar/atoms.py"
+        )
+    if fmt.table is not None and fmt.table not in EVENTS:
+        raise FormatError(f"{fmt.name}: there is no table {fmt.table}; there are {', '.join(EVENTS)}")
+    return fmt
 
 
 @functools.cache
 def log_formats() -> tuple[LogFormat, ...]:
     """Return every :class:`logscan.grammar.formats.LogFormat`, the weightiest (most frequent lines) first."""
-    formats = collect("logscan.parsers", "FORMAT", LogFormat)
+    formats = [_well_made(each) for each in collect("logscan.parsers", "FORMAT", LogFormat, "CONFIG")]
     return tuple(sorted(formats, key=lambda each: (-each.weight, each.name)))

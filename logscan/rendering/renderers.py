@@ -55,9 +55,13 @@ class Renderer:
 @functools.cache
 def renderers() -> dict[str, Renderer]:
     """Return every renderer by name."""
-    from logscan.plugins import collect
+    from logscan.plugins import PluginError, collect, names
 
-    return {each.name: each for each in collect("logscan.reports", "REPORT", Renderer)}
+    found = {each.name: each for each in collect("logscan.reports", "REPORT", Renderer)}
+    # --format offers the names of the modules, none of which is imported for that.
+    for name in sorted({*names("logscan.reports")} ^ found.keys()):
+        raise PluginError(f"the report {name} isn't called like its module; names here are {', '.join(sorted(found))}")
+    return found
 
 
 def by_suffix() -> dict[str, str]:

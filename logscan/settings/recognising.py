@@ -45,7 +45,7 @@ class ConfigFormat:
 @functools.cache
 def formats() -> tuple[ConfigFormat, ...]:
     """Return every configuration format."""
-    return tuple(plugins.collect("logscan.parsers", "CONFIG", ConfigFormat))
+    return tuple(plugins.collect("logscan.parsers", "CONFIG", ConfigFormat, "FORMAT"))
 
 
 def recognise(label: str, text: str) -> ConfigFormat | None:
