@@ -26,6 +26,7 @@ from logscan.cli import cli  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
 from logscan.grammar.formats import LogFormat  # noqa: E402
 from logscan.plugins import modules  # noqa: E402
+from logscan.plugins import names as names_of  # noqa: E402
 from logscan.tables.joined import JOINED  # noqa: E402
 from logscan.tables.schema import COMMON, EVENTS, Column, Table  # noqa: E402
 
@@ -357,7 +358,8 @@ sense, 3 when something could not be read."""
 def architecture_page() -> str:
     """Return the page that draws the house."""
     drawing = "```text\n" + "\n".join(house.drawn(Path(house.__file__).resolve().parent.parent)) + "\n```"
-    return joined("# Architecture", ARCHITECTURE, "## The house", HOUSE, drawing)
+    way = ARCHITECTURE.replace("{reports}", ", ".join(names_of("logscan.reports")))
+    return joined("# Architecture", way, "## The house", HOUSE, drawing)
 
 
 ARCHITECTURE = """\
@@ -383,7 +385,7 @@ A log is a sequence that can be cut anywhere, and what is known of two neighbour
  conclude, once                   checks/      → results: verdicts, findings with evidence and remedies
         │                         report/      → the report as plain data
         │
- render                           reports/     html, text, json, csv, email, nagios, prometheus
+ render                           reports/     {reports}
 ```
 
 `logscan.stream()` gives the windows, `logscan.read()` a whole log as one, `logscan.analyse()` takes either and says the same to

@@ -16,6 +16,7 @@ import pytest
 from conftest import Run
 
 import logscan
+from logscan.rendering.renderers import renderers
 from logscan.report.anonymise import Anonymiser
 from logscan.report.anonymise_names import ROLES
 from logscan.report.model import Report
@@ -24,7 +25,7 @@ from logscan.samples import stories, story
 from logscan.scan.options import Options
 from logscan.scan.scan import Scan
 
-FORMATS = ("html", "text", "json", "csv", "email", "nagios", "prometheus")
+FORMATS = tuple(sorted(renderers()))
 
 PEOPLE = "alice bob carol dave erin frank grace heidi ivan judy mallory oscar peggy trent victor walter mx1 mx2 example"
 

@@ -116,6 +116,11 @@ def test_each_check_has_its_page(make: ModuleType) -> None:
         assert f"({check.name}.md)" in pages["checks/index.md"]
 
 
+def test_a_new_report_is_drawn_too(make: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make, "names_of", lambda package: ["csv", "new"] if package == "logscan.reports" else [])
+    assert re.search(r"^ render +reports/ +csv, new$", make.architecture_page(), re.MULTILINE)
+
+
 def test_each_command_and_each_option_is_documented(make: ModuleType) -> None:
     page = make.pages()["commands.md"]
     for name in cli.list_commands(click.Context(cli)):

@@ -33,7 +33,7 @@ from logscan.visible import visible
 from logscan.writing import save
 
 GOLDEN = Path(__file__).with_name("golden")
-NAMES = ("csv", "email", "html", "json", "nagios", "prometheus", "text")
+NAMES = tuple(sorted(renderers()))
 # What no output may hold: a terminal's commands, overrides of direction, lone surrogates.
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f\ud800-\udfff]")
 
@@ -54,7 +54,7 @@ def everything(report: Report, name: str, **options: Any) -> str:
 
 
 def test_the_plug_ins_are_found_by_their_names() -> None:
-    assert tuple(sorted(renderers())) == NAMES
+    assert {"csv", "email", "html", "json", "nagios", "prometheus", "text"} <= {*NAMES}
     assert all(module.__doc__ for module in modules("logscan.reports"))
 
 
@@ -244,7 +244,7 @@ def test_json_is_valid_whatever_a_case_holds() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["html", "text", "csv", "email", "prometheus", "nagios"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "json"])
 def test_the_others_take_such_cases_too(name: str) -> None:
     report = report_sample.sample()
     odd: dict[str, Any] = {
