@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import pyparsing as pp
 
@@ -45,11 +46,12 @@ def _known_columns(fmt: LogFormat, fields: tuple[str, ...]) -> None:
 
 def _well_made(fmt: LogFormat) -> LogFormat:
     """Return the format; raises :class:`FormatError` for what would otherwise show only when a line of it comes, or never."""
-    if not isinstance(fmt.programs, tuple) or not isinstance(fmt.samples, tuple):
+    given: Any = fmt  # a plug-in's author may not have asked mypy
+    if not isinstance(given.programs, tuple) or not isinstance(given.samples, tuple):
         raise FormatError(f"{fmt.name}: programs and samples are tuples; one of a single item ends in a comma")
-    if not isinstance(fmt.line, pp.ParserElement):
+    if not isinstance(given.line, pp.ParserElement):
         raise FormatError(
-            f"{fmt.name}: line is {type(fmt.line).__name__}, not an element; see logscan/grammar/atoms.py"
+            f"{fmt.name}: line is {type(given.line).__name__}, not an element; see logscan/grammar/atoms.py"
         )
     if fmt.table is not None and fmt.table not in EVENTS:
         raise FormatError(f"{fmt.name}: there is no table {fmt.table}; there are {', '.join(EVENTS)}")
