@@ -206,7 +206,7 @@ def main() -> None:
     except CompileError as error:
         raise SystemExit(f"compiling.py: {error}") from error
     (HERE / REASON).unlink(missing_ok=True)
-    print(HERE / NAME)
+    sys.stdout.write(f"{HERE / NAME}\n")
 
 
 if __name__ == "__main__":

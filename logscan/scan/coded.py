@@ -133,8 +133,8 @@ def dictionary(words: pa.Array, codes: Ints) -> pa.DictionaryArray:
     kind = np.int16 if len(used) < 2**15 else np.int32
     place = np.full(len(words) + 1, -1, kind)
     place[used] = np.arange(len(used), dtype=kind)
-    index = place[codes]
-    index = pa.array(index, mask=index < 0) if (codes < 0).any() else pa.array(index)
+    missing = codes < 0
+    index = pa.array(place[codes], mask=missing if missing.any() else None)
     return pa.DictionaryArray.from_arrays(index, words.take(pa.array(used)).cast(pa.large_string()))
 
 

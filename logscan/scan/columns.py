@@ -120,6 +120,8 @@ def values(window: Window, table: str, name: str) -> npt.NDArray[Any]:
         out = cells.ns(series)
     elif isinstance(kind, pd.BooleanDtype):
         out = series.array.to_numpy(dtype=np.bool_, na_value=False)
+    elif kind == np.dtype(object):  # flags some of which are missing, of an event table
+        out = (series.to_numpy() == True).astype(np.bool_)  # noqa: E712 - None is no flag
     elif isinstance(kind, np.dtype):
         out = series.to_numpy()
     else:
