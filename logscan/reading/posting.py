@@ -53,10 +53,12 @@ def _filled(raw: list[memoryview], places: list[tuple[int, int]], size: int) -> 
         return None
     try:
         os.ftruncate(memory, size)
-        with mmap.mmap(memory, size) as mapped:
-            for (start, length), each in zip(places, raw, strict=True):
-                mapped[start : start + length] = each
-    except (OSError, ValueError):
+        for (start, length), each in zip(places, raw, strict=True):
+            # Written, not mapped: the kernel takes whole pages without clearing them before, and without a fault for each.
+            done = 0
+            while done < length:
+                done += os.pwrite(memory, each[done:], start + done)
+    except OSError:
         os.close(memory)
         return None
     return memory
