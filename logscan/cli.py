@@ -121,6 +121,8 @@ def main() -> None:
     # A command makes its tables and ends: looking for garbage among millions of objects takes time and finds none.
     collecting = gc.isenabled()
     gc.disable()
+    # No linear algebra is done here: numpy's threads for it would only wait, at full speed.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     meta: dict[str, Any] = {NAGIOS: asks_for_nagios(sys.argv[1:])}
     try:
         console.prepared()
