@@ -5,9 +5,9 @@
  * backtracking matcher does: what may be tried later lies on a stack. The stack, and the steps a line may take, are bounded;
  * where a bound is reached the line is left to the pattern.
  *
- * An image of programs is checked once (logscan_check) before it runs. Then no op, table, text, group or register is outside it, and all
- * targets lie further on, except for those of ops that take from the line's budget and of calls, which take from it too: no program runs for ever, or leaves its
- * bounds, however it came about. */
+ * An image of programs is checked once (logscan_check) before it runs. Then no op, table, text, group or register is outside
+ * it, and all targets lie further on, except for those of ops that take from the line's budget and of calls, which take from
+ * it too: no program runs for ever, or leaves its bounds, however it came about. */
 #include "machine.h"
 
 #include <stdlib.h>
