@@ -15,6 +15,7 @@ import pytest
 import logscan
 from logscan.commands.outputs import made
 from logscan.correlate.windows import Windows
+from logscan.pipeline import streaming
 from logscan.pipeline.ways import Ways
 from logscan.reading import survey as surveying
 from logscan.reading import working
@@ -49,6 +50,14 @@ def test_a_stream_of_hundreds_of_windows_says_what_the_whole_says() -> None:
     assert json_of(stream) == whole("mixed-day")
     count = sum(1 for _ in logscan.stream(story("mixed-day"), jobs=1, window=40))
     assert count > 100
+
+
+def test_a_log_that_was_read_whole_is_one_window_unless_others_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "WINDOW", 500)
+    assert sum(1 for _ in logscan.stream(story("mixed-day"), jobs=1)) == 1
+    assert sum(1 for _ in logscan.stream(story("mixed-day"), jobs=1, window=500)) > 5
+    monkeypatch.setattr(surveying, "WHOLE", 1)
+    assert sum(1 for _ in logscan.stream(story("mixed-day"), jobs=1)) > 5
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3, 4])

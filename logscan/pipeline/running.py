@@ -53,8 +53,8 @@ def stream(
 ) -> Stream:
     """Survey logs, and return a :class:`logscan.pipeline.streaming.Stream`: their windows, to be iterated over once.
 
-    Takes what :func:`read` takes. A window has ``window`` event rows, some 150,000 where nothing is said; memory follows it
-    and the mails that are open, not the log.
+    Takes what :func:`read` takes. A window has ``window`` event rows; where nothing is said, some 150,000, and a log that was
+    surveyed whole (up to 40 MB) is one. Memory follows it and the mails that are open, not the log.
     """
     from logscan.pipeline.opening import Opened
     from logscan.pipeline.streaming import Stream

@@ -46,7 +46,8 @@ class Stream:
         found = correlate(self._sample, opened.known)
         self.log.facts = facts_of(Window(self.log, found, self._sample))
         size = WINDOW if window is None else window
-        self._whole = found if surveyed.whole and self.log.rows <= size else None
+        # What was read and joined whole for the survey isn't taken apart and joined again, unless somebody asked for windows.
+        self._whole = found if surveyed.whole and (window is None or self.log.rows <= size) else None
         self._windows = Windows(replace(opened.known, learnt=found.learnt))
         if not surveyed.whole:
             # The sample has told what it is for, and is large.
