@@ -26,8 +26,6 @@ STORIES = tuple(stories())
 HEALTHY = tuple(name for name in STORIES if "healthy" in name)
 WITH_DSPAM = tuple(name for name in STORIES if not name.startswith(("amavis-", "rspamd-")))
 CHECKS = tuple(check.name for check in all_checks())
-CASES = Path(__file__).parent / "data" / "cases"
-"""Small logs of a check, where the stories have none."""
 TWIN = Path(__file__).parent / "data"
 """The ISO log of the same events as a story's traditional one, in a folder named like the story."""
 TWINS = ("healthy", "mixed-day")
@@ -69,11 +67,6 @@ def test_every_case_is_reported_and_no_other(name: str, check: str) -> None:
     assert score.expected - score.reported == {}, "missing"
     assert score.reported - score.expected == {}, "too much"
     assert (score.recall, score.precision) == (1.0, 1.0)
-
-
-@pytest.mark.parametrize("check", [name for name in CHECKS if not (CASES / f"{name}.toml").is_file()])
-def test_the_stories_hold_cases_of_every_check(check: str) -> None:
-    assert sum(scored(name)[check].expected.total() for name in STORIES) > 0
 
 
 @pytest.mark.parametrize("name", STORIES)
