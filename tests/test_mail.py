@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import html
 import html.parser
 import socket
 import ssl
@@ -126,6 +127,16 @@ def test_the_html_is_what_mail_programs_keep(make: Any) -> None:
     assert all(image["alt"] and image["width"] for image in markup.images)
     assert mail.as_bytes().isascii()
     assert max(map(len, mail.as_bytes().splitlines())) <= 998  # RFC 5322, 2.1.1
+
+
+def test_what_is_blind_is_told_check_by_check() -> None:
+    report = report_sample.sample()
+    for result, why in zip(report.checks, ("no log of <it> here", "no line tells it"), strict=False):
+        result.findings, result.checked, result.blind_because, result.not_applicable = [], 0, [why], ""
+    told = report.checks[:2]
+    text = " ".join(body(mail_of(replace(report, checks=told)), "html").split())
+    first, second = (html.escape(f"{each.title}: {each.blind_because[0]}") for each in told)
+    assert f"</b> {first}; {second}.</p>" in text
 
 
 def test_the_charts_are_pictures_inside_the_mail() -> None:
