@@ -7,9 +7,9 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from logscan.findings import Result
+from logscan.findings import Result, Severity
 from logscan.plugins import collect
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ HEADINGS = (
     "When it is wrong",
     "When it is blind",
 )
+
+
+Group = Literal["heart", "arrival", "reputation", "accounts", "filters", "machine"]
+"""The seven at the heart; mail that doesn't arrive; refused, or our name ruined; accounts; filters; the machine and its logs."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,16 @@ class Check:
     (:class:`Counted`)."""
     but: str = "but for what is noted"
     """What that sentence goes on with where the check has notes, its brackets last; ``{noted}`` stands for their mails."""
+    group: Group = "heart"
+    """What it is about; checks of one group stand together in lists."""
+    severity: Severity = "problem"
+    """The gravest that its findings may be."""
+    needs: tuple[str, ...] = ()
+    """What it must see to decide, in words: "deliveries of Postfix", "logins of Dovecot"."""
+    related: tuple[str, ...] = ()
+    """Names of checks that an administrator who reads this one's findings looks at next."""
+    limits: type[Any] | None = None
+    """Its thresholds (:mod:`logscan.checking.limits`); None where it has none."""
 
 
 @functools.cache

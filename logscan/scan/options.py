@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,3 +20,5 @@ class Options:
     services: dict[str, int] = field(default_factory=dict)
     """Tag → port, from ``--service NAME=PORT``."""
     host_aliases: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Thresholds by check and name, from ``[checks.NAME]`` of the settings file."""
