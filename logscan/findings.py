@@ -74,6 +74,10 @@ class Prediction:
     text: str
     file: str | None = None
     line: int | None = None
+    remedy: Remedy | None = None
+    """The change after which the configuration no longer says so."""
+    seen: bool = False
+    """Whether the check found it in the log too: this cause, of this subject."""
 
 
 class Place(NamedTuple):

@@ -116,9 +116,10 @@ def render(report: Report, options: RenderOptions) -> dict[str, str]:
             ),
         ),
         "predictions.csv": table(
-            ("check", "cause", "subject", "text", "file", "line"),
+            ("check", "cause", "subject", "text", "file", "line", "seen", "remedy"),
             (
-                (check.name, each.cause, each.subject, each.text, each.file, each.line)
+                (check.name, each.cause, each.subject, each.text, each.file, each.line, each.seen,
+                 each.remedy.text if each.remedy else "")
                 for check in report.checks
                 for each in check.predictions
             ),

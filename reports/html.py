@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.rendering import charts, flowmap
+from logscan.rendering.foreseen import cures, foreseen
 from logscan.rendering.limits import Limits, take
 from logscan.rendering.markup import templates
 from logscan.rendering.renderers import Renderer, RenderOptions
@@ -241,8 +242,8 @@ def render(report: Report, options: RenderOptions) -> str:
         options=options,
         counts=counts,
         verdict=verdict_line(counts),
-        hosts=host_text(report),
-        period=period_text(report),
+        hosts="Audit of the configuration" if report.audit else host_text(report),
+        period="" if report.audit else period_text(report),
         generated=local(report.generated, report).strftime("%Y-%m-%d %H:%M"),
         cards=first,
         more_findings=findings[limits.findings :][:500],
@@ -254,7 +255,8 @@ def render(report: Report, options: RenderOptions) -> str:
         blind=by_verdict(report, "blind"),
         absent=by_verdict(report, "not-applicable"),
         sentences=verdict_more(report, counts),
-        predictions=[(check, each) for check in report.checks for each in check.predictions][: limits.findings],
+        predictions=foreseen(report)[: limits.findings],
+        cures=cures(report) if report.audit else [],
         only_warnings={each.check for each in findings}
         - {each.check for each in findings if each.severity == "problem"},
         numbers={finding.id: number for number, finding in enumerate(findings[: limits.findings], 1)},

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from logscan.findings import Finding, Result
+from logscan.findings import Finding, Remedy, Result
 from logscan.rendering.planning import as_json
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.report.model import SCHEMA, Report, Series
@@ -42,8 +42,21 @@ def _plain(value: Any) -> Any:
     return None if str(value) in {"<NA>", "NaT"} else _plain(str(value))
 
 
+def _remedy(remedy: Remedy | None) -> dict[str, Any] | None:
+    if remedy is None:
+        return None
+    return {
+        "text": remedy.text,
+        "file": remedy.file,
+        "line": remedy.line,
+        "diff": remedy.diff,
+        "message": remedy.message,
+        "key": remedy.key,
+        "needs": list(remedy.needs),
+    }
+
+
 def _finding(finding: Finding) -> dict[str, Any]:
-    remedy = finding.remedy
     return {
         "id": finding.id,
         "severity": finding.severity,
@@ -59,16 +72,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "first": finding.first,
         "last": finding.last,
         "cases": finding.cases,
-        "remedy": remedy
-        and {
-            "text": remedy.text,
-            "file": remedy.file,
-            "line": remedy.line,
-            "diff": remedy.diff,
-            "message": remedy.message,
-            "key": remedy.key,
-            "needs": list(remedy.needs),
-        },
+        "remedy": _remedy(finding.remedy),
         "evidence": [{"source": each.source, "line": each.line, "text": each.text} for each in finding.evidence],
     }
 
@@ -84,7 +88,15 @@ def _check(check: Result) -> dict[str, Any]:
         "clear": check.clear_title if check.verdict == "clear" else "",
         "not_applicable": check.not_applicable,
         "predictions": [
-            {"cause": each.cause, "subject": each.subject, "text": each.text, "file": each.file, "line": each.line}
+            {
+                "cause": each.cause,
+                "subject": each.subject,
+                "text": each.text,
+                "file": each.file,
+                "line": each.line,
+                "seen": each.seen,
+                "remedy": _remedy(each.remedy),
+            }
             for each in check.predictions
         ],
         "findings": [_finding(each) for each in check.findings],
@@ -152,6 +164,8 @@ def document(report: Report) -> dict[str, Any]:
             "zone": report.period.zone,
             "zone_inferred": report.period.zone_inferred,
         },
+        "audit": report.audit,
+        "configuration": [{"path": path, "kind": kind} for path, kind in report.configuration],
         "hosts": report.hosts,
         "sources": [
             {

@@ -23,6 +23,8 @@ def exit_status(report: Report) -> int:
 
 
 def _status(counts: Summary) -> int:
+    if counts.audit:
+        return 2 if counts.foreseen else 0
     if not counts.recognised:
         return 3
     if counts.problems:
@@ -41,7 +43,9 @@ def render(report: Report, options: RenderOptions) -> str:
     """Return ``LOGSCAN CRITICAL - …|performance data`` and a newline."""
     counts = summarise(report, options)
     status = _status(counts)
-    if not counts.recognised:
+    if counts.audit:
+        sentence = counts.headline()
+    elif not counts.recognised:
         sentence = f"{host_text(report)}: no line was recognised ({counts.lines} read)"
     else:
         sentence = f"{host_text(report)}: {counts.headline()}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from logscan.amounts import percent, plural
 from logscan.findings import Finding, Severity
+from logscan.rendering.foreseen import cures, foreseen
 from logscan.rendering.planning import lines as plan_lines
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.rendering.summary import (
@@ -168,6 +169,8 @@ def _verdicts(page: _Page) -> None:
                 if finding.state == "mended":
                     page.write(Text(f"mended: {visible(finding.summary, 500)}"), indent=5)
     blind = by_verdict(report, "blind")
+    if report.audit:
+        return
     if blind:
         page.heading(f"Blind: could not be judged ({len(blind)})", STYLES["blind"])
         for check in blind:
@@ -179,12 +182,26 @@ def _verdicts(page: _Page) -> None:
         page.heading(f"Not applicable here ({len(absent)})")
         for check in absent:
             page.write(Text(f"– {visible(title_of(check))}: {visible(check.not_applicable, 1000)}"), indent=1)
-    predictions = [(check, each) for check in report.checks for each in check.predictions]
-    if predictions:
-        page.heading("What the configuration says must happen (no verdict)")
-        for check, each in predictions[:MOST_FINDINGS]:
-            place = f" ({each.file}{f', line {each.line}' if each.line else ''})" if each.file else ""
-            page.write(visible(f"{check.name}, {each.subject}: {each.text}{place}", 1000), indent=1)
+
+
+def _predictions(page: _Page) -> None:
+    report = page.report
+    every = foreseen(report)
+    if not every:
+        return
+    page.heading("What the configuration says must happen" + ("" if report.audit else " (no verdict)"))
+    for each in every[:MOST_FINDINGS]:
+        page.write()
+        page.write(visible(each.first.text, 1000), indent=1)
+        if each.others:
+            page.labelled("also for", ", ".join(each.others))
+        told = [each.check.name, each.first.cause, each.place, each.seen(report.audit)]
+        page.labelled("check", " · ".join(filter(None, told)))
+    for remedy in cures(report) if report.audit else ():
+        page.write()
+        page.labelled("do", remedy.text, lines=True)
+        if remedy.diff and report.plan is None:
+            _diff(page, remedy.diff)
 
 
 def _resting(page: _Page) -> None:
@@ -300,16 +317,30 @@ def _sources(page: _Page) -> None:
         page.write("note: " + visible(note, 1000), "dim", 1)
 
 
+def _configuration(page: _Page) -> None:
+    """Write which files spoke, and what is to be known of them."""
+    read = page.report.configuration
+    page.heading(f"Read: {plural(len(read), 'file')}")
+    for path, kind in read[:MOST_FINDINGS]:
+        page.write(visible(path if path == kind else f"{path} ({kind})", 400), indent=1)
+    for note in page.report.notes:
+        page.write("note: " + visible(note, 1000), "dim", 1)
+
+
 def _headline(page: _Page) -> None:
     from rich.text import Text
 
     report, options = page.report, page.options
     counts = summarise(report, options)
     zone = report.period.zone + (", inferred" if report.period.zone_inferred else "")
-    page.write(
-        visible(f"logscan {report.version} · {host_text(report)} · {period_text(report)} ({zone})", 400), style="dim"
-    )
+    of = "audit of the configuration" if report.audit else f"{host_text(report)} · {period_text(report)} ({zone})"
+    page.write(visible(f"logscan {report.version} · {of}", 400), style="dim")
     page.write()
+    if counts.audit:
+        page.write(verdict_line(counts), STYLES["problem"] if counts.foreseen else "bold")
+        for sentence in verdict_more(report, counts):
+            page.write(visible(sentence, 1000), "dim")
+        return
     if not counts.recognised:
         page.write("UNKNOWN  no line was recognised", STYLES["problem"])
         return
@@ -357,13 +388,19 @@ def render(report: Report, options: RenderOptions) -> str:
         _finding(page, number, finding, same.get(finding.id, 0))
     if len(findings) > MOST_FINDINGS:
         page.write(f"… and {plural(len(findings) - MOST_FINDINGS, 'more finding')}: see the JSON or the page", "bold")
+    if report.audit:
+        _predictions(page)
     _plan(page)
     _resting(page)
     _verdicts(page)
-    _mails(page)
-    _flow(page)
-    _lists(page)
-    _sources(page)
+    if report.audit:
+        _configuration(page)
+    else:
+        _predictions(page)
+        _mails(page)
+        _flow(page)
+        _lists(page)
+        _sources(page)
     # A patch is copied from here: its lines keep the blanks at their ends.
     patch = set(report.plan.diff().split("\n")) if report.plan else set()
     shown = (line if line in patch else line.rstrip(" ") for line in out.getvalue().split("\n"))

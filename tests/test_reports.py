@@ -202,7 +202,7 @@ def test_visible_text_is_printable_and_keeps_what_is(text: str) -> None:
 def test_json_has_the_keys_of_version_2() -> None:
     page = json.loads(text_of(report_sample.sample(), "json"))
     assert list(page) == [
-        "logscan", "period", "hosts", "sources", "unknown", "mails", "checks", "plan", "concerns", "notes", "traffic",
+        "logscan", "period", "audit", "configuration", "hosts", "sources", "unknown", "mails", "checks", "plan", "concerns", "notes", "traffic",
     ]  # fmt: skip
     assert page["logscan"] == {"version": "0.1.0", "schema": 2}
     assert page["period"] == {

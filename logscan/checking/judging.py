@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from logscan.checking.check import Check, all_checks
@@ -61,6 +62,10 @@ def concluded(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], l
         result = check.conclude(whole[check.name], log)
         result.name, result.title = check.name, check.title
         result.clear_title = clear_title(check, result)
+        seen = {(each.cause, each.subject.lower()) for each in result.findings}
+        result.predictions = [
+            replace(each, seen=(each.cause, each.subject.lower()) in seen) for each in result.predictions
+        ]
         for finding in result.findings:
             finding.check = check.name
             unbidden(finding)

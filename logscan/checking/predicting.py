@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from logscan import remedies
 from logscan.findings import Prediction
 from logscan.settings.entrances import AddressMapping
 from logscan.settings.facts import Fact
@@ -91,24 +92,26 @@ def predictions(settings: Settings) -> dict[str, list[Prediction]]:
         place = row.fact
         if row.row == "double-expansion":
             text = f"Aliases are expanded before the filter ({entrance}) and again after it ({back})"
+            cure = remedies.no_address_mappings_after(settings)
             for alias in row.aliases:
                 said = f"{text}: mail to {alias} is stored more than once."
-                made = Prediction("double-alias-expansion", alias, said, place.file, place.line)
+                made = Prediction("double-alias-expansion", alias, said, place.file, place.line, cure)
                 found.setdefault("duplicate-delivery", []).append(made)
             for fact in row.bcc:
                 said = f"{text}: the copies of this BCC setting ({fact.value}) are made twice."
-                made = Prediction("double-alias-expansion", fact.value, said, fact.file, fact.line)
+                made = Prediction("double-alias-expansion", fact.value, said, fact.file, fact.line, cure)
                 found.setdefault("duplicate-delivery", []).append(made)
         elif row.row in {"alias-owns-hash", "never-expanded"}:
             text = f"no_address_mappings stands before the filter ({entrance})"
+            cure = remedies.alias_owns_hash(settings)
             if row.row == "never-expanded":
                 text += f" and after it ({back}): virtual aliases are never expanded, and BCC copies stop"
             for alias in row.aliases:
                 said = f"{text}: the filter learns mail to {alias} under the alias."
-                made = Prediction("alias-not-expanded", alias, said, place.file, place.line)
+                made = Prediction("alias-not-expanded", alias, said, place.file, place.line, cure)
                 found.setdefault("alias-owns-hash", []).append(made)
                 people = ", ".join(sorted(settings.expand(alias)))
                 said = f"{text}: {people} can't train mail to {alias}."
-                made = Prediction("alias-not-expanded", alias, said, place.file, place.line)
+                made = Prediction("alias-not-expanded", alias, said, place.file, place.line, cure)
                 found.setdefault("training-misses-hash", []).append(made)
     return found

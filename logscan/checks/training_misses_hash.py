@@ -369,6 +369,7 @@ def _predictions(partial: Partial, settings: Settings) -> list[Prediction]:
             f"{user} logs in without a domain, and {fact.value!r} passes that to the training call: it must miss",
             fact.file,
             fact.line,
+            remedies.training_arguments(settings),
         )
         for user in bare
     ]

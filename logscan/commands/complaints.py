@@ -18,6 +18,10 @@ def complain(log: Log, quiet: bool) -> int:
     """Say on stderr what couldn't be read; returns the exit status (0 or 3)."""
     for path, message in log.errors:
         console.say(f"{path}: {message}")
+    if log.audit and not log.named:
+        if log.errors:
+            console.note("there is no mail log on this host: the configuration alone is audited")
+        return 0
     why = nothing(log)
     if why:
         console.say(why)
@@ -31,6 +35,8 @@ def complain(log: Log, quiet: bool) -> int:
 def nothing(log: Log) -> str:
     """Return why there is nothing to say anything about, or an empty string; a log that is empty is no reason."""
     lines = sum(read.lines for read in log.read.sources)
+    if log.audit:
+        return ""
     if not lines and not log.named:
         return "no mail log on this host (/var/log/mail.log*, /var/log/maillog*, the journal): name a file or a folder"
     if not lines and not log.errors:

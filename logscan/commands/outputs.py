@@ -287,6 +287,8 @@ def by_format(report: Report, plan: Plan) -> int | None:
 
 
 def failing(report: Report, level: str) -> int:
-    """Return 1 for active findings at or above ``level``."""
+    """Return 1 for active findings at or above ``level``; in an audit, for faults that the configuration foretells."""
+    if report.audit and level != "never":
+        return int(bool(report.predictions))
     bad = {"problem": {"problem"}, "warning": {"problem", "warning"}}.get(level, set())
     return int(any(f.state == "active" and f.severity in bad for f in report.found))

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 EMPTY = NOT_LOGS["empty"]
 
+OWN = ("/etc/postfix", "/etc/dovecot", "/etc/dspam", "/etc/amavis/conf.d", "/etc/amavisd")
+"""Folders in which a host's own configuration lies; those of Debian, and amavisd's of others."""
+
+LARGEST_OWN = 1 << 20
+"""Bytes of a file in them that is taken for a configuration: maps may be large, their databases are none."""
+
 MOST_NAMED = 8
 """Files that a note names."""
 
@@ -55,10 +61,28 @@ def _one_file(source: str) -> bool:
     return path.exists() and not path.is_dir()
 
 
+def _own() -> list[tuple[str, str, bytes]]:
+    """Return this host's own configuration as label, path and content, as far as whoever asks may read it."""
+    out = []
+    for folder in map(Path, OWN):
+        for path in sorted(folder.rglob("*")):
+            try:
+                if path.is_file() and path.stat().st_size <= LARGEST_OWN:
+                    out.append((str(path.relative_to(folder.parent)), str(path), path.read_bytes()))
+            except OSError:  # keys and passwords: not for everybody
+                continue
+    return out
+
+
 def configuration(
-    found: Discovery, config: Sequence[str | Path], dspam_home: str | Path | None, options: Options
+    found: Discovery,
+    config: Sequence[str | Path],
+    dspam_home: str | Path | None,
+    options: Options,
+    *,
+    own: bool = False,
 ) -> tuple[Settings, Any, list[str]]:
-    """Read configuration texts and DSPAM's home from what was found and what was named."""
+    """Read configuration texts and DSPAM's home from what was found and what was named; ``own``: this host's own."""
     from logscan.settings import dspam_home as homes
     from logscan.settings import read_settings
 
@@ -75,7 +99,7 @@ def configuration(
                 contents.append((label, str(each), _configured(each, found)))
             except OSError as error:
                 found.errors.append((str(each), f"can't be read: {error.strerror}"))
-    for label, _, content in contents:
+    for label, _, content in [*contents, *(_own() if own else ())]:
         text = content.decode("utf-8", "backslashreplace")
         if homes.recognise(text) >= 0.5:
             inventory = homes.read_listing(text)
@@ -92,6 +116,12 @@ def configuration(
         (path, "no configuration that is known") for label, path in named_so.items() if label in settings.unrecognised
     ]
     notes += [f"{problem.file}:{problem.line}: {problem.text}" for problem in settings.problems]
+    if settings.spare:
+        more = f" and {len(settings.spare) - MOST_NAMED} more" if len(settings.spare) > MOST_NAMED else ""
+        notes.append(
+            f"not in force, so not read (templates, backups, what nothing includes): "
+            f"{', '.join(settings.spare[:MOST_NAMED])}{more}"
+        )
     return settings, inventory, notes
 
 

@@ -36,7 +36,12 @@ class Opened:
         dspam_home: str | Path | None,
         options: Options,
         stdin: Any,
+        *,
+        logs: bool = True,
     ) -> None:
+        self.logless = not logs
+        """Whether no log is to be read: the configuration alone speaks."""
+        self.configured = bool(config)
         self.named = [str(source) for source in sources]
         self.options = options
         self.spool = spooled(stdin) if stdin is not None else None
@@ -45,11 +50,14 @@ class Opened:
         self.listings = queues.queues(self.found)
         self.waiting: set[str] = set()
         """Queue IDs that a listing has too."""
-        self.settings, self.inventory, self.notes = configuration(self.found, config, dspam_home, options)
+        mine = not (self.named or self.configured or self.logless)
+        self.settings, self.inventory, self.notes = configuration(self.found, config, dspam_home, options, own=mine)
         self.known = known_of(self.settings, options, self.listings)
 
     def _found(self) -> Discovery:
         spool = self.spool
+        if self.logless:
+            return Discovery()
         found = discover([spool.name if spool and source == "-" else source for source in self.named])
         if spool:
             kept: list[Source | ConfigFile] = [*found.sources, *found.configs]
@@ -70,6 +78,7 @@ class Opened:
             self.inventory,
             self.options,
             named=bool(self.named),
+            configured=self.configured,
             modes=self.found.modes,
             zone=zone_of(read.solution.zone),
         )

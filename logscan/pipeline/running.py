@@ -63,6 +63,24 @@ def stream(
     return Stream(opened, jobs=jobs, year=year, timezone=timezone, progress=progress, window=window)
 
 
+def audit(
+    *config: str | Path,
+    dspam_home: str | Path | None = None,
+    options: Options | None = None,
+    now: datetime | None = None,
+) -> Report:
+    """Return a report on the configuration alone: files and folders named; logs among them aren't read."""
+    return analyse(unlogged(*config, dspam_home=dspam_home, options=options), now=now)
+
+
+def unlogged(*config: str | Path, dspam_home: str | Path | None = None, options: Options | None = None) -> Scan:
+    """Return the scan of no log, with the configuration that was named."""
+    from logscan.pipeline.opening import Opened
+
+    opened = Opened((), config, dspam_home, options or Options(), None, logs=False)
+    return opened.scan(jobs=1, year=None, timezone=None, progress=None)
+
+
 def analyse(
     scan: Scan | Stream,
     *,
@@ -94,4 +112,4 @@ def render(report: Report, name: str, **options: Any) -> Rendered:
     return rendered(report, name, **options)
 
 
-__all__ = ["analyse", "read", "render", "stream"]
+__all__ = ["analyse", "audit", "read", "render", "stream", "unlogged"]

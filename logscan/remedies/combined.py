@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from logscan.findings import Finding, Need, Remedy
+from logscan.findings import Finding, Need, Prediction, Remedy
 from logscan.plans import ByHand, Patch, Plan
 from logscan.remedies import global_filter, local, mappings, submission, training
 from logscan.remedies.aftermath import steps_of, undo_of
@@ -33,13 +33,16 @@ ORDER = (
 that the copies hold what was changed before."""
 
 
-def combined(settings: Settings, findings: Iterable[Finding]) -> Plan | None:
-    """Return the one change for the findings that count; None where none of them has a diff."""
+def combined(settings: Settings, findings: Iterable[Finding], predictions: Iterable[Prediction] = ()) -> Plan | None:
+    """Return the one change for the findings that count, and for predictions; None where none of them has a diff."""
     groups: dict[str, tuple[Remedy, list[Finding]]] = {}
     for finding in findings:
         if finding.counts and finding.remedy and not finding.remedy.absent:
             key = finding.remedy.key or finding.remedy.text
             groups.setdefault(key, (finding.remedy, []))[1].append(finding)
+    for each in predictions:
+        if each.remedy and not each.remedy.absent:
+            groups.setdefault(each.remedy.key or each.remedy.text, (each.remedy, []))
     makers = [key for key, (remedy, _) in groups.items() if remedy.again and remedy.diff]
     makers.sort(key=_rank)
     now = settings

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from logscan.amounts import plural
 from logscan.findings import Finding, Remedy, Result, Severity
+from logscan.rendering.foreseen import faults
 from logscan.report.model import Report
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class Summary:
     noise: int
     unknown: int
     undecodable: int
+    audit: bool = False
+    """Whether there was no log: the configuration alone speaks."""
+    foreseen: int = 0
+    """Faults that the configuration foretells."""
 
     @property
     def recognised(self) -> bool:
@@ -60,6 +65,8 @@ class Summary:
 
     def headline(self) -> str:
         """Say in a few words what was found, e.g. ``2 problems (1 new), 14 clear, 1 blind``."""
+        if self.audit:
+            return f"configuration alone: {plural(self.foreseen, 'fault')} foretold"
         parts = []
         if self.problems:
             parts.append(plural(self.problems, "problem"))
@@ -93,11 +100,16 @@ def summarise(report: Report, options: RenderOptions | None = None) -> Summary:
         noise=sum(source.noise for source in report.sources),
         unknown=sum(source.unknown for source in report.sources),
         undecodable=sum(source.undecodable for source in report.sources),
+        audit=report.audit,
+        foreseen=len(faults(report)),
     )
 
 
 def verdict_line(counts: Summary) -> str:
     """Return the page's first words."""
+    if counts.audit:
+        told = plural(counts.foreseen, "fault") if counts.foreseen else "no fault"
+        return f"The configuration foretells {told}"
     if not counts.recognised:
         return "No line was recognised"
     parts = [plural(counts.problems, "problem")] if counts.problems else []
@@ -121,6 +133,11 @@ MOST_NAMED = 6
 def verdict_more(report: Report, counts: Summary) -> list[str]:
     """Return what the first words leave open, in sentences: concerns, and what nobody looked at."""
     said = []
+    if counts.audit:
+        return [
+            f"No log was read: {plural(len(report.checks), 'check')} would need one, and what only a log shows may be "
+            "wrong all the same."
+        ]
     if counts.concerns and (counts.found or len(counts.concerns) > 1):
         said.append("Also, by the numbers alone: " + "; ".join(counts.concerns) + ".")
     for verdict, words in (

@@ -96,7 +96,9 @@ def build(log: Log, panels: Mapping[str, Partial], results: Sequence[Result], *,
         for finding in result.findings:
             finding.first = finding.first.astimezone(zone) if finding.first else None
             finding.last = finding.last.astimezone(zone) if finding.last else None
-    report.plan = combined(log.settings, report.found)
+    report.audit = log.audit
+    report.configuration = sorted(log.settings.kinds.items())
+    report.plan = combined(log.settings, report.found, [each for _, each in report.predictions] if report.audit else ())
     _fill_evidence(log, report)
     failed = outages.conclude(panels["outages"], log)
     lists = listings.listings(panels["listings"], log, failed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-from logscan.findings import Finding, Result
+from logscan.findings import Finding, Prediction, Result
 from logscan.plans import Plan
 
 SCHEMA = 2
@@ -169,6 +169,11 @@ class Report:
     paths: dict[str, list[str]] = field(default_factory=dict)
     """A mail's whole way in lines of text, by queue ID, for the mails named in cases."""
 
+    audit: bool = False
+    """Whether there was no log at all, so that the configuration alone speaks."""
+    configuration: list[tuple[str, str]] = field(default_factory=list)
+    """The configuration files that were read, each with the kind it was recognised as."""
+
     plan: Plan | None = None
     """The one change that holds all diffs of the findings; None where there is no diff."""
 
@@ -194,6 +199,11 @@ class Report:
         )
         rows = [[getattr(finding, name) for name in names] for finding in self.found]
         return pd.DataFrame(rows, columns=list(names))
+
+    @property
+    def predictions(self) -> list[tuple[Result, Prediction]]:
+        """What the configuration says must happen, each with its check."""
+        return [(check, each) for check in self.checks for each in check.predictions]
 
     @property
     def found(self) -> list[Finding]:

@@ -50,6 +50,8 @@ class Log:
     """What could not be read, each with the reason."""
     named: bool = True
     """Whether sources were named, rather than this host's own log looked for."""
+    configured: bool = False
+    """Whether configuration was named, beside the sources or alone."""
     spool: Any = None
     """The temporary file that standard input was kept in."""
     modes: list[tuple[int, int]] = field(default_factory=list)
@@ -59,6 +61,13 @@ class Log:
     facts: Facts = field(default_factory=Facts)
     rows: int = 0
     """Event rows that were looked at so far."""
+
+    @property
+    def audit(self) -> bool:
+        """Whether the configuration alone speaks: it was named, and there is no log."""
+        if not self.settings.kinds or not (self.named or self.configured):
+            return False
+        return not any(each.lines for each in self.read.sources) and (not self.named or not self.read.sources)
 
     @property
     def readers(self) -> int:

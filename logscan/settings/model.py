@@ -49,6 +49,8 @@ class Settings:
         """The name of the format each text was recognised as."""
         self.problems: list[Problem] = []
         self.unrecognised: list[str] = []
+        self.spare: list[str] = []
+        """Texts that were left aside: templates, backups, files that nothing includes."""
         self._tables = Tables(self.postfix, self.maps)
         self._domains = Domains(self.postfix, self._tables, self.told_domains)
         self._addresses = Addresses(self.postfix, self._tables, self._domains)

@@ -12,6 +12,7 @@ from logscan.settings.model import Settings
 from logscan.settings.postfix import Postfix
 from logscan.settings.recognising import HEAD, ConfigFormat, Document, formats, recognise
 from logscan.settings.services import Service
+from logscan.settings.spares import INCLUDE, matches, spares
 from logscan.settings.tables import DOMAIN_LISTS, QUERIED, Map, is_map, plain_name
 from logscan.settings.text import base_name, split_list
 
@@ -27,19 +28,21 @@ def read_settings(
     ``domains`` and ``services`` (log tag → port) are what the user said on the command line. Texts of no known kind
     stand in ``unrecognised``, unless main.cf names them as a map.
     """
-    texts: dict[str, str] = {}
+    texts = dict(files)
     problems: list[Problem] = []
     documents: list[tuple[str, str, Document]] = []
-    left: list[str] = []
-    for label, text in files:
-        texts[label] = text
+    recognised = {label: recognise(label, text) for label, text in texts.items()}
+    formats_of = {label: known for label, known in recognised.items() if known is not None}
+    left = [label for label in texts if label not in formats_of]
+    spare = spares(texts, {label: known.name for label, known in formats_of.items()})
+    for label, known in formats_of.items():
+        if label in spare:
+            continue
+        text = texts[label]
         if len(text) > LONGEST:
             problems.append(Problem(label, 0, f"longer than {LONGEST} characters: only the beginning is read"))
-        known = recognise(label, text)
-        if known is None:
-            left.append(label)
-            continue
         documents.append((label, known.name, _parse(known, label, text[:LONGEST], problems)))
+    problems = _unfollowed(problems, [label for label, name, _ in documents if name == "doveconf"])
     read = _Reading(documents, problems)
     named = {plain_name(path) for path in read.map_paths()}
     map_format = next((each for each in formats() if each.name == "map"), None)
@@ -54,7 +57,22 @@ def read_settings(
     settings.kinds = {label: kind for label, kind, _ in documents}
     settings.problems = problems
     settings.unrecognised = left
+    settings.spare = sorted(spare)
     return settings
+
+
+def _unfollowed(problems: list[Problem], dovecot: list[str]) -> list[Problem]:
+    """Return the problems without includes of texts that are given too, which are read by themselves, and of optional ones."""
+    out = []
+    for each in problems:
+        path = INCLUDE.match(each.text)
+        if path and (
+            each.text.startswith("!include_try")
+            or any(matches(label, [path[1].rstrip(":")]) for label in dovecot if label != each.file)
+        ):
+            continue
+        out.append(each)
+    return out
 
 
 def _parse(known: ConfigFormat, label: str, text: str, problems: list[Problem]) -> Document:
@@ -169,12 +187,18 @@ class _Reading:
         """Return what Dovecot's texts say: ``doveconf -n`` first, files fill in."""
         found: dict[tuple[str, ...], Fact] = {}
         version = ""
-        documents = sorted(self._of("doveconf"), key=lambda each: each[1].variant != "output")
+        # What doveconf printed counts; else dovecot.conf, over which conf.d/ has its say in the order of the names.
+        documents = sorted(
+            self._of("doveconf"),
+            key=lambda each: (each[1].variant != "output", base_name(each[0]) != "dovecot.conf", each[0]),
+        )
+        printed = bool(documents) and documents[0][1].variant == "output"
         for label, document in documents:
             version = version or document.version
             own = {each.path: Fact(each.value, label, each.line) for each in document.entries}
             for path, fact in own.items():
-                found.setdefault(path, fact)
+                if not printed or path not in found:
+                    found[path] = fact
         return Dovecot(found, version, bool(documents) and documents[0][1].variant == "output")
 
     def dspam(self) -> Dspam:
