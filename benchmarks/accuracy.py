@@ -10,6 +10,7 @@ what really sent, received and trained. Exits with 1 when a folder isn't perfect
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import re
@@ -17,6 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +93,45 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
     return own + [told(truth, report, result.name) for result in report.checks if result.name not in known]
 
 
+GAPS, BY_ADDRESS = ("log-gap",), ("password-guessing",)
+"""Checks whose cases are times, and networks; those of the others are mails."""
+
+CLOSE = 120.0
+"""Seconds between when a gap was and when the log shows it."""
+
+
 def told(truth: dict[str, Any], report: Report, check: str) -> Score:
-    """Score a check by the mails that the truth names under it (``cases``, each with ``check`` and ``message_ids``)."""
-    expected = Counter(
-        each for case in truth.get("cases", ()) if case["check"] == check for each in case["message_ids"]
-    )
-    return Score(check, expected, Counter(str(case.get("message_id")) for _, case in cases(report, check)))
+    """Score a check by what the truth names under it: ``cases``, each with ``check``, and what such a case is known by.
+
+    Notes aren't counted: they say what is as it should be.
+    """
+    due = [case for case in truth.get("cases", ()) if case["check"] == check]
+    said = [case for finding, case in cases(report, check) if finding.severity != "note"]
+    if check in GAPS:
+        return Score(check, Counter(range(len(due))), Counter(_gap(case, due) for case in said))
+    if check in BY_ADDRESS:
+        expected = Counter({each for case in due for each in case["addresses"]})
+        return Score(check, expected, Counter({each for case in said for each in case["addresses"]}))
+    ids = Counter({each for case in due for each in case.get("message_ids", ())})
+    return Score(check, ids, Counter({str(case["message_id"]) for case in said if case.get("message_id")}))
+
+
+def _gap(case: dict[str, Any], due: list[dict[str, Any]]) -> int:
+    """Return which gap of the truth one is that was reported, -1 for none of them."""
+    begin, end = (datetime.fromisoformat(case[name]).timestamp() for name in ("from", "until"))
+    for number, each in enumerate(due):
+        first, last = (float(each[a] if a in each else each[b]) for a, b in (("from", "before"), ("until", "after")))
+        if min(first, last) - CLOSE <= min(begin, end) and max(begin, end) <= max(first, last) + CLOSE:
+            return number
+    return -1
+
+
+def truth_of(folder: Path) -> dict[str, Any]:
+    """Return what really happened in a folder."""
+    path = folder / "truth.json"
+    text = path.read_text("utf-8") if path.exists() else gzip.decompress((folder / "truth.json.gz").read_bytes())
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def spam(headers: dict[str, Any]) -> bool:
@@ -303,7 +338,7 @@ def counts(folders: list[str]) -> int:
     print(f"{'folder':26} " + " ".join(f"{name:>11}" for name in COUNTS) + f" {'ids right':>10}")
     for name in folders:
         folder = Path(name)
-        truth = json.loads((folder / "truth.json").read_text())
+        truth = truth_of(folder)
         if "outcomes" not in truth:
             continue
         sends = sent(truth)
@@ -330,7 +365,7 @@ def main(folders: list[str]) -> int:
     print(f"{'story':38} {'check':24} {'expected':>8} {'reported':>8} {'precision':>9} {'recall':>7}")
     for name in folders:
         folder = Path(name)
-        truth = json.loads((folder / "truth.json").read_text())
+        truth = truth_of(folder)
         scan = logscan.read(folder, jobs=1)
         report = logscan.analyse(scan)
         for score in scores(truth, scan, report, dictionaries(folder)):
