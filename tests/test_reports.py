@@ -202,7 +202,8 @@ def test_visible_text_is_printable_and_keeps_what_is(text: str) -> None:
 def test_json_has_the_keys_of_version_2() -> None:
     page = json.loads(text_of(report_sample.sample(), "json"))
     assert list(page) == [
-        "logscan", "period", "audit", "configuration", "hosts", "sources", "unknown", "mails", "checks", "plan", "concerns", "notes", "traffic",
+        "logscan", "period", "audit", "configuration", "hosts", "sources", "unknown", "mails", "checks", "plan", "concerns",
+        "notes", "traffic",
     ]  # fmt: skip
     assert page["logscan"] == {"version": "0.1.0", "schema": 2}
     assert page["period"] == {
@@ -214,7 +215,7 @@ def test_json_has_the_keys_of_version_2() -> None:
     assert set(page["unknown"][0]["example"]) == {"source", "line", "text"}
     check = page["checks"][2]
     assert set(check) >= {"name", "verdict", "checked", "eligible", "blind_because", "predictions", "findings"}
-    assert set(check["predictions"][0]) == {"cause", "subject", "text", "file", "line"}
+    assert set(check["predictions"][0]) == {"cause", "subject", "text", "file", "line", "seen", "remedy"}
     keys = ["id", "severity", "confidence", "state", "cause", "subject", "summary", "count"]
     keys += ["first", "last", "cases", "remedy", "evidence"]
     assert set(check["findings"][0]) >= set(keys)
