@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -150,6 +150,8 @@ class Result:
     """The sentence that is true of a clear check, its counts filled in."""
     notes: list[str] = field(default_factory=list)
     """What a reader of the report should know of this answer: bounds that were reached."""
+    many: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """By cause, the sentence for several findings of it at once; ``{n}`` stands for how many."""
     not_applicable: str = ""
     """Why nothing of this kind can happen to this server, as one sentence; empty where it can."""
 

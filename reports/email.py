@@ -17,14 +17,13 @@ from pathlib import Path
 from markupsafe import Markup
 
 from logscan.rendering import charts
+from logscan.rendering.grouping import shared_cures
 from logscan.rendering.markup import templates
 from logscan.rendering.renderers import Renderer, RenderError, RenderOptions, renderer
 from logscan.rendering.summary import (
     acting,
     by_verdict,
-    remedy_of,
     resting,
-    shared_remedies,
     summarise,
     verdict_line,
     verdict_more,
@@ -121,8 +120,7 @@ def _html(report: Report, options: RenderOptions, pictures: list[Picture], detai
             blind=by_verdict(report, "blind"),
             absent=by_verdict(report, "not-applicable"),
             sentences=verdict_more(report, counts),
-            same=shared_remedies(findings[:MOST_FINDINGS]),
-            remedy_of=remedy_of,
+            same=shared_cures(findings[:MOST_FINDINGS]),
             pictures=pictures,
             stamp=lambda moment: stamp(moment, report, seconds=False),
             space=Markup("&nbsp;"),

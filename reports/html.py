@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from markupsafe import Markup
 from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.rendering import charts, flowmap
 from logscan.rendering.foreseen import cures, foreseen
+from logscan.rendering.grouping import Group, remedy_of, shared_cures
 from logscan.rendering.limits import Limits, take
 from logscan.rendering.markup import templates
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.rendering.summary import (
     acting,
     by_verdict,
-    remedy_of,
     resting,
-    shared_remedies,
     summarise,
     verdict_line,
     verdict_more,
@@ -84,8 +83,6 @@ class Card:
     more_paths: int
     anchor: bool
     """Whether links to the check lead to this card."""
-    same: Finding | None = None
-    """The finding before it that has the same cure."""
 
     @property
     def remedy(self) -> Remedy | None:
@@ -96,6 +93,28 @@ class Card:
     def kind(self) -> str:
         """``problem``, ``warning``, ``note``, or the state where it is no longer active."""
         return self.finding.severity if self.finding.state == "active" else self.finding.state
+
+
+@dataclass(frozen=True)
+class Act:
+    """One thing to act on: a group of findings, with the cards of the first of them."""
+
+    number: int
+    group: Group
+    cards: tuple[Card, ...]
+    new: frozenset[str]
+    """Ids of those that are new."""
+    rows: tuple[tuple[Finding, str], ...]
+    """Those that are named, each with the time of its last case."""
+    first: str
+    last: str
+    same: Group | None = None
+    """The group before it that has the same cure."""
+
+    @property
+    def more(self) -> int:
+        """Findings that aren't named."""
+        return len(self.group.findings) - len(self.rows)
 
 
 def cell(value: Any, report: Report, most: int = 200) -> Cell:
@@ -152,7 +171,6 @@ def _card(
     options: RenderOptions,
     limits: Limits,
     anchor: bool,
-    same: Finding | None,
 ) -> Card:
     columns = case_columns(finding.cases[: limits.cases])
     cells = [[cell(case.get(column), report) for column in columns] for case in finding.cases[: limits.cases]]
@@ -186,7 +204,29 @@ def _card(
         paths=tuple(paths),
         more_paths=len(ids) - len(paths),
         anchor=anchor,
-        same=same,
+    )
+
+
+def _act(
+    number: int,
+    group: Group,
+    cards: Sequence[Card],
+    report: Report,
+    options: RenderOptions,
+    same: Mapping[str, Group],
+    limits: Limits,
+) -> Act:
+    return Act(
+        number=number,
+        group=group,
+        cards=tuple(cards),
+        new=(options.new or frozenset()).intersection(group.ids),
+        rows=tuple(
+            (each, stamp(each.last or each.first, report, seconds=False)) for each in group.findings[: limits.named]
+        ),
+        first=stamp(group.since, report, seconds=False),
+        last=stamp(group.last, report, seconds=False),
+        same=same.get(group.first.id),
     )
 
 
@@ -213,25 +253,25 @@ def render(report: Report, options: RenderOptions) -> str:
     """Return the page."""
     counts = summarise(report, options)
     owner = {id(finding): check for check in report.checks for finding in check.findings}
-    findings, rest = acting(report), resting(report)
-    limits = Limits.fit(len(findings) + len(rest), len(report.traffic.listings))
-
-    shown = [*findings[: limits.findings], *rest[: limits.findings]]
-    same = {key: shown[number - 1] for key, number in shared_remedies(shown).items()}
+    causes, rest = acting(report), resting(report)
+    limits = Limits.fit(sum(len(each.findings) for each in causes) + len(rest), len(report.traffic.listings))
+    shown = causes[: limits.findings]
+    same = {key: shown[number - 1] for key, number in shared_cures(shown).items()}
     anchored = {check.name for check in report.checks if check.verdict != "found"}
 
-    def cards(group: list[Finding], numbered: bool) -> list[Card]:
-        found = []
-        for number, each in enumerate(group[: limits.findings], 1):
-            check = owner[id(each)]
-            anchor = check.name not in anchored
-            anchored.add(check.name)
-            found.append(
-                _card(number if numbered else None, each, check, report, options, limits, anchor, same.get(each.id))
-            )
-        return found
+    def card(number: int | None, each: Finding) -> Card:
+        check = owner[id(each)]
+        anchor = check.name not in anchored
+        anchored.add(check.name)
+        return _card(number, each, check, report, options, limits, anchor)
 
-    first, second = cards(findings, True), cards(rest, False)
+    first, second = [], [card(None, each) for each in rest[: limits.findings]]
+    room = limits.findings
+    for number, group in enumerate(shown, 1):
+        some = group.findings[: max(1, min(room - (len(shown) - number), limits.members))]
+        room -= len(some)
+        first.append(_act(number, group, [card(number, each) for each in some], report, options, same, limits))
+    numbers = {key: number for number, each in enumerate(shown, 1) for key in each.ids}
     drawn = charts.charts(report.traffic)
     lists = [(each, _list_table(index, each, limits, report)) for index, each in enumerate(report.traffic.listings)]
     style, style_hash = _asset("page.css")
@@ -246,8 +286,8 @@ def render(report: Report, options: RenderOptions) -> str:
         period="" if report.audit else period_text(report),
         generated=local(report.generated, report).strftime("%Y-%m-%d %H:%M"),
         cards=first,
-        more_findings=findings[limits.findings :][:500],
-        uncounted=max(0, len(findings) - limits.findings - 500),
+        more_causes=causes[limits.findings :][:500],
+        uncounted=max(0, len(causes) - limits.findings - 500),
         rest=second,
         loose=[check.name for check in report.checks if check.name not in anchored],
         more_rest=max(0, len(rest) - limits.findings),
@@ -257,10 +297,11 @@ def render(report: Report, options: RenderOptions) -> str:
         sentences=verdict_more(report, counts),
         predictions=foreseen(report)[: limits.findings],
         cures=cures(report) if report.audit else [],
-        only_warnings={each.check for each in findings}
-        - {each.check for each in findings if each.severity == "problem"},
-        numbers={finding.id: number for number, finding in enumerate(findings[: limits.findings], 1)},
-        ids={finding.id for finding in [*findings[: limits.findings], *rest[: limits.findings]]},
+        only_warnings={each.check.name for each in causes}
+        - {each.check.name for each in causes if each.severity == "problem"},
+        numbers=numbers,
+        badges=lambda ids: list({numbers.get(each, each): each for each in reversed(ids)}.values())[::-1],
+        ids={finding.id for each in first for finding, _ in each.rows} | {each.finding.id for each in second},
         node_width=flowmap.NODE_WIDTH,
         kinds=frozenset(flowmap.RANKS),
         mail_text=flowmap.mail_text,

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from logscan.amounts import percent, plural
-from logscan.findings import Finding, Severity
+from logscan.findings import Severity
 from logscan.rendering.foreseen import cures, foreseen
+from logscan.rendering.grouping import Group, counted, shared_cures
 from logscan.rendering.planning import lines as plan_lines
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.rendering.summary import (
     acting,
     by_verdict,
-    cases_text,
     clear_text,
-    remedy_of,
     resting,
-    shared_remedies,
     summarise,
     title_of,
     verdict_line,
@@ -42,6 +40,9 @@ STYLES: dict[Severity | str, str] = {
 }
 
 MOST_FINDINGS = 100
+MOST_MEMBERS = 12
+"""Findings of one cause that are named, without ``verbose``."""
+
 MOST_ROWS = 6
 """Rows of a list, without ``verbose``; the JSON and CSV reports and the page have more."""
 
@@ -95,28 +96,30 @@ def _diff(page: _Page, diff: str) -> None:
         page.console.print(Text(" " * 5 + visible(line.expandtabs(8), 2000), style=style), soft_wrap=True)
 
 
-def _finding(page: _Page, number: int, finding: Finding, same: int) -> None:
+def _group(page: _Page, number: int, group: Group, same: int) -> None:
+    """Write one thing to act on: what is wrong, why, what to do, whom it is about, and lines that prove it."""
     from rich.table import Table
     from rich.text import Text
 
-    report, options = page.report, page.options
+    report, options, finding = page.report, page.options, group.first
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=2, justify="right")
     grid.add_column(width=len("PROBLEM"), no_wrap=True)
     grid.add_column(ratio=1, overflow="fold")
-    head = Text(visible(finding.summary, 500), style="bold")
-    if options.new and finding.id in options.new:
+    head = Text(visible(group.summary, 500), style="bold")
+    if options.new and options.new.intersection(group.ids):
         head.append("  NEW", "bold blue")
     grid.add_row(Text(str(number)), Text(finding.severity.upper(), style=STYLES[finding.severity]), head)
     page.write()
     page.write_grid(grid, 0)
-    times = cases_text(finding)
-    if finding.first:
-        times += f", first {stamp(finding.first, report)}, last {stamp(finding.last or finding.first, report)}"
-    page.labelled("what", f"{finding.cause} · {finding.subject} · {times} · confidence {finding.confidence}")
-    if finding.why:
-        page.labelled("why", finding.why)
-    remedy = remedy_of(finding)
+    times = group.counted()
+    if group.since:
+        times += f", first {stamp(group.since, report)}, last {stamp(group.last, report)}"
+    subject = [] if group.several else [finding.subject]
+    page.labelled("what", " · ".join([finding.cause, *subject, times, f"confidence {group.confidence}"]))
+    if group.why:
+        page.labelled("why", group.why)
+    remedy = group.remedy
     if remedy and same:
         page.labelled("do", f"The same as for finding {same}, once for both.")
     elif remedy:
@@ -125,21 +128,43 @@ def _finding(page: _Page, number: int, finding: Finding, same: int) -> None:
             page.labelled("where", remedy.file + (f", line {remedy.line}" if remedy.line else ""))
         if remedy.diff:
             _diff(page, remedy.diff)
-    if remedy and remedy.message:
+    if remedy and remedy.message and not same:
         page.write()
         page.labelled("to user", remedy.message, lines=True)
-    most = 20 if options.verbose else 3
-    if finding.evidence:
-        page.write()
-        for each in finding.evidence[:most]:
-            page.line(f"{each.source}:{each.line}: {each.text}")
-        if len(finding.evidence) > most:
-            page.line(f"… and {plural(len(finding.evidence) - most, 'more line')}")
+        if group.several and any(each.remedy and each.remedy.message != remedy.message for each in group.findings[1:]):
+            page.line(f"That is the letter to {finding.subject}; the page and the JSON have the others'.")
+    if group.several:
+        _members(page, group)
+    _evidence(page, group)
     ids = [each for each in queue_ids(finding) if each in report.paths]
     if ids:
         page.labelled("trace", f"logscan trace {finding.id}   (or {', '.join(ids[:3])})")
     else:
         page.labelled("id", f"{finding.id}   logscan explain {finding.check}")
+
+
+def _members(page: _Page, group: Group) -> None:
+    """Write whom it is about, the largest first."""
+    most = 100 if page.options.verbose else MOST_MEMBERS
+    page.write()
+    for number, each in enumerate(group.findings[:most]):
+        last = f"; last {stamp(each.last or each.first, page.report, seconds=False)}" if each.first else ""
+        page.labelled("" if number else "which", f"{each.summary}{last} ({each.id})")
+    if len(group.findings) > most:
+        page.labelled("", f"… and {len(group.findings) - most:,} more")
+
+
+def _evidence(page: _Page, group: Group) -> None:
+    """Write lines that prove it; of several findings one each."""
+    most = 20 if page.options.verbose else 3
+    lines = [each.evidence[0] for each in group.findings if each.evidence] if group.several else group.first.evidence
+    if lines:
+        page.write()
+        for each in lines[:most]:
+            page.line(f"{each.source}:{each.line}: {each.text}")
+        total = sum(len(each.evidence) for each in group.findings)
+        if total > len(lines[:most]):
+            page.line(f"… and {plural(total - len(lines[:most]), 'more line')}")
 
 
 def _plan(page: _Page) -> None:
@@ -211,7 +236,10 @@ def _resting(page: _Page) -> None:
     page.heading(f"Known, nothing to do ({len(rest)})")
     for finding in rest[: MOST_FINDINGS if page.options.verbose else 10]:
         kind = finding.severity if finding.state == "active" else finding.state
-        page.write(f"{kind}: {visible(finding.summary, 300)} ({cases_text(finding)})", indent=1)
+        page.write(
+            f"{kind}: {visible(finding.summary, 300)} ({counted(finding.count, finding.mails, finding.recipients)})",
+            indent=1,
+        )
         if finding.state != "active" and finding.why:
             page.write(visible(finding.why, 1000), "dim", 5)
     if len(rest) > 10 and not page.options.verbose:
@@ -383,9 +411,9 @@ def render(report: Report, options: RenderOptions) -> str:
     page = _Page(console, report, options)
     _headline(page)
     findings = acting(report)
-    same = shared_remedies(findings[:MOST_FINDINGS])
-    for number, finding in enumerate(findings[:MOST_FINDINGS], 1):
-        _finding(page, number, finding, same.get(finding.id, 0))
+    same = shared_cures(findings[:MOST_FINDINGS])
+    for number, group in enumerate(findings[:MOST_FINDINGS], 1):
+        _group(page, number, group, same.get(group.first.id, 0))
     if len(findings) > MOST_FINDINGS:
         page.write(f"… and {plural(len(findings) - MOST_FINDINGS, 'more finding')}: see the JSON or the page", "bold")
     if report.audit:

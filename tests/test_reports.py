@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import email
+import email.policy
 import html.parser
 import io
 import json
@@ -445,8 +447,44 @@ def test_a_page_of_a_million_lines_stays_below_its_limit() -> None:
 
 def test_long_lists_are_folded_with_their_count() -> None:
     page = text_of(report_sample.large(), "html")
-    assert re.search(r"3\d\d more findings", page)
+    assert re.search(r"3\d\d more causes", page)
     assert re.search(r"\d+ of 1,204 shown", page)
+
+
+def of_people(count: int) -> Report:
+    """Return a report in which one cause met so many people, the later ones more often."""
+    report = report_sample.sample()
+    check = report.checks[0]
+    check.findings = [
+        replace(
+            report_sample.TRAINING, subject=f"user{number}", summary=f"user{number} trained in vain", count=number + 1
+        )
+        for number in range(count)
+    ]
+    check.many = {"login-without-domain": "{n} people log in without a domain"}
+    return report
+
+
+def test_what_has_one_cause_and_one_cure_is_one_thing_to_do_whoever_it_happened_to() -> None:
+    page, text = (text_of(of_people(300), name) for name in ("html", "text"))
+    raw = render(of_people(300), "email", mail_to=("root@example.com",))
+    assert isinstance(raw, bytes)
+    body = email.message_from_bytes(raw, policy=email.policy.default).get_body(("html",))
+    assert body is not None
+    mail = body.get_content()
+    assert page.count("300 people log in without a domain") == 2  # in the list, and on its card
+    assert page.count("Spell the domain in the arguments") == 1
+    assert page.count("+  antispam_dspam_args") <= 2  # the change, and all changes as one
+    assert page.index("user299 trained in vain") < page.index("user298 trained in vain")
+    assert len(page) < 1_500_000
+    assert "300 people log in without a domain" in text
+    assert text.count("Spell the domain in the arguments") == 1
+    assert "… and 288 more" in text
+    assert len(text.splitlines()) < 400
+    assert "300 people log in without a domain" in mail
+    assert json.loads(text_of(of_people(300), "json"))["checks"][0]["findings"][299]["subject"] == "user299"
+    assert summarise(of_people(300)).problems == summarise(report_sample.sample()).problems
+    assert "300 people" not in text_of(of_people(1), "text")
 
 
 def test_times_are_the_server_s_and_the_page_says_so() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from logscan.findings import Result, Severity
@@ -60,6 +60,8 @@ class Check:
     (:class:`Counted`)."""
     but: str = "but for what is noted"
     """What that sentence goes on with where the check has notes, its brackets last; ``{noted}`` stands for their mails."""
+    many: Mapping[str, str] = field(default_factory=dict)
+    """By cause, the sentence for several findings at once: ``{"typo": "{n} aliases are misspelt"}``; else the title serves."""
     group: Group = "heart"
     """What it is about; checks of one group stand together in lists."""
     severity: Severity = "problem"

@@ -60,7 +60,7 @@ def concluded(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], l
     whole = _together(checks, partials)
     for check in checks:
         result = check.conclude(whole[check.name], log)
-        result.name, result.title = check.name, check.title
+        result.name, result.title, result.many = check.name, check.title, check.many
         result.clear_title = clear_title(check, result)
         seen = {(each.cause, each.subject.lower()) for each in result.findings}
         result.predictions = [

@@ -265,6 +265,7 @@ CHECK = Check(
     conclude=conclude,
     causes=("alias-not-expanded", "local-alias"),
     marks=marks,
+    many={"alias-not-expanded": "The filter learns under {n} aliases, which nobody can train"},
     order=20,
     clear="The filter learned under no alias ({checked:hand-over|hand-overs} to it looked at)",
     but="but for {noted:mail|mails} to aliases(5), which are always expanded behind it",

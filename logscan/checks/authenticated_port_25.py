@@ -358,6 +358,9 @@ CHECK = Check(
     conclude,
     causes=("authenticated-port-25",),
     marks=marks,
+    many={
+        "authenticated-port-25": "{n} people submit with a login on port 25, where their mail is filtered like a stranger's"
+    },
     order=40,
     clear="No user submitted with a login on port 25 ({checked:mail|mails} with a login looked at)",
 )

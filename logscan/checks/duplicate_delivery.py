@@ -299,6 +299,9 @@ CHECK = Check(
     settle=pairing.settle,
     causes=CAUSES,
     marks=marks,
+    many={
+        "double-alias-expansion": "Mail to {n} aliases is stored more than once: they are expanded before and after the filter"
+    },
     order=30,
     clear="No mail was stored twice ({checked:delivery|deliveries} looked at)",
     but="but for {noted:mail|mails} by design",

@@ -99,6 +99,7 @@ CHECK = Check(
     conclude,
     causes=("all-filtered", "local-script"),
     marks=marks,
+    many={"local-script": "Mail of {n} programs on this host goes through the filter"},
     order=60,
     clear="No mail of a local program was handed to a content filter ({checked:delivery|deliveries} looked at)",
     but="but for {noted:mail|mails} to users here, which came through",

@@ -94,6 +94,11 @@ CHECK = Check(
     conclude,
     causes=(*ORIGINS, *KEPT_BACK, "forwarded"),
     marks=marks,
+    many={
+        "authenticated-port-25": "Outgoing mail of {n} people is tagged as spam here: they submit on port 25",
+        "local-script": "Outgoing mail of {n} programs on this host is tagged as spam here",
+        "submission-filtered": "Outgoing mail of {n} people is tagged as spam here: the submission service is filtered",
+    },
     own_edges=True,
     order=50,
     clear="No outgoing mail was tagged as spam or kept back by this server's own filter "

@@ -381,6 +381,15 @@ CHECK = Check(
     look=look,
     conclude=conclude,
     causes=(*missed.CAUSES, *untrained.CAUSES),
+    many={
+        "login-without-domain": "{n} people log in without a domain: their training looks where nothing was learned",
+        "alias-not-expanded": "{n} people train mail in vain that was learned under an alias",
+        "case-or-extension": "{n} people train under another spelling of their address than the filter learned under",
+        "login-is-not-address": "{n} people log in with a name that isn't their address, and train under it in vain",
+        "signature-expired": "{n} people train mail whose signature isn't kept any more",
+        "training-not-called": "{n} people move mail to and from Junk, and no training follows",
+        "training-call-failed": "Training calls of {n} people fail",
+    },
     order=10,
     clear="Nobody trained in vain ({checked:training|trainings} looked at)",
 )

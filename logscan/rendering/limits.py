@@ -14,7 +14,11 @@ class Limits:
     """How much of each finding a page shows, so that it stays below 1.5 MB on the worst of days."""
 
     findings: int = 80
-    """Cards; further findings stand in a list."""
+    """Cards; further causes stand in a list."""
+    members: int = 12
+    """Cards of one cause; further findings of it stand in its table."""
+    named: int = 300
+    """Rows of that table."""
     cases: int = 50
     evidence: int = 20
     paths: int = 8

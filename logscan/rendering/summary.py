@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from logscan.amounts import plural
-from logscan.findings import Finding, Remedy, Result, Severity
+from logscan.findings import Finding, Result
 from logscan.rendering.foreseen import faults
+from logscan.rendering.grouping import Group, groups
 from logscan.report.model import Report
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """The verdict line's numbers: findings that count by severity, checks by verdict, lines by what became of them."""
+    """The verdict line's numbers: causes to act on by severity, checks by verdict, lines by what became of them."""
 
     problems: int
+    """Causes, not those whom they happen to: so many changes are to be made."""
     warnings: int
     notes: int
     mended: int
@@ -81,15 +82,15 @@ class Summary:
 
 def summarise(report: Report, options: RenderOptions | None = None) -> Summary:
     """Return the counts of the verdict line."""
-    acting = [finding for finding in report.found if finding.counts]
+    causes = acting(report)
     new = options.new if options else None
     verdicts = [check.verdict for check in report.checks]
     return Summary(
-        problems=sum(finding.severity == "problem" for finding in acting),
-        warnings=sum(finding.severity == "warning" for finding in acting),
+        problems=sum(each.severity == "problem" for each in causes),
+        warnings=sum(each.severity == "warning" for each in causes),
         notes=sum(finding.severity == "note" for finding in report.found),
         mended=sum(finding.state != "active" for finding in report.found if finding.severity != "note"),
-        new=None if new is None else sum(finding.id in new for finding in acting),
+        new=None if new is None else sum(any(each in new for each in group.ids) for group in causes),
         found=verdicts.count("found"),
         clear=verdicts.count("clear"),
         blind=verdicts.count("blind"),
@@ -155,12 +156,9 @@ def verdict_more(report: Report, counts: Summary) -> list[str]:
     return said
 
 
-_RANK: dict[Severity, int] = {"problem": 0, "warning": 1, "note": 2}
-
-
-def acting(report: Report) -> list[Finding]:
-    """Return the findings to act on, problems first, else in the checks' order."""
-    return sorted((each for each in report.found if each.counts), key=lambda each: _RANK[each.severity])
+def acting(report: Report) -> list[Group]:
+    """Return what is to act on: findings grouped by cause and cure, the gravest first."""
+    return groups(report, (each for each in report.found if each.counts))
 
 
 def resting(report: Report) -> list[Finding]:
@@ -181,34 +179,3 @@ def title_of(check: Result) -> str:
 def clear_text(check: Result) -> str:
     """Return what is true of a clear check as a sentence: its own, else its title as what wasn't found."""
     return check.clear_title or f"Not found: {title_of(check)}"
-
-
-def cases_text(finding: Finding) -> str:
-    """Return what a finding counts: ``6 cases (3 mails to 6 recipients)``; each number's unit is said."""
-    cases = plural(finding.count, "case")
-    if not finding.mails:
-        return cases
-    mails = plural(finding.mails, "mail")
-    to = f" to {plural(finding.recipients, 'recipient')}" if finding.recipients else ""
-    return f"{cases} ({mails}{to})"
-
-
-def remedy_of(finding: Finding) -> Remedy | None:
-    """Return what is to do about a finding; nothing where it is mended, or the late case of something mended."""
-    return finding.remedy if finding.state == "active" else None
-
-
-def shared_remedies(findings: Sequence[Finding]) -> dict[str, int]:
-    """Return, by finding's id, the number (from 1) of the finding before it that has the same cure."""
-    first: dict[Any, int] = {}
-    same: dict[str, int] = {}
-    for number, finding in enumerate(findings, 1):
-        remedy = remedy_of(finding)
-        if remedy is None:
-            continue
-        key = (remedy.key or remedy.text, remedy.file, remedy.line, remedy.diff)
-        if key in first:
-            same[finding.id] = first[key]
-        else:
-            first[key] = number
-    return same
