@@ -277,7 +277,7 @@ def test_a_day_on_which_one_provider_puts_off_all_mail_of_an_account_is_not_all_
 
 def test_a_day_with_outages_of_the_filter_is_not_all_clear() -> None:
     report = logscan.analyse(logscan.read(story("dspam-crash"), jobs=1))
-    assert any("outage" in each and "of the filter" in each for each in report.concerns)
+    assert not any("outage" in each for each in report.concerns), "the check filter-unreachable says it"
     assert not summarise(report).all_clear
     outages = rows(report, "outages")
     assert outages

@@ -17,12 +17,13 @@ from logscan.checking.outage import SUSPENDED, Bools, Ints, Kind, said
 from logscan.checking.reinjection_outages import no_way_back
 from logscan.correlate.codes import matched
 from logscan.correlate.facts import PRIVATE_RELAY
+from logscan.correlate.lives import SECOND
 from logscan.scan.columns import NO_TIME, joined, some_joined, values
 from logscan.settings import parse_destination
 from logscan.tables import columns
 from logscan.tables.coded import Coded, either
 from logscan.tables.grouping import combine, numbered
-from logscan.tables.partials import Points, Rows, hashes
+from logscan.tables.partials import Keyed, Points, Rows, hashes
 
 if TYPE_CHECKING:
     from logscan.scan.log import Facts
@@ -45,10 +46,13 @@ ANSWERED = r" said: [45]|[Cc]ommand output: "
 FAILED = r"^(?:[Cc]ommand died|[Ss]ervice unavailable)"
 """A pipe's command that died: Postfix may send the mail back at once (pipe/pipe.c)."""
 
+TIMED_OUT = r"[Tt]imed out"
+
 HERE = re.compile(PRIVATE_RELAY)
 
-FAILURES, WORDS, THROUGH = "failures", "failures: words", "got through"
-"""Parts of the partial: one row a failure, its text by hash, and when hand-overs succeeded (by :func:`place_of`)."""
+FAILURES, WORDS, MAILS, THROUGH = "failures", "failures: words", "failures: mails", "got through"
+"""Parts of the partial: one row a failure, its text by hash, what its mail is called by the hashes ``mail`` and ``person``, and
+when hand-overs succeeded (by :func:`place_of`)."""
 
 
 class Kinds:
@@ -111,6 +115,8 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
     rows, hop, reply = rows[mine], hop.take(mine), reply.filter(pa.array(mine))
     kind = hop.changed(kinds.of)
     entry, said_so = values(window, "deliveries", "entry")[rows], some_joined(window, "deliveries", "reply", rows)
+    mail = _mails(window, rows)
+    recipient = some_joined(window, "deliveries", "recipient", rows).made(pc.utf8_lower)
     frame = columns.frame_of(
         {
             "host": joined(window, "entries", "host").take(entry).texts(),
@@ -118,16 +124,42 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
             "kind": kind.texts(),
             "back": no_way_back(reply) & kind.is_in("filter"),
             "at": values(window, "deliveries", "time")[rows],
+            "spent": _waited(window, rows, reply),
             "answered": matched(reply, ANSWERED, contains=(" said: ", "ommand output: ")),
             "lost": _lost(window, rows),
-            "mail": _mails(window, rows),
-            "person": some_joined(window, "deliveries", "recipient", rows).made(pc.utf8_lower).hashed(),
+            "mail": mail,
+            "person": recipient.hashed(),
             "words": said_so.hashed(),
             "source": values(window, "deliveries", "source")[rows],
             "line": values(window, "deliveries", "line")[rows],
         }
     )
-    return {FAILURES: Rows.of(frame), WORDS: said(said_so)}
+    return {FAILURES: Rows.of(frame), WORDS: said(said_so), MAILS: _named_mails(window, entry, mail, recipient)}
+
+
+def _waited(window: Window, rows: Ints, reply: pa.Array) -> Ints:
+    """Return how long (ns) each attempt waited for an answer that never came: so long the other side is silent already."""
+    out = np.zeros(len(rows), np.int64)
+    silent = np.flatnonzero(matched(reply, TIMED_OUT, contains="imed out"))
+    if len(silent):
+        delays = some_joined(window, "deliveries", "delays", rows[silent]).texts()
+        parts = pc.extract_regex(
+            delays, r"^[0-9.]{1,12}/[0-9.]{1,12}/(?P<c>\d{1,6})(?:\.\d*)?/(?P<d>\d{1,6})(?:\.\d*)?$"
+        )
+        spent = sum(
+            pc.fill_null(pc.struct_field(parts, [at]).cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+            for at in (0, 1)
+        )
+        out[silent] = spent * SECOND
+    return out
+
+
+def _named_mails(window: Window, entry: Ints, mail: Ints, recipient: Coded) -> Keyed:
+    """Return how the mails of failures are called: ``message_id``, ``queue_id``, ``recipient``, each once."""
+    first = numbered(combine(mail, recipient.codes, entry))[1]
+    names = {name: some_joined(window, "entries", name, entry[first]).texts() for name in ("message_id", "queue_id")}
+    some = recipient.take(first)
+    return Keyed.of({"mail": mail[first], "person": some.hashed(), "recipient": some.texts(), **names})
 
 
 def _through(window: Window, kinds: Kinds) -> dict[str, Part]:

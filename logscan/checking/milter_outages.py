@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.checking.outage import (
     FLICKER,
@@ -61,14 +62,17 @@ SESSION = 120 * SECOND
 
 NO_POINTS = Points.of({"key": np.empty(0, np.int64), "at": np.empty(0, np.int64)})
 NONE_REFUSED = Keyed.of(
-    {"host": pa.array([], pa.string()), **dict.fromkeys(("at", "mail", "recipients"), np.empty(0, np.int64))},
+    {
+        **dict.fromkeys(("host", "session", "client", "sender"), pa.array([], pa.string())),
+        **dict.fromkeys(("at", "mail", "recipients"), np.empty(0, np.int64)),
+    },
     sums=("recipients",),
 )
 NO_WARNINGS: dict[str, Part] = {
     WARNINGS: Rows.of(
         columns.frame_of(
             {
-                **dict.fromkeys(("host", "service", "path"), pa.array([], pa.string())),
+                **dict.fromkeys(("host", "service", "path", "session"), pa.array([], pa.string())),
                 **dict.fromkeys(("process", "at"), np.empty(0, np.int64)),
                 **dict.fromkeys(("single", "hung_up"), np.empty(0, np.bool_)),
                 **dict.fromkeys(("words", "source", "line"), np.empty(0, np.int64)),
@@ -121,7 +125,10 @@ def _of_path(
         to = int(away["recipients"].sum()) if milter else 0
         what: Kind = "milter" if milter else "filter"
         reason = reasons.most(run["words"], path)
-        out.append(Outage(host, path, what, moment(first), moment(until), over, mails, to, 0, reason, len(run)))
+        times = moment(first), moment(until), over
+        rows, told = run[["at", "source", "line"]], away if milter else run.assign(client="", sender="")
+        told = told[["at", "session", "client", "sender"]]
+        out.append(Outage(host, path, what, *times, mails, to, 0, reason, len(run), rows, told))
     return out
 
 
@@ -149,6 +156,7 @@ def _warnings(window: Window) -> dict[str, Part]:
     host, service, path, text = (
         column(window, "filter_errors", name).take(rows) for name in ("host", "service", "path", "text")
     )
+
     words = text.texts()
     single = matched(words, ONE_MAIL, contains="SMFI")
     frame = columns.frame_of(
@@ -156,6 +164,7 @@ def _warnings(window: Window) -> dict[str, Part]:
             "host": host.texts(),
             "service": service.texts(),
             "path": path.texts(),
+            "session": _sessions(window, "filter_errors", rows),
             "process": process_of(window, "filter_errors", rows),
             "at": moments(window, "filter_errors")[rows],
             "single": single,
@@ -179,6 +188,14 @@ def _about_milters(window: Window) -> Ints:
     return rows[path.take(rows).having(lambda where: ":" in where) & ~rejected]
 
 
+def _sessions(window: Window, table: str, rows: Ints) -> pa.Array:
+    """Return who wrote lines, ``postfix/smtpd[123]``."""
+    service, program = (column(window, table, name).take(rows).texts() for name in ("service", "program"))
+    pid = pa.array(number(window, table, "pid")[rows]).cast(pa.string())
+    parts = (pc.fill_null(service, ""), "/", pc.fill_null(program, ""), "[", pid, "]", "")
+    return pc.binary_join_element_wise(*parts)
+
+
 def process_of(window: Window, table: str, rows: Ints) -> Ints:
     """Return one number for each process (host, service, PID) of lines, the same in all windows."""
     host, service = (column(window, table, name).take(rows) for name in ("host", "service"))
@@ -199,8 +216,13 @@ def _refused(window: Window) -> dict[str, Part]:
     some = window.rows("rejects", rows, *MAIL_AT_DOOR, "recipient")
     known = some[MAIL_AT_DOOR].notna().all(axis=1).to_numpy()
     words = some[MAIL_AT_DOOR].astype("str").agg("\0".join, axis=1)
+    client, address = (column(window, "rejects", name).take(rows).texts() for name in ("client", "client_address"))
+    address = pc.binary_join_element_wise("[", pc.fill_null(address, ""), "]", "")
     found = {
         "host": texts.arrow(some["host"].astype("str")),
+        "session": _sessions(window, "rejects", rows),
+        "client": pc.binary_join_element_wise(pc.fill_null(client, ""), address, ""),
+        "sender": pc.fill_null(column(window, "rejects", "sender").take(rows).texts(), ""),
         "at": nanoseconds(some["time"]),
         "mail": np.where(known, hashes(words), -1),
         "recipients": some["recipient"].notna().to_numpy().astype(np.int64),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -61,6 +61,12 @@ class Outage:
     """What Postfix says most often, without the relay's name."""
     attempts: int = 0
     """Hand-overs that failed: each mail is tried again and again."""
+    rows: pd.DataFrame | None = field(default=None, compare=False, repr=False)
+    """The lines that tell it, in order of time: ``at`` (UTC ns), ``source``, ``line``; of hand-overs also the hashes ``mail``
+    and ``person``. What tells of it is no part of it."""
+    refused: pd.DataFrame | None = field(default=None, compare=False, repr=False)
+    """Mails refused at the door meanwhile: ``at`` (UTC ns), ``session`` (``postfix/smtpd[123]``), ``client``, ``sender``,
+    empty where unknown."""
 
 
 def nanoseconds(time: pd.Series) -> Ints:

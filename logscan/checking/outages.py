@@ -6,6 +6,7 @@ first mail that got through again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from logscan.checking.outage import (
     moment,
 )
 from logscan.correlate.lives import SECOND
+from logscan.scan.memo import per_window
 from logscan.tables.grouping import combine
 from logscan.tables.partials import Partial, Points
 
@@ -35,12 +37,19 @@ if TYPE_CHECKING:
 SILENCE = 100 * 60 * SECOND
 """Failures further apart are two outages: Postfix tries again after at most 4000 s (maximal_backoff_time)."""
 
+BY_NAME = re.compile(r"(?i)dspam|amavis|spam|scan|filter|clam|virus|\]:100\d\d$")
+"""What a service of this host is called that is a filter, where nothing else tells; 10024 and its like are ports of filters."""
+
+ROWS = ["at", "mail", "person", "source", "line"]
+"""What is kept of each failure for who tells of an outage's mails."""
+
 KINDS: Sequence[Kind] = ("filter", "mailbox", "service")
 """What a relay is, where windows know different things of it: the first of these."""
 
 
+@per_window
 def look(window: Window, settings: Settings) -> Partial:
-    """Return the failures of a window, and when what failed is seen to work."""
+    """Return the failures of a window, and when what failed is seen to work. The report's lists and a check share it."""
     return Partial(
         {
             **hand_overs.look(window, settings),
@@ -58,6 +67,13 @@ def conclude(partial: Partial, log: Log) -> list[Outage]:
         *milter_outages.at_the_door(partial),
     ]
     return sorted(found, key=lambda each: (each.first, each.host, each.relay))
+
+
+def of_filter(outage: Outage) -> bool:
+    """Return whether mail waited, or was refused, for a filter: no mailbox server, nor a milter that let it pass unseen."""
+    if outage.kind == "service":
+        return bool(BY_NAME.search(outage.relay))
+    return outage.kind in ("filter", "re-injection") or (outage.kind == "milter" and outage.mails > 0)
 
 
 def outages(window: Window, settings: Settings) -> list[Outage]:
@@ -104,9 +120,14 @@ def _of_relay(part: pd.DataFrame, host: str, relay: str, kind: Kind, through: In
         last = int(at[ends[one] - 1])
         after = int(np.searchsorted(through, last, "right"))
         over = after < len(through)
-        times = moment(int(at[begins[one]])), moment(int(through[after]) if over else last), over
+        # A first attempt that waited in vain began before its line; what got through by then was before the outage.
+        good = int(np.searchsorted(through, at[begins[one]], "right"))
+        began = int(at[begins[one]] - part["spent"].iat[begins[one]])
+        began = max(began, int(through[good - 1])) if good else began
+        times = moment(began), moment(int(through[after]) if over else last), over
         counts = int(by_mail[one]), int(by_recipient[one]), int(returned[one])
-        out.append(Outage(host, relay, kind, *times, *counts, words[one], int(ends[one] - begins[one])))
+        rows = part.iloc[begins[one] : ends[one]][ROWS]
+        out.append(Outage(host, relay, kind, *times, *counts, words[one], len(rows), rows))
     return out
 
 

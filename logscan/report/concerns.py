@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from logscan.amounts import percent, plural
+from logscan.checking.outages import of_filter
 from logscan.report.accounts import ENDS, ends
 from logscan.report.deferrals import PutOff, own_services, put_off
 from logscan.report.keyed import counted
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from logscan.scan.window import Window
 
 KINDS = {
-    "filter": "the filter",
-    "re-injection": "the filter's way back",
     "mailbox": "the mailbox server",
     "milter": "a milter",
     "service": "a service of this host",
@@ -131,12 +130,14 @@ def _count(partial: Partial, name: str, noun: str, words: str, least: int) -> st
 
 
 def _outages(outages: Sequence[Outage]) -> str:
-    if not outages:
+    """Return which outages there were, but for those that filter-unreachable finds."""
+    others = [each for each in outages if not of_filter(each)]
+    if not others:
         return ""
-    kinds = Counter(KINDS.get(each.kind, each.kind) for each in outages)
+    kinds = Counter(KINDS.get(each.kind, each.kind) for each in others)
     return (
-        "there were " * (len(outages) > 1)
-        + "there was " * (len(outages) == 1)
+        "there were " * (len(others) > 1)
+        + "there was " * (len(others) == 1)
         + " and ".join(f"{plural(count, 'outage')} of {name}" for name, count in sorted(kinds.items()))
     )
 

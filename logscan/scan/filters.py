@@ -21,6 +21,7 @@ from logscan.correlate.codes import distinct, take
 from logscan.scan import coded
 from logscan.scan.covering import at_door, said_kept
 from logscan.scan.hops import NAMES, dspam_hops, filter_hops
+from logscan.scan.memo import per_window
 from logscan.scan.submitted import KIND_OF
 from logscan.tables import texts
 from logscan.tables.partials import Keyed, Mergeable, Partial
@@ -86,6 +87,7 @@ class Filters:
         return not self.queue and self.door == {"other"} and not self.proxies
 
 
+@per_window
 def look(window: Window) -> dict[str, Mergeable | int]:
     """Return the parts from which :func:`concluded` knows the filters. For look."""
     verdicts = window.verdicts
