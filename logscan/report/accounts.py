@@ -16,6 +16,7 @@ import numpy.typing as npt
 from logscan.correlate.facts import AGENT, COMMAND
 from logscan.correlate.outcomes import THROWN
 from logscan.scan.columns import column, joined, some_joined, values
+from logscan.scan.handed_on import gone
 from logscan.scan.lives import entry_of
 from logscan.scan.memo import per_window
 from logscan.tables.grouping import combine, numbered
@@ -143,10 +144,7 @@ def _codes(names: Iterable[str]) -> Ints:
 def _open(scan: Window, known: list[Ends]) -> list[Ends]:
     """Return what was handed on and never came back, and mails of which the log tells no end at all."""
     entry, mail = values(scan, "deliveries", "entry"), values(scan, "deliveries", "mail")
-    has_child = np.zeros(len(scan.entries) + 1, np.bool_)
-    has_child[values(scan, "legs", "parent")[~joined(scan, "legs", "kind").is_in("bounce")]] = True
-    handed = joined(scan, "deliveries", "outcome").is_in("handed-on") & values(scan, "deliveries", "last") & (mail >= 0)
-    rows = np.flatnonzero(handed & ~has_child[entry])
+    rows = gone(scan)
     lost = _ends(entry[rows], "open", np.ones(len(rows), np.int64), mail[rows])
     lost.via, lost.told = joined(scan, "deliveries", "relay").codes[rows], np.ones(len(rows), np.bool_)
     told = np.zeros(len(scan.mails), np.bool_)

@@ -40,7 +40,6 @@ BOUNDED = {
     ("traffic", "by 60"): "the charts of the traffic",
     ("flow", "ways"): "the map of the mail's way",
     ("flow", "ports.strangers"): "what tells port 25 from the submission port",
-    ("concerns", "lost in filter"): "the mail that came out of no filter",
     ("concerns", "full"): "the number of full mailboxes",
     ("concerns", "busy"): "what accounts handed in from many networks",
 }

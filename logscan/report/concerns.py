@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from logscan.amounts import percent, plural
 from logscan.checking.outages import of_filter
-from logscan.report.accounts import ENDS, ends
 from logscan.report.deferrals import PutOff, own_services, put_off
 from logscan.report.keyed import counted
 from logscan.report.tallies import groups
@@ -74,11 +73,6 @@ LONG_WAIT = 600.0
 
 DAY = 24 * 3600 * 10**9
 
-LONG_AGO = -(2**62)
-
-ENOUGH = 300 * 10**9
-"""Nanoseconds that the log must go on after a mail went into the filter."""
-
 
 def look(window: Window) -> Partial:
     """Return what one window has that one may be concerned about, as numbers and counts by key."""
@@ -92,7 +86,6 @@ def look(window: Window) -> Partial:
             "failed logins": _failed_logins(window),
             "full": _full(window),
             "busy": _busy(window),
-            **_lost_in_filter(window),
             **_waited(late),
             **_unfiltered(window),
             **_lost_lines(window),
@@ -108,7 +101,6 @@ def concerns(partial: Partial, mails: Mapping[str, int], outages: Sequence[Outag
     said = [
         _outages(outages),
         _were_put_off(partial, mails["total"]),
-        _came_out_nowhere(partial),
         "" if outages else _waited_long(partial),
         _bounced(mails),
         _are_full(partial),
@@ -147,40 +139,6 @@ def _were_put_off(partial: Partial, every: int) -> str:
     if mails < MANY_PUT_OFF or mails < SHARE_PUT_OFF * every:
         return ""
     return f"{plural(mails, 'mail')} of {every:,} ({percent(mails / every)}) were put off, {attempts:,} attempts in all"
-
-
-def _lost_in_filter(window: Window) -> dict[str, Part]:
-    """Return recipients whose mail was handed to a filter and isn't seen again, by when it was seen last.
-
-    Mails count at their first such time. Only the last minutes of a window are kept apart: the log may end there.
-    """
-    found, ended = ends(window), values(window, "entries", "last")
-    latest = int(ended.max(initial=0))
-    lost = np.flatnonzero((found.kind == ENDS.index("open")) & (found.via >= 0))
-    time = ended[found.entry[lost]]
-    order = np.argsort(time, kind="stable")
-    lost, time = lost[order], time[order]
-    mail = np.zeros(len(lost), np.int64)
-    mail[numbered(found.mail[lost])[1]] = 1
-    rows = {
-        "time": np.where(time + ENOUGH >= latest, time, LONG_AGO),
-        "recipients": found.weight[lost],
-        "mails": mail,
-    }
-    return {
-        "lost in filter": Keyed.of(rows, sums=("recipients", "mails")),
-        "latest": Keyed.of({"latest": np.array([latest], np.int64)}, most=("latest",)),
-    }
-
-
-def _came_out_nowhere(partial: Partial) -> str:
-    """Return how many recipients' mail went into a filter and isn't seen again, though the log goes on."""
-    frame = partial.frame("lost in filter")
-    lost = frame[frame["time"] + ENOUGH < int(partial.frame("latest")["latest"].max())]
-    mails, recipients = int(lost["mails"].sum()), int(lost["recipients"].sum())
-    if not recipients:
-        return ""
-    return f"{plural(mails, 'mail')} to {plural(recipients, 'recipient')} went into the filter and came out nowhere"
 
 
 @per_window

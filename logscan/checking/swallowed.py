@@ -1,0 +1,245 @@
+"""Mail that a filter took and of which nothing is seen again: what a window shows of it, behind the queue and before it.
+
+What may still come out in another window, or came out by a way that no leg tells, is kept by key: message-id and recipient;
+where a mail has no message-id, or the filter stands before the queue, sender and recipient.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.checking.copies import places
+from logscan.correlate.codes import matched
+from logscan.correlate.lives import SECOND
+from logscan.scan.columns import NO_TIME, column, joined, moments, number, some_joined, values
+from logscan.scan.handed_on import gone
+from logscan.scan.hops import dspam_hops, entry_has_hop, filter_hops
+from logscan.scan.mail_hashes import mail_hashes
+from logscan.scan.memo import per_window
+from logscan.tables import columns
+from logscan.tables.grouping import combine, numbered
+from logscan.tables.partials import First, Keyed, Points, mixed
+
+if TYPE_CHECKING:
+    from logscan.scan.window import Window
+    from logscan.tables.partials import Part
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+HANDED, GONE, PROXIED, UNNAMED, STRAYS, LOSSES, LATEST = (
+    "handed over", "gone", "proxied", "proxied: unnamed", "strays", "losses", "latest",
+)  # fmt: skip
+"""Parts of the partial."""
+
+MOST = 20_000
+"""Cases that are kept, the first ones: as many as an administrator can ask the senders for, and more."""
+
+KEPT = r"(?i)quarantin|discard|dropp?ed|blackhol|\bblocked\b"
+"""A filter that keeps a mail back and says so in its reply."""
+
+QUEUED = r"(?i)queued as \W?\w{6,}"
+"""The next server's words, which the filter passes on: whatever became of the mail there, the filter handed it on."""
+
+ADDRESS = re.compile(r"\[([0-9A-Fa-f.:]+)\]:\d+$")
+
+NO_ID = 1
+"""Mixed into keys of sender and recipient, to tell them from those of message-id and recipient."""
+
+
+@per_window
+def look(window: Window) -> dict[str, Part]:
+    """Return what a window shows."""
+    return {**_behind(window), **_before(window), **_strays(window), **_losses(window), LATEST: _latest(window)}
+
+
+def _behind(window: Window) -> dict[str, Part]:
+    """Return hand-overs to filters by relay, and those of which nothing is seen again."""
+    hop = (
+        filter_hops(window) & (values(window, "deliveries", "mail") >= 0) & (values(window, "deliveries", "entry") >= 0)
+    )
+    rows = np.flatnonzero(hop & joined(window, "deliveries", "status").is_in("sent"))
+    lost = gone(window)
+    lost = lost[hop[lost]]
+    missing = np.zeros(len(hop), np.bool_)
+    missing[lost] = True
+    entry = values(window, "deliveries", "entry")
+    host = joined(window, "entries", "host").take(entry[rows])
+    relay, away = joined(window, "deliveries", "relay").take(rows), values(window, "deliveries", "outside")[rows]
+    code, first = numbered(combine(host.codes, relay.codes, away.astype(np.int64)))
+    judged = (values(window, "deliveries", "verdict_row")[rows] >= 0) & ~missing[rows]
+    counts = {
+        "host": host.take(first).texts(),
+        "relay": relay.take(first).texts(),
+        "outside": away[first],
+        "n": np.bincount(code, minlength=len(first)),
+        "back": np.bincount(code[~missing[rows]], minlength=len(first)),
+        "judged": np.bincount(code[judged], minlength=len(first)),
+    }
+    sums = ("n", "back", "judged")
+    return {HANDED: Keyed.of(counts, sums=sums, once=True), GONE: First.of(_gone(window, lost), MOST, ("time", "row"))}
+
+
+def _gone(window: Window, rows: Ints) -> dict[str, columns.Column]:
+    entry = values(window, "deliveries", "entry")[rows]
+    names = {
+        "host": joined(window, "entries", "host").take(entry),
+        **{name: some_joined(window, "entries", name, entry) for name in ("message_id", "sender", "queue_id")},
+        **{name: some_joined(window, "deliveries", name, rows) for name in ("recipient", "reply")},
+    }
+    relay = joined(window, "deliveries", "relay").take(rows)
+    reply = names.pop("reply").texts()
+    root = values(window, "entries", "root")[entry]
+    recipient = names["recipient"].made(pc.utf8_lower)
+    unnamed = names["message_id"].codes < 0
+    unnamed |= names["message_id"].is_in("", "<>")
+    return {
+        **{name: each.texts() for name, each in names.items()},
+        "relay": relay.texts(),
+        "outside": values(window, "deliveries", "outside")[rows],
+        "time": values(window, "deliveries", "time")[rows],
+        "row": places(window)[rows],
+        "mail": mail_hashes(window, root),
+        "key": np.where(
+            unnamed,
+            mixed(names["sender"].made(pc.utf8_lower).hashed(), recipient.hashed(), np.full(len(rows), NO_ID)),
+            mixed(names["message_id"].hashed(), recipient.hashed()),
+        ),
+        "unnamed": unnamed,
+        "dspam": dspam_hops(window)[rows],
+        "kept": _says(reply, KEPT),
+        "queued": _says(reply, QUEUED),
+    }
+
+
+def _before(window: Window) -> dict[str, Part]:
+    """Return what before-queue filters took, by service, and what they took without naming who took it next."""
+    rows = np.flatnonzero(column(window, "rejects", "action").is_in("proxy-accept"))
+    rows = rows[moments(window, "rejects")[rows] > NO_TIME] if len(rows) else rows
+    host, service, text = (column(window, "rejects", name).take(rows) for name in ("host", "service", "text"))
+    said = text.texts()
+    named = matched(said, QUEUED, contains=("ueued", "UEUED"))
+    kept = np.zeros(len(rows), np.bool_)
+    kept[~named] = _says(said.filter(pa.array(~named)), KEPT)
+    code, first = numbered(combine(host.codes, service.codes))
+    counts = {
+        "host": host.take(first).texts(),
+        "service": service.take(first).texts(),
+        "n": np.bincount(code[~kept], minlength=len(first)),
+        "kept": np.bincount(code[kept], minlength=len(first)),
+        "named": np.bincount(code[named], minlength=len(first)),
+    }
+    return {
+        PROXIED: Keyed.of(counts, sums=("n", "kept", "named"), once=True),
+        UNNAMED: First.of(_unnamed(window, rows[~named & ~kept]), MOST, ("time", "row")),
+    }
+
+
+def _says(words: pa.Array, pattern: str) -> Bools:
+    found: Bools = pc.fill_null(pc.match_substring_regex(words, pattern), False).to_numpy(zero_copy_only=False)
+    return found.astype(np.bool_)
+
+
+def _unnamed(window: Window, rows: Ints) -> dict[str, columns.Column]:
+    wanted = ("host", "service", "program", "sender", "recipient")
+    names = {name: column(window, "rejects", name).take(rows) for name in wanted}
+    pid = pa.array(number(window, "rejects", "pid")[rows]).cast(pa.string())
+    tag = [pc.fill_null(names[name].texts(), "") for name in ("service", "program")]
+    session = pc.binary_join_element_wise(tag[0], "/", tag[1], "[", pid, "]", "")
+    sender, recipient = (names[name].made(pc.utf8_lower).hashed() for name in ("sender", "recipient"))
+    line = (number(window, "rejects", "source")[rows] << 32) + number(window, "rejects", "line")[rows]
+    return {
+        **{name: each.texts() for name, each in names.items()},
+        "session": session,
+        "time": moments(window, "rejects")[rows],
+        "row": line,
+        "key": mixed(sender, recipient, np.full(len(rows), NO_ID)),
+    }
+
+
+def _strays(window: Window) -> dict[str, Part]:
+    """Return what came in from filters' side and out of nothing: by key, and when."""
+    proxied = column(window, "rejects", "action").is_in("proxy-accept")
+    relays = window.facts.filter_relays
+    if not relays and not proxied.any():
+        return {STRAYS: NO_STRAYS}
+    origin = joined(window, "entries", "program").is_in("smtpd") & (
+        joined(window, "entries", "sasl_username").codes < 0
+    )
+    # What was handed to a filter itself came out of none.
+    origin &= ~entry_has_hop(window)
+    free = origin & (values(window, "entries", "parent") < 0) & (values(window, "entries", "first") > NO_TIME)
+    if not proxied.any():
+        addresses = {found[1] for found in map(ADDRESS.search, relays) if found}
+        mine = values(window, "entries", "local_client")
+        free &= mine | joined(window, "entries", "client_address").is_in(*addresses) if addresses else mine
+    rows = np.flatnonzero(np.append(free, False)[values(window, "deliveries", "entry")])
+    if not len(rows):
+        return {STRAYS: NO_STRAYS}
+    entry = values(window, "deliveries", "entry")[rows]
+    if proxied.any():
+        # Those that a filter's reply names came out of that one.
+        told = column(window, "rejects", "text").take(proxied).texts()
+        ids = pc.struct_field(pc.extract_regex(told, r"(?i:queued as) (?P<q>\w{6,})"), [0])
+        named = joined(window, "entries", "queue_id").having(set(ids.drop_null().to_pylist()).__contains__)
+        rows = rows[~named[entry]]
+        entry = values(window, "deliveries", "entry")[rows]
+    at = values(window, "entries", "first")[entry]
+    ids, sender = (some_joined(window, "entries", name, entry) for name in ("message_id", "sender"))
+    keys = []
+    for name in ("recipient", "original_recipient"):
+        to = some_joined(window, "deliveries", name, rows).made(pc.utf8_lower)
+        some = to.codes >= 0
+        one, by = to.hashed()[some], sender.made(pc.utf8_lower).hashed()[some]
+        keys += [(mixed(ids.hashed()[some], one), at[some])]
+        keys += [(mixed(by, one, np.full(len(one), NO_ID)), at[some])]
+    return {
+        STRAYS: Points.of({"key": np.concatenate([k for k, _ in keys]), "at": np.concatenate([t for _, t in keys])})
+    }
+
+
+NO_STRAYS = Points.of({"key": np.empty(0, np.int64), "at": np.empty(0, np.int64)})
+
+
+def _losses(window: Window) -> dict[str, Part]:
+    """Return when the logging system lost lines, by host."""
+    rows = np.flatnonzero(column(window, "losses", "event").is_in("lost", "losing"))
+    if not len(rows):
+        return {LOSSES: NO_STRAYS}
+    at = moments(window, "losses")[rows]
+    key = column(window, "losses", "host").take(rows).hashed()
+    return {LOSSES: Points.of({"key": key[at > NO_TIME], "at": at[at > NO_TIME]})}
+
+
+def _latest(window: Window) -> Keyed:
+    """Return how far the log of each host goes: ``latest`` (UTC ns)."""
+    host, last = joined(window, "entries", "host"), values(window, "entries", "last")
+    code, first = numbered(host.codes)
+    latest = np.full(len(first), NO_TIME, np.int64)
+    np.maximum.at(latest, code, last)
+    return Keyed.of({"host": host.take(first).texts(), "latest": latest}, most=("latest",), once=True)
+
+
+def near(points: Points, key: Ints, at: Ints, before: float, after: float) -> Bools:
+    """Return for which keys there is a point not earlier than ``before`` seconds before and not later than ``after`` behind."""
+    out = np.zeros(len(key), np.bool_)
+    if not len(points.columns["key"]) or not len(key):
+        return out
+    order = np.lexsort((points.columns["at"], points.columns["key"]))
+    keys, times = points.columns["key"][order], points.columns["at"][order]
+    begin = np.searchsorted(keys, key, "left")
+    end = np.searchsorted(keys, key, "right")
+    for one in np.flatnonzero(end > begin).tolist():
+        mine = times[begin[one] : end[one]]
+        low = np.searchsorted(mine, at[one] - int(before * SECOND), "left")
+        out[one] = low < len(mine) and mine[low] <= at[one] + int(after * SECOND)
+    return out
+
+
+__all__ = ["GONE", "HANDED", "LATEST", "LOSSES", "MOST", "PROXIED", "STRAYS", "UNNAMED", "look", "near"]
