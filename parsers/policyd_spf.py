@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logscan.grammar.atoms import TELLS, telling, upto
+from logscan.grammar.atoms import TELLS, queue_id, telling, upto
 from logscan.grammar.formats import LogFormat, Sample, rest, rx, word
 
 _PROGRAMS = ("policyd-spf", "policy-spf", "pypolicyd-spf", "/policy-spf", "/policyd-spf", "pyspf-milter", "spf-milter")
@@ -247,4 +247,100 @@ CLUEBRINGER = LogFormat(
     ),
 )
 
-FORMAT = (RECEIVED, AUTHENTICATION, PERL, REFUSED, MENTION, NOISE, OTHERS_MENTION, OTHERS, CLUEBRINGER)
+MILTER_GREYLIST = LogFormat(
+    name="milter-greylist-delayed",
+    title="milter-greylist puts a mail off",
+    reference="milter-greylist milter-greylist.c, mlfi_envrcpt(), greylist_now()",
+    programs=("milter-greylist",),
+    table="milters",
+    constants={"filter": "milter-greylist", "result": "greylist"},
+    line=(queue_id("queue_id") | rx(r"[^:\[<]*"))
+    + ": addr "
+    + pp.Opt(rx(r"[^\[\]<> ]+(?=\[)")("client"))
+    + rx(r"\[?")
+    + rx(r"[0-9a-fA-F.:]+")("client_address")
+    + rx(r"\]?")
+    + " from <"
+    + rx("[^<>]*")("sender")
+    + "> to <"
+    + rx("[^<>]*")("recipient")
+    + "> delayed"
+    + rest()("text"),
+    samples=(
+        Sample(
+            "4F1A2B0001: addr mx.example.org[203.0.113.9] from <a@example.org> to <b@example.com> delayed for 00:30:00"
+            " (ACL 71)",
+            {
+                "queue_id": "4F1A2B0001",
+                "client": "mx.example.org",
+                "client_address": "203.0.113.9",
+                "sender": "a@example.org",
+                "recipient": "b@example.com",
+                "text": " for 00:30:00 (ACL 71)",
+            },
+        ),
+        Sample(
+            "(unknown qid): addr 2001:db8::9 from <> to <b@example.com> delayed for 00:04:10",
+            {
+                "client_address": "2001:db8::9",
+                "sender": "",
+                "recipient": "b@example.com",
+                "text": " for 00:04:10",
+            },
+        ),
+    ),
+)
+
+SQLGREY = LogFormat(
+    name="sqlgrey-result",
+    title="SQLgrey puts a mail off or lets it pass",
+    reference="SQLgrey sqlgrey, smtpd_access_policy()",
+    programs=("sqlgrey",),
+    table="milters",
+    constants={"filter": "sqlgrey"},
+    line=rx("(?:grey: )?")
+    + rx("new|early reconnect|throttling|reconnect ok")("result")
+    + ": "
+    + rx(r"[0-9a-fA-F.:]*\(")
+    + rx("[0-9a-fA-F.:]+")("client_address")
+    + "), "
+    + rx("[^ ]*")("sender")
+    + " -> "
+    + rx("[^ ]*")("recipient")
+    + pp.Opt(rx(r" (?=\([^ ]*\)\Z)") + rest()("text")),
+    samples=(
+        Sample(
+            "grey: new: 203.0.113(203.0.113.9), a@example.org -> b@example.com",
+            {
+                "result": "new",
+                "client_address": "203.0.113.9",
+                "sender": "a@example.org",
+                "recipient": "b@example.com",
+            },
+        ),
+        Sample(
+            "grey: reconnect ok: 203.0.113.9(203.0.113.9), a@example.org -> b@example.com (00:05:01)",
+            {
+                "result": "reconnect ok",
+                "client_address": "203.0.113.9",
+                "sender": "a@example.org",
+                "recipient": "b@example.com",
+                "text": "(00:05:01)",
+            },
+        ),
+    ),
+)
+
+FORMAT = (
+    RECEIVED,
+    AUTHENTICATION,
+    PERL,
+    REFUSED,
+    MENTION,
+    NOISE,
+    OTHERS_MENTION,
+    OTHERS,
+    CLUEBRINGER,
+    MILTER_GREYLIST,
+    SQLGREY,
+)
