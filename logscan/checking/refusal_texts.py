@@ -33,7 +33,7 @@ IN_WORDS: dict[str, str] = {
     "ipv6-no-ptr": "this server’s IPv6 address has no name in the DNS that fits (PTR), or the mail isn’t authenticated",
     "helo": "the name that this server greets with isn’t accepted",
     "tls": "encryption is wanted",
-    "rate": "it puts off mail of this server: too much at a time, or too many complaints",
+    "rate": "too much at a time, or too many complaints",
     "domain-listed": "a domain of this server’s mail is on a block list or has a bad reputation",
     "spf": "SPF doesn’t allow this server to send for the sender’s domain",
     "dkim": "the DKIM signature is missing or wrong",
@@ -119,7 +119,8 @@ PROVIDERS = (
 GENERIC = (
     _rule("greylisted", r"gr[ae]y-?[- ]?list", GENERAL, permanent=False),
     _rule("domain-listed", r"(?:sender address|helo command) \S* ?blocked using|blocked using (?:dbl|rhsbl|\w*uribl)|"
-          r"(?:domain|url|uri|link)\b.{0,40}" + LISTED, POSTFIX),
+          r"\bdomain\b.{0,40}" + LISTED, POSTFIX),
+    _rule("content", r"\b(?:url|uri|link)s?\b.{0,40}(?:" + LISTED + r"|blocked)", GENERAL),
     _rule("ip-listed", r"client host .{0,80}blocked using|\bblocked using \S+\.\S+", POSTFIX),
     _rule("no-ptr", r"client host rejected: cannot find your (?:reverse )?hostname", POSTFIX),
     _rule("helo", r"helo command rejected|(?:invalid|bad|bogus|forged|rejected|unacceptable) (?:helo|ehlo)"

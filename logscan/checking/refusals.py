@@ -24,11 +24,14 @@ from logscan.checking.refusal_texts import (
 Whose = Literal["ours", "message", ""]
 """Whose address a reply names: the one that connects, one that stands in the mail, or it doesn't tell."""
 
-HEAD = re.compile(
-    r"^(?:delivery temporarily suspended: )?host (?P<name>[^\s\[\]]+)(?:\[(?P<address>[^\]\s]+)\])?(?::\d+)? "
-    r"(?P<how>said|refused to talk to me): (?P<reply>(?s:.*))$"
+HEAD = (
+    r"^(?:delivery temporarily suspended: )?host (?P<host>[^\s\[\]]+)(?:\[[^\]\s]+\])?(?::\d+)? "
+    r"(?P<said>(?:said|refused to talk to me): (?s:.*))$"
 )
 """Postfix smtp/smtp_proto.c and smtp_trouble.c; qmgr puts its own words before it (qmgr_deliver.c, error(8))."""
+
+HEADED = re.compile(HEAD)
+MUTE = "refused to talk to me: "
 
 STAGE = re.compile(r" \(in reply to (?P<command>[A-Za-z ]+?)(?: command)?\)$")
 
@@ -80,8 +83,6 @@ class Refusal:
     """Of the class 5: Postfix returns the mail, unless the other side refused to talk at all."""
     stage: str
     """The command that it answers, ``connect`` where the host refused to talk; empty where it isn't told."""
-    host: str
-    """Name of the host that refuses, in lower case."""
     code: str
     dsn: str
     text: str
@@ -95,22 +96,32 @@ class Refusal:
     """Where the meaning of the text stands, and when it was looked up there."""
 
 
+def refusal(reply: str) -> tuple[str, Refusal] | None:
+    """Return the host that refuses in a delivery's reply, in lower case, and what it says; None where none does."""
+    found = HEADED.match(reply[: LONGEST + 300])
+    told = judged(found["said"]) if found else None
+    return (host_name(found["host"]), told) if found and told else None
+
+
+def host_name(name: str) -> str:
+    """Return a host's name as it is compared."""
+    return name.lower().rstrip(".")
+
+
 @functools.lru_cache(maxsize=4096)
-def refusal(reply: str) -> Refusal | None:
-    """Return what a delivery's reply refuses; None where no other host has said so."""
-    found = HEAD.match(reply[: LONGEST + 300])
-    if not found:
-        return None
-    said = found["reply"]
+def judged(words: str) -> Refusal | None:
+    """Return what a host said (the ``said`` of :data:`HEAD`) when it refused; None where it has no code of a refusal."""
+    greeting = words.startswith(MUTE)
+    said = words[: LONGEST + 300].partition(": ")[2]
     stage = STAGE.search(said)
-    command = stage["command"] if stage else "connect" if found["how"] != "said" else ""
+    command = stage["command"] if stage else "connect" if greeting else ""
     said = said[: stage.start()] if stage else said
     first = CODE.match(said)
     if not first or first["code"][0] == "2":
         return None
     text = template(said)
     code, dsn = first["code"], first["dsn"] or ""
-    rule = judged(text, code, dsn, command == "connect")
+    rule = rule_for(text, code, dsn, greeting)
     cause = rule.cause
     address = _named(said)
     if cause == "no-ptr" and ":" in address:
@@ -120,7 +131,6 @@ def refusal(reply: str) -> Refusal | None:
         cause=cause,
         permanent=code[0] == "5",
         stage=command,
-        host=found["name"].lower().rstrip("."),
         code=code,
         dsn=dsn,
         text=text,
@@ -142,8 +152,7 @@ def template(said: str) -> str:
 NO_RULE = Rule("unknown", re.compile(""), "")
 
 
-@functools.lru_cache(maxsize=4096)
-def judged(text: str, code: str, dsn: str, greeting: bool = False) -> Rule:
+def rule_for(text: str, code: str, dsn: str, greeting: bool = False) -> Rule:
     """Return the rule that tells the cause of a folded reply, the codes among them; :data:`NO_RULE` where none does.
 
     ``greeting``: the host said so instead of greeting, where 5XX means that it takes no mail of this server.

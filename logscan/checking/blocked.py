@@ -1,0 +1,161 @@
+"""Findings about providers that refuse mail of this server: one a provider and cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from logscan.amounts import plural
+from logscan.checking import evidence as ev
+from logscan.checking.copies import lines_at
+from logscan.checking.providers import Answers, Course, course, provider
+from logscan.checking.refusal_texts import IN_WORDS
+from logscan.findings import Confidence, Finding, Remedy, Severity, State
+from logscan.tables import cells
+from logscan.visible import visible
+
+if TYPE_CHECKING:
+    from logscan.scan.log import Log
+
+NAMED = 3
+"""Domains of recipients that a sentence names."""
+
+REMEDIES = {
+    "ip-listed": (
+        "Find out first why: look at what this server sent in the days before (logscan report, the accounts that sent most, "
+        "mail forwarded to outside), and stop it; an account whose password is known to others gets a new one. Then ask for "
+        "removal at the page that the reply names. It comes back if the cause goes on."
+    ),
+    "new-ip": (
+        "The provider knows nothing of this address. Write to the address or form that its reply names, with the host's name, "
+        "who runs it, and what it sends; its PTR must be the name it greets with, and a page under that name should say who "
+        "is responsible. Send little at first."
+    ),
+    "no-ptr": (
+        "Have whoever gave you the address set its PTR to the name in myhostname (postconf -h smtp_helo_name), and let that "
+        "name have this address: host ADDRESS and host NAME must lead to each other."
+    ),
+    "ipv6-no-ptr": (
+        "Have whoever gave you the IPv6 address set its PTR to the server's name, and give that name this AAAA record; sign "
+        "with DKIM and list the address in SPF. Until then: smtp_address_preference = ipv4 in main.cf, then postfix reload."
+    ),
+    "helo": (
+        "Postfix greets with smtp_helo_name, which is myhostname unless set: it must be a full name that the DNS knows, best "
+        "the PTR of the address that mail leaves by (postconf smtp_helo_name myhostname)."
+    ),
+    "tls": (
+        "Let Postfix encrypt where it is offered: smtp_tls_security_level = may in main.cf, then postfix reload. If it is set "
+        "already, the host wants a newer version of TLS than this server speaks (postconf smtp_tls_protocols)."
+    ),
+    "domain-listed": (
+        "A domain is listed, not the address: the sender's, or one that the reply names. Look it up at the list that is "
+        "named, and find out who sends in its name, or what its web server spreads."
+    ),
+    "spf": (
+        "List this server's addresses, IPv4 and IPv6, in the TXT record (v=spf1) of the sender's domain, and look that there "
+        "is one such record only. The addresses are those that mail leaves by, not those it comes in by."
+    ),
+    "dkim": "Let the signer (OpenDKIM, rspamd's dkim_signing) sign for the sender's domain, and publish its key in the DNS.",
+    "dmarc": (
+        "DMARC wants SPF or DKIM to pass for the very domain of the From header: list this server in that domain's SPF record, "
+        "and sign with a key of that domain. If the domain isn't yours, its owner doesn't allow you to send in its name."
+    ),
+    "unauthenticated": (
+        "List this server's addresses in the sender's domain's SPF record, and sign with DKIM (OpenDKIM, rspamd's "
+        "dkim_signing); if the domain isn't yours, send in the name of one that is."
+    ),
+    "content": (
+        "Look at what these mails have in common: one sender, a link, an attachment, a newsletter. Others may do as this "
+        "provider does, and block the address next."
+    ),
+    "policy-unknown": "The provider says no more than its reply does; ask its postmaster, with the reply and its time.",
+    "login-required": (
+        "This next hop takes mail of those only who log in: for a relay of your provider's set smtp_sasl_auth_enable = yes "
+        "and smtp_sasl_password_maps in main.cf; else it is the wrong host to send to (postconf relayhost transport_maps)."
+    ),
+    "rate": (
+        "Postfix tries again by itself. If it goes on: look for an account or a program that sends more than usual; to go "
+        "slower, give this provider's domains a transport of their own with a small _destination_concurrency_limit and a "
+        "_destination_rate_delay (master.cf, transport_maps)."
+    ),
+}
+
+
+def clock(at: int, log: Log) -> str:
+    """Return a time (UTC ns) on the server's clock, with its date."""
+    here = pd.Timestamp(at, tz="UTC").tz_convert(log.zone or "UTC")
+    return f"{here:%H:%M} on {here.day} {here:%B %Y}"
+
+
+def course_of(part: pd.DataFrame, answers: Answers) -> Course:
+    """Return how a refusal went on at the hosts that refused; ``part`` are rows of :func:`providers.kept`."""
+    pairs = part[["server", "host"]].drop_duplicates()
+    times = np.sort(np.concatenate([part["first"].to_numpy(), part["last"].to_numpy()]))
+    return course(times, answers.times(pairs["server"].tolist(), pairs["host"].tolist()))
+
+
+def finding(
+    log: Log,
+    part: pd.DataFrame,
+    texts: pd.DataFrame,
+    went: Course,
+    *,
+    subject: str,
+    severity: Severity,
+    confidence: Confidence,
+) -> Finding:
+    """Return the finding about one provider and cause from its rows, and its replies (``reply``, ``place``)."""
+    cause = str(part["cause"].iloc[0])
+    part = part.sort_values(["first", "queue_id", "recipient"], kind="stable")
+    reply = str(texts["reply"].iloc[0]) if len(texts) else ""
+    mails, recipients = part["mail"].nunique(), len(part[["mail", "recipient"]].drop_duplicates())
+    first, last = int(part["first"].min()), int(part["last"].max())
+    state: State = "active" if went.ended is None else "mended"
+    return Finding(
+        cause=cause,
+        subject=subject,
+        summary=_summary(log, part, went, subject, mails, recipients),
+        severity=severity,
+        confidence=confidence,
+        count=len(part),
+        cases=[_case(row, reply) for row in part.itertuples()],
+        first=cells.moment(pd.Timestamp(first, tz="UTC")),
+        last=cells.moment(pd.Timestamp(last, tz="UTC")),
+        state=state,
+        remedy=None if state == "mended" else Remedy(REMEDIES[cause], key=f"refused:{cause}"),
+        evidence=lines_at(log, texts["place"].tolist()),
+        why=f"Its reply: {visible(reply, 300)}" if reply else "",
+        mails=mails,
+        recipients=recipients,
+    )
+
+
+def _case(row: Any, reply: str) -> dict[str, Any]:
+    return {
+        "message_id": row.message_id,
+        "recipient": row.recipient,
+        "queue_id": row.queue_id,
+        "time": cells.iso(pd.Timestamp(row.first, tz="UTC")),
+        "reply": reply,
+    }
+
+
+def _summary(log: Log, part: pd.DataFrame, went: Course, subject: str, mails: int, recipients: int) -> str:
+    cause, rate = str(part["cause"].iloc[0]), part["cause"].iloc[0] == "rate"
+    first, last = int(part["first"].min()), int(part["last"].max())
+    lists = sorted(set(part["list"]) - {""})
+    words = IN_WORDS[cause] + (f" ({', '.join(visible(name, 80) for name in lists[:NAMED])})" if lists else "")
+    held = "put off" if rate else "refused"
+    said = f"{subject} {held} {ev.mails(mails, recipients)} from {clock(first, log)} on: {words}"
+    domains = sorted({address.rpartition("@")[2].lower() for address in part["recipient"]} - {provider(subject)})
+    if domains and domains != [subject]:
+        more = " …" if len(domains) > NAMED else ""
+        said += f"; for {', '.join(visible(name, 80) for name in domains[:NAMED])}{more}"
+    if went.ended is not None:
+        return f"{said}; it takes mail again since {clock(went.ended, log)}"
+    if went.between or went.after:
+        return f"{said}; it took {plural(went.between + went.after, 'mail')} all the same"
+    took = f"; it took {plural(went.before, 'mail')} before" if went.before else ""
+    return f"{said}{took}; still so at the last attempt, {clock(last, log)}"
