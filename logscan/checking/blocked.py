@@ -121,8 +121,8 @@ def finding(
         confidence=confidence,
         count=len(part),
         cases=[_case(row, reply) for row in part.itertuples()],
-        first=cells.moment(pd.Timestamp(first, tz="UTC")),
-        last=cells.moment(pd.Timestamp(last, tz="UTC")),
+        first=cells.moment_of(first),
+        last=cells.moment_of(last),
         state=state,
         remedy=None if state == "mended" else Remedy(REMEDIES[cause], key=f"refused:{cause}"),
         evidence=lines_at(log, texts["place"].tolist()),
@@ -137,7 +137,7 @@ def _case(row: Any, reply: str) -> dict[str, Any]:
         "message_id": row.message_id,
         "recipient": row.recipient,
         "queue_id": row.queue_id,
-        "time": cells.iso(pd.Timestamp(row.first, tz="UTC")),
+        "time": cells.iso(cells.moment_of(row.first)),
         "reply": reply,
     }
 

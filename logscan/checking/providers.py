@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from logscan.checking.refused import Refused, refused, taken
 from logscan.scan.columns import joined, values
@@ -115,12 +117,12 @@ def course(refusals: Ints, accepted: Ints) -> Course:
     return Course(int(begun), between, after, ended)
 
 
-def kept(window: Window, some: Refused, flags: dict[str, Bools]) -> Keyed:
+def kept(window: Window, some: Refused, flags: dict[str, Bools], others: Mapping[str, pa.Array] | None = None) -> Keyed:
     """Return refused recipients by key, for cases: each mail and recipient once for each host and cause.
 
     Key: ``server``, ``host``, ``cause``, ``list``, ``mail`` (:func:`logscan.scan.mail_hashes.mail_hashes`), ``message_id``,
-    ``queue_id``, ``recipient``, ``sender`` and the flags (as whole numbers). ``first`` and ``last`` are times (UTC ns),
-    ``attempts`` are summed.
+    ``queue_id``, ``recipient``, ``sender``, the flags (as whole numbers) and ``others`` (texts by row). ``first`` and ``last``
+    are times (UTC ns), ``attempts`` are summed.
     """
     entry = values(window, "deliveries", "entry")[some.row]
     at = values(window, "deliveries", "time")[some.row]
@@ -138,6 +140,7 @@ def kept(window: Window, some: Refused, flags: dict[str, Bools]) -> Keyed:
     return Keyed.of(
         {
             **{name: each.texts().fill_null("") for name, each in texts.items()},
+            **(others or {}),
             "mail": mail_hashes(window, mail),
             **{name: flag.astype(np.int64) for name, flag in flags.items()},
             "first": at,

@@ -20,6 +20,11 @@ def moment(value: Any) -> datetime | None:
     return found
 
 
+def moment_of(ns: int) -> datetime | None:
+    """Return the datetime (UTC) of UTC ns."""
+    return moment(pd.Timestamp(ns, tz="UTC"))
+
+
 def iso(value: Any) -> str | None:
     """Return an ISO time in UTC, whole seconds; None for NaT."""
     found = moment(value)
