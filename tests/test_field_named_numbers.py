@@ -10,8 +10,8 @@ import pytest
 from test_lists import OUT, SAVED, delivery, mail, report_of, rows
 
 import logscan
+from logscan.checking.refusals import refusal
 from logscan.rendering.summary import summarise, verdict_line
-from logscan.report.concerns import _for_policy
 from logscan.report.model import Report
 from logscan.report.people import original
 from logscan.report.tallies import folded
@@ -119,7 +119,8 @@ def test_a_program_is_no_mailbox_unless_it_delivers_into_one(tmp_path: Path) -> 
     ],
 )
 def test_only_a_refusal_for_good_by_the_other_side_is_one_for_policy(reply: str, policy: bool) -> None:
-    assert _for_policy(reply) == policy
+    found = refusal(reply)
+    assert bool(found and found[1].for_policy) == policy
 
 
 def test_times_and_spans_are_folded_out_of_reasons() -> None:

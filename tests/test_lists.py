@@ -269,8 +269,11 @@ FIELD = Path(__file__).with_name("data") / "field"
 
 def test_a_day_on_which_one_provider_puts_off_all_mail_of_an_account_is_not_all_clear() -> None:
     report = logscan.analyse(logscan.read(FIELD / "account-misused", jobs=1))
-    words, concerns = days(report)
-    assert words.startswith("No check found a fault, but 60 mails of 65 (92.3 %) were put off")
+    _, concerns = days(report)
+    assert not summarise(report).all_clear
+    (blocked,) = (each for each in report.checks if each.name == "delivery-blocked")
+    assert [(each.cause, each.subject, each.mails) for each in blocked.findings] == [("rate", "yahoodns.net", 60)]
+    assert any(each.startswith("60 mails of 65 (92.3 %) were put off") for each in report.concerns)
     assert "400 logins failed" in concerns
     assert sum(row["failed"] for row in rows(report, "failed-logins")) == 400
 

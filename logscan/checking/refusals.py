@@ -14,6 +14,7 @@ from typing import Literal
 from logscan.checking.refusal_texts import (
     CODES,
     FALLBACK,
+    RECIPIENT,
     RECIPIENT_CODES,
     REGISTRY,
     RULES,
@@ -74,6 +75,10 @@ LIST = re.compile(
 )
 
 
+NO_POLICY = (*RECIPIENT, "sender-rejected", "login-required", "remote-trouble", "unknown")
+"""Causes that tell nothing of what the other side thinks of this server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """One reply that refuses: why, and what tells so."""
@@ -94,6 +99,11 @@ class Refusal:
     """The DNS list that it names."""
     page: str = ""
     """Where the meaning of the text stands, and when it was looked up there."""
+
+    @property
+    def for_policy(self) -> bool:
+        """Whether the other side refuses for good, for what it thinks of this server or its mail."""
+        return self.permanent and self.cause not in NO_POLICY
 
 
 def refusal(reply: str) -> tuple[str, Refusal] | None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from logscan.amounts import percent, plural
 from logscan.checking.outages import of_filter
+from logscan.checking.refused import refused
 from logscan.report.deferrals import PutOff, own_services, put_off
 from logscan.report.keyed import counted
 from logscan.report.tallies import groups
@@ -49,18 +50,6 @@ MANY_FAILED = 50
 
 MANY_REFUSED = 3
 """Recipients elsewhere whose hosts refuse this server for policy: one mail may just look like spam."""
-
-REFUSED = re.compile(r"(?: said|refused to talk to me): 5\d\d[ -](?P<dsn>5\.7\.\d+)?")
-"""The other side refuses for good, in Postfix's words (smtp_trouble.c, smtp_proto.c); X.7.X is policy (RFC 3463)."""
-
-POLICY = re.compile(
-    r"\b(?:policy|block(?:ed|list)|black-?list(?:ed)?|deny-?list|reputation|unsolicited|spam|spf|dkim|dmarc|banned)\b",
-    re.I,
-)
-ABOUT_RECIPIENT = re.compile(
-    r"\b(?:relay(?:ing)?\b.{0,20}\bdenied|unable to relay|not permitted to relay|user unknown)\b", re.I
-)
-"""X.7.1 is also what servers say of recipients that aren't theirs."""
 
 MANY_BOUNCED, SHARE_BOUNCED = 5, 0.05
 """Recipients that bounced, and their share of all, from which they are more than a few wrong addresses."""
@@ -156,18 +145,10 @@ def _failed(window: Window, *, outside: bool) -> Ints:
 
 
 def _refused_elsewhere(window: Window) -> int:
-    rows = _failed(window, outside=True)
-    rows = rows[values(window, "deliveries", "last")[rows]]
-    return int(some_joined(window, "deliveries", "reply", rows).having(_for_policy).sum())
-
-
-def _for_policy(reply: str) -> bool:
-    """Return whether the other side refuses for good, and names its policy: not greylisting, not this server's own rules."""
-    found = REFUSED.search(reply)
-    if not found:
-        return False
-    rest = reply[found.end() :]
-    return not ABOUT_RECIPIENT.search(rest) and bool(found["dsn"] or POLICY.search(rest))
+    """Return the recipients elsewhere whose hosts refuse for good, for their policy: by the rule of delivery-blocked."""
+    found = refused(window)
+    ended = values(window, "deliveries", "last")[found.row]
+    return int((ended & found.why.having(lambda why: why.for_policy)).sum())
 
 
 def _waited(late: PutOff) -> dict[str, Part]:
