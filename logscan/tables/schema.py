@@ -198,7 +198,7 @@ sasl_username   str  who tried to log in
 )
 _event(
     "logins",
-    "a Dovecot login, failed or not",
+    "a Dovecot login, failed or not; a login that saslauthd refused",
     """
 event           cat  login, failed, aborted, auth
 protocol        cat  imap, pop3, submission, managesieve
