@@ -1,0 +1,382 @@
+"""Refused logins sorted by what they are: guesses of one network, guesses spread over many, a device's old password, a person's.
+
+What tells them apart is the company they keep: whether the account ever got in from that network, how many accounts one
+network tries, how many networks try one account, and how fast.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from logscan.checking.beta_binomial import BetaBinomial, unusual
+from logscan.checking.limits import limits
+from logscan.scan import login_tries
+from logscan.scan.columns import joined, values
+from logscan.scan.memo import per_window
+from logscan.scan.networks import in_house, network, provider
+from logscan.tables.partials import Keyed, Part, Partial, hashes
+
+if TYPE_CHECKING:
+    from logscan.scan.log import Log
+    from logscan.scan.window import Window
+    from logscan.settings import Settings
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+HOUR, DAY = 3600 * 10**9, 24 * 3600 * 10**9
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What makes refused logins a guess; all are per network (an IPv4 /24, an IPv6 /64), where nothing else is said."""
+
+    accounts: int = 3
+    """Accounts that one network tries in vain: one person has one or two; three and a rush of tries is a list of names."""
+    rush: int = 12
+    """Tries within twenty minutes, at that many accounts: two people who mistype six times each are as many."""
+    rush_at_one: int = 20
+    """Tries within twenty minutes at one or two accounts: a person gives up earlier, and a mail program asks its user."""
+    steady: int = 40
+    """Tries within twenty minutes up to which a rhythm kept for hours is a device's: one that looks twice a minute."""
+    slow_accounts: int = 5
+    """Accounts that make a slow network a guesser: a household has fewer, and an office logs in too."""
+    slow_tries: int = 30
+    """Tries that it must have made."""
+    strangers: int = 5
+    """Accounts unknown here that must be tried from a network by which users get in (an office, a webmail, a proxy)."""
+    people: int = 3
+    """Users who get in from a network that make it such a shared one."""
+    networks: int = 6
+    """Networks that try one account in vain within a day: a phone on the road meets fewer that have different providers."""
+    providers: int = 4
+    """Providers (IPv4 /16, IPv6 /32) that these networks must belong to: a mobile network has few."""
+    all_networks: int = 20
+    """Networks that try any accounts in vain within a day, and from which nobody ever got in."""
+    all_providers: int = 10
+    """Providers of these."""
+    unusual_networks: int = 8
+    """Networks at work in hours that the server's own share of failures doesn't explain."""
+    alike: float = 0.001
+    """Chance that any hour of a log without an attack is taken for unusual (beta-binomial of the other hours)."""
+    device_tries: int = 6
+    """Tries from which an old password in a device is told from a person's mistakes."""
+    device_hours: int = 3
+    """Different hours that these must lie in: a person doesn't try all day."""
+
+
+BOXES = "boxes"
+
+
+@per_window
+def look(window: Window) -> dict[str, Part]:
+    """Return the parts that the checks of accounts share: refused logins and others, and the mailboxes there are (hashes)."""
+    return {**login_tries.parts(window), BOXES: _boxes(window)}
+
+
+def _boxes(window: Window) -> Keyed:
+    here = values(window, "deliveries", "final") & ~values(window, "deliveries", "outside")
+    names = joined(window, "deliveries", "mailbox").take(here)
+    found = names.hashed_values()[names.used()]
+    return Keyed.of({"box": np.unique(found)}, once=True)
+
+
+KINDS = ("home", "loud", "spread", "device", "quiet")
+"""What a refused login is: of a user at home there, of a network that guesses, of many that do together, of a device with an
+old password, or of nobody knows whom."""
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """All refused logins, and what they were found to be."""
+
+    rows: pd.DataFrame
+    """address, network, user, how, slot, n, first, last (UTC ns), place, kind, and source: the address or network that
+    guesses; in the order of time."""
+    good: pd.DataFrame
+    """network, user → n, first, last, place, opened."""
+    shared: frozenset[str]
+    """Networks by which several users get in."""
+    usual: BetaBinomial | None
+    """The share of failures of the hours that stand out by nothing."""
+    hours: int
+    """Hours of logins that it was fitted to."""
+    unusual: frozenset[int]
+    """Hours (since 1970) that it doesn't explain."""
+    nowhere: int
+    """Refused logins of which no line tells the address."""
+    left: int
+    """Refused logins that were too many to be kept one by one."""
+    boxes: frozenset[int]
+
+    def known(self, user: str, settings: Settings) -> bool:
+        """Whether an account is one of this server's: somebody got in by it, or it has a mailbox."""
+        return bool(user) and (
+            user in self.users
+            or int(hashes([user])[0]) in self.boxes
+            or user in {each.lower() for each in settings.mailboxes}
+        )
+
+    @property
+    def users(self) -> frozenset[str]:
+        """The accounts by which somebody got in."""
+        return frozenset(self.good["user"])
+
+    def of(self, kind: str) -> pd.DataFrame:
+        """Return the rows of one kind."""
+        return self.rows[self.rows["kind"] == kind]
+
+
+_MADE: weakref.WeakKeyDictionary[Log, tuple[tuple[Part, ...], Guesses]] = weakref.WeakKeyDictionary()
+
+
+def guesses(partial: Partial, log: Log) -> Guesses:
+    """Return what the refused logins are; the checks that share the parts share the answer, whose frames nobody changes."""
+    asked = tuple(partial.parts[name] for name in (login_tries.TRIES, login_tries.GOOD, login_tries.SLOTS, BOXES))
+    known = _MADE.get(log)
+    if known is None or any(a is not b for a, b in zip(known[0], asked, strict=True)):
+        known = _MADE[log] = asked, _guesses(partial, log)
+    return known[1]
+
+
+def _guesses(partial: Partial, log: Log) -> Guesses:
+    known = limits(log, "password-guessing", Limits)
+    good = _named(partial.frame(login_tries.GOOD), log)
+    good = good.groupby(["network", "user"], as_index=False).agg(
+        {"n": "sum", "first": "min", "place": "min", "opened": "min", "last": "max"}
+    )
+    tries = partial.parts[login_tries.TRIES]
+    assert isinstance(tries, Keyed)
+    slots = partial.frame(login_tries.SLOTS)
+    rows, nowhere = _once(_named(tries.frame, log, frozenset(good["user"])), slots)
+    rows["network"] = pd.Series([network(each) for each in rows["address"].tolist()], index=rows.index, dtype="str")
+    rows = rows[rows["network"] != ""]
+    rows = rows.sort_values(["first", "place", "address", "user", "how"], kind="stable", ignore_index=True)
+    boxes = frozenset(partial.frame(BOXES)["box"].tolist())
+    shared = _shared(good, known, log.settings, set(rows["network"]))
+    found = Guesses(rows, good, shared, None, 0, frozenset(), nowhere, int(tries.rest[0]) if tries.rest else 0, boxes)
+    rows["kind"], rows["source"] = "quiet", rows["address"]
+    rows.loc[_home(rows, good, known), "kind"] = "home"
+    for by in ("address", "network"):
+        _tell_loud(found, known, log.settings, by)
+    _tell_devices(rows, known)
+    return _tell_spread(found, slots, known)
+
+
+def _named(frame: pd.DataFrame, log: Log, users: frozenset[str] | None = None) -> pd.DataFrame:
+    """Return rows whose users without a domain have the one that they have elsewhere, where it is one only."""
+    whole = {each for each in (users if users is not None else set(frame["user"])) if "@" in each}
+    whole |= {each.lower() for each in log.settings.mailboxes if "@" in each}
+    of_local: dict[str, set[str]] = {}
+    for each in whole:
+        of_local.setdefault(each.rpartition("@")[0], set()).add(each)
+    only = {local: next(iter(names)) for local, names in of_local.items() if len(names) == 1}
+    names = [only.get(user, user) for user in frame["user"].tolist()]
+    return frame.assign(user=pd.Series(names, index=frame.index, dtype="str"))
+
+
+def _once(frame: pd.DataFrame, slots: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return each try once, without those of times at which no password could be checked, and how many tell no address.
+
+    What Dovecot's auth and saslauthd tell again counts only for an address of which no other line tells, or tells a name.
+    """
+    down = slots[(slots["behind"] >= AWAY_LEAST) & (slots["good"] == 0)]["slot"]
+    frame = _answered(frame[~frame["slot"].isin(set(down))])
+    again = (frame["how"] == "auth").to_numpy(dtype=np.bool_)
+    by = frame.assign(own=~again, named=~again & (frame["user"] != "").to_numpy(dtype=np.bool_), again=again)
+    of_address = by.groupby("address")[["own", "named", "again"]].transform("any")
+    take_again = of_address["again"] & ~of_address["named"]
+    some = frame[(take_again == by["again"]).to_numpy(dtype=np.bool_)].copy()
+    some.loc[(some["how"] == "auth") & of_address["own"].loc[some.index], "how"] = "smtp"
+    nowhere = some["address"] == ""
+    count = int(some.loc[nowhere, "n"].sum()) if nowhere.all() else 0
+    return some[~nowhere].copy(), count
+
+
+def _answered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the tries without those whose answer smtpd lost, but for those of an address that got others just then."""
+    lost = (frame["how"] == login_tries.LOST).to_numpy(dtype=np.bool_)
+    if not lost.any():
+        return frame
+    told = frame[~lost & (frame["how"] == "smtp").to_numpy(dtype=np.bool_)]
+    near = {
+        (address, slot + step)
+        for address, slot in zip(told["address"].tolist(), told["slot"].tolist(), strict=True)
+        for step in (-1, 0, 1)
+    }
+    kept = (
+        np.array(
+            [pair in near for pair in zip(frame["address"].tolist(), frame["slot"].tolist(), strict=True)], np.bool_
+        )
+        | ~lost
+    )
+    out = frame[kept].copy()
+    out.loc[out["how"] == login_tries.LOST, "how"] = "smtp"
+    return out
+
+
+AWAY_LEAST = 3
+"""Complaints of ten minutes about a database or directory that gave no answer, while nobody got in, that let refusals of this
+time be an outage's: Dovecot before 2.3 says ``auth failed`` then too."""
+
+
+def _shared(good: pd.DataFrame, known: Limits, settings: Settings, tried: set[str]) -> frozenset[str]:
+    users = good.groupby("network")["user"].nunique()
+    found = set(users.index[users >= known.people])
+    own = {net for net in tried if settings.is_mine(net.partition("/")[0]) or net in ("127.0.0.0/24", "::/64")}
+    return frozenset((found | own) - {""})
+
+
+def _home(rows: pd.DataFrame, good: pd.DataFrame, known: Limits) -> Bools:
+    """Return which tries are of somebody who gets in from there: before them, or after a few."""
+    total = rows.groupby(["network", "user"]).agg(first=("first", "min"), n=("n", "sum")).reset_index()
+    both = total.merge(good, on=["network", "user"], suffixes=("", "_good"))
+    mine = both[(both["first_good"] < both["first"]) | (both["n"] < known.rush_at_one)]
+    pairs = set(zip(mine["network"].tolist(), mine["user"].tolist(), strict=True))
+    # A try without a name may be of whoever gets in from there.
+    nets = set(good["network"])
+    return np.array(
+        [
+            (net, user) in pairs or (not user and net in nets)
+            for net, user in zip(rows["network"].tolist(), rows["user"].tolist(), strict=True)
+        ],
+        np.bool_,
+    )
+
+
+def rushes(rows: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """Return, by key, the most tries within two slots that follow each other: twenty minutes at most, ten at least."""
+    by = rows.groupby([*keys, "slot"])["n"].sum().reset_index()
+    following = by.merge(by.assign(slot=by["slot"] - 1), on=[*keys, "slot"], how="left", suffixes=("", "_next"))
+    both = following["n"] + following["n_next"].fillna(0)
+    out: pd.Series = both.groupby([following[key] for key in keys]).max().astype("int64")
+    return out
+
+
+def _tell_loud(found: Guesses, known: Limits, settings: Settings, by: str) -> None:
+    """Mark the tries of addresses, or of networks, that guess alone; ``by`` is the column that names them."""
+    rows = found.rows
+    some = rows[rows["kind"] == "quiet"]
+    if found.shared:
+        pairs = zip(some["network"].tolist(), some["user"].tolist(), strict=True)
+        mine = [net in found.shared and found.known(user, settings) for net, user in pairs]
+        some = some[~np.array(mine, np.bool_)]
+    if some.empty:
+        return
+    told = some.assign(hour=some["first"] // HOUR, nameless=some["user"] == "")
+    groups = told.groupby(by)
+    n, addresses = groups["n"].sum(), groups["address"].nunique()
+    users = told[~told["nameless"]].groupby(by)["user"].nunique().reindex(n.index, fill_value=0).clip(lower=1)
+    rush, hours = rushes(some, [by]), told.groupby([by, "hour"])["n"].sum().groupby(by).agg(["size", "max", "median"])
+    steady = (hours["size"] >= known.device_hours) & (hours["max"] <= 3 * hours["median"]) & (rush < known.steady)
+    loud = (users >= known.accounts) & (rush >= known.rush)
+    loud |= (rush >= known.rush_at_one) & ~(steady & (users < known.accounts) & (addresses == 1))
+    loud |= (users >= known.slow_accounts) & (n >= known.slow_tries)
+    loud |= groups["nameless"].all() & (n >= known.slow_tries) & (addresses > 1)
+    shared = groups["network"].first().isin(found.shared)
+    loud &= ~shared | ((users >= known.strangers) & (n >= known.rush_at_one))
+    marked = some.index[some[by].isin(set(loud.index[loud]))]
+    rows.loc[marked, "kind"] = "loud"
+    rows.loc[marked, "source"] = rows.loc[marked, by]
+
+
+def _tell_devices(rows: pd.DataFrame, known: Limits) -> None:
+    """Mark tries that come from one network at one account or two, hour after hour."""
+    some = rows[(rows["kind"] == "quiet") & (rows["user"] != "")]
+    if some.empty:
+        return
+    users = rows[rows["kind"].isin(["quiet"])].groupby("network")["user"].nunique()
+    pairs = (
+        some.assign(hour=some["first"] // HOUR)
+        .groupby(["network", "user"])
+        .agg(n=("n", "sum"), hours=("hour", "nunique"))
+    )
+    pairs = pairs[(pairs["n"] >= known.device_tries) & (pairs["hours"] >= known.device_hours)]
+    mine = {(net, user) for net, user in pairs.index if users.get(net, 0) < known.accounts}
+    chosen = [pair in mine for pair in zip(some["network"].tolist(), some["user"].tolist(), strict=True)]
+    rows.loc[some.index[np.array(chosen, np.bool_)], "kind"] = "device"
+
+
+def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits) -> Guesses:
+    """Mark the tries of many networks that guess together."""
+    rows = found.rows
+    usual, hours, odd = _usual(rows, slots, known)
+    inside = set(found.good["network"])
+    outside = ~rows["network"].map(in_house).to_numpy(dtype=np.bool_) & ~rows["network"].isin(found.shared).to_numpy()
+    free = outside & rows["kind"].isin(["quiet", "device"]).to_numpy()
+    # One account, many networks: also those of the rhythm of a device.
+    some = rows[free & (rows["user"] != "").to_numpy()]
+    many = some.groupby("user")["network"].nunique()
+    for user in many.index[many >= known.networks]:
+        mine = some[some["user"] == user]
+        if _at_once(mine, known.networks, known.providers):
+            rows.loc[mine.index, "kind"] = "spread"
+    # Many accounts, many networks, none of which anybody ever came from.
+    quiet = rows["kind"].isin(["quiet", "spread"]).to_numpy() & outside & ~rows["network"].isin(inside).to_numpy()
+    some = rows[quiet]
+    if _at_once(some, known.all_networks, known.all_providers):
+        rows.loc[some.index, "kind"] = "spread"
+    some = rows[quiet & (rows["first"] // HOUR).isin(odd).to_numpy()]
+    if _enough(Counter(set(some["network"])), known.unusual_networks, known.providers):
+        rows.loc[some.index, "kind"] = "spread"
+    return Guesses(**{**found.__dict__, "usual": usual, "hours": hours, "unusual": frozenset(odd)})
+
+
+def _usual(rows: pd.DataFrame, slots: pd.DataFrame, known: Limits) -> tuple[BetaBinomial | None, int, set[int]]:
+    """Return the usual share of failures by hour, of how many hours, and the hours that it doesn't explain.
+
+    Networks that guess alone and devices are no part of it: they are told by themselves.
+    """
+    mine = rows[rows["kind"].isin(["quiet", "home"])]
+    failed = mine.groupby(mine["first"] // HOUR)["n"].sum()
+    good = slots.groupby(slots["slot"] * login_tries.SLOT // HOUR)["good"].sum()
+    both = pd.DataFrame({"failed": failed, "good": good}).fillna(0).astype("int64")
+    both = both[(both["failed"] + both["good"]) > 0].sort_index()
+    if len(both) < LEAST_HOURS:
+        return None, 0, set()
+    n = (both["failed"] + both["good"]).to_numpy()
+    odd, usual = unusual(both["failed"].to_numpy(), n, known.alike)
+    return usual, int((~odd).sum()), set(both.index[odd].tolist())
+
+
+LEAST_HOURS = 24
+"""Hours with logins that a distribution is fitted to: fewer tell nothing of what is usual."""
+
+
+def _at_once(rows: pd.DataFrame, networks: int, providers: int) -> bool:
+    """Whether so many networks of so many providers tried within a day."""
+    if rows["network"].nunique() < networks:
+        return False
+    first, nets = rows["first"].to_numpy(), rows["network"].tolist()
+    there: Counter[str] = Counter()
+    begin = 0
+    for row, net in enumerate(nets):
+        there[net] += 1
+        while first[row] - first[begin] > DAY:
+            there[nets[begin]] -= 1
+            if not there[nets[begin]]:
+                del there[nets[begin]]
+            begin += 1
+        if len(there) >= networks and _enough(there, networks, providers):
+            return True
+    return False
+
+
+def _enough(there: Counter[str], networks: int, providers: int) -> bool:
+    return len(there) >= networks and len({provider(net) for net in there}) >= providers
+
+
+def steady_gap(first: Ints) -> tuple[float, bool]:
+    """Return the median seconds between times, and whether most of the gaps are like it (half differ by less than half)."""
+    gaps = np.diff(np.sort(first).astype(np.float64)) / 1e9
+    if not len(gaps):
+        return 0.0, False
+    middle = float(np.median(gaps))
+    return middle, bool(len(gaps) > 2 and float(np.median(np.abs(gaps - middle))) <= middle / 2)
