@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking.beta_binomial import BetaBinomial, unusual
+from logscan.checking.beta_binomial import BetaBinomial
+from logscan.checking.guess_rows import HOUR, at_once, enough, named, once, rushes, usual
 from logscan.checking.limits import limits
 from logscan.scan import login_tries
 from logscan.scan.columns import joined, values
 from logscan.scan.memo import per_window
-from logscan.scan.networks import in_house, network, provider
+from logscan.scan.networks import in_house, network
 from logscan.tables.partials import Keyed, Part, Partial, hashes
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-HOUR, DAY = 3600 * 10**9, 24 * 3600 * 10**9
 
 
 @dataclass(frozen=True)
@@ -148,90 +147,45 @@ def guesses(partial: Partial, log: Log) -> Guesses:
 
 def _guesses(partial: Partial, log: Log) -> Guesses:
     known = limits(log, "password-guessing", Limits)
-    good = _named(partial.frame(login_tries.GOOD), log)
+    good = named(partial.frame(login_tries.GOOD), log)
     good = good.groupby(["network", "user"], as_index=False).agg(
         {"n": "sum", "first": "min", "place": "min", "opened": "min", "last": "max"}
     )
     tries = partial.parts[login_tries.TRIES]
     assert isinstance(tries, Keyed)
     slots = partial.frame(login_tries.SLOTS)
-    rows, nowhere = _once(_named(tries.frame, log, frozenset(good["user"])), slots)
+    rows, nowhere = once(named(tries.frame, log, frozenset(good["user"])), slots)
     rows["network"] = pd.Series([network(each) for each in rows["address"].tolist()], index=rows.index, dtype="str")
     rows = rows[rows["network"] != ""]
     rows = rows.sort_values(["first", "place", "address", "user", "how"], kind="stable", ignore_index=True)
     boxes = frozenset(partial.frame(BOXES)["box"].tolist())
-    shared = _shared(good, known, log.settings, set(rows["network"]))
-    found = Guesses(rows, good, shared, None, 0, frozenset(), nowhere, int(tries.rest[0]) if tries.rest else 0, boxes)
     rows["kind"], rows["source"] = "quiet", rows["address"]
     rows.loc[_home(rows, good, known), "kind"] = "home"
+    shared, left = _shared(rows, good, known, log.settings), int(tries.rest[0]) if tries.rest else 0
+    found = Guesses(rows, good, shared, None, 0, frozenset(), nowhere, left, boxes)
     for by in ("address", "network"):
         _tell_loud(found, known, log.settings, by)
     _tell_devices(rows, known)
     return _tell_spread(found, slots, known)
 
 
-def _named(frame: pd.DataFrame, log: Log, users: frozenset[str] | None = None) -> pd.DataFrame:
-    """Return rows whose users without a domain have the one that they have elsewhere, where it is one only."""
-    whole = {each for each in (users if users is not None else set(frame["user"])) if "@" in each}
-    whole |= {each.lower() for each in log.settings.mailboxes if "@" in each}
-    of_local: dict[str, set[str]] = {}
-    for each in whole:
-        of_local.setdefault(each.rpartition("@")[0], set()).add(each)
-    only = {local: next(iter(names)) for local, names in of_local.items() if len(names) == 1}
-    names = [only.get(user, user) for user in frame["user"].tolist()]
-    return frame.assign(user=pd.Series(names, index=frame.index, dtype="str"))
-
-
-def _once(frame: pd.DataFrame, slots: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return each try once, without those of times at which no password could be checked, and how many tell no address.
-
-    What Dovecot's auth and saslauthd tell again counts only for an address of which no other line tells, or tells a name.
-    """
-    down = slots[(slots["behind"] >= AWAY_LEAST) & (slots["good"] == 0)]["slot"]
-    frame = _answered(frame[~frame["slot"].isin(set(down))])
-    again = (frame["how"] == "auth").to_numpy(dtype=np.bool_)
-    by = frame.assign(own=~again, named=~again & (frame["user"] != "").to_numpy(dtype=np.bool_), again=again)
-    of_address = by.groupby("address")[["own", "named", "again"]].transform("any")
-    take_again = of_address["again"] & ~of_address["named"]
-    some = frame[(take_again == by["again"]).to_numpy(dtype=np.bool_)].copy()
-    some.loc[(some["how"] == "auth") & of_address["own"].loc[some.index], "how"] = "smtp"
-    nowhere = some["address"] == ""
-    count = int(some.loc[nowhere, "n"].sum()) if nowhere.all() else 0
-    return some[~nowhere].copy(), count
-
-
-def _answered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the tries without those whose answer smtpd lost, but for those of an address that got others just then."""
-    lost = (frame["how"] == login_tries.LOST).to_numpy(dtype=np.bool_)
-    if not lost.any():
-        return frame
-    told = frame[~lost & (frame["how"] == "smtp").to_numpy(dtype=np.bool_)]
-    near = {
-        (address, slot + step)
-        for address, slot in zip(told["address"].tolist(), told["slot"].tolist(), strict=True)
-        for step in (-1, 0, 1)
-    }
-    kept = (
-        np.array(
-            [pair in near for pair in zip(frame["address"].tolist(), frame["slot"].tolist(), strict=True)], np.bool_
-        )
-        | ~lost
+def _shared(rows: pd.DataFrame, good: pd.DataFrame, known: Limits, settings: Settings) -> frozenset[str]:
+    """Return the networks by which several users get in: those who did before so many others were tried there in vain."""
+    own = {net for net in set(rows["network"]) if net in OWN or settings.is_mine(net.partition("/")[0])}
+    if good.empty or rows.empty:
+        return frozenset(own)
+    tried = (
+        rows[(rows["kind"] == "quiet") & (rows["user"] != "")].groupby(["network", "user"])["first"].min().sort_values()
     )
-    out = frame[kept].copy()
-    out.loc[out["how"] == login_tries.LOST, "how"] = "smtp"
-    return out
+    nth = tried.groupby("network").cumcount()
+    many = tried[nth == known.accounts - 1].reset_index().set_index("network")["first"]
+    before = good[good["first"] < good["network"].map(many).fillna(np.iinfo(np.int64).max)]
+    users = before.groupby("network")["user"].nunique()
+    return frozenset((set(users.index[users >= known.people]) | own) - {""})
 
 
-AWAY_LEAST = 3
-"""Complaints of ten minutes about a database or directory that gave no answer, while nobody got in, that let refusals of this
-time be an outage's: Dovecot before 2.3 says ``auth failed`` then too."""
-
-
-def _shared(good: pd.DataFrame, known: Limits, settings: Settings, tried: set[str]) -> frozenset[str]:
-    users = good.groupby("network")["user"].nunique()
-    found = set(users.index[users >= known.people])
-    own = {net for net in tried if settings.is_mine(net.partition("/")[0]) or net in ("127.0.0.0/24", "::/64")}
-    return frozenset((found | own) - {""})
+OWN = ("127.0.0.0/24", "::/64")
+"""Loopback: what connects from there is a webmail, or another program of this host's."""
 
 
 def _home(rows: pd.DataFrame, good: pd.DataFrame, known: Limits) -> Bools:
@@ -249,15 +203,6 @@ def _home(rows: pd.DataFrame, good: pd.DataFrame, known: Limits) -> Bools:
         ],
         np.bool_,
     )
-
-
-def rushes(rows: pd.DataFrame, keys: list[str]) -> pd.Series:
-    """Return, by key, the most tries within two slots that follow each other: twenty minutes at most, ten at least."""
-    by = rows.groupby([*keys, "slot"])["n"].sum().reset_index()
-    following = by.merge(by.assign(slot=by["slot"] - 1), on=[*keys, "slot"], how="left", suffixes=("", "_next"))
-    both = following["n"] + following["n_next"].fillna(0)
-    out: pd.Series = both.groupby([following[key] for key in keys]).max().astype("int64")
-    return out
 
 
 def _tell_loud(found: Guesses, known: Limits, settings: Settings, by: str) -> None:
@@ -307,7 +252,7 @@ def _tell_devices(rows: pd.DataFrame, known: Limits) -> None:
 def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits) -> Guesses:
     """Mark the tries of many networks that guess together."""
     rows = found.rows
-    usual, hours, odd = _usual(rows, slots, known)
+    share, hours, odd = usual(rows, slots, known.alike)
     inside = set(found.good["network"])
     outside = ~rows["network"].map(in_house).to_numpy(dtype=np.bool_) & ~rows["network"].isin(found.shared).to_numpy()
     free = outside & rows["kind"].isin(["quiet", "device"]).to_numpy()
@@ -316,67 +261,14 @@ def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits) -> Guesses:
     many = some.groupby("user")["network"].nunique()
     for user in many.index[many >= known.networks]:
         mine = some[some["user"] == user]
-        if _at_once(mine, known.networks, known.providers):
+        if at_once(mine, known.networks, known.providers):
             rows.loc[mine.index, "kind"] = "spread"
     # Many accounts, many networks, none of which anybody ever came from.
     quiet = rows["kind"].isin(["quiet", "spread"]).to_numpy() & outside & ~rows["network"].isin(inside).to_numpy()
     some = rows[quiet]
-    if _at_once(some, known.all_networks, known.all_providers):
+    if at_once(some, known.all_networks, known.all_providers):
         rows.loc[some.index, "kind"] = "spread"
     some = rows[quiet & (rows["first"] // HOUR).isin(odd).to_numpy()]
-    if _enough(Counter(set(some["network"])), known.unusual_networks, known.providers):
+    if enough(Counter(set(some["network"])), known.unusual_networks, known.providers):
         rows.loc[some.index, "kind"] = "spread"
-    return Guesses(**{**found.__dict__, "usual": usual, "hours": hours, "unusual": frozenset(odd)})
-
-
-def _usual(rows: pd.DataFrame, slots: pd.DataFrame, known: Limits) -> tuple[BetaBinomial | None, int, set[int]]:
-    """Return the usual share of failures by hour, of how many hours, and the hours that it doesn't explain.
-
-    Networks that guess alone and devices are no part of it: they are told by themselves.
-    """
-    mine = rows[rows["kind"].isin(["quiet", "home"])]
-    failed = mine.groupby(mine["first"] // HOUR)["n"].sum()
-    good = slots.groupby(slots["slot"] * login_tries.SLOT // HOUR)["good"].sum()
-    both = pd.DataFrame({"failed": failed, "good": good}).fillna(0).astype("int64")
-    both = both[(both["failed"] + both["good"]) > 0].sort_index()
-    if len(both) < LEAST_HOURS:
-        return None, 0, set()
-    n = (both["failed"] + both["good"]).to_numpy()
-    odd, usual = unusual(both["failed"].to_numpy(), n, known.alike)
-    return usual, int((~odd).sum()), set(both.index[odd].tolist())
-
-
-LEAST_HOURS = 24
-"""Hours with logins that a distribution is fitted to: fewer tell nothing of what is usual."""
-
-
-def _at_once(rows: pd.DataFrame, networks: int, providers: int) -> bool:
-    """Whether so many networks of so many providers tried within a day."""
-    if rows["network"].nunique() < networks:
-        return False
-    first, nets = rows["first"].to_numpy(), rows["network"].tolist()
-    there: Counter[str] = Counter()
-    begin = 0
-    for row, net in enumerate(nets):
-        there[net] += 1
-        while first[row] - first[begin] > DAY:
-            there[nets[begin]] -= 1
-            if not there[nets[begin]]:
-                del there[nets[begin]]
-            begin += 1
-        if len(there) >= networks and _enough(there, networks, providers):
-            return True
-    return False
-
-
-def _enough(there: Counter[str], networks: int, providers: int) -> bool:
-    return len(there) >= networks and len({provider(net) for net in there}) >= providers
-
-
-def steady_gap(first: Ints) -> tuple[float, bool]:
-    """Return the median seconds between times, and whether most of the gaps are like it (half differ by less than half)."""
-    gaps = np.diff(np.sort(first).astype(np.float64)) / 1e9
-    if not len(gaps):
-        return 0.0, False
-    middle = float(np.median(gaps))
-    return middle, bool(len(gaps) > 2 and float(np.median(np.abs(gaps - middle))) <= middle / 2)
+    return Guesses(**{**found.__dict__, "usual": share, "hours": hours, "unusual": frozenset(odd)})

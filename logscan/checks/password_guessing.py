@@ -38,6 +38,7 @@ import pandas as pd
 from logscan.amounts import percent, plural
 from logscan.checking import accounts, guessing
 from logscan.checking.check import Check
+from logscan.checking.guess_rows import HOUR
 from logscan.checking.guessing import Guesses, Limits
 from logscan.checking.limits import limits
 from logscan.findings import Confidence, Finding, Remedy, Result
@@ -130,7 +131,7 @@ def _together(log: Log, rows: pd.DataFrame, found: Guesses) -> Finding:
     sure: Confidence = "medium"
     why = "No account got in from these networks before."
     if found.usual is not None:
-        odd = rows[(rows["first"] // guessing.HOUR).isin(found.unusual)]
+        odd = rows[(rows["first"] // HOUR).isin(found.unusual)]
         why += (
             f" Usually {percent(found.usual.mean)} of the logins of an hour fail here ({found.hours:,} hours of this log); "
             f"in {plural(len(found.unusual), 'hour')} so many failed that this doesn't explain it."

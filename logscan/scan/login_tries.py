@@ -328,7 +328,7 @@ def _good(some: tuple[Entered, ...]) -> Keyed:
         if not len(rows):
             continue
         address = each.address.take(rows)
-        net, user, byte = address.changed(network), each.user.take(rows).changed(account), address.changed(_byte)
+        net, user, last = address.changed(network), each.user.take(rows).changed(account), address.changed(byte)
         of_row, first = numbered(combine(net.codes, user.codes))
         time, place = each.time[rows], each.place[rows]
         made = {
@@ -337,7 +337,7 @@ def _good(some: tuple[Entered, ...]) -> Keyed:
             "n": np.bincount(of_row),
             "first": _least(of_row, time),
             "place": _least(of_row, place),
-            "opened": _least(of_row, (time // 10**9 << 8) + np.array(byte.values, np.int64)[byte.codes]),
+            "opened": _least(of_row, (time // 10**9 << 8) + np.array(last.values, np.int64)[last.codes]),
             "last": -_least(of_row, -time),
         }
         for name, values in made.items():
@@ -359,7 +359,8 @@ def _least(of_row: Ints, values: Ints) -> Ints:
     return out
 
 
-def _byte(address: str) -> int:
+def byte(address: str) -> int:
+    """Return the last number of an IPv4 address, 0 for any other."""
     end = address.strip("[]").rpartition(".")[2]
     return int(end) & 255 if end.isascii() and end.isdigit() and len(end) < 4 else 0
 
