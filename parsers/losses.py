@@ -33,14 +33,14 @@ _ANY = (
 LOST = LogFormat(
     name="lines-lost",
     title="the logging system threw lines away",
-    reference="rsyslog runtime/ratelimit.c; systemd src/journal/journald-server.c",
+    reference="rsyslog runtime/ratelimit.c; systemd src/journal/journald-server.c, journald-syslog.c",
     programs=_LOGGERS,
     table="losses",
     constants={"event": "lost"},
-    line=pp.FollowedBy(rx(r"(?:(?!\d+ messages )(?s:.))*+") + rx(r"\d+(?= messages )")("count"))
+    line=pp.FollowedBy(rx(r"(?:(?!\d+ messages[ .])(?s:.))*+") + rx(r"\d+(?= messages[ .])")("count"))
     + rx(
-        r"(?:[^ ]+ lost \d+ messages |Suppressed \d+ messages |(?:(?!\d+ messages )(?s:.))*+\d+ messages lost due to"
-        r" )(?s:.*)"
+        r"(?:[^ ]+ lost \d+ messages |Suppressed \d+ messages |Forwarding to syslog missed \d+ messages"
+        r"|(?:(?!\d+ messages )(?s:.))*+\d+ messages lost due to )(?s:.*)"
     )("text"),
     samples=(
         Sample(
@@ -57,6 +57,10 @@ LOST = LogFormat(
         Sample(
             "Suppressed 12 messages from postfix.service",
             {"count": "12", "text": "Suppressed 12 messages from postfix.service"},
+        ),
+        Sample(
+            "Forwarding to syslog missed 5 messages.",
+            {"count": "5", "text": "Forwarding to syslog missed 5 messages."},
         ),
     ),
 )
@@ -148,34 +152,75 @@ BLOB = LogFormat(
     ),
 )
 
+_ORIGIN = r"(?:\[origin [^\]]*\] )?"
+
+STARTED = LogFormat(
+    name="logger-started",
+    title="the logging system starts",
+    reference="rsyslog tools/rsyslogd.c; syslog-ng lib/mainloop.c; systemd src/journal/journald-server.c; FreeBSD"
+    " usr.sbin/syslogd/syslogd.c",
+    programs=_LOGGERS,
+    table="losses",
+    constants={"event": "started"},
+    line=rx(_ORIGIN + r"start\Z|syslog-ng starting up;(?s:.*)|Journal started\Z|kernel boot file is (?s:.*)")("text"),
+    samples=tuple(
+        Sample(each, {"text": each})
+        for each in (
+            '[origin software="rsyslogd" swVersion="8.2302.0" x-pid="5033" x-info="https://www.rsyslog.com"] start',
+            "syslog-ng starting up; version='3.38.1'",
+            "Journal started",
+            "kernel boot file is /boot/kernel/kernel",
+        )
+    ),
+)
+
+STOPPED = LogFormat(
+    name="logger-stopped",
+    title="the logging system stops",
+    reference="rsyslog tools/rsyslogd.c; syslog-ng lib/mainloop.c; systemd src/journal/journald-server.c; FreeBSD"
+    " usr.sbin/syslogd/syslogd.c",
+    programs=_LOGGERS,
+    table="losses",
+    constants={"event": "stopped"},
+    line=rx(_ORIGIN + r"exiting on signal (?s:.*)|syslog-ng shutting down;(?s:.*)|Journal stopped\Z")("text"),
+    samples=tuple(
+        Sample(each, {"text": each})
+        for each in (
+            '[origin software="rsyslogd" swVersion="8.2302.0" x-pid="5033" x-info="https://www.rsyslog.com"] exiting on'
+            " signal 15.",
+            "exiting on signal 15",
+            "syslog-ng shutting down; version='3.38.1'",
+            "Journal stopped",
+        )
+    ),
+)
+
 NOISE = LogFormat(
     name="logger-noise",
-    title="the logging system starts, stops or reopens its files",
+    title="the logging system reopens its files, or speaks of itself",
     reference="rsyslog tools/rsyslogd.c; syslog-ng lib/mainloop.c, lib/stats/stats-log.c; FreeBSD usr.sbin/newsyslog/newsyslog.c,"
     " log_trim(), and usr.sbin/syslogd/syslogd.c",
     programs=_LOGGERS,
     table=None,
     line=rx(
-        r"(?:\[origin |syslog-ng (?:starting up|shutting down)|Configuration reload (?:request received|finished)|"
+        r"(?:\[origin |Configuration reload (?:request received|finished)|"
         "New configuration initialized|Termination"
-        " requested via signal|Log statistics;|rsyslogd was HUPed|rsyslogd's |exiting on signal|imuxsock: |imjournal|action"
+        " requested via signal|Log statistics;|rsyslogd was HUPed|rsyslogd's |imuxsock: |imjournal|action"
         r" '|environment "
-        "variable TZ|Journal (?:started|stopped)|Runtime Journal|System Journal|Received (?:SIG|client request)|Time"
+        "variable TZ|Runtime Journal|System Journal|Received (?:SIG|client request)|Time"
         " spent on "
-        "flushing|File |Collecting audit|logfile (?:turned over|first created)|kernel boot file is |restart\\Z"
+        "flushing|File |Collecting audit|logfile (?:turned over|first created)|restart\\Z"
         "|hostname changed, )"
     )
     + rest(),
     samples=(
-        Sample('[origin software="rsyslogd" swVersion="8.2302.0" x-pid="5033" x-info="https://www.rsyslog.com"] start'),
+        Sample(
+            '[origin software="rsyslogd" swVersion="8.2302.0" x-pid="5033" x-info="https://www.rsyslog.com"] rsyslogd was'
+            " HUPed"
+        ),
         Sample("rsyslogd was HUPed"),
-        Sample("exiting on signal 15."),
         Sample("rsyslogd's groupid changed to 4"),
-        Sample("Journal started"),
-        Sample("syslog-ng starting up; version='3.38.1'"),
-        Sample("syslog-ng shutting down; version='3.38.1'"),
         Sample("logfile turned over due to size>1000K"),
-        Sample("kernel boot file is /boot/kernel/kernel"),
         Sample("Configuration reload request received, reloading configuration;"),
     ),
     weight=-5,
@@ -192,4 +237,4 @@ MARK = LogFormat(
     weight=-5,
 )
 
-FORMAT = (LOST, DROPPING, LAST_REPEATED, REPEATED, SUPPRESSED, BLOB, NOISE, MARK)
+FORMAT = (LOST, DROPPING, STARTED, STOPPED, LAST_REPEATED, REPEATED, SUPPRESSED, BLOB, NOISE, MARK)

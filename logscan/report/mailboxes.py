@@ -184,6 +184,9 @@ def _services(window: Window) -> dict[str, Part]:
 def _losses(window: Window) -> dict[str, Part]:
     if not len(window.tables["losses"]):
         return {}
-    lines = np.maximum(number(window, "losses", "count"), 0)
-    sums = {"times": None, "lines": lines}
-    return LOSSES.look((column(window, "losses", "event"),), sums, times=number(window, "losses", "time"))
+    event = column(window, "losses", "event")
+    rows = np.flatnonzero(~event.is_in("started", "stopped"))
+    if not len(rows):
+        return {}
+    sums = {"times": None, "lines": np.maximum(number(window, "losses", "count"), 0)[rows]}
+    return LOSSES.look((event.take(rows),), sums, times=number(window, "losses", "time")[rows])

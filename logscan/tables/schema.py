@@ -300,9 +300,9 @@ text      str  the text
 )
 _event(
     "losses",
-    "the logging system itself lost or repeated lines",
+    "the logging system itself lost or repeated lines, or began or ended",
     """
-event  cat  lost, losing, repeated, unprintable
+event  cat  lost, losing, repeated, unprintable, started, stopped
 count  int  how many
 text   str  the text
 """,
