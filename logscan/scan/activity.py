@@ -41,7 +41,7 @@ def look(window: Window) -> dict[str, Part]:
     at: dict[str, list[Ints]] = {}
     order: list[tuple[str, Ints, Ints]] = []
     for table in TABLES:
-        for host, time, rows in _by_host(window, table):
+        for host, time, rows in by_host(window, table):
             first = _firsts(time)
             last = np.r_[first[1:] - 1, len(time) - 1]
             at.setdefault(host, []).extend((time[first], -1 - time[last]))
@@ -70,7 +70,7 @@ def look(window: Window) -> dict[str, Part]:
     }
 
 
-def _by_host(window: Window, table: str) -> list[tuple[str, Ints, Ints]]:
+def by_host(window: Window, table: str) -> list[tuple[str, Ints, Ints]]:
     """Return each host of a table with the times of its lines, in order, and their rows."""
     if not len(window.tables[table]):
         return []
