@@ -14,6 +14,7 @@ from logscan.checking.copies import places
 from logscan.scan import own_domains
 from logscan.scan.client_networks import networks, private
 from logscan.scan.columns import column, joined, moments, some_joined, values
+from logscan.scan.opened import opened_at
 from logscan.scan.own_domains import OwnDomains, domains
 from logscan.tables.coded import Coded
 from logscan.tables.partials import First, Ints, Keyed, Part, Partial
@@ -132,16 +133,11 @@ def _cases(window: Window, rows: Ints) -> First:
     """Return the first mails that were passed on for each client."""
     mail, root = (values(window, *which) for which in (("deliveries", "mail"), ("mails", "entry")))
     entry = root[mail[rows]]
-    opened = values(window, "entries", "client_row")[entry]
-    clients = window.rows("clients", np.maximum(opened, 0), "source", "line") if len(rows) else None
-    place = np.empty(0, np.int64)
-    if clients is not None:
-        place = (clients["source"].to_numpy(np.int64) << 32) + clients["line"].to_numpy(np.int64)
     named = _named(window, rows)
     texts_ = {name: some_joined(window, "entries", name, entry) for name in ("message_id", "queue_id", "sender")}
     made: dict[str, Any] = {
         "time": values(window, "deliveries", "time")[rows],
-        "place": np.where(opened >= 0, place, -1),
+        "place": opened_at(window, entry),
         "out": places(window)[rows],
         "address": named["address"].texts(),
         "client": named["client"].texts(),

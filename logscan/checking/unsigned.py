@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.checking.copies import places_of
 from logscan.scan import own_domains, signatures
 from logscan.scan.columns import some_joined, values
 from logscan.scan.mail_hashes import mail_hashes
+from logscan.scan.opened import opened_at
 from logscan.scan.outgoing import Outgoing, outgoing
 from logscan.scan.own_domains import OwnDomains
 from logscan.scan.signatures import NO_KEY, UNTRUSTED, Said, key, keys_of, said
@@ -106,7 +106,7 @@ def _open(window: Window, out: Outgoing, rows: Ints, found: Said, lives: tuple[I
         "key": first[rows],
         "other": last[rows],
         "time": values(window, "mails", "first")[mail],
-        "place": _lines(window, root),
+        "place": opened_at(window, root),
         "recipients": recipients[mail].astype(np.int64),
         "domain": out.domain.take(rows).texts(),
         "way": out.way.take(rows).texts(),
@@ -135,16 +135,6 @@ def _none() -> dict[str, Any]:
     return {name: np.empty(0, np.int64) for name in NUMBERS} | {
         name: pa.array([], pa.string()) for name in ("domain", "way", "asked", *TEXTS[2:])
     }
-
-
-def _lines(window: Window, entry: Ints) -> Ints:
-    """Return the line that opened each entry, as :func:`logscan.checking.copies.places`; -1 where there is none."""
-    row = values(window, "entries", "client_row")[entry]
-    out = np.full(len(entry), -1, np.int64)
-    some = row >= 0
-    if some.any():
-        out[some] = places_of(window.rows("clients", row[some], "source", "line"))
-    return out
 
 
 def _told(found: Said, keys: Ints, of_row: Ints) -> dict[int, dict[str, str]]:

@@ -42,13 +42,14 @@ def outgoing(window: Window) -> Outgoing:
     out[values(window, "deliveries", "mail")[left]] = True
     mail = np.flatnonzero(out[:-1] & joined(window, "mails", "origin").is_in(*INSIDE))
     sender = some_joined(window, "mails", "sender", mail)
-    own = (sender.codes >= 0) & sender.matching(_authors)
+    own = (sender.codes >= 0) & sender.matching(authors)
     mail, sender = mail[own], sender.take(own)
     root = values(window, "mails", "entry")[mail]
     return Outgoing(mail, root, sender.made(domains), ways(window, root))
 
 
-def _authors(words: pa.Array) -> pa.Array:
+def authors(words: pa.Array) -> pa.Array:
+    """Return which senders are addresses of who wrote the mail, not of a list or a forwarder."""
     return pc.and_(pc.match_substring(words, "@"), pc.invert(pc.match_substring_regex(words, MADE)))
 
 
