@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from logscan.scan import own_domains, signatures
+from logscan.scan.by_queue_id import coded, entries_of, keys_of_entries
 from logscan.scan.columns import some_joined, values
 from logscan.scan.mail_hashes import mail_hashes
 from logscan.scan.opened import opened_at
 from logscan.scan.outgoing import Outgoing, outgoing
 from logscan.scan.own_domains import OwnDomains
-from logscan.scan.signatures import NO_KEY, UNTRUSTED, Said, key, keys_of, said
-from logscan.tables import texts
+from logscan.scan.signatures import NO_KEY, UNTRUSTED, Said, keys_of, said
 from logscan.tables.partials import Ints, Keyed, Part, Partial
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def look(window: Window, settings: Settings) -> dict[str, Part]:
     """Return the parts from which :class:`Unsigned` is made. For look."""
     out, found = outgoing(window), said(window)
     entry, of_row = _lives(window, out)
-    keys = _keys(window, entry)
+    keys = keys_of_entries(window, entry)
     signed = np.zeros(len(out.mail), np.bool_)
     rows = np.flatnonzero(found.signed)
     if len(rows) and len(keys):
@@ -62,21 +61,9 @@ def _lives(window: Window, out: Outgoing) -> tuple[Ints, Ints]:
     return entry, of_entry[entry]
 
 
-def _keys(window: Window, entry: Ints) -> Ints:
-    """Return the key of each of some entries."""
-    queue_id = some_joined(window, "entries", "queue_id", entry).hashed()
-    return key(queue_id, values(window, "entries", "first")[entry])
-
-
 def _elsewhere(window: Window, found: Said, rows: Ints) -> Ints:
     """Return those rows of what signers said that are of no entry of this window."""
-    if not len(rows) or not len(window.entries):
-        return rows
-    ids = texts.arrow(window.entries["queue_id"])
-    entry = np.flatnonzero(pc.is_in(ids, value_set=found.queue_id.take(pa.array(rows)).cast(ids.type)))
-    here = np.isin(keys_of(found, rows), _keys(window, entry)).reshape(3, -1).any(axis=0)
-    out: Ints = rows[~here]
-    return out
+    return rows[entries_of(window, coded(found.queue_id.take(pa.array(rows))), found.time[rows]) < 0]
 
 
 def _counts(window: Window, out: Outgoing, rows: Ints) -> Keyed:

@@ -1,7 +1,7 @@
 """Which outgoing mails a signer on this server gave a DKIM signature, and why it gave some none.
 
-OpenDKIM and rspamd tell it by queue ID, in lines that may lie in another window than the mail's. So a mail is kept by keys of
-its queue IDs and of the hour, and so is what a signer said; conclude puts both together.
+OpenDKIM and rspamd tell it by queue ID, in lines that may lie in another window than the mail's
+(:mod:`logscan.scan.by_queue_id`).
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logscan.scan.by_queue_id import coded, keys
 from logscan.scan.columns import NO_TIME, column, joined, moments, number, some_joined, values
 from logscan.scan.memo import per_window
-from logscan.tables import texts
-from logscan.tables.coded import Coded
-from logscan.tables.partials import Ints, Keyed, mixed
+from logscan.tables.partials import Ints, Keyed
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
 
 Bools = npt.NDArray[np.bool_]
-
-HOUR = 3600 * 10**9
 
 SIGNED = r"(?:^|,)DKIM_SIGNED\("
 """rspamd's symbol for a signature that it made itself (src/plugins/lua/dkim_signing.lua); of the mail's own it says R_DKIM."""
@@ -46,16 +43,9 @@ class Said(NamedTuple):
     """Whose key was missing, as far as it is told."""
 
 
-def key(queue_id: Ints, time: Ints, shift: int = 0) -> Ints:
-    """Return the key of a queue ID (a hash) in the hour of a time (UTC ns), ``shift`` hours on."""
-    return mixed(queue_id, time // HOUR + shift)
-
-
 def keys_of(said: Said, rows: Ints) -> Ints:
-    """Return all keys under which a mail may be that some rows speak of: three a row, since an hour ends somewhere."""
-    code, words = texts.encoded(said.queue_id.take(pa.array(rows)))
-    queue_id = Coded(code, words).hashed()
-    return np.concatenate([key(queue_id, said.time[rows], shift) for shift in (0, -1, 1)])
+    """Return all keys under which a mail may be that some rows speak of, three a row."""
+    return keys(coded(said.queue_id.take(pa.array(rows))).hashed(), said.time[rows]).ravel()
 
 
 @per_window

@@ -1,0 +1,166 @@
+"""Mail of an own domain comes in from elsewhere and fails DMARC, from hosts that seem to be the domain's own.
+
+## What it finds
+Mail with an own domain in its From header that a host outside handed in and that failed DMARC here: from hosts whose name lies in
+an own domain, or again and again over days, a little at a time, from one network. One finding a domain and network.
+
+## Why it matters
+What fails here fails at every other server too: invoices of the shop, the newsletter, mail of the branch office are refused
+or filed as spam, and the domain's policy can't be made stricter as long as that lasts.
+
+## What the log shows
+`opendmarc[…]: QUEUEID: example.com fail` for a queue ID whose `client=` is outside, or among rspamd's symbols
+`DMARC_POLICY_REJECT(2.00){example.com : SPF not aligned (relaxed), No valid DKIM,reject;}`.
+
+## What to do
+Find out whose host it is. Is it one of yours or a service that sends for you: put it into the domain's SPF record (`include:`,
+`ip4:`), or better have it sign with a key of the domain; then its mail passes. Is it not: nothing is to be done, DMARC works.
+
+## When it is wrong
+Most mail that fails for an own domain is forged, which is what DMARC is for. It comes from many networks, or much at once, and
+is left alone; a forger who sends a little from one network for days looks like an own host. What lists send on (`-bounces`,
+SRS) is passed over: posts of one's own users fail by way of a list.
+
+## When it is blind
+Without results of OpenDMARC or rspamd (with symbols), and where mail failed but the log covers too few days to tell own hosts
+from forgers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from logscan.checking import dmarc
+from logscan.checking import evidence as ev
+from logscan.checking.check import Check
+from logscan.checking.copies import lines_at
+from logscan.checking.limits import limits
+from logscan.findings import Finding, Remedy, Result
+from logscan.tables import cells
+from logscan.tables.partials import Partial
+
+if TYPE_CHECKING:
+    from logscan.scan.log import Log
+    from logscan.scan.own_domains import OwnDomains
+    from logscan.scan.window import Window
+    from logscan.settings import Settings
+
+DAY = 86_400 * 10**9
+
+NAMED, STEADY = "own-host", "steady-sender"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Thresholds of the check."""
+
+    mails: int = 4
+    """Mails of a network without a name of ours that failed: fewer may be forged by chance."""
+    days: int = 3
+    """Different days on which it sent: forgers come and go within hours."""
+    most_a_day: int = 50
+    """Mails on one day: what sends more is a wave of forged mail, or would have been noticed."""
+
+
+def look(window: Window, settings: Settings) -> Partial:
+    """Count DMARC results, and keep those of own domains that failed."""
+    return Partial(dmarc.look(window, settings))
+
+
+def conclude(partial: Partial, log: Log) -> Result:
+    """Return one finding a domain and network that seems to be an own host."""
+    told = limits(log, "own-domain-fails-dmarc", Limits)
+    seen = partial.frame(dmarc.RESULTS)
+    total = int(seen["n"].sum()) if len(seen) else 0
+    result = Result(checked=total, eligible=total)
+    if not total:
+        result.blind_because.append(
+            "no DMARC result in these logs: OpenDMARC's lines in the mail log, or rspamd.log with symbols, tell them"
+        )
+        return result
+    rows, own = dmarc.failed(partial, log)
+    open_ = 0
+    rows = rows.sort_values(["time", "place", "queue_id"], ignore_index=True)
+    for (domain, net), some in rows.groupby(["domain", "net"], sort=True):
+        named = _named(own, some)
+        days = (some["time"] // DAY).value_counts()
+        if named or (len(some) >= told.mails and len(days) >= told.days and int(days.max()) <= told.most_a_day):
+            result.findings.append(_finding(log, str(domain), str(net), some, named))
+        else:
+            open_ += len(some)
+    span = int(seen["last"].max() - seen["first"].min())
+    if open_ and span < (told.days - 1) * DAY:
+        result.blind_because.append(
+            f"{ev.mails(open_)} of own domains from outside failed, and the log covers too little time to tell own hosts from "
+            f"forgers: give logs of {told.days} days or more"
+        )
+    return result
+
+
+def _named(own: OwnDomains, rows: pd.DataFrame) -> str:
+    """Return the name of a client that lies in a domain of ours: Postfix names a client only where its address agrees."""
+    names = sorted({name for name in rows["client"].fillna("").str.lower() if own.takes(name) or _below(own, name)})
+    return names[0] if names else ""
+
+
+def _below(own: OwnDomains, name: str) -> bool:
+    parts = name.split(".")
+    return any(own.takes(".".join(parts[at:])) for at in range(1, len(parts) - 1))
+
+
+def _finding(log: Log, domain: str, net: str, rows: pd.DataFrame, named: str) -> Finding:
+    count = ev.mails(len(rows))
+    who = named or net
+    days = int((rows["time"] // DAY).nunique())
+    return Finding(
+        cause=NAMED if named else STEADY,
+        subject=f"{domain} from {net}",
+        summary=f"Mail of {domain} from {who} fails DMARC: {count}" + (f" on {days} days" if days > 1 else ""),
+        severity="warning",
+        confidence="high" if named else "low",
+        count=len(rows),
+        cases=[_case(row) for row in rows.itertuples()],
+        first=cells.moment(pd.Timestamp(int(rows["time"].min()), tz="UTC")),
+        last=cells.moment(pd.Timestamp(int(rows["time"].max()), tz="UTC")),
+        remedy=Remedy(
+            f"Is {who} yours, or a service that sends for you: name it in {domain}'s SPF record (its addresses, or the service's "
+            "include:) if its envelope sender is of that domain, or have it sign with a DKIM key of the domain, which survives "
+            "forwarding; "
+            f"then look that the next mail says {domain} pass. Is it not, it forges: leave the policy as it is."
+        ),
+        evidence=lines_at(log, rows["place"].tolist()),
+        why="The client's name lies in a domain of this server."
+        if named
+        else "A little, again and again, from one network: forgers send much at once, and from many.",
+        mails=len(rows),
+    )
+
+
+def _case(row: Any) -> dict[str, Any]:
+    return {
+        "message_id": cells.text(row.message_id),
+        "queue_id": row.queue_id,
+        "sender": row.sender,
+        "domain": row.domain,
+        "client": f"{row.client}[{row.address}]" if row.client else row.address,
+        "time": cells.iso(pd.Timestamp(row.time, tz="UTC")),
+    }
+
+
+CHECK = Check(
+    "own-domain-fails-dmarc",
+    "Own mail from elsewhere fails DMARC",
+    look,
+    conclude,
+    causes=(NAMED, STEADY),
+    order=235,
+    clear="No host of this server's domains fails DMARC ({checked:result|results} looked at)",
+    group="reputation",
+    severity="warning",
+    needs=("DMARC results of OpenDMARC or rspamd", "clients of Postfix"),
+    related=("outgoing-unsigned", "sends-as-others"),
+    limits=Limits,
+)
