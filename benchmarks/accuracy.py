@@ -93,11 +93,11 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
     return own + [told(truth, report, result.name) for result in report.checks if result.name not in known]
 
 
-GAPS, BY_ADDRESS = ("log-gap",), ("password-guessing",)
-"""Checks whose cases are times, and networks; those of the others are mails."""
+GAPS, BY_ADDRESS, BY_USER = ("log-gap",), ("password-guessing",), ("dictionary-full",)
+"""Checks whose cases are times, networks and dictionaries; those of the others are mails."""
 
-CLOSE = 120.0
-"""Seconds between when a gap was and when the log shows it."""
+MOST_OF = 0.9
+"""Share of the addresses of one attack that makes it known: one that only succeeded never failed."""
 
 
 def told(truth: dict[str, Any], report: Report, check: str) -> Score:
@@ -110,20 +110,40 @@ def told(truth: dict[str, Any], report: Report, check: str) -> Score:
     if check in GAPS:
         return Score(check, Counter(range(len(due))), Counter(_gap(case, due) for case in said))
     if check in BY_ADDRESS:
-        expected = Counter({each for case in due for each in case["addresses"]})
-        return Score(check, expected, Counter({each for case in said for each in case["addresses"]}))
+        known = {each for case in said for each in case["addresses"]}
+        attacks = Counter(
+            place
+            for place, case in enumerate(due)
+            if len(known & set(case["addresses"])) >= MOST_OF * len(case["addresses"])
+        )
+        wrong = known - {each for case in due for each in case["addresses"]}
+        return Score(check, Counter(range(len(due))), attacks + Counter(wrong))
+    if check in BY_USER:
+        return Score(check, Counter(case["user"] for case in due), Counter(str(case["user"]) for case in said))
     ids = Counter({each for case in due for each in case.get("message_ids", ())})
+    if said and not any(case.get("message_id") for case in said):
+        # A before-queue filter's lines name no mail: what can be compared is how many there were.
+        return Score(check, Counter(mails=sum(ids.values())), Counter(mails=len(said)))
     return Score(check, ids, Counter({str(case["message_id"]) for case in said if case.get("message_id")}))
 
 
 def _gap(case: dict[str, Any], due: list[dict[str, Any]]) -> int:
-    """Return which gap of the truth one is that was reported, -1 for none of them."""
+    """Return which gap of the truth one is that was reported, -1 for none of them.
+
+    Neither end is in the log: it is known by lines before and after. A clock that went back has its end before its
+    beginning; what tells the steps apart is by how much.
+    """
     begin, end = (datetime.fromisoformat(case[name]).timestamp() for name in ("from", "until"))
+    fitting: list[tuple[float, int]] = []
     for number, each in enumerate(due):
         first, last = (float(each[a] if a in each else each[b]) for a, b in (("from", "before"), ("until", "after")))
-        if min(first, last) - CLOSE <= min(begin, end) and max(begin, end) <= max(first, last) + CLOSE:
-            return number
-    return -1
+        if (
+            (last < first) == (end < begin)
+            and min(first, last) <= max(begin, end)
+            and min(begin, end) <= max(first, last)
+        ):
+            fitting.append((abs((last - first) - (end - begin)), number))
+    return min(fitting)[1] if fitting else -1
 
 
 def truth_of(folder: Path) -> dict[str, Any]:
