@@ -13,15 +13,27 @@ from logscan.grammar.formats import LogFormat, Sample, rest, rx
 _KEPT = r"[Qq](?:uarantin|UARANTIN)"
 _THROWN = r"[Dd](?:iscard|ISCARD)|[Bb](?:lackhol|LACKHOL)"
 _ID = r"(?:[Mm](?:sg|essage)[-_]?[Ii][Dd]|\bmid)[=:] ?<"
-# No "<" before the word: what a stranger wrote stands in angle brackets.
+# No "<" before the word, or none behind it: what a stranger wrote stands in angle brackets.
 _WORDS = rf"(?:(?!{_KEPT}|{_THROWN})[^<>])*+"
 _TO = r"(?:\bto|\brcpts?|\brecipients?)[=:] ?<"
 
 
+def _up_to(what: str) -> str:
+    return rf"(?:(?!{what})(?s:.))*+{what}"
+
+
 def _kept(name: str, title: str, word: str, status: str, *samples: Sample) -> LogFormat:
-    """Return the format of lines that name the mail's Message-ID behind ``word``, and perhaps its recipients."""
-    upto_id = rx(rf"(?:(?!{_ID})(?s:.))*+{_ID}")
-    recipients = rx(rf"(?:(?!{_ID}|{_TO})(?s:.))*+{_TO}") + rx(r"[^<> ]*(?:>, ?<[^<> ]*)*+")("recipients")
+    """Return the format of lines that name the mail's Message-ID, and perhaps its recipients, behind ``word`` or before it.
+
+    What stands there twice may be a stranger's: then it isn't read.
+    """
+    said = rx(rf"(?:{word})[A-Za-z]*")("result")
+    identity = rx(_up_to(_ID)) + rx(r"[^<> ]*")("message_id") + rx(rf"(?!{_up_to(_ID)})")
+    recipients = (
+        rx(rf"(?:(?!{_ID}|{_TO})(?s:.))*+{_TO}")
+        + rx(r"[^<> ]*(?:>, ?<[^<> ]*)*+")("recipients")
+        + rx(rf"(?!{_up_to(_TO)})")
+    )
     return LogFormat(
         name=f"other-filter-{name}",
         title=title,
@@ -29,12 +41,8 @@ def _kept(name: str, title: str, word: str, status: str, *samples: Sample) -> Lo
         programs=("",),
         table="verdicts",
         constants={"filter": "other", "status": status},
-        line=rx(_WORDS)
-        + rx(rf"(?:{word})[A-Za-z]*")("result")
-        + pp.Opt(recipients)
-        + upto_id
-        + rx(r"[^<> ]*")("message_id")
-        + rest(),
+        line=(rx(_WORDS) + said + pp.Opt(recipients) + identity + rest())
+        | (identity + rx(rf">{_WORDS}") + said + rx(r"[^<>]*\Z")),
         samples=samples,
     )
 
@@ -50,6 +58,10 @@ FORMAT = (
             {"result": "quarantined", "recipients": "b@example.com", "message_id": "x@example.org"},
         ),
         Sample(
+            "<a@example.org> -> <b@example.com>, msgid=<x@example.org> (quarantine)",
+            {"result": "quarantine", "message_id": "x@example.org"},
+        ),
+        Sample(
             "mail quarantined, message-id=<x@example.org>", {"result": "quarantined", "message_id": "x@example.org"}
         ),
     ),
@@ -62,6 +74,9 @@ FORMAT = (
             "discarding (virus) rcpt: <b@example.com>,<c@example.com> Message-ID: <x@example.org> size=1200",
             {"result": "discarding", "recipients": "b@example.com>,<c@example.com", "message_id": "x@example.org"},
         ),
-        Sample("7f: discarded: mid=<x@example.org>", {"result": "discarded", "message_id": "x@example.org"}),
+        Sample(
+            "7f: from=<a@example.org> to=<b@example.com> mid=<x@example.org>: discarded, virus",
+            {"result": "discarded", "message_id": "x@example.org"},
+        ),
     ),
 )

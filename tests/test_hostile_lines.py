@@ -187,6 +187,11 @@ LINES: dict[str, tuple[str, str, str, set[str]]] = {
         "MailScanner", 'Message B441A5445E6.A1B2C from 203.0.113.9 ("{}"@b) to example.com is spam, SpamAssassin'
         ' (score=12.3, required 5)',
         '"\\\\', {"sender"}),
+    "other filter, sender": (
+        "", "485b: quarantined as /q/1, from=<{}>, to=<b@example.com>, msgid=<x@example.org>", "", set()),
+    "other filter, message-id": (
+        "", "485b: quarantined as /q/1, from=<a@example.org>, to=<b@example.com>, msgid=<{}>", "", {"message_id"}),
+    "other filter, at the end": ("", "485b: from=<{}>, msgid=<x@example.org>: discarded", "", set()),
     "spampd": ("spampd",'clean message <a@b> (-0.10/5.00) from <"{}"@b> for <c@d> in 1.90s, 4987 bytes.','"\\\\',{"sender"}),
     "pmg block": ("pmg-smtp-filter",'20A1B2C3D4E5F6: block mail to <"{}"@b> (rule: Block)','"\\\\',{"recipients"}),
     "pmg quarantine": (
