@@ -105,6 +105,25 @@ SPOKEN = LogFormat(
     weight=30,
 )
 
+BAYES = LogFormat(
+    name="spamd-bayes",
+    title="spamd can't open what its Bayes has learned",
+    reference="SpamAssassin lib/Mail/SpamAssassin/BayesStore/DBM.pm, tie_db_readonly(), tie_db_writable()",
+    programs=("spamd",),
+    table="filter_errors",
+    constants={"filter": "spamd", "kind": "bayes"},
+    line=_PREFIX + rx("bayes: cannot open bayes databases (?s:.*)")("text"),
+    samples=(
+        Sample(
+            "bayes: cannot open bayes databases /var/lib/spamassassin/bayes_* R/O: tie failed: Permission denied",
+            {
+                "text": "bayes: cannot open bayes databases /var/lib/spamassassin/bayes_* R/O: tie failed: Permission denied"
+            },
+        ),
+    ),
+    weight=10,
+)
+
 NOISE = LogFormat(
     name="spamd-other",
     title="other lines of spamd",
@@ -119,4 +138,4 @@ NOISE = LogFormat(
     weight=-10,
 )
 
-FORMAT = (VERDICT, LEARNED, SPOKEN, NOISE)
+FORMAT = (VERDICT, LEARNED, SPOKEN, BAYES, NOISE)
