@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from logscan.amounts import percent, plural
 from logscan.findings import Severity
 from logscan.rendering.foreseen import cures, foreseen
 from logscan.rendering.grouping import Group, counted, shared_cures
+from logscan.rendering.paging import Page, table
 from logscan.rendering.planning import lines as plan_lines
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.rendering.summary import (
@@ -22,13 +22,12 @@ from logscan.rendering.summary import (
     verdict_line,
     verdict_more,
 )
-from logscan.rendering.wording import host_text, period_text, queue_ids, stamp, value_text
+from logscan.rendering.wording import host_text, period_text, queue_ids, stamp
 from logscan.report.model import Report
 from logscan.visible import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.text import Text
+    pass
 
 STYLES: dict[Severity | str, str] = {
     "problem": "bold red",
@@ -47,56 +46,7 @@ MOST_ROWS = 6
 """Rows of a list, without ``verbose``; the JSON and CSV reports and the page have more."""
 
 
-class _Page:
-    """Writes blocks of text, each indented; a line longer than the page is folded, never cut."""
-
-    def __init__(self, console: Console, report: Report, options: RenderOptions) -> None:
-        self.console = console
-        self.report = report
-        self.options = options
-
-    def write(self, text: Text | str = "", style: str = "", indent: int = 0) -> None:
-        from rich.padding import Padding
-        from rich.text import Text
-
-        block: RenderableType = text if isinstance(text, Text) else Text(text, style=style)
-        self.console.print(Padding(block, (0, 0, 0, indent)) if indent else block)
-
-    def heading(self, text: str, style: str = "bold") -> None:
-        self.write()
-        self.write(text, style)
-
-    def labelled(self, label: str, text: str, style: str = "", lines: bool = False) -> None:
-        """Write ``label`` in a column of its own, ``text`` folded beside it."""
-        from rich.table import Table
-        from rich.text import Text
-
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(width=9, no_wrap=True)
-        grid.add_column(ratio=1, overflow="fold")
-        grid.add_row(Text(label, style="dim"), Text(visible(text.strip("\n"), 4000, lines=lines), style=style))
-        self.write_grid(grid, 3)
-
-    def write_grid(self, grid: RenderableType, indent: int) -> None:
-        from rich.padding import Padding
-
-        self.console.print(Padding(grid, (0, 0, 0, indent)))
-
-    def line(self, text: str, indent: int = 5, style: str = "dim") -> None:
-        """Write a log line as it stands, its control characters visible."""
-        self.write(visible(text, 600), style, indent)
-
-
-def _diff(page: _Page, diff: str) -> None:
-    from rich.text import Text
-
-    page.write()
-    for line in diff.rstrip("\n").split("\n"):
-        style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
-        page.console.print(Text(" " * 5 + visible(line.expandtabs(8), 2000), style=style), soft_wrap=True)
-
-
-def _group(page: _Page, number: int, group: Group, same: int) -> None:
+def _group(page: Page, number: int, group: Group, same: int) -> None:
     """Write one thing to act on: what is wrong, why, what to do, whom it is about, and lines that prove it."""
     from rich.table import Table
     from rich.text import Text
@@ -127,7 +77,7 @@ def _group(page: _Page, number: int, group: Group, same: int) -> None:
         if remedy.file:
             page.labelled("where", remedy.file + (f", line {remedy.line}" if remedy.line else ""))
         if remedy.diff:
-            _diff(page, remedy.diff)
+            page.diff(remedy.diff)
     if remedy and remedy.message and not same:
         page.write()
         page.labelled("to user", remedy.message, lines=True)
@@ -143,7 +93,7 @@ def _group(page: _Page, number: int, group: Group, same: int) -> None:
         page.labelled("id", f"{finding.id}   logscan explain {finding.check}")
 
 
-def _members(page: _Page, group: Group) -> None:
+def _members(page: Page, group: Group) -> None:
     """Write whom it is about, the largest first."""
     most = 100 if page.options.verbose else MOST_MEMBERS
     page.write()
@@ -154,7 +104,7 @@ def _members(page: _Page, group: Group) -> None:
         page.labelled("", f"… and {len(group.findings) - most:,} more")
 
 
-def _evidence(page: _Page, group: Group) -> None:
+def _evidence(page: Page, group: Group) -> None:
     """Write lines that prove it; of several findings one each."""
     most = 20 if page.options.verbose else 3
     lines = [each.evidence[0] for each in group.findings if each.evidence] if group.several else group.first.evidence
@@ -167,7 +117,7 @@ def _evidence(page: _Page, group: Group) -> None:
             page.line(f"… and {plural(total - len(lines[:most]), 'more line')}")
 
 
-def _plan(page: _Page) -> None:
+def _plan(page: Page) -> None:
     plan = page.report.plan
     if plan is None:
         return
@@ -180,7 +130,7 @@ def _plan(page: _Page) -> None:
             page.write(visible(line, 4000), "bold" if kind == "head" else "", {"command": 5, "text": 1}.get(kind, 0))
 
 
-def _verdicts(page: _Page) -> None:
+def _verdicts(page: Page) -> None:
     from rich.text import Text
 
     report = page.report
@@ -189,7 +139,8 @@ def _verdicts(page: _Page) -> None:
         page.heading(f"Clear: looked at, nothing wrong ({len(clear)})", STYLES["clear"])
         for check in clear:
             page.write(Text(f"✓ {visible(clear_text(check), 500)}"), indent=1)
-            page.write(f"{check.checked:,} of {check.eligible:,} looked at", "dim", 5)
+            if check.checked != check.eligible:
+                page.write(f"{check.checked:,} of {check.eligible:,} looked at", "dim", 5)
             for finding in check.findings:
                 if finding.state == "mended":
                     page.write(Text(f"mended: {visible(finding.summary, 500)}"), indent=5)
@@ -209,7 +160,7 @@ def _verdicts(page: _Page) -> None:
             page.write(Text(f"– {visible(title_of(check))}: {visible(check.not_applicable, 1000)}"), indent=1)
 
 
-def _predictions(page: _Page) -> None:
+def _predictions(page: Page) -> None:
     report = page.report
     every = foreseen(report)
     if not every:
@@ -226,10 +177,10 @@ def _predictions(page: _Page) -> None:
         page.write()
         page.labelled("do", remedy.text, lines=True)
         if remedy.diff and report.plan is None:
-            _diff(page, remedy.diff)
+            page.diff(remedy.diff)
 
 
-def _resting(page: _Page) -> None:
+def _resting(page: Page) -> None:
     rest = resting(page.report)
     if not rest:
         return
@@ -246,7 +197,7 @@ def _resting(page: _Page) -> None:
         page.write(f"… and {plural(len(rest) - 10, 'more')}" if len(rest) > 11 else "… and 1 more", "dim", 1)
 
 
-def _mails(page: _Page) -> None:
+def _mails(page: Page) -> None:
     report = page.report
     if not report.mails:
         return
@@ -256,7 +207,7 @@ def _mails(page: _Page) -> None:
     page.write(visible(", ".join(parts)), indent=1)
 
 
-def _flow(page: _Page) -> None:
+def _flow(page: Page) -> None:
     """Write the map as a table: recipients and mails from place to place."""
     flow = page.report.flow
     if not flow.edges:
@@ -268,52 +219,19 @@ def _flow(page: _Page) -> None:
         (labels.get(each.source, each.source), labels.get(each.target, each.target), each.count, each.mails or "")
         for each in flow.edges[:most]
     ]
-    _table(page, ("from", "to", "recipients", "mails"), rows, len(flow.edges))
+    table(page, ("from", "to", "recipients", "mails"), rows, len(flow.edges))
 
 
-def _lists(page: _Page) -> None:
+def _lists(page: Page) -> None:
     most = 30 if page.options.verbose else MOST_ROWS
     for listing in page.report.traffic.listings:
         if listing.rows:
             page.heading(visible(listing.title, 200))
             page.write(visible(listing.help, 600), "dim", 1)
-            _table(page, listing.columns, listing.rows[:most], max(listing.total, len(listing.rows)))
+            table(page, listing.columns, listing.rows[:most], max(listing.total, len(listing.rows)))
 
 
-def _table(page: _Page, columns: Sequence[str], rows: Sequence[Sequence[Any]], total: int) -> None:
-    """Write rows as a table, numbers to the right; where that is wider than the page, each row as a block of lines."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    heads = [visible(name.replace("_", " "), 80) for name in columns]
-    shown = [[value_text(value, page.report, 300) for value in row] for row in rows]
-    numeric = [
-        all(isinstance(row[at], int | float) or row[at] in (None, "") for row in rows) for at in range(len(heads))
-    ]
-    wide = sum(max([len(head), *(len(row[at]) for row in shown)]) + 2 for at, head in enumerate(heads))
-    if wide > page.console.width - 2:
-        for values, row in zip(shown, rows, strict=True):
-            words = [text for text, value in zip(values, row, strict=True) if isinstance(value, str) and text]
-            rest = [
-                f"{head} {text}"
-                for head, text, value in zip(heads, values, row, strict=True)
-                if not isinstance(value, str) and text
-            ]
-            page.write(Text(" · ".join(words)), indent=1)
-            page.write(Text(" · ".join(rest)), "dim", indent=5)
-    else:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-        for head, number in zip(heads, numeric, strict=True):
-            table.add_column(head, justify="right" if number else "left", no_wrap=number, overflow="fold")
-        for values in shown:
-            table.add_row(*map(Text, values))
-        page.write_grid(table, 1)
-    if total > len(rows):
-        page.write(f"… {total - len(rows):,} more", "dim", 1)
-
-
-def _sources(page: _Page) -> None:
+def _sources(page: Page) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -345,7 +263,7 @@ def _sources(page: _Page) -> None:
         page.write("note: " + visible(note, 1000), "dim", 1)
 
 
-def _configuration(page: _Page) -> None:
+def _configuration(page: Page) -> None:
     """Write which files spoke, and what is to be known of them."""
     read = page.report.configuration
     page.heading(f"Read: {plural(len(read), 'file')}")
@@ -355,7 +273,7 @@ def _configuration(page: _Page) -> None:
         page.write("note: " + visible(note, 1000), "dim", 1)
 
 
-def _headline(page: _Page) -> None:
+def _headline(page: Page) -> None:
     from rich.text import Text
 
     report, options = page.report, page.options
@@ -408,7 +326,7 @@ def render(report: Report, options: RenderOptions) -> str:
         legacy_windows=False,
         _environ={},
     )
-    page = _Page(console, report, options)
+    page = Page(console, report, options)
     _headline(page)
     findings = acting(report)
     same = shared_cures(findings[:MOST_FINDINGS])
