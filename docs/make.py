@@ -21,7 +21,7 @@ sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 
 import house  # noqa: E402
 
-from logscan.checking.check import all_checks, page  # noqa: E402
+from logscan.checking.check import GROUPS, Check, all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
 from logscan.grammar.formats import LogFormat  # noqa: E402
@@ -314,20 +314,36 @@ repeat. Each event table begins with these columns:"""
 # --- checks and commands -------------------------------------------------------------------------------------------
 
 
+def facts_of(check: Check) -> str:
+    """Return what is known of a check without running it."""
+    facts = [f"In reports: {check.title}.", f"Clear, it says: {check.clear.partition(' (')[0]}."]
+    facts.append(f"Findings are at worst a {check.severity}.")
+    if check.needs:
+        facts.append(f"It needs to see: {'; '.join(check.needs)}.")
+    if check.related:
+        facts.append(f"See also {', '.join(f'[{name}]({name}.md)' for name in check.related)}.")
+    return " ".join(facts)
+
+
 def check_pages() -> Iterator[tuple[str, str]]:
     """Yield a page per check, and the index."""
     for check in all_checks():
-        yield f"checks/{check.name}.md", joined(f"# {check.name}", f"In reports: {check.title}.", page(check))
-    rows = [(f"[{check.name}]({check.name}.md)", cell(check.title)) for check in all_checks()]
-    yield (
-        "checks/index.md",
-        joined(
-            "# Checks",
-            "Each check ends with one of three verdicts: found, clear or blind. Blind means that the logs can't tell, and the "
-            "report says why. `logscan explain NAME` shows these pages too.",
-            table(("Check", "What it looks for"), rows),
-        ),
-    )
+        yield f"checks/{check.name}.md", joined(f"# {check.name}", facts_of(check), page(check))
+    parts = [
+        "# Checks",
+        f"{len(all_checks())} checks. Each ends with one of four verdicts: found, clear, blind or not applicable. Blind means "
+        "that the logs can't tell, and the report says why. `logscan explain NAME` shows these pages too, `logscan checks` "
+        "this list.",
+    ]
+    for group, title in GROUPS.items():
+        rows = [
+            (f"[{check.name}]({check.name}.md)", cell(check.title), check.severity, cell("; ".join(check.needs)))
+            for check in all_checks()
+            if check.group == group
+        ]
+        if rows:
+            parts += [f"## {title}", table(("Check", "Title when found", "At worst", "What it needs to see"), rows)]
+    yield "checks/index.md", joined(*parts)
 
 
 def help_of(*words: str) -> str:

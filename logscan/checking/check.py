@@ -32,6 +32,17 @@ Group = Literal["heart", "arrival", "reputation", "accounts", "filters", "machin
 """The seven at the heart; mail that doesn't arrive; refused, or our name ruined; accounts; filters; the machine and its logs."""
 
 
+GROUPS: dict[Group, str] = {
+    "heart": "The seven at the heart",
+    "arrival": "Mail that doesn't arrive",
+    "reputation": "Others refuse us, or we ruin our name",
+    "accounts": "Accounts",
+    "filters": "Filters",
+    "machine": "The machine and its logs",
+}
+"""What a group is called, in the order in which groups are shown."""
+
+
 @dataclass(frozen=True)
 class Check:
     """A check: its metadata and its two pure functions.

@@ -9,8 +9,12 @@ from logscan import console
 
 @click.command("checks")
 def command() -> None:
-    """List the checks, one line each."""
-    from logscan.checking.check import all_checks
+    """List the checks, one line each, by what they are about."""
+    from logscan.checking.check import GROUPS, all_checks
 
-    for check in all_checks():
-        console.out(f"{check.name:24} {check.title}")
+    for group, title in GROUPS.items():
+        some = [check for check in all_checks() if check.group == group]
+        if some:
+            console.out(f"{title} ({len(some)})")
+        for check in some:
+            console.out(f"  {check.name:26} {check.title}")
