@@ -148,7 +148,8 @@ def _summary(log: Log, part: pd.DataFrame, went: Course, subject: str, mails: in
     lists = sorted(set(part["list"]) - {""})
     words = IN_WORDS[cause] + (f" ({', '.join(visible(name, 80) for name in lists[:NAMED])})" if lists else "")
     held = "put off" if rate else "refused"
-    said = f"{subject} {held} {ev.mails(mails, recipients)} from {clock(first, log)} on: {words}"
+    when = f"from {clock(first, log)} on" if first < last else f"at {clock(first, log)}"
+    said = f"{subject} {held} {ev.mails(mails, recipients)} {when}: {words}"
     domains = sorted({address.rpartition("@")[2].lower() for address in part["recipient"]} - {provider(subject)})
     if domains and domains != [subject]:
         more = " …" if len(domains) > NAMED else ""
@@ -158,4 +159,4 @@ def _summary(log: Log, part: pd.DataFrame, went: Course, subject: str, mails: in
     if went.between or went.after:
         return f"{said}; it took {plural(went.between + went.after, 'mail')} all the same"
     took = f"; it took {plural(went.before, 'mail')} before" if went.before else ""
-    return f"{said}{took}; still so at the last attempt, {clock(last, log)}"
+    return said + took + (f"; still so at the last attempt, {clock(last, log)}" if first < last else "")
