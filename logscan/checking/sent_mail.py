@@ -1,0 +1,86 @@
+"""Mail handed in with a login, one row a mail, and whom each account wrote to for the first time."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from logscan.scan.columns import joined, number, some_joined, values
+from logscan.scan.login_tries import LINE_BITS, account
+from logscan.scan.memo import per_window
+from logscan.tables import texts
+from logscan.tables.partials import Keyed, Part, mixed
+
+if TYPE_CHECKING:
+    from logscan.scan.window import Window
+
+Ints = npt.NDArray[np.int64]
+
+SENT, TO = "sent", "to"
+
+TEXTS = ("user", "address", "queue_id", "message_id")
+
+
+@per_window
+def look(window: Window) -> dict[str, Part]:
+    """Return mails with a login, and pairs of accounts and recipients.
+
+    ``sent``: user (as :func:`logscan.scan.login_tries.account`), address, queue_id, message_id, time (UTC ns), place →
+    recipients, refused. ``to``: user and recipient (hashes) → first (UTC ns).
+    """
+    user = joined(window, "mails", "sasl_username")
+    rows = np.flatnonzero(user.codes >= 0)
+    if not len(rows):
+        return _nothing()
+    names = user.take(rows).changed(account)
+    opened = values(window, "entries", "client_row")[values(window, "mails", "entry")[rows]]
+    place = np.full(len(rows), -1, np.int64)
+    known = opened >= 0
+    line = number(window, "clients", "line")[opened[known]]
+    place[known] = (number(window, "clients", "source")[opened[known]] << LINE_BITS) + line
+    first = values(window, "mails", "first")[rows]
+    address = some_joined(window, "mails", "client_address", rows)
+    sent = {
+        "user": _told(names.texts()),
+        "address": _told(address.texts()),
+        **{name: _told(texts.arrow(window.mails[name]).take(pa.array(rows))) for name in TEXTS[2:]},
+        "time": first,
+        "place": place,
+        "recipients": values(window, "mails", "recipients")[rows],
+        "refused": values(window, "mails", "bounced")[rows],
+    }
+    of_mail = np.zeros(len(window.mails) + 1, np.int64)
+    of_mail[rows] = names.hashed()
+    return {SENT: Keyed.of(sent, sums=("recipients", "refused")), TO: _to(window, of_mail)}
+
+
+def _told(column: pa.Array) -> pa.Array:
+    """Return a column of texts of one type, an empty text where one is missing."""
+    return column.cast(pa.string()).fill_null("")
+
+
+def _to(window: Window, of_mail: Ints) -> Keyed:
+    """Return whom each account wrote to, and when first."""
+    mail = values(window, "deliveries", "mail")
+    rows = np.flatnonzero(values(window, "deliveries", "last") & (of_mail[mail] != 0))
+    hashed = some_joined(window, "deliveries", "recipient", rows).hashed()
+    time = values(window, "mails", "first")[mail[rows]]
+    pair = mixed(of_mail[mail[rows]], hashed)
+    order = np.lexsort((time, pair))
+    kept = order[np.append(True, np.diff(pair[order]) != 0)[: len(order)]]
+    some = {"user": of_mail[mail[rows]][kept], "pair": pair[kept], "first": time[kept]}
+    return Keyed.of(some, least=("first",), once=True)
+
+
+@functools.cache
+def _nothing() -> dict[str, Part]:
+    text, numbers = pa.array([], pa.string()), np.empty(0, np.int64)
+    sent = dict.fromkeys(TEXTS, text) | dict.fromkeys(("time", "place", "recipients", "refused"), numbers)
+    return {
+        SENT: Keyed.of(sent, sums=("recipients", "refused")),
+        TO: Keyed.of(dict.fromkeys(("user", "pair", "first"), numbers), least=("first",)),
+    }
