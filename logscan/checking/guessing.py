@@ -165,7 +165,7 @@ def _guesses(partial: Partial, log: Log) -> Guesses:
     found = Guesses(rows, good, shared, None, 0, frozenset(), nowhere, left, boxes)
     for by in ("address", "network"):
         _tell_loud(found, known, log.settings, by)
-    _tell_devices(rows, known)
+    _tell_devices(rows, known, shared)
     return _tell_spread(found, slots, known)
 
 
@@ -232,19 +232,16 @@ def _tell_loud(found: Guesses, known: Limits, settings: Settings, by: str) -> No
     rows.loc[marked, "source"] = rows.loc[marked, by]
 
 
-def _tell_devices(rows: pd.DataFrame, known: Limits) -> None:
-    """Mark tries that come from one network at one account or two, hour after hour."""
+def _tell_devices(rows: pd.DataFrame, known: Limits, shared: frozenset[str]) -> None:
+    """Mark tries that come from one network at one account or two, hour after hour; at any number where several get in."""
     some = rows[(rows["kind"] == "quiet") & (rows["user"] != "")]
     if some.empty:
         return
-    users = rows[rows["kind"].isin(["quiet"])].groupby("network")["user"].nunique()
-    pairs = (
-        some.assign(hour=some["first"] // HOUR)
-        .groupby(["network", "user"])
-        .agg(n=("n", "sum"), hours=("hour", "nunique"))
-    )
-    pairs = pairs[(pairs["n"] >= known.device_tries) & (pairs["hours"] >= known.device_hours)]
-    mine = {(net, user) for net, user in pairs.index if users.get(net, 0) < known.accounts}
+    users = some.groupby("network")["user"].nunique()
+    pairs = some.assign(hour=some["first"] // HOUR).groupby(["network", "user"])
+    total = pairs.agg(n=("n", "sum"), hours=("hour", "nunique"))
+    total = total[(total["n"] >= known.device_tries) & (total["hours"] >= known.device_hours)]
+    mine = {(net, user) for net, user in total.index if users[net] < known.accounts or net in shared}
     chosen = [pair in mine for pair in zip(some["network"].tolist(), some["user"].tolist(), strict=True)]
     rows.loc[some.index[np.array(chosen, np.bool_)], "kind"] = "device"
 
