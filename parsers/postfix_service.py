@@ -184,6 +184,26 @@ CLIENT_FAULT = LogFormat(
     weight=15,
 )
 
+COMPATIBILITY = LogFormat(
+    name="postfix-compatibility",
+    title="Postfix works with a default of an older version",
+    reference="Postfix postfix/postfix.c, trivial-rewrite/rewrite.c, smtpd/smtpd_check.c, master/master_ent.c",
+    programs=("/*", "postfix"),
+    table="service_events",
+    constants={"event": "compatibility"},
+    line=rx(
+        r"(?:Postfix is )?(?:running with|using) backwards-compatible (?s:.*)|[^ ]+: using backwards-compatible (?s:.*)"
+    )("text"),
+    samples=tuple(
+        Sample(each, {"text": each})
+        for each in (
+            "using backwards-compatible default setting append_dot_mydomain=yes to rewrite x to y",
+            "Postfix is using backwards-compatible default settings",
+            "127.0.0.1:10025: using backwards-compatible default setting chroot=y",
+        )
+    ),
+)
+
 NOISE = LogFormat(
     name="postfix-noise",
     title="lines of any Postfix daemon that carry nothing for the analysis",
@@ -193,8 +213,7 @@ NOISE = LogFormat(
     line=rx(
         r"(?:statistics: |cache [^ ]+ (?:full|partial) cleanup: |the Postfix mail system is (?:running|not running)"
         r"|table (?s:.*) has changed --? (?:restarting|finishing)|(?:re)?starting |stopping |refreshing |waiting for |aborting "
-        r"|(?:Postfix is )?(?:running with|using) backwards-compatible |discarding EHLO keywords"
-        r"|(?:See |To disable backwards compatibility )|(?:[^ ]+: )?using backwards-compatible default setting "
+        r"|discarding EHLO keywords|(?:See |To disable backwards compatibility )"
         r"|master exit time has arrived|ignoring (?:status update from child|DNS RR: )|(?:entering|leaving) STRESS mode "
         r"|[^ ]* cache cleanup will start |database [^ ]+: (?:using size limit|pausing after) |running: "
         r"|(?:DATA|BDAT) without valid RCPT from |host [^ ]+ offers SMTPUTF8 support|mapping DSN status "
@@ -211,12 +230,10 @@ NOISE = LogFormat(
         Sample("stopping the Postfix mail system"),
         Sample("refreshing the Postfix mail system"),
         Sample("waiting for the Postfix mail system to terminate"),
-        Sample("using backwards-compatible default setting append_dot_mydomain=yes to rewrite x to y"),
         Sample("discarding EHLO keywords: CHUNKING"),
         Sample("cache btree:/var/lib/postfix/verify_cache full cleanup: retained=0 dropped=1 entries"),
         Sample("cache btree:/var/lib/postfix/verify_cache partial cleanup: retained=3 dropped=1 entries"),
         Sample("table cidr:/etc/postfix/access.cidr(0,lock|fold_fix) has changed - finishing in the background"),
-        Sample("Postfix is using backwards-compatible default settings"),
         Sample('To disable backwards compatibility use "postconf compatibility_level=3.7" and "postfix reload"'),
         Sample("See http://www.example.com/COMPATIBILITY_README.html for details"),
         Sample("entering STRESS mode with 90 connections"),
@@ -388,6 +405,7 @@ FORMAT = (
     POSTSUPER_TOTAL,
     HOSTNAME,
     CLIENT_FAULT,
+    COMPATIBILITY,
     NOISE,
     VERBOSE,
     CYRUS,

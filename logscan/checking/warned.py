@@ -5,7 +5,7 @@ Several checks tell from these lines what is wrong; each takes those whose text 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,7 +67,12 @@ class Warned:
 
     def matching(self, pattern: str) -> Warned:
         """Return the lines whose text a pattern is found in (RE2, each different text looked at once)."""
-        return self.take(self.text.matching(lambda words: pc.match_substring_regex(words, pattern)))
+        return self.take(self.text.matching(finds(pattern)))
+
+
+def finds(pattern: str) -> Callable[[Any], Any]:
+    """Return a test of texts for :meth:`~logscan.tables.coded.Coded.matching`: whether a pattern (RE2) is found in them."""
+    return lambda words: pc.match_substring_regex(words, pattern)
 
 
 @per_window

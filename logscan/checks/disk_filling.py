@@ -92,19 +92,19 @@ def look(window: Window, settings: Settings) -> Partial:
     if told is not None:
         # What another host said stands in warnings too.
         told = told.matching(f"^{QUEUE}|{FULL}")
-        told = told.take(~told.text.matching(lambda words: pc.match_substring_regex(words, r" said: |^host ")))
+        told = told.take(~told.text.matching(warned.finds(r" said: |^host ")))
         if len(told):
             found.append(_counted(told.host, told.at, told.place, told.text))
     for table, name, values in (("deliveries", "status", ("deferred", "bounced")), ("stores", "action", ("failed",))):
         rows = _rows(window, table, name, values)
         if len(rows):
             text = column(window, table, "reply" if table == "deliveries" else "text").take(rows)
-            rows = rows[text.matching(lambda words: pc.match_substring_regex(words, FULL))]
+            rows = rows[text.matching(warned.finds(FULL))]
         if len(rows):
             found.append(_of_rows(window, table, rows, "reply" if table == "deliveries" else "text"))
     if len(tables["filter_errors"]):
         text = column(window, "filter_errors", "text")
-        some = np.flatnonzero(text.matching(lambda words: pc.match_substring_regex(words, FULL)))
+        some = np.flatnonzero(text.matching(warned.finds(FULL)))
         some = some[moments(window, "filter_errors")[some] > 0]
         if len(some):
             found.append(_of_rows(window, "filter_errors", some, "text"))

@@ -22,8 +22,7 @@ An attack reaches a limit that suits everyday traffic; that it was reached is tr
 computer may open more than ten connections at once for a moment: fewer than ten refusals of a user are passed over.
 
 ## When it is blind
-Where neither mail of Postfix nor logins of Dovecot are in the log. Postfix before 2.6 doesn't say that a limit was
-reached.
+Where neither mail of Postfix nor logins of Dovecot are in the log.
 """
 
 from __future__ import annotations

@@ -35,7 +35,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from logscan.amounts import plural
 from logscan.checking import warned
@@ -137,9 +136,7 @@ def _refused(window: Window) -> Any:
     if not len(rows):
         return rows
     text = column(window, "rejects", "text").take(rows)
-    return rows[
-        text.matching(lambda words: pc.match_substring_regex(words, r"(?:^|: )Temporary lookup (?:failure|error)$"))
-    ]
+    return rows[text.matching(warned.finds(r"(?:^|: )Temporary lookup (?:failure|error)$"))]
 
 
 def conclude(partial: Partial, log: Log) -> Result:

@@ -293,7 +293,7 @@ _event(
     "service_events",
     "a service started, stopped, reloaded, warned or failed",
     """
-event     cat  start, stop, reload, warning, error, fatal, panic, limit ...
+event     cat  start, stop, reload, warning, error, fatal, panic, limit, compatibility ...
 queue_id  str  queue ID, where the warning names one
 text      str  the text
 """,
