@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -36,3 +37,8 @@ def networks(addresses: Iterable[str]) -> list[str]:
     """Return the network of each address."""
     known: dict[str, str] = {}
     return [known[each] if each in known else known.setdefault(each, network(each)) for each in addresses]
+
+
+def is_private(address: str) -> bool:
+    """Whether one address can't come from the internet."""
+    return bool(re.search(PRIVATE, address.lower().removeprefix("::ffff:")))
