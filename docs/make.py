@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -346,6 +347,40 @@ def check_pages() -> Iterator[tuple[str, str]]:
     yield "checks/index.md", joined(*parts)
 
 
+COLUMNS = ("dspam", "amavis", "rspamd", "spamassassin", "other", "none")
+"""Filters in the table of what is tested."""
+
+VERDICTS = ("found", "clear", "blind", "not-applicable")
+
+
+def matrix_page() -> str:
+    """Return the table of what is tested: each check with each filter at each verdict, and the tests that show it."""
+    record = json.loads((DOCS.parent / "tests" / "data" / "matrix.json").read_text())
+    shown: dict[tuple[str, str, str], list[str]] = {}
+    for name, seen in record.items():
+        for check, verdict in seen["verdicts"].items():
+            shown.setdefault((check, seen["filter"], verdict), []).append(name)
+    parts = ["# What is tested", MATRIX]
+    for check in all_checks():
+        rows = []
+        for kind in COLUMNS:
+            row = []
+            for verdict in VERDICTS:
+                tests = sorted(shown.get((check.name, kind, verdict), ()), key=lambda each: not each.startswith("case"))
+                own = [each.removeprefix(f"case: {check.name}: ").removeprefix("case: ") for each in tests]
+                row.append(cell(own[0]) + (f" (+{len(own) - 1})" if len(own) > 1 else "") if own else "–")
+            if any(each != "–" for each in row):
+                rows.append((kind, *row))
+        parts += [f"## {check.name}", table(("Filter", *VERDICTS), rows)]
+    return joined(*parts)
+
+
+MATRIX = """\
+For each check, with each kind of filter that a log shows, a test at each verdict, and how many more there are. A small log is
+named as in `tests/data/cases/NAME.toml`; `story:` is one of `sample_logs/`, `lab:` one of `tests/data/lab/`: genuine logs
+whose truth is known. Each test holds to its cell; a dash is what no test shows, mostly since it can't happen."""
+
+
 def help_of(*words: str) -> str:
     """Return the help of a command, as on a terminal of :data:`WIDTH` columns."""
     done = CliRunner().invoke(
@@ -420,6 +455,7 @@ def pages() -> dict[str, str]:
         **dict(format_pages()),
         "tables.md": tables_page(),
         **dict(check_pages()),
+        "matrix.md": matrix_page(),
         "commands.md": commands_page(),
         "architecture.md": architecture_page(),
     }

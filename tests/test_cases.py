@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matrix import filter_of, on_record
 
 import logscan
 from logscan.checking.check import Check, all_checks
@@ -28,6 +29,7 @@ def test_a_check_says_of_a_small_log_what_is_true(check: str, case: dict[str, An
     assert {each.unknown for each in scan.sources} == {0}
     (result,) = logscan.analyse(scan, checks=[check]).checks
     assert result.verdict == case["verdict"], result
+    on_record(f"case: {check}: {case['name']}", filter_of(scan), {check: result.verdict})
     found = [{"cause": each.cause, "subject": each.subject, "count": each.count} for each in result.findings]
     assert found == [{key: each[key] for key in ("cause", "subject", "count")} for each in case["findings"]]
     for finding, expected in zip(result.findings, case["findings"], strict=True):

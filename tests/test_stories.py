@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matrix import filter_of, on_record
 
 import logscan
 from benchmarks.accuracy import Score, copies, dictionaries, legs, scores
@@ -99,6 +100,12 @@ def test_nothing_of_a_story_is_an_error(name: str) -> None:
 
 
 # -- causes and states -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_each_verdict_is_the_one_on_record(name: str) -> None:
+    scan, report = told(name)
+    on_record(f"story: {name}", filter_of(scan), verdicts(report))
 
 
 @pytest.mark.parametrize("name", HEALTHY)
