@@ -204,3 +204,15 @@ def test_a_verdict_at_the_door_is_for_a_mail_of_which_it_names_somebody(
         00:14 postfix/qmgr[12]: AAAAAA1: from=<sam@example.org>, size=900, nrcpt=1 (queue active)
         00:15 postfix/smtp[16]: AAAAAA1: to=<kate@example.net>, relay={FAR}, delay=3, {SENT}"""
     assert said(read(log)) == {"AAAAAA1": [spam]}
+
+
+def test_rspamds_verdict_on_a_mail_without_a_message_id_is_joined_by_its_queue_id(tmp_path: Path) -> None:
+    (tmp_path / "rspamd.log").write_text(
+        "2026-03-04 10:01:00 #11733(normal) <2df836>; task; rspamd_task_write_log: id: <undef>, qid: <3E3C42920B3>,"
+        " ip: 192.0.2.9, from: <sam@example.org>, (default: F (no action): [1.00/15.00] [X(1.00){}]), len: 900,"
+        " time: 10.0ms, dns req: 0, digest: <aa>, rcpts: <bob@example.com>, mime_rcpts: <bob@example.com>\n"
+    )
+    lines = [line.strip().split(" ", 1) for line in opened("01:00", "3E3C42920B3", "<>").strip().splitlines()]
+    (tmp_path / "mail.log").write_text("".join(f"2026-03-04T10:{at}+00:00 mx1 {rest}\n" for at, rest in lines))
+    scan = logscan.read(tmp_path, jobs=1, timezone="UTC")
+    assert scan.verdicts["entry"].tolist() == [0]

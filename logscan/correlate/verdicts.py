@@ -278,7 +278,7 @@ def _like_ids(told: pa.Array, f: Facts, position: Ints, entry: Ints) -> Bools:
     bare = pc.replace_substring_regex(pc.utf8_trim_whitespace(pc.fill_null(told, "")), "^<", "")
     (mine, known), _ = factorise([pc.utf8_slice_codeunits(bare, 0, 4), pc.utf8_slice_codeunits(f.ids, 0, 4)])
     theirs = np.append(known, -1)[f.parent_id[entry]]
-    nothing: Bools = pc.is_in(bare, pa.array(["", "undef"])).to_numpy(zero_copy_only=False)
+    nothing: Bools = pc.is_in(pc.ascii_rtrim(bare, ">"), pa.array(["", "undef"])).to_numpy(zero_copy_only=False)
     ok: Bools = (mine[position] == theirs) | (theirs < 0) | nothing[position]
     return ok
 
