@@ -71,6 +71,7 @@ def said_kept(window: Window) -> Bools:
     return found
 
 
+@per_window
 def look(window: Window) -> dict[str, Mergeable]:
     """Return the parts from which :class:`Covering` is made. For look."""
     entries = window.entries
