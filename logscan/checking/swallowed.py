@@ -41,8 +41,8 @@ HANDED, GONE, PROXIED, UNNAMED, STRAYS, LOSSES, LATEST = (
 MOST = 20_000
 """Cases that are kept, the first ones: as many as an administrator can ask the senders for, and more."""
 
-KEPT = r"(?i)quarantin|discard|dropp?ed|blackhol|\bblocked\b"
-"""A filter that keeps a mail back and says so in its reply."""
+KEPT = r"(?i)quarantin|discard|dropp?ed|blackhol|\bblocked\b|\bDSN\b|\bbounced?\b|\breject"
+"""A filter that keeps a mail back, or sends it back itself (amavis: ``DSN suppressed (554 5.7.0 Bounce``), and says so."""
 
 QUEUED = r"(?i)queued as \W?\w{6,}"
 """The next server's words, which the filter passes on: whatever became of the mail there, the filter handed it on."""

@@ -46,10 +46,10 @@ from logscan.checking import hand_overs, outages
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at, places_of
 from logscan.checking.limits import limits
-from logscan.checking.milter_outages import NEWEST
 from logscan.checking.outage import Outage
 from logscan.checking.own_judged import NO_FILTER, UNSEEN
-from logscan.findings import Finding, Remedy, Result, Severity
+from logscan.correlate.lives import SECOND
+from logscan.findings import SEVERITIES, Finding, Remedy, Result, Severity
 from logscan.scan import filters
 from logscan.scan.columns import column
 from logscan.scan.hops import filter_hops
@@ -69,14 +69,15 @@ class Limits:
     """When an outage is more than a restart."""
 
     brief: float = 300.0
-    """Seconds: a mail that is put off waits that long anyway (Postfix's minimal_backoff_time), so what is over sooner delayed
-    nobody by more than one retry: a note, while ``few`` mails met it."""
+    """Seconds from the first failure to the last: a mail that is put off waits that long anyway (Postfix's
+    minimal_backoff_time), so what fails for less delayed nobody by more than one retry: a note, while ``few`` mails met it."""
     few: int = 10
     """Mails: with as many, even a short outage is no restart in a quiet hour."""
     long: float = 3600.0
     """Seconds: mail that is an hour late is noticed by the people it is for: a problem, though it came in the end."""
     often: int = 6
-    """Outages of one filter for one reason: as many are one trouble that comes back, shown as one finding."""
+    """Outages of one filter for one reason: as many are one trouble that comes back, shown as one finding; within a day they
+    are no restarts."""
 
 
 REASONS = (
@@ -91,6 +92,8 @@ REASONS = (
     ("filter-not-running", re.compile("Connection refused")),
 )
 """Causes by what Postfix says (smtp_connect.c, smtp_trouble.c, milter8.c, and the system's own words for an error number)."""
+
+DAY = 86_400 * SECOND
 
 NAMES = ("message_id", "recipient", "queue_id")
 """What a case tells of its mail."""
@@ -139,13 +142,19 @@ def _seconds(outage: Outage) -> float:
     return (outage.until - outage.first).total_seconds()
 
 
+def _failing(outage: Outage) -> float:
+    """Return for how long (seconds) it is seen to fail: a quiet server's next mail, or retry, may come long after its end."""
+    if outage.rows is None or outage.rows.empty:
+        return _seconds(outage)
+    return float(outage.rows["at"].iloc[-1] - outage.rows["at"].iloc[0]) / SECOND
+
+
 class _Finder:
     """Makes the findings; what all share is read once."""
 
     def __init__(self, partial: Partial, log: Log, kind: str | bool) -> None:
         self.log, self.limits, self.kind = log, limits(log, NAME, Limits), str(kind or "")
         self.zone = log.zone or UTC
-        self.newest = dict(partial.frame(NEWEST).itertuples(index=False)) if NEWEST in partial else {}
         self.names: dict[tuple[int, int], dict[str, str | None]] = {}
         if hand_overs.MAILS in partial:
             names = partial.frame(hand_overs.MAILS).sort_values(["queue_id", "message_id"], kind="stable")
@@ -169,7 +178,9 @@ class _Finder:
 
     def _finding(self, subject: str, cause: str, some: list[Outage]) -> Finding:
         mails, recipients = sum(each.mails for each in some), sum(each.recipients for each in some)
-        worst = min((self._severity(each) for each in some), key=("problem", "warning", "note").index)
+        worst = min((self._severity(each) for each in some), key=SEVERITIES.index)
+        if worst == "note" and self._often(some):
+            worst = "warning"
         cases = [case for each in some for case in self._cases(each)]
         return Finding(
             cause=cause,
@@ -188,13 +199,17 @@ class _Finder:
             recipients=recipients,
         )
 
+    def _often(self, some: list[Outage]) -> bool:
+        """Return whether a filter was away too often within a day for restarts of each night."""
+        at = np.sort([pd.Timestamp(each.first).value for each in some])
+        apart = self.limits.often - 1
+        return len(at) > apart and bool((at[apart:] - at[: len(at) - apart] < DAY).any())
+
     def _severity(self, outage: Outage) -> Severity:
         """Return how much an outage matters: by what came back, whether it is over, how long it was and how many mails met it."""
-        since = self.newest.get(outage.host, 0) - pd.Timestamp(outage.until).value
-        lasting = not outage.over and since > self.limits.brief * 10**9
-        if outage.returned or lasting or _seconds(outage) >= self.limits.long:
+        brief = _failing(outage) < self.limits.brief and outage.mails < self.limits.few
+        if outage.returned or _seconds(outage) >= self.limits.long or not (outage.over or brief):
             return "problem"
-        brief = _seconds(outage) < self.limits.brief and outage.mails < self.limits.few
         return "note" if brief else "warning"
 
     def _summary(self, some: list[Outage], mails: int, recipients: int) -> str:
