@@ -50,6 +50,28 @@ SCANNER = _trouble(
     ("(normal) <c9a4d1>; lua; savapi.lua:231: ", "SAVAPI [savapi]: failed to scan, maximum retransmits exceed"),
 )
 
+NOT_LEARNED = LogFormat(
+    name="rspamd-learning-failed",
+    title="rspamd can't store what a mail is to teach it",
+    reference="rspamd libstat/backends/redis_backend.c (to 3.6), redis_backend.cxx, rspamd_redis_learned()",
+    programs=("rspamd",),
+    table="trainings",
+    constants={"filter": "rspamd", "outcome": "failed"},
+    line=_WHERE + rx(r'cannot learn (?:task: |[^ :<]+: redis error: ")(?s:.*)')("text"),
+    samples=(
+        Sample(
+            "(controller) <c9a4d1>; csession; rspamd_redis_learned: cannot learn task: READONLY You can't write against a"
+            " read only replica.",
+            {"text": "cannot learn task: READONLY You can't write against a read only replica."},
+        ),
+        Sample(
+            '(controller) <c9a4d1>; csession; rspamd_redis_learned: cannot learn BAYES_SPAM: redis error: "OOM"',
+            {"text": 'cannot learn BAYES_SPAM: redis error: "OOM"'},
+        ),
+    ),
+    weight=5,
+)
+
 UNTRAINED = LogFormat(
     name="rspamd-untrained",
     title="rspamd's Bayes doesn't judge a mail: too little was learned",
@@ -83,4 +105,4 @@ UNTRAINED = LogFormat(
     weight=5,
 )
 
-FORMAT = (REDIS, SCANNER, UNTRAINED)
+FORMAT = (REDIS, SCANNER, NOT_LEARNED, UNTRAINED)

@@ -105,6 +105,23 @@ SPOKEN = LogFormat(
     weight=30,
 )
 
+NOT_LEARNED = LogFormat(
+    name="spamd-not-learned",
+    title="spamd refuses to learn: --allow-tell isn't given",
+    reference="SpamAssassin spamd/spamd.raw, dotell(), service_unavailable_error()",
+    programs=("spamd",),
+    table="trainings",
+    constants={"filter": "spamd", "outcome": "failed"},
+    line=_PREFIX + rx("service unavailable: TELL commands are not enabled(?s:.*)")("text"),
+    samples=(
+        Sample(
+            "spamd: service unavailable: TELL commands are not enabled, set the --allow-tell switch.",
+            {"text": "service unavailable: TELL commands are not enabled, set the --allow-tell switch."},
+        ),
+    ),
+    weight=10,
+)
+
 BAYES = LogFormat(
     name="spamd-bayes",
     title="spamd can't open what its Bayes has learned",
@@ -138,4 +155,4 @@ NOISE = LogFormat(
     weight=-10,
 )
 
-FORMAT = (VERDICT, LEARNED, SPOKEN, BAYES, NOISE)
+FORMAT = (VERDICT, LEARNED, NOT_LEARNED, SPOKEN, BAYES, NOISE)

@@ -11,7 +11,7 @@ from checked import AMAVIS, FIELD, amavis, arrived, at, back, checked, removed, 
 
 from logscan.findings import Finding, Result
 
-CHECK = "training-misses-hash"
+CHECK, OTHER = "training-misses-hash", "training-without-effect"
 START = int(datetime(2026, 1, 10, 10, tzinfo=UTC).timestamp())
 ALICE, BOB = "alice@example.org", "bob@example.org"
 DAY = 86_400
@@ -113,10 +113,17 @@ def test_a_miss_whose_mail_came_before_the_log_has_a_cause_that_cant_be_told() -
 
 
 def test_a_learning_script_that_fails_is_a_training_in_vain() -> None:
-    result, (found,) = said(FIELD / "debian-rspamd-imapsieve")
+    result, _ = checked(OTHER, FIELD / "debian-rspamd-imapsieve")
+    (found,) = result.findings
     assert (result.verdict, found.cause, found.subject, found.count) == (
         "found", "training-call-failed", "alice@firma.example", 1
     )  # fmt: skip
+
+
+def test_what_one_check_tells_of_training_the_other_leaves_out() -> None:
+    result, _ = checked(CHECK, FIELD / "debian-rspamd-imapsieve")
+    assert (result.verdict, result.findings) == ("not-applicable", [])
+    assert OTHER in result.not_applicable
 
 
 @pytest.mark.parametrize(
@@ -311,7 +318,8 @@ def other(
     write(folder, mail_log=log, main_cf=MAIN.format(main), master_cf=MASTER, **texts)
     if own is not None:
         write(folder, rspamd_log=own)
-    return said(folder)
+    result, _ = checked(OTHER, folder)
+    return result, result.findings
 
 
 def test_rspamd_that_learned_each_moved_mail_is_clear(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 ## What it finds
 Training calls for which DSPAM finds no signature under the user that the call names; moves into and out of Junk that no
-call follows, and calls whose program fails, with any filter. One finding a user and cause.
+call follows, and calls whose program fails. One finding a user and cause.
 
 ## Why it matters
 The user moves spam to Junk day after day, the mail program says OK, DSPAM exits 0, and nothing is learned.
@@ -28,8 +28,8 @@ moves to and from the trash, train nothing by design. rspamc ends with an error 
 ## When it is blind
 Without DSPAM's lines in the log, or without a single training call or move. Successful training leaves a trace in
 system.log only; the failing one in syslog only: both are needed to say clear. sa-learn writes no log at all. Of moves,
-calls, and mails that the filter judged, the latest million each are kept: what is older is said, and not judged. Where no
-filter with a dictionary per user is, and nobody trains, the check is not applicable.
+calls, and mails that the filter judged, the latest million each are kept: what is older is said, and not judged. Where the
+filter has one memory for all (rspamd, SpamAssassin), the check is not applicable: training-without-effect looks at their calls.
 """
 
 from __future__ import annotations
@@ -156,6 +156,10 @@ class _Told:
 def conclude(partial: Partial, log: Log) -> Result:
     """Tell of each training call that missed at whose signature it was, and of each move whether a call followed."""
     told, settings = _Told.of(partial, log), log.settings
+    if "dspam" not in told.kinds.names:
+        result = _without(told)
+        result.predictions = predictions(settings).get("training-misses-hash", []) + _predictions(partial, settings)
+        return result
     calls = told.calls[(told.calls["filter"] == "dspam").to_numpy()]
     calls = trainings.owned(calls, told.signatures, log.inventory, told.handed, told.aliases)
     learned = calls[(calls["outcome"] == "learned") & calls["class"].isin(["spam", "innocent"])]
@@ -206,53 +210,49 @@ def _missed(told: _Told, calls: pd.DataFrame, misses: pd.DataFrame) -> list[Find
     return [_finding(lines, told, user, cause, rows, right) for (user, cause), rows in groups.items()]
 
 
+def _without(told: _Told) -> Result:
+    """Say that no filter with a dictionary per user is here, or that it isn't known."""
+    kinds, result = told.kinds.names, Result()
+    if named := sorted(kinds - {"other"}):
+        names = " and ".join(NAMES.get(kind, kind) for kind in named)
+        result.not_applicable = (
+            f"The filter here is {names}, not DSPAM with its dictionary per user: see training-without-effect."
+        )
+    elif kinds:
+        result.blind_because.append(
+            f"whether the filter at {told.kinds.unnamed} learns per user isn't known: nothing names it"
+        )
+    elif told.kinds.none:
+        result.not_applicable = "No filter is set up here that users could train."
+    else:
+        result.blind_because.append(
+            "no lines of DSPAM in these logs; which filter this server has isn't known: give main.cf and master.cf"
+        )
+    return result
+
+
 def _blind(result: Result, told: _Told, found: Moves, open_moves: Uncalled) -> None:
-    """Say what keeps the check from knowing, or that nobody can train in vain here."""
-    kinds, settings = told.kinds.names, told.log.settings
-    nobody = not result.eligible and not found.piped
+    """Say what keeps the check from knowing."""
+    settings = told.log.settings
     home = f"{settings.dspam.home}/system.log, `SystemLog on`"
     if open_moves.undecided and ev.too_few(result):
         result.blind_because.append(
             f"{open_moves.undecided} of {result.eligible} trainings: users moved mail into or out of Junk, and whether a "
             f"call followed isn't in these logs; {open_moves.reason}"
         )
-    if "dspam" in kinds:
-        # Each move of which DSPAM learned the mail needs no line that tells of a failure.
-        proven = len(found.frame) and (found.frame["called"] == "at once").all() and not open_moves.undecided
-        if "dspam" not in told.log.read.programs and not proven:
-            result.blind_because.append(
-                "no syslog line of DSPAM (program dspam) in these logs: a training that fails is told only there"
-            )
-        if nobody:
-            where = (
-                "DSPAM's own log is among them"
-                if told.partial.count(OWN_LOG)
-                else f"one that works is told only in DSPAM's system.log ({home})"
-            )
-            result.blind_because.append(
-                f"no training call and no user's move into or out of Junk in these logs; {where}"
-            )
-    elif not nobody:
-        return
-    elif by := moves.trigger(settings):
-        mail_log = "" if settings.dovecot.mail_log else " (moves are told with mail_plugins = … notify mail_log)"
-        result.blind_because.append(f"Dovecot trains by {by}, but these logs hold no call and no user's move{mail_log}")
-    elif kinds - {"other"}:
-        names = " and ".join(NAMES.get(kind, kind) for kind in sorted(kinds - {"other"}))
-        result.not_applicable = (
-            f"The filter here is {names}, not DSPAM with its dictionary per user, and nobody trained it in these logs."
-        )
-    elif kinds:
+    # Each move of which DSPAM learned the mail needs no line that tells of a failure.
+    proven = len(found.frame) and (found.frame["called"] == "at once").all() and not open_moves.undecided
+    if "dspam" not in told.log.read.programs and not proven:
         result.blind_because.append(
-            f"what the filter at {told.kinds.unnamed} learns isn't known, and nobody trained one in these logs"
+            "no syslog line of DSPAM (program dspam) in these logs: a training that fails is told only there"
         )
-    elif told.kinds.none:
-        result.not_applicable = "No filter is set up here that users could train."
-    else:
-        result.blind_because.append(
-            "no lines of DSPAM and no training in these logs; which filter this server has isn't known: give main.cf and "
-            "master.cf"
+    if not result.eligible and not found.piped:
+        where = (
+            "DSPAM's own log is among them"
+            if told.partial.count(OWN_LOG)
+            else f"one that works is told only in DSPAM's system.log ({home})"
         )
+        result.blind_because.append(f"no training call and no user's move into or out of Junk in these logs; {where}")
 
 
 def _astray(learned: pd.DataFrame) -> pd.DataFrame:

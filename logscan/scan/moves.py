@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from logscan.correlate.codes import plain
 from logscan.scan.coded import Coded, category, event, numbers, text, times
 from logscan.scan.judged import bare
-from logscan.scan.memo import empty_once, none_once
+from logscan.scan.memo import empty_once, none_once, per_window
 from logscan.tables import texts
 from logscan.tables.latest import Latest, hashed
 from logscan.tables.partials import Keyed
@@ -52,6 +52,7 @@ MOVES, PIPES, STORED = "moves", "pipes", "stored"
 
 
 @empty_once("moves", "stores")
+@per_window
 def look(window: Window, settings: Settings) -> dict[str, Part]:
     """Return the moves that should train, the mails piped to training programs, and the sessions that stored spam."""
     junk = _matcher(JUNK, tuple(settings.dovecot.spam_folders))

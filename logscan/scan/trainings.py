@@ -49,6 +49,7 @@ def signature_time(signatures: pd.Series) -> pd.Series:
 
 
 @empty_once("trainings")
+@per_window
 def look(window: Window) -> Latest:
     """Return the calls that a window shows, autolearning aside: the columns of the event table that :func:`told` reads.
 

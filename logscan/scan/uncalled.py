@@ -12,7 +12,7 @@ import pandas as pd
 from logscan.scan import coded
 from logscan.scan.called import AFTER, BEFORE, Moves, seconds_of
 from logscan.scan.judged import HandOvers
-from logscan.scan.memo import empty_once
+from logscan.scan.memo import empty_once, per_window
 from logscan.scan.moves import local_part, pipe_sources, trigger
 from logscan.tables.partials import Keyed
 
@@ -30,6 +30,7 @@ TELLING, PIPING = "telling", "piping"
 """The parts of a partial that :func:`look` makes."""
 
 
+@per_window
 def look(window: Window) -> dict[str, Part]:
     """Return the sources (by number) in which a call leaves its trace."""
     return {TELLING: _telling(window), PIPING: pipe_sources(window)}
