@@ -146,12 +146,18 @@ CAUGHT = LogFormat(
 
 DNSBLOG = LogFormat(
     name="dnsblog",
-    title="an address stands on a blocklist",
-    reference="Postfix dnsblog/dnsblog.c",
+    title="a DNS blocklist has an answer for an address: a listing, or an error",
+    reference="Postfix dnsblog/dnsblog.c, dnsblog_query()",
     programs=("/dnsblog",),
-    table=None,
-    line=rx("addr [^ ]+ listed by domain ") + rest(),
-    samples=(Sample("addr 203.0.113.9 listed by domain zen.example.org as 127.0.0.4"),),
+    table="sessions",
+    constants={"event": "listed"},
+    line="addr " + rx("[^ ]+")("client_address") + " listed by domain " + rx(r"[^ ]+ as [0-9a-f.:]+\Z")("text"),
+    samples=(
+        Sample(
+            "addr 203.0.113.9 listed by domain zen.example.org as 127.0.0.4",
+            {"client_address": "203.0.113.9", "text": "zen.example.org as 127.0.0.4"},
+        ),
+    ),
 )
 
 FORMAT = (REJECT, CONNECT, DISCONNECT, PASS, CAUGHT, DNSBLOG)

@@ -141,10 +141,10 @@ class _Milters:
         at = (row.at, row.place)
         begun = self.connects.before(row.process, at)[-1:]
         next_one = self.connects.after(row.process, at)[:1]
-        end = (next_one[0].at, next_one[0].place) if next_one else (row.at + near.NEAR, 0)
-        since = (begun[0].at, begun[0].place) if begun else (row.at - near.NEAR, 0)
+        end = (next_one[0].at, next_one[0].place) if next_one else (row.at + near.REACH, 0)
+        since = (begun[0].at, begun[0].place) if begun else (row.at - near.REACH, 0)
         follow = [mail for mail in self.by_process.after(row.process, at) if (mail.at, mail.place) < end]
-        follow = [mail for mail in follow if mail.at <= row.at + near.NEAR]
+        follow = [mail for mail in follow if mail.at <= row.at + near.REACH]
         if start or (follow and command != "DATA"):
             return follow
         before = [mail for mail in self.by_process.before(row.process, at) if (mail.at, mail.place) > since]
@@ -157,7 +157,7 @@ class _Milters:
         some = self.ids.before(row.process, at)[-1:] if late else self.ids.after(row.process, at)[:1]
         out = []
         for line in some:
-            if abs(line.at - row.at) <= near.NEAR:
+            if abs(line.at - row.at) <= near.REACH:
                 lives = [mail for mail in self.by_id.rows.get((line.host, line.queue_id), []) if mail.at <= line.at]
                 out += lives[-1:]
         return out
@@ -176,7 +176,7 @@ def _by_dspam(partial: Partial, troubles: pd.DataFrame, files: pd.DataFrame) -> 
         some = [
             each
             for each in handed.after(row.host, (row.at - SECOND, 0))
-            if each.begin - 2 * SECOND <= row.at and each.at <= row.at + near.NEAR and each.place not in used
+            if each.begin - 2 * SECOND <= row.at and each.at <= row.at + near.REACH and each.place not in used
         ]
         if user:
             some = [each for each in some if user.lower() in (each.recipient, each.recipient.partition("@")[0])]
@@ -205,7 +205,7 @@ def _by_amavis(partial: Partial, troubles: pd.DataFrame) -> Iterator[Passed]:
     judged = _Rows(partial.frame(near.JUDGED), "host", "pid")
     for row in troubles.itertuples(index=False):
         later = [
-            each for each in judged.after((row.host, row.pid), (row.at, row.place)) if each.at <= row.at + near.NEAR
+            each for each in judged.after((row.host, row.pid), (row.at, row.place)) if each.at <= row.at + near.REACH
         ]
         mail = later[0] if later else None
         if mail is not None and mail.result and not mail.result.startswith("Passed"):

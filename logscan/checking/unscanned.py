@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from logscan.checking.copies import LINE_BITS, places
 from logscan.checking.milter_outages import process_of
+from logscan.checking.nearness import Near, close
 from logscan.correlate.lives import SECOND
 from logscan.scan.columns import NO_TIME, column, joined, moments, number, some_joined, values
 from logscan.scan.hops import dspam_hops
@@ -46,7 +47,7 @@ TROUBLES, MAILS, IDS, CONNECTS, HANDED, JUDGED = (
 )
 """Parts of the partial; all but the first hold only what is near a trouble, or near the ends of its window."""
 
-NEAR = 1800 * SECOND
+REACH = 1800 * SECOND
 """A trouble and its mail lie no further apart: a milter is asked for at most 330 s by default, a mail in several steps."""
 
 MOST_TROUBLES = 20_000
@@ -79,7 +80,7 @@ SPAMPD_FAILED = "WARNING!! SpamAssassin error on message "
 def look(window: Window) -> dict[str, Part]:
     """Return the troubles of a window, and what lies near a trouble."""
     troubles = _troubles(window)
-    near = _Near(window, troubles["at"] if troubles else np.empty(0, np.int64))
+    near = Near(window, troubles["at"] if troubles else np.empty(0, np.int64), REACH)
     return {
         TROUBLES: First.of(troubles, MOST_TROUBLES, ("at", "source", "line", "who", "text")) if troubles else _none(),
         MAILS: _mails(window, near),
@@ -97,41 +98,10 @@ def settle(partial: Partial, frontier: int) -> Partial:
     for name in (MAILS, IDS, CONNECTS, HANDED, JUDGED):
         frame = partial.frame(name)
         mine = frame["at"].to_numpy(np.int64)
-        keep = (mine >= frontier - 2 * NEAR) | _close(mine, at)
+        keep = (mine >= frontier - 2 * REACH) | close(mine, at, REACH)
         if not keep.all():
             parts[name] = Rows.of(frame[keep])
     return Partial(parts)
-
-
-def _close(at: Ints, others: Ints) -> Bools:
-    """Return which times are near one of the others, which are in order."""
-    if not len(others):
-        return np.zeros(len(at), np.bool_)
-    place = np.minimum(np.searchsorted(others, at - NEAR), len(others) - 1)
-    found: Bools = np.abs(others[place] - at) <= NEAR
-    return found
-
-
-class _Near:
-    """Which times of a window are near its troubles, or near the ends of what it covers."""
-
-    def __init__(self, window: Window, at: Ints) -> None:
-        self.at = np.sort(at)
-        ends = [
-            (int(some.min()), int(some.max()))
-            for table in ("sessions", "filter_errors", "service_events", "logins")
-            if len(window.tables[table])
-            for some in [moments(window, table)[moments(window, table) > NO_TIME]]
-            if len(some)
-        ]
-        self.first = min((each[0] for each in ends), default=None)
-        self.last = max((each[1] for each in ends), default=None)
-
-    def __call__(self, at: Ints) -> Bools:
-        known: Bools = at > NO_TIME
-        if self.first is None or self.last is None:
-            return known
-        return known & ((at <= self.first + NEAR) | (at >= self.last - NEAR) | _close(at, self.at))
 
 
 def _place(window: Window, table: str, rows: Ints) -> Ints:
@@ -206,7 +176,7 @@ def _chosen(window: Window) -> tuple[Ints, npt.NDArray[np.object_]]:
 # --- mails -----------------------------------------------------------------------------------------------------------
 
 
-def _mails(window: Window, near: _Near) -> Rows:
+def _mails(window: Window, near: Near) -> Rows:
     """Return the mails that smtpd took: by whom, when, and what became of them."""
     client = values(window, "entries", "client_row")
     at = np.append(moments(window, "clients"), NO_TIME)[client]
@@ -270,7 +240,7 @@ def _judges(window: Window, entries: Ints) -> pa.Array:
     return pa.array(found, pa.large_string())
 
 
-def _ids(window: Window, near: _Near) -> Rows:
+def _ids(window: Window, near: Near) -> Rows:
     """Return which process of cleanup had which mail when."""
     at = moments(window, "message_ids")
     rows = np.flatnonzero(near(at))
@@ -290,7 +260,7 @@ def _ids(window: Window, near: _Near) -> Rows:
     )
 
 
-def _connects(window: Window, near: _Near) -> Rows:
+def _connects(window: Window, near: Near) -> Rows:
     """Return when sessions of which smtpd began."""
     at = moments(window, "sessions")
     rows = np.flatnonzero(column(window, "sessions", "event").is_in("connect") & near(at))
@@ -305,7 +275,7 @@ def _connects(window: Window, near: _Near) -> Rows:
     )
 
 
-def _handed(window: Window, near: _Near) -> Rows:
+def _handed(window: Window, near: Near) -> Rows:
     """Return the hand-overs to DSPAM of which its own log tells no verdict: ``begin`` and ``at`` (UTC ns)."""
     free = dspam_hops(window) & (values(window, "deliveries", "verdict_row") < 0)
     free &= values(window, "deliveries", "entry") >= 0
@@ -329,7 +299,7 @@ def _handed(window: Window, near: _Near) -> Rows:
     )
 
 
-def _judged(window: Window, near: _Near) -> Rows:
+def _judged(window: Window, near: Near) -> Rows:
     """Return amavis's verdicts by process: the mail that a trouble was about comes next."""
     verdicts = window.verdicts
     rows = (
