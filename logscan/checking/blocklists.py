@@ -18,6 +18,7 @@ from logscan.correlate.lives import SECOND
 from logscan.scan.columns import NO_TIME, column, moments, number
 from logscan.tables.coded import Coded
 from logscan.tables.partials import First, Keyed, Partial, Points, hashes
+from logscan.tables.texts import encoded
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -41,15 +42,17 @@ MOST_REFUSED = 20_000
 REACH = 300 * SECOND
 """postscreen asks anew at each connection that it hasn't let through before: an error and its refusal lie within minutes."""
 
-BLOCKED = re.compile(r"(?:^|; )[A-Za-z ]+ \[[^\]\s]+\] blocked using (?P<name>[\w.-]+)(?:; (?P<why>.*))?\Z", re.DOTALL)
+BLOCKED_USING = " blocked using "
+BLOCKED = re.compile(rf"(?:^|; )[A-Za-z ]+ \[[^\]\s]+\]{BLOCKED_USING}(?P<name>[\w.-]+)(?:; (?P<why>.*))?\Z", re.DOTALL)
 """Postfix's default_rbl_reply; what a client writes stands in brackets there, and holds no blank."""
 
-ERROR = re.compile(
-    r"^Error: |/returnc/|[Qq]uery (?:[Rr]efused|[Bb]locked)|[Oo]pen resolver|[Ee]xcess(?:ive)? (?:volume|quer)"
-)
+ERROR = r"Error: |/returnc/|[Qq]uery (?:[Rr]efused|[Bb]locked)|[Oo]pen resolver|[Ee]xcess(?:ive)? (?:volume|quer)"
 """What lists say of a query that they refuse, in the text beside the address: Spamhaus (www.spamhaus.org/returnc/), URIBL."""
 
-KEY = re.compile(r"^[0-9a-z]{20,}\.(?=[^.]+\.dq\.)")
+REASON = re.compile(ERROR.replace("Error: ", "^Error: "))
+"""The same, of the reason alone."""
+
+KEY = re.compile(r"\b[0-9a-z]{20,}\.(?=[^.\s]+\.dq\.)")
 """Spamhaus's Data Query Service has the customer's key in front of the list's name: it is nobody else's business."""
 
 QUERY = re.compile(r"^(?:(?:\d{1,3}\.){4}|(?:[0-9a-f]\.){32})")
@@ -79,7 +82,7 @@ def name_of(words: str) -> str:
 
 def shown(text: str) -> str:
     """Return a refusal's text without the key that a list's name may begin with."""
-    return re.sub(r"\b[0-9a-z]{20,}\.(?=[^.\s]+\.dq\.)", "", text)[:300]
+    return KEY.sub("", text)[:300]
 
 
 def look(window: Window) -> dict[str, Part]:
@@ -124,14 +127,18 @@ def _refused(window: Window, near: Near) -> tuple[First | None, int, list[dict[s
     """Return refusals whose reason is an error, and postscreen's near an error; how many; and when listings came, by list."""
     if not len(window.tables["rejects"]):
         return None, 0, []
-    text = column(window, "rejects", "text")
-    rows = np.flatnonzero(text.matching(lambda words: pc.match_substring(words, " blocked using ")))
+    text = window.tables["rejects"].column("text").cast(pa.string())
+    # A client's own words come first only in angle brackets. Nearly every text is another one: no code for each.
+    mine = pc.and_not(pc.match_substring(text, BLOCKED_USING), pc.starts_with(text, "<"))
+    rows = np.flatnonzero(pc.fill_null(mine, False).to_numpy())
     rows = rows[moments(window, "rejects")[rows] > NO_TIME]
     if not len(rows):
         return None, 0, []
-    said = text.take(rows).changed(_told)
-    rows, said = rows[said.codes >= 0], said.take(said.codes >= 0)
-    wrong = said.having(lambda words: words.startswith("!"))
+    texts = text.take(pa.array(rows)).combine_chunks()
+    tail = pc.list_element(pc.split_pattern(texts, BLOCKED_USING, max_splits=1, reverse=True), 1)
+    said = Coded(*encoded(pc.list_element(pc.split_pattern(tail, ";", max_splits=1), 0))).changed(name_of)
+    wrong = pc.match_substring_regex(tail, ERROR).to_numpy(zero_copy_only=False)
+    wrong[wrong] = [_is_error(words) for words in texts.filter(pa.array(wrong)).to_pylist()]
     screen = column(window, "rejects", "program").take(rows).is_in("postscreen")
     mine = wrong | (screen & near(moments(window, "rejects")[rows]))
     # What postscreen refuses, dnsblog tells of: there an error is told from a listing.
@@ -155,7 +162,7 @@ def _refused(window: Window, near: Near) -> tuple[First | None, int, list[dict[s
     )
     frame = pd.DataFrame(
         {
-            "name": pd.Series(said.take(mine).texts().to_pylist(), dtype="str").str.removeprefix("!"),
+            "name": pd.Series(said.take(mine).texts().to_pylist(), dtype="str"),
             "wrong": wrong[mine],
             "at": moments(window, "rejects")[rows[mine]],
             "place": (some["source"].to_numpy(np.int64) << LINE_BITS) + some["line"].to_numpy(np.int64),
@@ -166,14 +173,10 @@ def _refused(window: Window, near: Near) -> tuple[First | None, int, list[dict[s
     return First.of(frame, MOST_REFUSED, ("at", "place"), ("name", "wrong")), int((wrong | screen).sum()), [told]
 
 
-def _told(text: str) -> str | None:
-    """Return the list that a refusal names, with ! in front where its reason is an error; None where it is no such text."""
-    # A client's own words come first only in angle brackets.
-    found = None if text.startswith("<") else BLOCKED.search(text)
-    if found is None:
-        return None
-    name = name_of(found["name"])
-    return f"!{name}" if found["why"] and ERROR.search(found["why"]) else name
+def _is_error(text: str) -> bool:
+    """Whether a refusal's reason is a list's error, and not what a client wrote."""
+    found = BLOCKED.search(text)
+    return found is not None and REASON.search(found["why"] or "") is not None
 
 
 @functools.cache
