@@ -1,0 +1,243 @@
+"""Mail that goes round: what Postfix and other hosts say of it, and mail that was forwarded again and again."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logscan.checking.copies import LINE_BITS, places
+from logscan.correlate.lives import SECOND
+from logscan.scan.addresses import addresses
+from logscan.scan.columns import column, joined, moments, number, some_joined, values
+from logscan.scan.destinations import SUSPENDED, domains, left
+from logscan.tables import columns, texts
+from logscan.tables.coded import Coded
+from logscan.tables.grouping import combine, numbered
+from logscan.tables.partials import First, Keyed, Part, Partial
+from logscan.tables.recent import WORTH, Recent, hashed
+
+if TYPE_CHECKING:
+    from logscan.scan.window import Window
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+TOLD, ROUNDS, UNTAKEN = "loops told", "forwarded", "untaken"
+"""Parts: recipients and mails of which somebody says that they loop, mails by how often they were forwarded, transactions that
+never became a mail (their lines may lie in another window than what cleanup says of them)."""
+
+MOST_CASES = 20_000
+"""Cases that are kept, the first ones."""
+
+OWN = re.compile(
+    rf"^(?:{SUSPENDED})?(?:mail for (?P<domain>\S+) loops back to myself|mail forwarding loop for (?P<address>\S+))"
+)
+"""Postfix's own words (smtp_addr.c, smtp_proto.c; local/recipient.c, pipe.c, smtp.c)."""
+
+SAID = re.compile(
+    r"^host \S+ said: .*(?:too many hops|hop ?count exceeded|\b(?:mail|routing|forwarding)[ -]loop|too many .?received)",
+    re.I | re.S,
+)
+"""Another host refuses what came round once too often: Postfix's smtpd and cleanup, sendmail, Exim, Exchange."""
+
+NESTING = re.compile(r"^unreasonable (?P<map>\S+) map nesting for (?P<address>.*) -- message not accepted")
+"""Of cleanup_map1n.c and cleanup_map11.c."""
+
+REFUSED = ("alias-circle", "too-many-hops")
+"""Causes for which cleanup took no mail."""
+
+LONGEST = 24 * 3600 * SECOND
+"""No transaction goes on longer before cleanup says what it thinks of it."""
+
+HOPS = "message rejected: hopcount exceeded"
+"""Of cleanup_message.c."""
+
+
+def look_at(window: Window) -> dict[str, Part]:
+    """Return what a window tells of mail that goes round."""
+    told = [each for each in (_said(window), _refused(window)) if each is not None]
+    parts: dict[str, Part] = {UNTAKEN: _untaken(window)}
+    if told:
+        parts[TOLD] = First.of(columns.stacked(told), MOST_CASES, ("at", "row", "queue_id", "recipient"))
+    if (forwarded := _forwarded(window)) is not None:
+        parts[ROUNDS] = forwarded
+    return parts
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def _said(window: Window) -> dict[str, columns.Column] | None:
+    """Return the recipients whom mail didn't reach because it loops, by the words of this host or another."""
+    missed = joined(window, "deliveries", "outcome").is_in("bounced", "deferred", "expired")
+    rows = np.flatnonzero(missed & values(window, "deliveries", "last") & (values(window, "deliveries", "mail") >= 0))
+    reply = some_joined(window, "deliveries", "reply", rows)
+    kind = reply.changed(_cause)
+    if not (kind.codes >= 0).any():
+        return None
+    rows, kind, reply = rows[kind.codes >= 0], kind.take(kind.codes >= 0), reply.take(kind.codes >= 0)
+    mail, entry = (values(window, "deliveries", name)[rows] for name in ("mail", "entry"))
+    subject = reply.changed(_subject).texts()
+    elsewhere = kind.is_in("refused-as-loop")
+    return {
+        "cause": kind.texts(),
+        "subject": pc.if_else(pa.array(elsewhere), domains(window, rows).texts(), subject),
+        "message_id": pc.fill_null(joined(window, "mails", "message_id").take(mail).texts(), ""),
+        "recipient": some_joined(window, "deliveries", "recipient", rows).texts(),
+        "queue_id": joined(window, "entries", "queue_id").take(entry).texts(),
+        "host": pc.fill_null(joined(window, "entries", "host").take(entry).texts(), ""),
+        "client": pc.fill_null(joined(window, "mails", "client_address").take(mail).texts(), ""),
+        "at": values(window, "deliveries", "time")[rows],
+        "row": places(window)[rows],
+        # A mail that local(8) itself forwarded and got again.
+        "genuine": joined(window, "entries", "leg").take(entry).is_in("forward", "redirect").astype(np.int64),
+    }
+
+
+def _cause(reply: str) -> str | None:
+    own = OWN.match(reply)
+    if own:
+        return "loops-back-to-this-host" if own["domain"] else "forwarding-loop"
+    return "refused-as-loop" if SAID.match(reply) else None
+
+
+def _subject(reply: str) -> str:
+    own = OWN.match(reply)
+    return (own["domain"] or own["address"]).lower() if own else ""
+
+
+def _refused(window: Window) -> dict[str, columns.Column] | None:
+    """Return the mails that cleanup didn't take: too many hops, aliases that lead in a circle."""
+    rows = np.flatnonzero(column(window, "service_events", "program").is_in("cleanup"))
+    if not len(rows):
+        return None
+    text = column(window, "service_events", "text").take(rows)
+    circle = text.having(NESTING.match)
+    mine = circle | text.is_in(HOPS)
+    if not mine.any():
+        return None
+    rows, text, circle = rows[mine], text.take(mine), circle[mine]
+    address = text.changed(_circle).texts()
+    none = pa.array([""] * len(rows), pa.string())
+    return {
+        "cause": pa.array(np.where(circle, "alias-circle", "too-many-hops").tolist(), pa.string()),
+        "subject": address,
+        "message_id": none,
+        "recipient": address,
+        "queue_id": pc.fill_null(column(window, "service_events", "queue_id").take(rows).texts(), ""),
+        "host": pc.fill_null(column(window, "service_events", "host").take(rows).texts(), ""),
+        "client": none,
+        "at": moments(window, "service_events")[rows],
+        "row": (number(window, "service_events", "source")[rows] << LINE_BITS)
+        + number(window, "service_events", "line")[rows],
+        "genuine": circle.astype(np.int64),
+    }
+
+
+def _circle(text: str) -> str:
+    found = NESTING.match(text)
+    return found["address"].lower() if found else ""
+
+
+def _untaken(window: Window) -> Recent:
+    """Return the transactions with a queue ID that never became a mail."""
+    rows = np.flatnonzero(values(window, "entries", "mail") < 0)
+    names = {
+        name: pc.fill_null(joined(window, "entries", name).take(rows).texts(), "")
+        for name in ("host", "queue_id", "message_id", "client", "client_address")
+    }
+    begun = values(window, "entries", "first")[rows]
+    told = {name: names[name] for name in ("message_id", "client", "client_address")}
+    keys = hashed(texts.series(names["host"]), texts.series(names["queue_id"]))
+    return Recent.of({"begun": begun, **told}, keys, int(begun.max(initial=0)))
+
+
+def with_clients(partial: Partial) -> pd.DataFrame:
+    """Return what is said of loops, in order of time, with message-ids and clients of what was never taken.
+
+    The subject of mail with too many hops is the client's name.
+    """
+    told = partial.frame(TOLD).sort_values(["at", "row", "queue_id", "recipient"], kind="stable", ignore_index=True)
+    untaken = partial.parts[UNTAKEN]
+    assert isinstance(untaken, Recent)
+    keys = hashed(told["host"], told["queue_id"])
+    known = untaken.among(np.unique(keys[told["cause"].isin(REFUSED).to_numpy()])).sort_values(["begun", "client"])
+    message_id, client, subject = (told[name].tolist() for name in ("message_id", "client", "subject"))
+    for at in np.flatnonzero(told["cause"].isin(REFUSED)).tolist():
+        before = known[(known["key"] == keys[at]) & (known["begun"] <= told["at"].iloc[at])]
+        last = before.iloc[-1] if len(before) else None
+        if last is not None:
+            message_id[at], client[at] = last["message_id"], last["client_address"]
+        if told["cause"].iloc[at] == "too-many-hops":
+            subject[at] = (last["client"] if last is not None else "") or "this host"
+    columns = {"message_id": message_id, "client": client, "subject": subject}
+    return told.assign(**{name: pd.Series(each, told.index, "str") for name, each in columns.items()})
+
+
+def settle(partial: Partial, frontier: int) -> Partial:
+    """Let go of transactions of which cleanup would have spoken by now; what is concluded stays the same."""
+    untaken = partial.parts.get(UNTAKEN)
+    before = frontier - LONGEST
+    if not isinstance(untaken, Recent) or untaken.old(before) * WORTH < untaken.count or not untaken.count:
+        return partial
+    wanted = np.empty(0, np.uint64)
+    if TOLD in partial:
+        told = partial.frame(TOLD)
+        wanted = np.unique(hashed(told["host"], told["queue_id"]))
+    return Partial(partial.parts | {UNTAKEN: untaken.settled(before, wanted)})
+
+
+# --- forwarded again and again ----------------------------------------------------------------------------------------
+
+
+def _forwarded(window: Window) -> Keyed | None:
+    """Count, by message-id and address, the mails from outside that left for outside again, and what tells that they grow."""
+    away = joined(window, "mails", "direction").is_in("forwarded")
+    if not away.any():
+        return None
+    rows = left(window)
+    mail = values(window, "deliveries", "mail")[rows]
+    kept = (mail >= 0) & np.append(away, False)[mail]
+    rows, mail = rows[kept], mail[kept]
+    ident = joined(window, "mails", "message_id").take(mail)
+    named = (ident.codes >= 0) & ~ident.is_in("", "<>")
+    rows, mail, ident = rows[named], mail[named], ident.take(named)
+    if not len(rows):
+        return None
+    names, at = addresses(window), values(window, "mails", "first")[mail]
+    relay = joined(window, "deliveries", "relay").take(rows)
+    size = np.maximum(values(window, "mails", "size")[mail], 0)
+    told = {
+        "message_id": ident.texts(),
+        "asked": names.words.take(pa.array(names.asked[rows])),
+        "recipient": names.words.take(pa.array(names.recipient[rows])),
+        "relay": pc.fill_null(relay.texts(), ""),
+        "rounds": np.ones(len(rows), np.int64),
+        "back": _sent_back(window, mail, relay).astype(np.int64),
+        "first": at,
+        "last": at,
+        "least": size,
+        "most": size,
+        "row": places(window)[rows],
+        "end": places(window)[rows],
+    }
+    return Keyed.of(told, sums=("rounds", "back"), least=("first", "least", "row"), most=("last", "most", "end"))
+
+
+def _sent_back(window: Window, mail: Ints, relay: Coded) -> Bools:
+    """Return which mails went to the host that they came from."""
+    client = joined(window, "mails", "client_address").take(mail)
+    both = combine(client.codes, relay.codes)
+    number_, first = numbered(both)
+    found = [
+        bool(a) and f"[{a}]" in str(b)
+        for a, b in zip(client.take(first).texts().to_pylist(), relay.take(first).texts().to_pylist(), strict=True)
+    ]
+    out: Bools = np.asarray(found, np.bool_)[number_]
+    return out
