@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from logscan.checking.mail_rows import event_lines, event_texts
 from logscan.scan import columns
-from logscan.scan.pairs import paired, pairs
+from logscan.scan.pairs import hashed, paired, pairs, taken_pairs
 from logscan.tables.coded import Coded
 from logscan.tables.columns import Column
 from logscan.tables.partials import Keyed, Part
@@ -36,12 +36,6 @@ def look(window: Window) -> dict[str, Part]:
     """Return the parts of a partial: ``put_off``, ``told`` (by the services themselves), ``taken``, ``pools``, ``end``."""
     found = pairs(window)
     at = found.outside & (found.sender != 0)
-    taken = {
-        "pair": paired(found.sender[at], found.asked[at]),
-        "sender": found.sender[at],
-        "first": found.time[at],
-        "last": found.time[at],
-    }
     named = columns.joined(window, "entries", "client").take(found.entry[at]).made(pools)
     used = named.used()
     ends = Coded(used, named.words.given).texts() if len(used) else pa.array([], pa.string())
@@ -52,7 +46,7 @@ def look(window: Window) -> dict[str, Part]:
     return {
         "put_off": _counted(_refused(window), "sender", "recipient", "kind", "pool"),
         "told": _counted(_services(window), "sender", "recipient", "kind", "pool"),
-        "taken": Keyed.of(taken, least=("sender", "first"), most=("last",)),
+        "taken": taken_pairs(window),
         "pools": Keyed.of({"pool": ends.cast(pa.string())}, once=True),
         "end": Keyed.of({"end": pa.array(["end"]), "last": np.array([last])}, most=("last",), once=True),
         "from_outside": int(np.count_nonzero(at)),
@@ -139,7 +133,7 @@ def _services(window: Window) -> dict[str, Column]:
 
 def _told(window: Window, table: str, rows: Ints, screened: Bools, pool: pa.Array) -> dict[str, Column]:
     sender, recipient = (pc.utf8_lower(event_texts(window, table, name, rows)) for name in ("sender", "recipient"))
-    from_, to = (_hashed(each) for each in (sender, recipient))
+    from_, to = (hashed(columns.column(window, table, name).take(rows)) for name in ("sender", "recipient"))
     return {
         "pair": paired(from_, to),
         "line": event_lines(window, table, rows),
@@ -150,14 +144,6 @@ def _told(window: Window, table: str, rows: Ints, screened: Bools, pool: pa.Arra
         "kind": pa.array(np.where(screened, POSTSCREEN, GREYLISTING), pa.string()),
         "pool": pool,
     }
-
-
-def _hashed(words: pa.Array) -> Ints:
-    """Return the hashes that :mod:`logscan.scan.pairs` has, 0 for an empty text."""
-    encoded = words.dictionary_encode()
-    column = Coded(encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary)
-    out: Ints = np.where(np.asarray(pc.equal(words, ""), np.bool_), 0, column.hashed())
-    return out
 
 
 _SECOND = "ac|co|com|edu|gob|gov|gv|go|info|mil|ne|net|nom|or|org"

@@ -12,7 +12,7 @@ from logscan.scan import columns
 from logscan.scan.addresses import addresses
 from logscan.scan.memo import per_window
 from logscan.tables.coded import Coded
-from logscan.tables.partials import mixed
+from logscan.tables.partials import Keyed, mixed
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -55,15 +55,15 @@ def pairs(window: Window) -> Pairs:
     entry = entry[row]
     origin = columns.joined(window, "entries", "origin")
     outside, own = origin.is_in("outside"), origin.is_in(*OWN)
-    sender = _hashed(columns.joined(window, "entries", "sender").take(entry))
+    sender = hashed(columns.joined(window, "entries", "sender").take(entry))
     names = addresses(window)
-    asked = Coded(names.asked[row], names.words).hashed()
+    asked = hashed(Coded(names.asked[row], names.words))
     return Pairs(row, entry, sender, asked, columns.values(window, "entries", "first")[entry], outside[entry],
                  own[entry])  # fmt: skip
 
 
-def _hashed(column: Coded) -> Ints:
-    """Return the hash of each text in lower case, 0 for an empty one."""
+def hashed(column: Coded) -> Ints:
+    """Return, by row, the hash of each text in lower case, 0 for an empty one."""
     lower = column.made(pc.utf8_lower)
     if not len(lower.words):
         return np.zeros(len(column), np.int64)
@@ -71,6 +71,20 @@ def _hashed(column: Coded) -> Ints:
     found[np.asarray(pc.equal(lower.words.given, ""), np.bool_)] = 0
     out: Ints = np.append(found, 0)[lower.codes]
     return out
+
+
+@per_window
+def taken_pairs(window: Window) -> Keyed:
+    """Return when mail from outside was first and last taken: ``pair``, ``sender`` (hashes), ``first``, ``last`` (UTC ns)."""
+    found = pairs(window)
+    at = found.outside & (found.sender != 0)
+    some = {
+        "pair": paired(found.sender[at], found.asked[at]),
+        "sender": found.sender[at],
+        "first": found.time[at],
+        "last": found.time[at],
+    }
+    return Keyed.of(some, least=("sender", "first"), most=("last",))
 
 
 def paired(sender: Ints, recipient: Ints) -> Ints:
