@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from logscan.checking.copies import LINE_BITS, places
 from logscan.checking.providers import provider, servers
-from logscan.checking.refused import NEXT_HOP, refused, taken
+from logscan.checking.refused import refused, taken
 from logscan.scan.columns import column, joined, number, some_joined, values
 from logscan.scan.memo import per_window
 from logscan.tables.coded import Coded
@@ -54,20 +54,18 @@ def why_not(text: str) -> str:
     return ""
 
 
+PRIVATE = (
+    r"(?:0|10|127)\.|192\.168\.|172\.(?:1[6-9]|2[0-9]|3[01])\.|169\.254\.|100\.(?:6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\."
+    r"|::1?(?:$|\])|[fF][cCdD][0-9a-fA-F]{2}:|[fF][eE][89abAB][0-9a-fA-F]:|::[fF]{4}:"
+)
+"""Beginnings of addresses that are on this host or in a network of its own (RFC 1918, 3927, 4193, 4291, 6598)."""
+
+ADDRESS = re.compile(rf"(?!{PRIVATE})(?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+)(?:%\w+)?")
+
+
 def public(address: str) -> bool:
-    """Whether an address is somebody's on the net: networks for examples count as such, private ones and loopback don't."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    return not any(found in network for network in PRIVATE if network.version == found.version)
-
-
-PRIVATE = tuple(
-    ipaddress.ip_network(name)
-    for name in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10", "::1/128",
-                 "fc00::/7", "fe80::/10")
-)  # fmt: skip
+    """Whether an address is somebody's on the net; networks for examples count as such."""
+    return ADDRESS.fullmatch(address) is not None
 
 
 class Failed(NamedTuple):
@@ -93,13 +91,17 @@ def failed(reply: str) -> Failed | None:
 def answers(window: Window) -> Keyed:
     """Return when a host elsewhere answered: ``server``, ``family`` (4, 6), ``first`` and ``last`` (UTC ns), ``count``."""
     rows = np.concatenate([taken(window).row, refused(window).row])
-    family = joined(window, "deliveries", "relay").take(rows).changed(_family)
-    rows, family = rows[family.codes >= 0], family.take(family.codes >= 0)
+    relay = joined(window, "deliveries", "relay").take(rows)
+    near, six = (
+        relay.matching(lambda texts, pattern=pattern: pc.match_substring_regex(texts, pattern))
+        for pattern in (rf"\[(?:{PRIVATE})", r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+(?:%\w+)?\](?::\d+)?$")
+    )
+    rows, family = rows[~near], np.where(six, 6, 4)[~near]
     at = values(window, "deliveries", "time")[rows]
     return Keyed.of(
         {
             "server": servers(window, rows).texts().fill_null(""),
-            "family": np.array([*family.values, 0], np.int64)[family.codes],
+            "family": family,
             "first": at,
             "last": at,
             "count": np.ones(len(rows), np.int64),
@@ -108,12 +110,6 @@ def answers(window: Window) -> Keyed:
         least=("first",),
         most=("last",),
     )
-
-
-def _family(relay: str) -> int | None:
-    found = NEXT_HOP.fullmatch(relay)
-    address = relay[found.end("host") + 1 : relay.rindex("]")] if found else ""
-    return (6 if ":" in address else 4) if public(address) else None
 
 
 @per_window

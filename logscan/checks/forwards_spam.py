@@ -76,7 +76,7 @@ def look(window: Window, settings: Settings) -> Partial:
         {
             "sent on": len(some.row),
             "judged": int(known.sum()),
-            "spam": _cases(window, some.take(spam)),
+            **({"spam": _cases(window, some.take(spam))} if spam.any() else {}),
             **kinds.look(window),
         }
     )
@@ -138,6 +138,8 @@ def conclude(partial: Partial, log: Log) -> Result:
             f"what the filter said of {left} of {plural(result.eligible, 'mail')} that were sent on isn't in these logs: give "
             "the filter's own log too (DSPAM: system.log; rspamd: rspamd.log)"
         )
+    if "spam" not in partial:
+        return result
     rows = partial.frame("spam").sort_values(["place", "recipient"], kind="stable")
     for (source, way), part in rows.groupby(["source", "way"], sort=True):
         result.findings.append(_finding(log, part, str(source), str(way), bounds))
