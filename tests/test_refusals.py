@@ -101,6 +101,13 @@ def test_whose_address_is_named(whose: str, command: str, reply: str) -> None:
     assert found.whose == whose
 
 
+def test_what_is_called_spam_before_the_mail_is_seen_is_the_host_that_sends() -> None:
+    spam = f"554 mx.b.example {US} is blocked for spam"
+    assert judged(f"host mx.b.example[192.0.2.1] refused to talk to me: {spam}").cause == "ip-listed"
+    assert judged(said("550 5.7.1 this is spam", "MAIL FROM")).cause == "ip-listed"
+    assert judged(said("550 5.7.1 this is spam", "end of DATA")).cause == "content"
+
+
 def test_alike_replies_have_one_text() -> None:
     one = judged(
         said(f"550-5.7.1 [{US}] likely unsolicited mail to <a@b.example>. 550 5.7.1 q12si4105732qtc.7 - gsmtp")

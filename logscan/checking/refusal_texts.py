@@ -14,7 +14,7 @@ from typing import Literal
 Cause = Literal[
     "ip-listed", "new-ip", "no-ptr", "ipv6-no-ptr", "helo", "tls", "rate", "domain-listed", "spf", "dkim", "dmarc",
     "unauthenticated", "content", "sender-rejected", "login-required", "mailbox-full", "no-such-user", "greylisted",
-    "relay-denied", "too-big", "remote-trouble", "policy-unknown", "unknown",
+    "relay-denied", "too-big", "recipient-refuses", "remote-trouble", "policy-unknown", "unknown",
 ]  # fmt: skip
 
 SERVER: tuple[Cause, ...] = ("ip-listed", "new-ip", "no-ptr", "ipv6-no-ptr", "helo", "tls", "rate")
@@ -23,11 +23,18 @@ SERVER: tuple[Cause, ...] = ("ip-listed", "new-ip", "no-ptr", "ipv6-no-ptr", "he
 AUTHENTICATION: tuple[Cause, ...] = ("spf", "dkim", "dmarc", "unauthenticated")
 """Causes that are about the domain that the mail says it is from."""
 
-RECIPIENT: tuple[Cause, ...] = ("mailbox-full", "no-such-user", "greylisted", "relay-denied", "too-big")
+RECIPIENT: tuple[Cause, ...] = (
+    "mailbox-full",
+    "no-such-user",
+    "greylisted",
+    "relay-denied",
+    "too-big",
+    "recipient-refuses",
+)
 """Causes that are about one recipient or one mail; and greylisting, which is no refusal at all."""
 
 IN_WORDS: dict[str, str] = {
-    "ip-listed": "this server’s address is on a block list",
+    "ip-listed": "this server’s address is blocked, or on a block list",
     "new-ip": "this server’s address has no reputation there yet",
     "no-ptr": "this server’s address has no name in the DNS that fits (PTR)",
     "ipv6-no-ptr": "this server’s IPv6 address has no name in the DNS that fits (PTR), or the mail isn’t authenticated",
@@ -47,6 +54,7 @@ IN_WORDS: dict[str, str] = {
     "greylisted": "greylisting",
     "relay-denied": "the host takes no mail for that domain",
     "too-big": "the mail is too big",
+    "recipient-refuses": "the recipient takes no mail of that sender",
     "remote-trouble": "trouble of the other side",
     "policy-unknown": "its policy, without a reason that is known here",
     "unknown": "an unknown reason",
@@ -102,10 +110,13 @@ PROVIDERS = (
     _rule("unauthenticated", r"sender is unauthenticated|authenticate with either spf or dkim", GOOGLE, LOOKED_UP),
     _rule("ip-listed", r"(?:very )?low reputation of the sending ip", GOOGLE, LOOKED_UP),
     _rule("domain-listed", r"(?:very )?low reputation of the sending domain", GOOGLE, LOOKED_UP),
+    _rule("ip-listed", r"the ip you're using to send mail is not authorized", GOOGLE, LOOKED_UP),
+    _rule("content", r"blocked because its content", GOOGLE, LOOKED_UP),
     _rule("content", r"detected that this message is likely (?:unsolicited|suspicious)", GOOGLE, LOOKED_UP),
     _rule("ip-listed", r"part of (?:your|their) network is on our block ?list|banned sending ip", OUTLOOK, LOOKED_UP),
     _rule("dmarc", r"does(?:n't| not) (?:meet the required authentication level|pass dmarc)", MICROSOFT, LOOKED_UP),
     _rule("no-such-user", r"recipient address rejected: access denied", MICROSOFT, LOOKED_UP),
+    _rule("recipient-refuses", r"delivery restriction|resolver\.rst\.|sendernotauthenticated", MICROSOFT, LOOKED_UP),
     _rule("rate", r"has exceeded (?:a|the) (?:connection |rate )?(?:threshold|limit)|\bS775\b", MICROSOFT, LOOKED_UP),
     _rule("ip-listed", r"permanently deferred|will not be accepted from \[ip\]|\[BL2\d\]", YAHOO, LOOKED_UP),
     _rule("rate", r"deferred due to (?:unexpected volume|user complaints|excessive)|\[TSS?\d\d\]", YAHOO, LOOKED_UP),
@@ -126,7 +137,8 @@ GENERIC = (
     _rule("helo", r"helo command rejected|(?:invalid|bad|bogus|forged|rejected|unacceptable) (?:helo|ehlo)"
           r"|(?:helo|ehlo)\b.{0,60}(?:invalid|not valid|not match|bogus|forged|resolve|rejected)", POSTFIX),
     _rule("ip-listed", r"client host rejected: access denied", POSTFIX),
-    _rule("sender-rejected", r"sender address rejected|sender verify fail|(?:sender|from) (?:address|domain)\b.{0,40}"
+    _rule("sender-rejected", r"sender (?:address )?rejected|sender verify fail|verification failed for"
+          r"|(?:sender|from) (?:address|domain)\b.{0,40}"
           r"(?:not (?:exist|found|valid|resolve)|invalid|unknown|rejected|refused)|domain of sender", POSTFIX),
     _rule("relay-denied", r"relay(?:ing)?\b.{0,24}(?:denied|not (?:permitted|allowed)|prohibited|rejected|refused)"
           r"|(?:unable|not (?:permitted|allowed|authori[sz]ed)) to relay|tenantattribution|allowed rcpthosts"
@@ -148,19 +160,20 @@ GENERIC = (
     _rule("spf", r"\bspf\b|sender policy framework|openspf|not (?:allowed|permitted|authori[sz]ed|designated) to send (?:mail )?"
           r"(?:from|for)", GENERAL),
     _rule("no-ptr", r"\bptr\b|reverse[- ]?(?:dns|lookup|hostname|name|resol)|\brdns\b|no valid (?:host ?name|fcrdns)|fcrdns"
-          r"|cannot (?:find|resolve) your (?:host|ip|address)", GENERAL),
+          r"|cannot (?:find|resolve) your (?:host|ip|address)|ip name (?:lookup failed|possibly forged)", GENERAL),
     _rule("tls", r"(?:must|need|require)\w*\b.{0,40}(?:starttls|\btls\b|encrypt)|(?:starttls|\btls\b|encryption).{0,40}"
           r"(?:required|needed|must|mandatory)|not using tls", GENERAL),
-    _rule("login-required", r"authentication (?:is )?required|must (?:first )?authenticate|login (?:is )?required"
+    _rule("login-required", r"client (?:was )?not authenticated|authentication (?:is )?required"
+          r"|must (?:first )?authenticate|login (?:is )?required"
           r"|please (?:log ?in|authenticate)", GENERAL),
     _rule("content", r"(?:url|link|body|attachment|header|content|subject)\b.{0,60}(?:reject|block|banned|forbid|refuse"
           r"|not allowed|suspicious|prohibited)|\bvirus|malware|phish|infected|banned (?:file|content)", GENERAL),
-    _rule("rate", r"too (?:many|much) (?:connection|message|mail|recipient|session|concurrent|error)|rate[- ]?limit|throttl"
+    _rule("rate", r"too (?:many|much) (?:connection|message|mail|recipient|session|concurrent|error|spam)|rate[- ]?limit|throttl"
           r"|(?:connection|message|mail|sending) (?:rate|limit|frequency)|exceeded .{0,40}(?:rate|per (?:hour|minute|day))"
-          r"|slow(?:ing)? down|sending too", GENERAL),
+          r"|slow(?:ing)? down|sending too|frequency limit", GENERAL),
     _rule("ip-listed", ADDRESS + r".{0,80}(?:" + LISTED + r"|\bblocked\b)|" + LISTED + r".{0,80}" + ADDRESS, GENERAL),
     _rule("ip-listed", r"\bblocked by \S+\.\S+|(?:found|listed) (?:in|on|at|by) .{0,40}(?:list|\bbls?\b)|spamhaus|spamcop"
-          r"|barracudacentral|ipcheck\.proofpoint|" + LISTED, GENERAL),
+          r"|barracudacentral|(?:ipcheck|support)\.proofpoint|\bdynamic ip|ip reputation|" + LISTED, GENERAL),
     _rule("new-ip", r"unknown (?:sender )?reputation|no reputation|new ip\b|not (?:seen|known) before", GENERAL),
     _rule("content", r"\bspam|unsolicited|\buce\b|\bjunk\b|bulk mail|(?:message|mail|content) (?:was |is |has been )?"
           r"(?:rejected as|considered|classified)", GENERAL, permanent=True),
@@ -169,10 +182,13 @@ GENERIC = (
 )  # fmt: skip
 """Texts of server programs, and words that many use: what is about a recipient first, since X.7.1 is said of that too."""
 
+NOT_WANTED = r"(?:not (?:allowed|accepted|welcome|authori[sz]ed|permitted)|denied|refused|rejected|prohibited)"
+
 FALLBACK = (
     _rule("remote-trouble", r"temporar|try (?:again )?later|system (?:problem|error|busy|resources)|maintenance|overload|busy"
           r"|unavailable|not available|local error|internal (?:server )?error|queue|disk|out of memory|resources|timed? ?out"
           r"|lookup fail|processing", GENERAL, permanent=False),
+    _rule("ip-listed", r"\[ip\].{0,80}" + NOT_WANTED + "|" + NOT_WANTED + r".{0,80}\[ip\]", GENERAL, permanent=True),
     _rule("policy-unknown", r"\bpolic(?:y|ies)\b|administrative(?:ly)? (?:prohibit|reject|denied)|access denied|not authori[sz]ed"
           r"|service (?:unavailable|refused|not available)|\bblocked\b|security|prohibited|not (?:allowed|accepted|welcome)"
           r"|\brefused\b|\brejected\b|denied", GENERAL, permanent=True),

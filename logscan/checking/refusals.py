@@ -34,6 +34,9 @@ HEAD = (
 HEADED = re.compile(HEAD)
 MUTE = "refused to talk to me: "
 
+UNSEEN = ("connect", "EHLO", "HELO", "MAIL FROM")
+"""Stages at which nothing of a mail is known but its sender: what is called spam then is the host that sends."""
+
 STAGE = re.compile(r" \(in reply to (?P<command>[A-Za-z ]+?)(?: command)?\)$")
 
 CODE = re.compile(r"^(?P<code>[245]\d\d)(?:[ -]|$)(?:(?P<dsn>[245]\.\d{1,3}\.\d{1,3})(?=\D|$))?")
@@ -136,6 +139,8 @@ def judged(words: str) -> Refusal | None:
     address = _named(said)
     if cause == "no-ptr" and ":" in address:
         cause = "ipv6-no-ptr"
+    if cause == "content" and command in UNSEEN:
+        cause = "ip-listed"
     listed = LIST.search(text)
     return Refusal(
         cause=cause,
@@ -177,7 +182,8 @@ def rule_for(text: str, code: str, dsn: str, greeting: bool = False) -> Rule:
             return _of_code(by_code)
     if found:
         return found
-    if detail in CODES:
+    # A host that is in trouble says 4XX; for good, X.3.2 is how some refuse a server.
+    if detail in CODES and not (permanent and CODES[detail] == "remote-trouble"):
         return _of_code(CODES[detail])
     found = _first(FALLBACK, text, permanent)
     if found:
@@ -210,7 +216,7 @@ def _named(said: str) -> str:
 
 def _whose(text: str, stage: str) -> Whose:
     """Return whose address a reply names: before the mail was sent it can only be the one that connects."""
-    if stage in ("connect", "EHLO", "HELO", "MAIL FROM", "RCPT TO"):
+    if stage in (*UNSEEN, "RCPT TO"):
         return "ours"
     if MESSAGE.search(text):
         return "message"
