@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from logscan.amounts import plural
 from logscan.checking import evidence as ev
 from logscan.checking.copies import lines_at
-from logscan.checking.providers import Answers, Course, course, provider
+from logscan.checking.providers import Answers, Course, course
 from logscan.checking.refusal_texts import IN_WORDS
 from logscan.findings import Confidence, Finding, Remedy, Severity, State
 from logscan.tables import cells
@@ -99,17 +100,17 @@ def course_of(part: pd.DataFrame, answers: Answers) -> Course:
 def finding(
     log: Log,
     part: pd.DataFrame,
-    texts: pd.DataFrame,
+    replies: Sequence[tuple[int, str]],
     went: Course,
     *,
     subject: str,
     severity: Severity,
     confidence: Confidence,
 ) -> Finding:
-    """Return the finding about one provider and cause from its rows, and its replies (``reply``, ``place``)."""
+    """Return the finding about one provider and cause from its rows, and its replies: place and text of each."""
     cause = str(part["cause"].iloc[0])
     part = part.sort_values(["first", "queue_id", "recipient"], kind="stable")
-    reply = str(texts["reply"].iloc[0]) if len(texts) else ""
+    reply = replies[0][1] if replies else ""
     mails, recipients = part["mail"].nunique(), len(part[["mail", "recipient"]].drop_duplicates())
     first, last = int(part["first"].min()), int(part["last"].max())
     state: State = "active" if went.ended is None else "mended"
@@ -125,7 +126,7 @@ def finding(
         last=cells.moment_of(last),
         state=state,
         remedy=None if state == "mended" else Remedy(REMEDIES[cause], key=f"refused:{cause}"),
-        evidence=lines_at(log, texts["place"].tolist()),
+        evidence=lines_at(log, [place for place, _ in replies]),
         why=f"Its reply: {visible(reply, 300)}" if reply else "",
         mails=mails,
         recipients=recipients,
@@ -150,8 +151,10 @@ def _summary(log: Log, part: pd.DataFrame, went: Course, subject: str, mails: in
     held = "put off" if rate else "refused"
     when = f"from {clock(first, log)} on" if first < last else f"at {clock(first, log)}"
     said = f"{subject} {held} {ev.mails(mails, recipients)} {when}: {words}"
-    domains = sorted({address.rpartition("@")[2].lower() for address in part["recipient"]} - {provider(subject)})
-    if domains and domains != [subject]:
+    domains = sorted(
+        {address.rpartition("@")[2].lower() for address in part["recipient"]} - {"", str(part["provider"].iloc[0])}
+    )
+    if domains:
         more = " …" if len(domains) > NAMED else ""
         said += f"; for {', '.join(visible(name, 80) for name in domains[:NAMED])}{more}"
     if went.ended is not None:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
+from logscan.checking.copies import places
 from logscan.checking.refused import Refused, refused, taken
-from logscan.scan.columns import joined, values
+from logscan.scan.columns import joined, some_joined, values
 from logscan.scan.mail_hashes import mail_hashes
 from logscan.scan.memo import per_window
 from logscan.tables.coded import Coded
-from logscan.tables.partials import Keyed, Partial, Points, hashes, mixed
+from logscan.tables.partials import First, Keyed, Partial, Points, hashes, mixed
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -41,6 +43,26 @@ def provider(host: str) -> str:
         return host
     country = len(labels[-1]) == 2 and labels[-2] in SECOND_LEVEL
     return ".".join(labels[-3 if country else -2 :])
+
+
+MOST_NAMED = 20
+"""Providers of one cause that are named each: a listed address is refused by every small host that uses the list."""
+
+OTHERS = "other providers"
+
+
+def named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of :func:`kept` with ``provider``: of each server and cause those with most mails, the rest as one."""
+    rows = rows.assign(provider=rows["host"].map({host: provider(host) for host in set(rows["host"])}))
+    by = ["server", "cause", "provider"]
+    count = rows.groupby(by, sort=True)["mail"].nunique().reset_index(name="mails")
+    count = count.sort_values(["mails", "provider"], ascending=[False, True], kind="stable")
+    place = count.groupby(["server", "cause"]).cumcount()
+    rest = set(map(tuple, count[place >= MOST_NAMED][by].to_numpy()))
+    if not rest:
+        return rows
+    keys = zip(rows["server"], rows["cause"], rows["provider"], strict=True)
+    return rows.assign(provider=[OTHERS if key in rest else key[2] for key in keys])
 
 
 def alike(host: str) -> str:
@@ -151,3 +173,43 @@ def kept(window: Window, some: Refused, flags: dict[str, Bools], others: Mapping
         least=("first",),
         most=("last",),
     )
+
+
+TEXTS = "texts"
+"""The part of a partial that :class:`Replies` reads: the first replies of each host and cause."""
+
+
+def replies_of(window: Window, some: Refused) -> First:
+    """Return the first replies of each server, host and cause, with the places of their lines."""
+    reply = some_joined(window, "deliveries", "reply", some.row)
+    return First.of(
+        {
+            "server": servers(window, some.row).texts().fill_null(""),
+            "host": some.host.texts(),
+            "said": some.why.changed(lambda why: why.cause).texts(),
+            "place": places(window)[some.row],
+            "reply": reply.texts().fill_null(""),
+        },
+        3,
+        ("place", "reply"),
+        ("server", "host", "said"),
+    )
+
+
+class Replies:
+    """The first replies of each server, host and cause, of all windows."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._of: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
+        for row in frame.sort_values(["place", "reply"], kind="stable").itertuples():
+            self._of.setdefault((row.server, row.host, row.said), []).append((int(row.place), row.reply))
+
+    @classmethod
+    def of(cls, partial: Partial) -> Replies:
+        """Return it for what looks put under :data:`TEXTS`."""
+        return cls(partial.frame(TEXTS))
+
+    def to(self, part: pd.DataFrame) -> list[tuple[int, str]]:
+        """Return place and text of the replies to some rows (``server``, ``host``, ``said``), in order."""
+        keys = dict.fromkeys(zip(part["server"], part["host"], part["said"], strict=True))
+        return sorted(each for key in keys for each in self._of.get(key, []))

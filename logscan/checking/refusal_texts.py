@@ -1,13 +1,12 @@
 """What the texts of refusals mean: rules in order, of standards, of server programs, and of known providers.
 
 A rule's ``words`` are looked for in a reply whose codes, mail addresses, numbers of mails and paths of links are folded away
-(:func:`logscan.checking.refusals.template`), so that what a stranger can choose tells little. Texts change: each rule names
-the page or source that it was read from, and those of providers when that was.
+(``NUMBERS`` and ``HOSTS`` of :mod:`logscan.checking.refusals`), so that what a stranger can choose tells little. Texts change:
+each rule names the page or source that it was read from, and those of providers when that was.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,7 +66,8 @@ class Rule:
     """A text and what it means; ``page`` is where that stands, ``seen`` when it was looked up there."""
 
     cause: Cause
-    words: re.Pattern[str]
+    words: str
+    """An expression as Arrow reads them, without regard to case."""
     page: str
     seen: str = ""
     permanent: bool | None = None
@@ -75,7 +75,7 @@ class Rule:
 
 
 def _rule(cause: Cause, words: str, page: str, seen: str = "", permanent: bool | None = None) -> Rule:
-    return Rule(cause, re.compile(words, re.IGNORECASE), page, seen, permanent)
+    return Rule(cause, words, page, seen, permanent)
 
 
 LOOKED_UP = "2026-11-28"

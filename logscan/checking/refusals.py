@@ -1,15 +1,21 @@
 """Why a remote host refuses, from the reply in a delivery line: a cause, whose address it names, how it was found.
 
-What no rule knows stays unknown and is told by its template. A reply is a stranger's text: it is judged once it is folded
-(:func:`template`), and nothing of a mail address or of the path of a link counts.
+What no rule knows stays unknown and is told by its template. A reply is a stranger's text: it is judged once it is folded,
+and nothing of a mail address or of the path of a link counts. Replies may be many and all different, so they are judged all
+at once, by Arrow, whose expressions take a time that is proportional to the text.
 """
 
 from __future__ import annotations
 
-import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.checking.refusal_texts import (
     CODES,
@@ -22,6 +28,8 @@ from logscan.checking.refusal_texts import (
     Rule,
 )
 
+Ints = npt.NDArray[np.int64]
+
 Whose = Literal["ours", "message", ""]
 """Whose address a reply names: the one that connects, one that stands in the mail, or it doesn't tell."""
 
@@ -31,7 +39,6 @@ HEAD = (
 )
 """Postfix smtp/smtp_proto.c and smtp_trouble.c; qmgr puts its own words before it (qmgr_deliver.c, error(8))."""
 
-HEADED = re.compile(HEAD)
 MUTE = "refused to talk to me: "
 
 UNSEEN = ("connect", "EHLO", "HELO", "MAIL FROM")
@@ -39,31 +46,35 @@ UNSEEN = ("connect", "EHLO", "HELO", "MAIL FROM")
 
 STAGE = re.compile(r" \(in reply to (?P<command>[A-Za-z ]+?)(?: command)?\)$")
 
-CODE = re.compile(r"^(?P<code>[245]\d\d)(?:[ -]|$)(?:(?P<dsn>[245]\.\d{1,3}\.\d{1,3})(?=\D|$))?")
-AGAIN = re.compile(r"(?<!\S)[245]\d\d[ -](?:[245]\.\d{1,3}\.\d{1,3}(?!\S) ?)?|(?<!\S)[245]\.\d{1,3}\.\d{1,3}(?!\S)")
-"""The codes of each line of a reply: Postfix puts a blank between the lines."""
+CODE = re.compile(r"(?P<code>[245]\d\d)(?:[ -]|$)(?:(?P<dsn>[245]\.\d{1,3}\.\d{1,3})(?=\D|$))?", re.ASCII)
 
 LONGEST = 1000
 """Characters of a reply that are looked at; Postfix cuts it at about 4,000."""
 
-FOLDS = (
-    (re.compile(r"<[^<>\s]*@[^<>\s]*>|(?<![\w.+-])[\w.+=-]{1,80}@[\w.-]+"), "<>"),
-    (re.compile(r"\b(https?://[^\s/?#]{1,100})\S*"), r"\1"),
+NUMBERS = (
+    (r"<[^<>\s]*@[^<>\s]*>", "<>"),
+    (r"(^|[^0-9A-Za-z_.+-])[0-9A-Za-z_.+=-]{1,80}@[0-9A-Za-z_.-]+", r"\1<>"),
+    (r"\b(https?://[^\s/?#]{1,100})\S*", r"\1"),
     (
-        re.compile(
-            r"\[?(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)\]?"
-            r"|\[?(?<![\w:])(?:[0-9a-f]{1,4}:+){2,7}[0-9a-f.]{0,15}\]?",
-            re.I,
-        ),
-        "[ip]",
+        r"(?i)\b(?:[0-9a-z]{8,}[0-9][0-9a-z]*|[0-9a-z]{4,}[0-9][0-9a-z]{4,}|[0-9a-z]*[0-9][0-9a-z]{8,})(?:[.-][0-9a-z]+)*\b",
+        "…",
     ),
-    (re.compile(r"\b(?=[a-z-]*\d)[0-9a-z-]{9,}\b(?:\.\d+\b)?", re.I), "…"),
-    (re.compile(r"\bip=\[ip\]", re.I), "[ip]"),
-)  # fmt: skip
-"""Mail addresses, paths of links, addresses of hosts, numbers of mails."""
+)
+"""What is folded first: mail addresses, paths of links, numbers of mails. Replies of a host differ in little else."""
+
+HOSTS = (
+    (r"(^|[^0-9A-Za-z_.])\[?(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b\]?", r"\1[ip]"),
+    (r"(?i)(^|[^0-9A-Za-z_:])\[?(?:[0-9a-f]{1,4}:+){2,7}[0-9a-f.]{0,15}\]?", r"\1[ip]"),
+    (r"(?i)\bip=\[ip\]", "[ip]"),
+    (r"\b[245]\.[0-9]{1,3}\.[0-9]{1,3}\b", " "),
+    (r"\b[245][0-9][0-9][ -]", " "),
+    (r"\s+", " "),
+)
+"""What is folded then: addresses of hosts, and the codes of each line of a reply (Postfix puts a blank between lines)."""
 
 IP = re.compile(
-    r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\w)|(?<![\w:])(?:[0-9a-f]{1,4}:+){2,7}[0-9a-f.]{1,15}(?![\w:])", re.I
+    r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\w)|(?<![\w:])(?:[0-9a-f]{1,4}:+){2,7}[0-9a-f.]{1,15}(?![\w:])",
+    re.IGNORECASE | re.ASCII,
 )
 
 OURS = re.compile(
@@ -76,7 +87,6 @@ MESSAGE = re.compile(r"\b(?:originat\w*|received|headers?|url|link|hop|relayed|b
 LIST = re.compile(
     r"(?:blocked (?:using|by)|listed (?:in|on|at|by)) (?P<list>[a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE
 )
-
 
 NO_POLICY = (*RECIPIENT, "sender-rejected", "login-required", "remote-trouble", "unknown")
 """Causes that tell nothing of what the other side thinks of this server."""
@@ -111,107 +121,146 @@ class Refusal:
 
 def refusal(reply: str) -> tuple[str, Refusal] | None:
     """Return the host that refuses in a delivery's reply, in lower case, and what it says; None where none does."""
-    found = HEADED.match(reply[: LONGEST + 300])
-    told = judged(found["said"]) if found else None
+    found = re.match(HEAD, reply)
+    told = judged(folded(pa.array([found["said"]], pa.string())).to_pylist())[0] if found else None
     return (host_name(found["host"]), told) if found and told else None
 
 
 def host_name(name: str) -> str:
     """Return a host's name as it is compared."""
-    return name.lower().rstrip(".")
+    return name.lower().rstrip(".") or "(no name)"
 
 
-@functools.lru_cache(maxsize=4096)
-def judged(words: str) -> Refusal | None:
-    """Return what a host said (the ``said`` of :data:`HEAD`) when it refused; None where it has no code of a refusal."""
-    greeting = words.startswith(MUTE)
-    said = words[: LONGEST + 300].partition(": ")[2]
+def folded(said: pa.Array) -> pa.Array:
+    """Return what hosts said (the ``said`` of :data:`HEAD`) without what differs in each: :data:`NUMBERS`."""
+    return _replaced(pc.utf8_slice_codeunits(said, 0, LONGEST), NUMBERS)
+
+
+def _replaced(words: pa.Array, folds: Sequence[tuple[str, str]]) -> pa.Array:
+    for pattern, put in folds:
+        words = pc.replace_substring_regex(words, pattern, put)
+    return words
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a host said, in its parts."""
+
+    said: str
+    command: str
+    code: str
+    dsn: str
+
+    @property
+    def permanent(self) -> bool:
+        return self.code[0] == "5"
+
+    @property
+    def detail(self) -> str:
+        """The enhanced code without its class."""
+        return self.dsn.partition(".")[2]
+
+
+def judged(words: Sequence[str]) -> list[Refusal | None]:
+    """Return what each host said (:func:`folded`) when it refused; None where that has no code of a refusal."""
+    parts = [_parts(each) for each in words]
+    there = [each for each in parts if each is not None]
+    if not there:
+        return [None] * len(parts)
+    texts = pc.utf8_trim_whitespace(_replaced(pa.array([each.said for each in there], pa.string()), HOSTS))
+    rules = _rules(texts, there)
+    made = iter(_refusal(each, text, rule) for each, text, rule in zip(there, texts.to_pylist(), rules, strict=True))
+    return [None if each is None else next(made) for each in parts]
+
+
+def _parts(words: str) -> _Parts | None:
+    said = words.partition(": ")[2]
     stage = STAGE.search(said)
-    command = stage["command"] if stage else "connect" if greeting else ""
-    said = said[: stage.start()] if stage else said
+    command = stage["command"] if stage else "connect" if words.startswith(MUTE) else ""
     first = CODE.match(said)
     if not first or first["code"][0] == "2":
         return None
-    text = template(said)
-    code, dsn = first["code"], first["dsn"] or ""
-    rule = rule_for(text, code, dsn, greeting)
-    cause = rule.cause
-    address = _named(said)
+    return _Parts(said[: stage.start()] if stage else said, command, first["code"], first["dsn"] or "")
+
+
+def _refusal(parts: _Parts, text: str, rule: Rule) -> Refusal:
+    cause, found = rule.cause, IP.search(parts.said)
+    address = found[0].lower() if found else ""
     if cause == "no-ptr" and ":" in address:
         cause = "ipv6-no-ptr"
-    if cause == "content" and command in UNSEEN:
+    if cause == "content" and parts.command in UNSEEN:
         cause = "ip-listed"
     listed = LIST.search(text)
     return Refusal(
         cause=cause,
-        permanent=code[0] == "5",
-        stage=command,
-        code=code,
-        dsn=dsn,
+        permanent=parts.permanent,
+        stage=parts.command,
+        code=parts.code,
+        dsn=parts.dsn,
         text=text,
         address=address,
-        whose=_whose(text, command) if address else "",
+        whose=_whose(text, parts.command) if address else "",
         listed_by=listed["list"].lower() if listed else "",
         page=f"{rule.page} ({rule.seen})" if rule.seen else rule.page,
     )
 
 
-def template(said: str) -> str:
-    """Return a reply without codes, mail addresses, paths, host addresses and numbers of mails."""
-    text = AGAIN.sub(" ", said[:LONGEST])
-    for pattern, put in FOLDS:
-        text = pattern.sub(put, text)
-    return " ".join(text.split())
+NO_RULE = Rule("unknown", "", "")
 
 
-NO_RULE = Rule("unknown", re.compile(""), "")
+def _rules(texts: pa.Array, parts: Sequence[_Parts]) -> list[Rule]:
+    """Return the rule that tells the cause of each folded reply, its codes among them; :data:`NO_RULE` where none does."""
+    permanent = np.array([each.permanent for each in parts], np.bool_)
+    every = np.ones(len(parts), np.bool_)
+    first = _first(RULES, texts, permanent, every)
+    out: list[Rule | None] = [None] * len(parts)
+    for row, each in enumerate(parts):
+        out[row] = _by_words_and_codes(RULES[first[row]] if first[row] >= 0 else None, each)
+    left = np.array([each is None for each in out], np.bool_)
+    last = _first(FALLBACK, texts, permanent, left)
+    return [
+        rule or (FALLBACK[last[row]] if last[row] >= 0 else _without_words(parts[row])) for row, rule in enumerate(out)
+    ]
 
 
-def rule_for(text: str, code: str, dsn: str, greeting: bool = False) -> Rule:
-    """Return the rule that tells the cause of a folded reply, the codes among them; :data:`NO_RULE` where none does.
-
-    ``greeting``: the host said so instead of greeting, where 5XX means that it takes no mail of this server.
-    """
-    permanent = code[0] == "5"
-    detail = dsn.partition(".")[2]
-    found = _first(RULES, text, permanent)
-    # What is about a recipient is said with the recipient's codes; X.7.1 is said of everything.
-    if found is None or found.page == "" or not found.seen:
-        by_code = RECIPIENT_CODES.get(detail)
+def _by_words_and_codes(found: Rule | None, parts: _Parts) -> Rule | None:
+    """Return what words and codes tell: of providers' texts the words, then a recipient's codes, words, other codes."""
+    if found is None or not found.seen:
+        by_code = RECIPIENT_CODES.get(parts.detail)
         if by_code and not (found and found.cause in ("ip-listed", "domain-listed", "greylisted")):
-            return _of_code(by_code)
+            return Rule(by_code, "", REGISTRY)
     if found:
         return found
+    other = CODES.get(parts.detail)
     # A host that is in trouble says 4XX; for good, X.3.2 is how some refuse a server.
-    if detail in CODES and not (permanent and CODES[detail] == "remote-trouble"):
-        return _of_code(CODES[detail])
-    found = _first(FALLBACK, text, permanent)
-    if found:
-        return found
-    if permanent and (greeting or detail.startswith("7.")):
-        return _of_code("policy-unknown")
-    if not permanent and (greeting or code == "421"):
-        return _of_code("remote-trouble")
+    return Rule(other, "", REGISTRY) if other and not (parts.permanent and other == "remote-trouble") else None
+
+
+def _without_words(parts: _Parts) -> Rule:
+    """Return what a reply without any known word means: 5XX instead of a greeting is a refusal of this server."""
+    greeting = parts.command == "connect"
+    if parts.permanent and (greeting or parts.detail.startswith("7.")):
+        return Rule("policy-unknown", "", REGISTRY)
+    if not parts.permanent and (greeting or parts.code == "421"):
+        return Rule("remote-trouble", "", REGISTRY)
     return NO_RULE
 
 
-def _first(rules: tuple[Rule, ...], text: str, permanent: bool) -> Rule | None:
-    for rule in rules:
-        if rule.permanent in (None, permanent) and rule.words.search(text):
-            return rule
-    return None
-
-
-@functools.cache
-def _of_code(cause: Cause) -> Rule:
-    return Rule(cause, NO_RULE.words, REGISTRY)
-
-
-def _named(said: str) -> str:
-    """Return the first address of a host in a reply, mail addresses and links aside."""
-    plain = FOLDS[1][0].sub(" ", FOLDS[0][0].sub(" ", said[:LONGEST]))
-    found = IP.search(plain)
-    return found[0].lower() if found else ""
+def _first(
+    rules: Sequence[Rule], texts: pa.Array, permanent: npt.NDArray[np.bool_], wanted: npt.NDArray[np.bool_]
+) -> Ints:
+    """Return, per wanted text, the place of the first rule whose words it has, or -1."""
+    out = np.full(len(texts), -1, np.int64)
+    left = np.flatnonzero(wanted)
+    for place, rule in enumerate(rules):
+        rows = left if rule.permanent is None else left[permanent[left] == rule.permanent]
+        if not len(rows):
+            continue
+        some = texts if len(rows) == len(texts) else texts.take(pa.array(rows))
+        has = pc.match_substring_regex(some, rule.words, ignore_case=True).to_numpy(zero_copy_only=False)
+        out[rows[has]] = place
+        left = left[out[left] < 0]
+    return out
 
 
 def _whose(text: str, stage: str) -> Whose:

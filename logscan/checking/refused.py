@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.checking.refusals import HEAD, host_name, judged
+from logscan.checking.refusals import HEAD, Refusal, folded, host_name, judged
 from logscan.scan.columns import joined, some_joined, values
 from logscan.scan.memo import per_window
 from logscan.tables.coded import Coded
@@ -23,9 +24,6 @@ Bools = npt.NDArray[np.bool_]
 
 FAILED = ("bounced", "expired", "deferred")
 """Outcomes of attempts that another host may have refused."""
-
-RECIPIENT = r"<[^<>\s]*>"
-"""Hosts say whom they refuse: with that folded, most replies of a host are one."""
 
 
 class Refused(NamedTuple):
@@ -61,12 +59,28 @@ def refused(window: Window) -> Refused:
     used = reply.used()
     if not len(used):
         return Refused(rows[:0], Coded(rows[:0], []), Coded(rows[:0], []))
-    words = pc.replace_substring_regex(reply.texts().take(pa.array(_firsts(reply, used))), RECIPIENT, "<>")
-    found = pc.extract_regex(words, HEAD)
-    host, said = (_spread(reply, used, found.field(name)) for name in ("host", "said"))
-    why = said.changed(judged)
+    found = pc.extract_regex(reply.texts().take(pa.array(_firsts(reply, used))), HEAD)
+    host, said = _spread(reply, used, found.field("host")), _spread(reply, used, folded(found.field("said")))
+    why = said.changed(_told(said.values).get)
     there = why.codes >= 0
     return Refused(rows[there], host.changed(host_name).take(there), why.take(there))
+
+
+_KNOWN: dict[str, Refusal | None] = {}
+"""What was judged before: hosts say the same in each window."""
+
+MOST_KNOWN = 4096
+"""Texts that are remembered."""
+
+
+def _told(words: Sequence[str]) -> dict[str, Refusal | None]:
+    """Return what each text means."""
+    new = [each for each in words if each not in _KNOWN]
+    made = dict(zip(new, judged(new), strict=True)) if new else {}
+    whole = {each: _KNOWN[each] if each in _KNOWN else made[each] for each in words}
+    if len(_KNOWN) + len(made) <= MOST_KNOWN:
+        _KNOWN.update(made)
+    return whole
 
 
 def _firsts(coded: Coded, used: Ints) -> Ints:

@@ -36,25 +36,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from logscan.amounts import plural
 from logscan.checking.blocked import course_of, finding
 from logscan.checking.check import Check
-from logscan.checking.copies import places
 from logscan.checking.limits import limits
-from logscan.checking.providers import TAKEN, Answers, answered, kept, provider, servers, taken_at
+from logscan.checking.providers import (
+    TAKEN,
+    TEXTS,
+    Answers,
+    Replies,
+    answered,
+    kept,
+    named,
+    provider,
+    replies_of,
+    taken_at,
+)
 from logscan.checking.refusal_texts import AUTHENTICATION
 from logscan.checking.refused import Refused, refused, taken
 from logscan.findings import Confidence, Result, Severity
-from logscan.scan.columns import joined, some_joined, values
+from logscan.scan.columns import joined, values
 from logscan.tables.coded import Coded
 from logscan.tables.grouping import numbered
-from logscan.tables.partials import First, Keyed, Part, Partial
+from logscan.tables.partials import Keyed, Part, Partial
 
 Ints = npt.NDArray[np.int64]
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from logscan.checking.providers import Course
     from logscan.scan.log import Log
     from logscan.scan.window import Window
@@ -124,18 +135,7 @@ def _refusals(window: Window, some: Refused) -> dict[str, Part]:
         "null": sender.is_in(""),
         "theirs": _theirs(some, [address.values[code] if code >= 0 else "" for code in address.codes.tolist()]),
     }
-    reply = some_joined(window, "deliveries", "reply", some.row)
-    texts = {
-        "server": servers(window, some.row).texts().fill_null(""),
-        "host": some.host.texts(),
-        "cause": some.why.changed(lambda why: why.cause).texts(),
-        "place": places(window)[some.row],
-        "reply": reply.texts().fill_null(""),
-    }
-    return {
-        "refused": kept(window, some, flags),
-        "texts": First.of(texts, 3, ("place", "reply"), ("server", "host", "cause")),
-    }
+    return {"refused": kept(window, some, flags), TEXTS: replies_of(window, some)}
 
 
 def _theirs(some: Refused, clients: list[str]) -> npt.NDArray[np.bool_]:
@@ -178,22 +178,17 @@ def conclude(partial: Partial, log: Log) -> Result:
     if "refused" not in partial:
         return result
     rows = partial.frame("refused")
-    rows = rows.assign(
-        cause=np.where((rows["theirs"] > 0) & (rows["cause"] == "ip-listed"), "content", rows["cause"]),
-        provider=[provider(host) for host in rows["host"]],
-    )
-    texts = partial.frame("texts")
-    answers = Answers.of(partial)
+    listed = (rows["theirs"] > 0) & (rows["cause"] == "ip-listed")
+    rows = named(rows.assign(said=rows["cause"], cause=np.where(listed, "content", rows["cause"])))
+    replies, answers = Replies.of(partial), Answers.of(partial)
     several = rows["server"].nunique() > 1
     for (name, server, cause), part in rows.groupby(["provider", "server", "cause"], sort=True):
         went = course_of(part, answers)
         severity = _severity(part, str(cause), went, bounds)
         subject = f"{name} (from {server})" if several else str(name)
-        mine = texts[texts["host"].isin(part["host"]) & (texts["server"] == server)]
-        mine = mine[mine["cause"].isin([cause, "ip-listed"] if (part["theirs"] > 0).any() else [cause])]
-        mine = mine.sort_values(["place", "reply"])
         sure: Confidence = "high" if len(part) >= bounds.grave_mails and cause != "policy-unknown" else "medium"
-        result.findings.append(finding(log, part, mine, went, subject=subject, severity=severity, confidence=sure))
+        told = replies.to(part)
+        result.findings.append(finding(log, part, told, went, subject=subject, severity=severity, confidence=sure))
     return result
 
 

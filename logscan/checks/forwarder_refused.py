@@ -39,16 +39,26 @@ from logscan.amounts import plural
 from logscan.checking import evidence as ev
 from logscan.checking.blocked import clock, course_of
 from logscan.checking.check import Check
-from logscan.checking.copies import lines_at, places
+from logscan.checking.copies import lines_at
 from logscan.checking.forwarded import Forwarded, forwarded
 from logscan.checking.limits import limits
-from logscan.checking.providers import TAKEN, Answers, kept, places_of_hosts, provider, servers
+from logscan.checking.providers import (
+    TAKEN,
+    TEXTS,
+    Answers,
+    Replies,
+    kept,
+    named,
+    places_of_hosts,
+    replies_of,
+    servers,
+)
 from logscan.checking.refusal_texts import AUTHENTICATION, IN_WORDS
 from logscan.checking.refused import Refused, refused, taken
 from logscan.findings import Finding, Remedy, Result
-from logscan.scan.columns import column, joined, some_joined, values
+from logscan.scan.columns import column, joined, values
 from logscan.tables import cells
-from logscan.tables.partials import First, Part, Partial, Points
+from logscan.tables.partials import Part, Partial, Points
 from logscan.visible import visible
 
 if TYPE_CHECKING:
@@ -104,17 +114,10 @@ def _refusals(window: Window, some: Refused, sent_on: Forwarded) -> dict[str, Pa
         "bad": _failed_here(window, some, sent_on),
         "null": sender.is_in(""),
     }
-    texts = {
-        "server": servers(window, some.row).texts().fill_null(""),
-        "host": some.host.texts(),
-        "cause": some.why.changed(lambda why: why.cause).texts(),
-        "place": places(window)[some.row],
-        "reply": some_joined(window, "deliveries", "reply", some.row).texts().fill_null(""),
-    }
     by = {"source": sent_on.source.texts().fill_null(""), "way": sent_on.way.texts()}
     return {
         "refused": kept(window, some, flags, by),
-        "texts": First.of(texts, 3, ("place", "reply"), ("server", "host", "cause")),
+        TEXTS: replies_of(window, some),
     }
 
 
@@ -146,23 +149,22 @@ def conclude(partial: Partial, log: Log) -> Result:
         return result
     rows = partial.frame("refused")
     rows = rows[(rows["bad"] == 0) | ~rows["cause"].isin(AUTHENTICATION)]
-    rows = rows.assign(provider=[provider(host) for host in rows["host"]])
-    answers, texts = Answers.of(partial), partial.frame("texts")
+    rows = named(rows.assign(said=rows["cause"]))
+    answers, replies = Answers.of(partial), Replies.of(partial)
     several = rows["server"].nunique() > 1
-    for (name, server, cause), part in rows.groupby(["provider", "server", "cause"], sort=True):
-        mine = texts[texts["host"].isin(part["host"]) & (texts["server"] == server) & (texts["cause"] == cause)]
+    for (name, server, _), part in rows.groupby(["provider", "server", "cause"], sort=True):
         subject = f"{name} (from {server})" if several else str(name)
-        result.findings.append(_finding(log, part, mine.sort_values(["place", "reply"]), answers, subject, bounds))
+        result.findings.append(_finding(log, part, replies.to(part), answers, subject, bounds))
     return result
 
 
 def _finding(
-    log: Log, part: pd.DataFrame, texts: pd.DataFrame, answers: Answers, subject: str, bounds: Limits
+    log: Log, part: pd.DataFrame, replies: list[tuple[int, str]], answers: Answers, subject: str, bounds: Limits
 ) -> Finding:
     cause = str(part["cause"].iloc[0])
     part = part.sort_values(["first", "queue_id", "recipient"], kind="stable")
     went = course_of(part, answers)
-    reply = str(texts["reply"].iloc[0]) if len(texts) else ""
+    reply = replies[0][1] if replies else ""
     mails = part["mail"].nunique()
     least = bounds.unauthenticated_mails if cause in AUTHENTICATION else bounds.other_mails
     real = part[part["null"] == 0]["mail"].nunique() >= least
@@ -190,7 +192,7 @@ def _finding(
         last=cells.moment_of(int(part["last"].max())),
         state="mended" if mended else "active",
         remedy=None if mended else _remedy(cause, part),
-        evidence=lines_at(log, texts["place"].tolist()),
+        evidence=lines_at(log, [place for place, _ in replies]),
         why=f"Its reply: {visible(reply, 300)}" if reply else "",
         mails=mails,
         recipients=len(part[["mail", "recipient"]].drop_duplicates()),

@@ -165,9 +165,11 @@ def _finding(log: Log, server: str, fresh: pd.DataFrame, taken: Ints, ended: int
     state: State = "active" if ended is None and not _given_up(taken, fresh) else "mended"
     why = str(fresh.groupby("why")["provider"].nunique().sort_values(kind="stable").index[-1])
     number, attempts = fresh["provider"].nunique(), int(fresh["attempts"].sum())
+    goes_on = state == "active"
     said = (
-        f"{server} reaches nobody over IPv6: {plural(attempts, 'connection')} to hosts of {plural(number, 'domain')} "
-        f"{WORDS[why]} from {clock(first, log)} on, and hosts answer over IPv4"
+        f"{server} {'reaches' if goes_on else 'reached'} nobody over IPv6: {plural(attempts, 'connection')} to hosts of "
+        f"{plural(number, 'domain')} {WORDS[why]} from {clock(first, log)} on, and hosts {'answer' if goes_on else 'answered'} "
+        "over IPv4"
     )
     if ended is not None:
         said += f"; over IPv6 too since {clock(ended, log)}"
