@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,6 +61,9 @@ PRIVATE = (
 )
 """Beginnings of addresses that are on this host or in a network of its own (RFC 1918, 3927, 4193, 4291, 6598)."""
 
+NEAR, SIX = rf"\[(?:{PRIVATE})", r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+(?:%\w+)?\](?::\d+)?$"
+"""What relays of such an address, and relays of an IPv6 address, have in them."""
+
 ADDRESS = re.compile(rf"(?!{PRIVATE})(?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+)(?:%\w+)?")
 
 
@@ -92,10 +96,7 @@ def answers(window: Window) -> Keyed:
     """Return when a host elsewhere answered: ``server``, ``family`` (4, 6), ``first`` and ``last`` (UTC ns), ``count``."""
     rows = np.concatenate([taken(window).row, refused(window).row])
     relay = joined(window, "deliveries", "relay").take(rows)
-    near, six = (
-        relay.matching(lambda texts, pattern=pattern: pc.match_substring_regex(texts, pattern))
-        for pattern in (rf"\[(?:{PRIVATE})", r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+(?:%\w+)?\](?::\d+)?$")
-    )
+    near, six = (relay.matching(partial(pc.match_substring_regex, pattern=pattern)) for pattern in (NEAR, SIX))
     rows, family = rows[~near], np.where(six, 6, 4)[~near]
     at = values(window, "deliveries", "time")[rows]
     return Keyed.of(

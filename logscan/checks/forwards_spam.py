@@ -58,6 +58,9 @@ NAME = "forwards-spam"
 
 CAUSES = dict(zip(WAYS, ("alias-sends-on", "script-sends-on", "user-sends-on", "list-sends-on"), strict=True))
 
+UNTAGGED = ("Passed SPAM", "Passed SPAMMY")
+"""What amavis says of spam even where it may not tag it, since the recipient is of another domain (@local_domains_maps)."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -91,7 +94,7 @@ def _judged(window: Window, some: Forwarded) -> tuple[npt.NDArray[np.bool_], npt
         return np.zeros(0, np.bool_), np.zeros(0, np.bool_)
     tagged = window.deliveries["spam"]
     verdict, verdicts = values(window, "deliveries", "verdict_row"), values(window, "verdicts", "spam")
-    said = np.append(verdicts, False)
+    said = np.append(verdicts | joined(window, "verdicts", "result").is_in(*UNTAGGED), False)
     mail = joined(window, "mails", "verdict").take(values(window, "deliveries", "mail")[some.row])
     known, spam = ~mail.is_in("unknown"), np.zeros(len(some.row), np.bool_)
     for row in (some.row, some.over):
