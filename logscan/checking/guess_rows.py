@@ -75,7 +75,7 @@ def _answered(frame: pd.DataFrame) -> pd.DataFrame:
 
 AWAY_LEAST = 3
 """Complaints of ten minutes about a database or directory that gave no answer, while nobody got in, that let refusals of this
-time be an outage's: Dovecot before 2.3 says ``auth failed`` then too."""
+time be an outage's: Dovecot before 2.4 says ``auth failed`` then too."""
 
 
 def rushes(rows: pd.DataFrame, keys: list[str]) -> pd.Series:
