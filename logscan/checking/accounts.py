@@ -81,7 +81,7 @@ def ways(hows: Iterable[str]) -> str:
 
 def cases(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one case for each account that was tried: the one tried most first; tries without a name only where all are."""
-    found = []
+    found: list[dict[str, Any]] = []
     named = rows[rows["user"] != ""]
     for user, some in (named if len(named) else rows).groupby("user", sort=True):
         found.append(

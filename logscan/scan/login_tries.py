@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,11 +104,11 @@ class Tries:
 
     def some(self, rows: Bools) -> Tries:
         """Return some rows."""
-        names = self.__dataclass_fields__
-        coded = {name: getattr(self, name) for name in names}
-        return Tries(
-            **{name: each.take(rows) if isinstance(each, Coded) else each[rows] for name, each in coded.items()}
-        )
+        made: dict[str, Any] = {}
+        for name in self.__dataclass_fields__:
+            each = getattr(self, name)
+            made[name] = each.take(rows) if isinstance(each, Coded) else each[rows]
+        return Tries(**made)
 
 
 def account(name: str | None) -> str:
@@ -127,14 +127,13 @@ def refused(window: Window) -> Tries | None:
     return Tries(**{name: _joined([getattr(each, name) for each in some]) for name in names})
 
 
-def _joined(parts: list[Coded | Ints | Bools]) -> object:
+def _joined(parts: list[Any]) -> Any:
     """Put columns of some rows one below the other."""
     if not isinstance(parts[0], Coded):
         return np.concatenate(parts)
     place: dict[str, int] = {}
     codes = []
     for each in parts:
-        assert isinstance(each, Coded)
         known = np.append(np.array([place.setdefault(str(value), len(place)) for value in each.values], np.int64), -1)
         codes.append(known[each.codes])
     return Coded(np.concatenate(codes), list(place))
