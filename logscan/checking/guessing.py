@@ -41,7 +41,7 @@ class Limits:
     """Accounts that one network tries in vain: one person has one or two; three and a rush of tries is a list of names."""
     rush: int = 12
     """Tries within twenty minutes, at that many accounts: two people who mistype six times each are as many."""
-    rush_at_one: int = 20
+    rush_at_one: int = 15
     """Tries within twenty minutes at one or two accounts: a person gives up earlier, and a mail program asks its user."""
     steady: int = 40
     """Tries within twenty minutes up to which a rhythm kept for hours is a device's: one that looks twice a minute."""

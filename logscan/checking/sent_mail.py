@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
+from logscan.checking.guess_rows import named
 from logscan.scan.columns import joined, number, some_joined, values
 from logscan.scan.login_tries import LINE_BITS, account
 from logscan.scan.memo import per_window
+from logscan.scan.networks import network
 from logscan.tables import texts
 from logscan.tables.partials import Keyed, Part, mixed
 
 if TYPE_CHECKING:
+    from logscan.checking.guessing import Guesses
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
 
 Ints = npt.NDArray[np.int64]
@@ -84,3 +89,13 @@ def _nothing() -> dict[str, Part]:
         SENT: Keyed.of(sent, sums=("recipients", "refused")),
         TO: Keyed.of(dict.fromkeys(("user", "pair", "first"), numbers), least=("first",)),
     }
+
+
+def prepared(frame: pd.DataFrame, found: Guesses, log: Log) -> pd.DataFrame:
+    """Return the mails in the order of time with network, provider, and since when the account comes from there (UTC ns)."""
+    mails = named(frame, log, found.users)
+    addresses = mails["address"].tolist()
+    mails["network"] = pd.Series([network(each) for each in addresses], index=mails.index, dtype="str")
+    mails = mails.merge(found.good[["network", "user", "first"]], on=["network", "user"], how="left")
+    mails["since"] = mails.pop("first").fillna(mails["time"]).astype("int64")
+    return mails.sort_values(["time", "place", "queue_id"], kind="stable", ignore_index=True)

@@ -3,7 +3,8 @@
 ## What it finds
 Accounts that somebody else sends by. `many-networks`: one account sends from several networks within an hour, none of which
 it ever came from before. `new-network`: it sends to far more people than ever before, from a network that is new to it.
-`burst`: far more than ever from its usual place, and much of it is refused. One finding an account, its cases are the mails.
+`burst`: far more than ever from its usual place, and much of it is refused. `no-past` only notes accounts that sent much while
+the log tells nothing of what is usual for them. One finding an account, its cases are the mails.
 
 ## Why it matters
 A stolen password is sold and used for spam. Within hours the server stands on block lists, and everybody's mail is refused.
@@ -40,11 +41,11 @@ from logscan.checking import accounts, guessing, sent_mail
 from logscan.checking import evidence as ev
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
-from logscan.checking.guess_rows import DAY, HOUR, named
+from logscan.checking.guess_rows import DAY, HOUR
 from logscan.checking.guessing import Guesses
 from logscan.checking.limits import limits
 from logscan.findings import Confidence, Finding, Remedy, Result
-from logscan.scan.networks import in_house, network, provider
+from logscan.scan.networks import in_house, provider
 from logscan.tables.partials import Keyed, Partial, hashes
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Limits:
     """Mails within that hour: a person on the way writes fewer."""
     recipients: int = 20
     """Recipients within that hour."""
+    two_mails: int = 20
+    """Mails within an hour from two new providers: nobody writes twenty mails in an hour on a telephone and a desktop."""
+    two_recipients: int = 60
+    """Recipients of these."""
     many: int = 30
     """Recipients within three hours, from a new network, that make one wonder: a person writes to fewer on a journey."""
     few_mails: int = 4
@@ -97,7 +102,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     found = guessing.guesses(partial, log)
     kept = partial.parts[sent_mail.SENT]
     assert isinstance(kept, Keyed)
-    mails = _prepared(kept.frame, found, log)
+    mails = sent_mail.prepared(kept.frame, found, log)
     people = mails["user"].nunique()
     result = Result(checked=people, eligible=people)
     if not people:
@@ -118,8 +123,8 @@ def conclude(partial: Partial, log: Log) -> Result:
         finding = one.finding()
         if finding is not None:
             result.findings.append(finding)
-        elif one.unjudged:
-            unjudged.append(str(user))
+            if finding.cause == "no-past":
+                unjudged.append(str(user))
     result.checked -= len(unjudged)
     if ev.too_few(result):
         result.blind_because.append(
@@ -127,16 +132,6 @@ def conclude(partial: Partial, log: Log) -> Result:
             "give a longer log, or that of the logins (IMAP) too"
         )
     return result
-
-
-def _prepared(frame: pd.DataFrame, found: Guesses, log: Log) -> pd.DataFrame:
-    """Return the mails in the order of time with network, provider, and since when the account comes from there (UTC ns)."""
-    mails = named(frame, log, found.users)
-    addresses = mails["address"].tolist()
-    mails["network"] = pd.Series([network(each) for each in addresses], index=mails.index, dtype="str")
-    mails = mails.merge(found.good[["network", "user", "first"]], on=["network", "user"], how="left")
-    mails["since"] = mails.pop("first").fillna(mails["time"]).astype("int64")
-    return mails.sort_values(["time", "place", "queue_id"], kind="stable", ignore_index=True)
 
 
 def _busy(mails: pd.DataFrame, known: Limits) -> set[str]:
@@ -180,7 +175,8 @@ class _Account:
         self.away = np.array([away[each] for each in self.networks], np.bool_)
         good = told.found.good
         self.home = np.sort(good.loc[good["user"] == user, "first"].to_numpy())
-        self.unjudged = False
+        self.unjudged = np.zeros(len(rows), np.bool_)
+        """Mails that were much, while nothing tells what is usual."""
 
     def finding(self) -> Finding | None:
         """Return what is found of it, if anything: by the strongest sign."""
@@ -192,7 +188,9 @@ class _Account:
         if strange.any():
             return self._finding("new-network", strange)
         strange = self._burst()
-        return self._finding("burst", strange) if strange.any() else None
+        if strange.any():
+            return self._finding("burst", strange)
+        return self._finding("no-past", self.unjudged) if self.unjudged.any() else None
 
     def _windows(self, rows: Ints, width: int) -> list[Ints]:
         """Return, for each of some rows, those up to ``width`` before it (ns)."""
@@ -203,14 +201,17 @@ class _Account:
         """Return the mails of networks that are new together."""
         known, out = self.known, np.zeros(len(self.time), np.bool_)
         fresh = np.flatnonzero(self.away & (self.time - self.since <= HOUR + grace))
-        if len({provider(self.networks[row]) for row in fresh.tolist()}) < known.providers or self._roams():
+        if len({provider(self.networks[row]) for row in fresh.tolist()}) < TWO or self._roams():
             return out
         for rows in self._windows(fresh, HOUR):
             new = rows[self.since[rows] >= self.time[rows[0]] - grace]
             if len(new) < known.mails or self.recipients[new].sum() < known.recipients:
                 continue
             nets = {self.networks[row] for row in new.tolist()}
-            if len({provider(net) for net in nets}) >= known.providers and self._strangers(new) >= known.new_people:
+            providers = len({provider(net) for net in nets})
+            two = len(new) >= known.two_mails and self.recipients[new].sum() >= known.two_recipients
+            enough = providers >= (TWO if two else known.providers)
+            if enough and self._strangers(new) >= known.new_people:
                 out |= self._from(nets, int(self.time[rows[0]]))
         return out
 
@@ -233,8 +234,8 @@ class _Account:
             if len(new) < known.few_mails or count < known.many:
                 continue
             before = np.flatnonzero(self.time < start - grace)
-            if not len(before) and not (self.home < start - grace).any():
-                self.unjudged = True
+            if not len(before) and not (self.home < start - grace).any() and not self._guessed(start):
+                self.unjudged[new] = True
                 continue
             if count >= known.times * self._most(before, WIDE) and self._strangers(new) >= known.new_people:
                 out |= self._from({self.networks[row] for row in new.tolist()}, start)
@@ -250,7 +251,7 @@ class _Account:
                 continue
             before = np.flatnonzero(self.time < self.time[rows[0]])
             if not len(before) or self.time[rows[0]] - self.time[0] < known.past_days * DAY:
-                self.unjudged = True
+                self.unjudged[rows] = True
             elif count >= known.flood_times * self._most(before, HOUR):
                 out[rows] = True
         return out
@@ -290,7 +291,9 @@ class _Account:
         sure = self._sure(cause, refused, guessed, len(before), place)
         networks = sorted(set(rows["network"]))
         summary = f"{self.user} sent {ev.mails(count, recipients)} in {accounts.duration(end - start)} from "
-        if cause == "burst":
+        if cause == "no-past":
+            summary += f"{accounts.listed(networks)}; the log tells nothing of what is usual for it: not judged"
+        elif cause == "burst":
             summary += f"its usual network, and {percent(refused)} of it was refused"
         else:
             summary += (
@@ -300,13 +303,15 @@ class _Account:
             cause=cause,
             subject=self.user,
             summary=summary,
-            severity="warning" if sure == "low" else "problem",
+            severity="note" if cause == "no-past" else "warning" if sure == "low" else "problem",
             confidence=sure,
             count=count,
             cases=[_case(self.user, row) for row in rows.head(accounts.MOST_CASES).itertuples()],
             first=accounts.at(start),
             last=accounts.at(end),
-            remedy=Remedy(REMEDY.replace("USER", self.user), key=f"stop-account-{self.user}"),
+            remedy=Remedy(ASK.replace("USER", self.user))
+            if cause == "no-past"
+            else Remedy(REMEDY.replace("USER", self.user), key=f"stop-account-{self.user}"),
             evidence=lines_at(self.told.log, [int(each) for each in rows["place"].head(ev.MOST_EVIDENCE)]),
             why=self._why(before, refused, guessed, place),
             mails=count,
@@ -320,6 +325,8 @@ class _Account:
         return bool((mine["first"] < start).any())
 
     def _sure(self, cause: str, refused: float, guessed: bool, before: int, place: Ints) -> Confidence:
+        if cause == "no-past":
+            return "low"
         if guessed or (cause == "many-networks" and before):
             return "high"
         if cause != "new-network" or refused >= self.known.refused:
@@ -344,6 +351,9 @@ class _Account:
         return "; ".join(parts) + "."
 
 
+TWO = 2
+"""Providers of a telephone and a desktop."""
+
 ROAMED = 3
 """Days with new networks that make them usual for an account: a theft is over sooner."""
 
@@ -358,6 +368,9 @@ REMEDY = (
     "(policyd, postfwd) limits recipients by sasl_username. Then look whether block lists have the server "
     "(delivery-blocked)."
 )
+
+
+ASK = "Ask USER whether the mail was theirs; give a longer log, or that of the logins (IMAP) too, and it can be judged."
 
 
 def _case(user: str, row: Any) -> dict[str, Any]:
@@ -376,7 +389,7 @@ CHECK = Check(
     "Somebody else sends by an account",
     look,
     conclude,
-    causes=("many-networks", "new-network", "burst"),
+    causes=("many-networks", "new-network", "burst", "no-past"),
     order=315,
     clear="No account sent what its owner wouldn't ({checked:account|accounts} looked at)",
     group="accounts",

@@ -64,7 +64,7 @@ class Limits:
     """Other accounts that the network tried in vain before: two colleagues may mistype, a third is no accident."""
     days: int = 7
     """Days within which it did: addresses are given to others, most within a week."""
-    same_account: int = 20
+    same_account: int = 15
     """Tries in a rush at the same account before it got in: a person asks for a new password before."""
 
 
