@@ -35,6 +35,8 @@ NO_LOGIN = (
     "those of IMAP, POP3 and ManageSieve in Dovecot's (log_path, info_log_path; auth_verbose = yes tells more)"
 )
 
+TOO_MANY = "{:,} refused logins were too many to be kept one by one: look at a shorter time (--since, --until), or stop the guessing first"
+
 
 def no_logins(settings: Settings) -> str:
     """Return the sentence that is true where nobody can log in, as the configuration says; empty where somebody can."""
@@ -81,21 +83,30 @@ def ways(hows: Iterable[str]) -> str:
 
 def cases(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one case for each account that was tried: the one tried most first; tries without a name only where all are."""
-    found: list[dict[str, Any]] = []
     named = rows[rows["user"] != ""]
-    for user, some in (named if len(named) else rows).groupby("user", sort=True):
-        found.append(
-            {
-                "user": str(user) or None,
-                "addresses": sorted(set(some["address"])),
-                "attempts": int(some["n"].sum()),
-                "from": iso(some["first"].min()),
-                "until": iso(some["last"].max()),
-                "protocols": sorted(set(some["how"])),
-            }
-        )
-    found.sort(key=lambda each: (-each["attempts"], each["user"] or ""))
-    return found[:MOST_CASES]
+    some = named if len(named) else rows
+    total = some.groupby("user")["n"].sum().reset_index().sort_values(["n", "user"], ascending=[False, True])
+    most = total.head(MOST_CASES)
+    found: dict[str, dict[str, Any]] = {}
+    names = ("user", "address", "how", "first", "last")
+    for user, address, how, first, last in zip(
+        *(some.loc[some["user"].isin(set(most["user"])), name].tolist() for name in names), strict=True
+    ):
+        case = found.setdefault(user, {"addresses": set(), "protocols": set(), "from": first, "until": last})
+        case["addresses"].add(address)
+        case["protocols"].add(how)
+        case["from"], case["until"] = min(case["from"], first), max(case["until"], last)
+    return [
+        {
+            "user": user or None,
+            "addresses": sorted(found[user]["addresses"]),
+            "attempts": int(n),
+            "from": iso(found[user]["from"]),
+            "until": iso(found[user]["until"]),
+            "protocols": sorted(found[user]["protocols"]),
+        }
+        for user, n in zip(most["user"].tolist(), most["n"].tolist(), strict=True)
+    ]
 
 
 def evidence(log: Log, rows: pd.DataFrame, most: int = 6) -> list[Evidence]:

@@ -108,11 +108,10 @@ LEAST_HOURS = 24
 """Hours with logins that a distribution is fitted to: fewer tell nothing of what is usual."""
 
 
-def at_once(rows: pd.DataFrame, networks: int, providers: int) -> bool:
-    """Whether so many networks of so many providers tried within a day."""
-    if rows["network"].nunique() < networks:
+def at_once(first: list[int], nets: list[str], networks: int, providers: int) -> bool:
+    """Whether so many networks of so many providers tried within a day; ``first`` is in order (UTC ns)."""
+    if len(set(nets)) < networks:
         return False
-    first, nets = rows["first"].to_numpy(), rows["network"].tolist()
     there: Counter[str] = Counter()
     begin = 0
     for row, net in enumerate(nets):

@@ -171,7 +171,7 @@ def _guesses(partial: Partial, log: Log) -> Guesses:
 
 def _shared(rows: pd.DataFrame, good: pd.DataFrame, known: Limits, settings: Settings) -> frozenset[str]:
     """Return the networks by which several users get in: those who did before so many others were tried there in vain."""
-    own = {net for net in set(rows["network"]) if net in OWN or settings.is_mine(net.partition("/")[0])}
+    own = {net for net in rows["network"].unique().tolist() if net in OWN or settings.is_mine(net.partition("/")[0])}
     if good.empty or rows.empty:
         return frozenset(own)
     tried = (
@@ -251,21 +251,25 @@ def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits) -> Guesses:
     rows = found.rows
     share, hours, odd = usual(rows, slots, known.alike)
     inside = set(found.good["network"])
-    outside = ~rows["network"].map(in_house).to_numpy(dtype=np.bool_) & ~rows["network"].isin(found.shared).to_numpy()
+    own = {net for net in rows["network"].unique().tolist() if net in found.shared or in_house(net)}
+    outside = ~rows["network"].isin(own).to_numpy(dtype=np.bool_)
     free = outside & rows["kind"].isin(["quiet", "device"]).to_numpy()
     # One account, many networks: also those of the rhythm of a device.
     some = rows[free & (rows["user"] != "").to_numpy()]
     many = some.groupby("user")["network"].nunique()
-    for user in many.index[many >= known.networks]:
-        mine = some[some["user"] == user]
-        if at_once(mine, known.networks, known.providers):
-            rows.loc[mine.index, "kind"] = "spread"
+    some = some[some["user"].isin(set(many.index[many >= known.networks]))]
+    first, nets, index = some["first"].to_numpy(), np.array(some["network"].tolist(), object), some.index.to_numpy()
+    together = np.zeros(len(rows), np.bool_)
+    for place in some.groupby("user").indices.values():
+        if at_once(first[place].tolist(), nets[place].tolist(), known.networks, known.providers):
+            together[index[place]] = True
+    rows.loc[together, "kind"] = "spread"
     # Many accounts, many networks, none of which anybody ever came from.
     quiet = rows["kind"].isin(["quiet", "spread"]).to_numpy() & outside & ~rows["network"].isin(inside).to_numpy()
     some = rows[quiet]
-    if at_once(some, known.all_networks, known.all_providers):
+    if at_once(some["first"].tolist(), some["network"].tolist(), known.all_networks, known.all_providers):
         rows.loc[some.index, "kind"] = "spread"
     some = rows[quiet & (rows["first"] // HOUR).isin(odd).to_numpy()]
-    if enough(Counter(set(some["network"])), known.unusual_networks, known.providers):
+    if enough(Counter(some["network"].unique().tolist()), known.unusual_networks, known.providers):
         rows.loc[some.index, "kind"] = "spread"
     return Guesses(**{**found.__dict__, "usual": share, "hours": hours, "unusual": frozenset(odd)})

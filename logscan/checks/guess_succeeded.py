@@ -38,9 +38,9 @@ import pyarrow as pa
 
 from logscan.amounts import plural
 from logscan.checking import accounts, guessing
+from logscan.checking import evidence as ev
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
-from logscan.checking.evidence import merged
 from logscan.checking.guess_rows import DAY
 from logscan.checking.guessing import Guesses
 from logscan.checking.limits import limits
@@ -118,6 +118,8 @@ def conclude(partial: Partial, log: Log) -> Result:
                 if len(found.rows)
                 else accounts.NO_LOGIN
             )
+    if found.left > (1 - ev.COVERED) * (found.left + int(found.rows["n"].sum())):
+        result.blind_because.append(accounts.TOO_MANY.format(found.left))
     silent = partial.frame("silent").sort_values(["first", "place"])
     tried = _Tried(found, known, {*found.good["network"], *silent["network"]})
     by_user: dict[str, list[_Entry]] = {}
@@ -228,7 +230,7 @@ def _case(user: str | None, entry: _Entry) -> dict[str, Any]:
 
 def _evidence(log: Log, entries: list[_Entry]) -> list[Any]:
     lines = lines_at(log, [each.place for each in entries[:4]])
-    return merged(lines, *(accounts.evidence(log, each.before, 4) for each in entries[:2]))
+    return ev.merged(lines, *(accounts.evidence(log, each.before, 4) for each in entries[:2]))
 
 
 def _nameless(log: Log, entry: _Entry) -> Finding:

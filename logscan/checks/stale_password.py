@@ -35,6 +35,7 @@ import pandas as pd
 
 from logscan.amounts import plural
 from logscan.checking import accounts, guessing
+from logscan.checking import evidence as ev
 from logscan.checking.check import Check
 from logscan.checking.guess_rows import DAY, HOUR, steady_gap
 from logscan.checking.guessing import OWN, Guesses
@@ -79,7 +80,9 @@ def conclude(partial: Partial, log: Log) -> Result:
     found = guessing.guesses(partial, log)
     slots = partial.frame(login_tries.SLOTS)
     count = int(slots["good"].sum()) + int(found.rows["n"].sum())
-    result = Result(checked=count, eligible=count)
+    result = Result(checked=count, eligible=count + found.left)
+    if ev.too_few(result):
+        result.blind_because.append(accounts.TOO_MANY.format(found.left))
     times = [*slots["slot"].tolist(), *found.rows["slot"].tolist()]
     if not count:
         result.not_applicable = accounts.no_logins(log.settings)

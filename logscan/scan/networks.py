@@ -8,11 +8,11 @@ import ipaddress
 MAPPED = "::ffff:"
 """What an IPv4 address begins with that is written as an IPv6 one (RFC 4291)."""
 
-SHARED = tuple(
-    ipaddress.ip_network(each)
-    for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+SHARED = (
+    ipaddress.ip_network("fc00::/7"),
+    ipaddress.ip_network("fe80::/10"),
 )
-"""Addresses of a house's own (RFC 1918, 3927, 4193, 4291)."""
+"""IPv6 addresses of a house's own (RFC 4193, 4291); those of IPv4 (RFC 1918, 3927) are told by their first two numbers."""
 
 
 @functools.lru_cache(1 << 16)
@@ -43,11 +43,13 @@ def provider(net: str) -> str:
 
 @functools.lru_cache(1 << 14)
 def in_house(net: str) -> bool:
-    """Whether a network's addresses are a house's own, or this host's."""
-    try:
-        first = ipaddress.ip_network(net)[0] if net else None
-    except ValueError:
-        return False
-    if first is None:
-        return False
-    return first.is_loopback or net == "::/64" or any(first in each for each in SHARED if each.version == first.version)
+    """Whether a network (:func:`network`) is a house's own, or this host's."""
+    if ":" not in net:
+        first, _, rest = net.partition(".")
+        second = rest.partition(".")[0]
+        own = f"{first}.{second}" in ("192.168", "169.254") or (
+            first == "172" and "16" <= second <= "31" and len(second) == 2
+        )
+        return own or first in ("10", "127")
+    whole = ipaddress.ip_network(net)
+    return net == "::/64" or any(whole[0] in each for each in SHARED)
