@@ -166,7 +166,7 @@ def test_awkward_lines(program: str, text: str, fields: dict[str, str]) -> None:
         ("/cleanup", "rec_get: type N len 70 data Received: fr", "postfix-verbose"),
         ("/smtp", "0000 16 03 01 00 75 01 00 00|71 03 01 ....u... q..", "postfix-tls-noise"),
         ("/smtpd", "SSL_accept:before/accept initialization", "postfix-tls-noise"),
-        ("postfix", "Postfix is using backwards-compatible default settings", "postfix-noise"),
+        ("postfix", "Postfix is using backwards-compatible default settings", "postfix-compatibility"),
     ],
 )
 def test_what_looks_like_something_else(program: str, text: str, name: str) -> None:
