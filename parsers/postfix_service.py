@@ -184,26 +184,6 @@ CLIENT_FAULT = LogFormat(
     weight=15,
 )
 
-COMPATIBILITY = LogFormat(
-    name="postfix-compatibility",
-    title="Postfix works with a default of an older version",
-    reference="Postfix postfix/postfix.c, trivial-rewrite/rewrite.c, smtpd/smtpd_check.c, master/master_ent.c",
-    programs=("/*", "postfix"),
-    table="service_events",
-    constants={"event": "compatibility"},
-    line=rx(
-        r"(?:Postfix is )?(?:running with|using) backwards-compatible (?s:.*)|[^ ]+: using backwards-compatible (?s:.*)"
-    )("text"),
-    samples=tuple(
-        Sample(each, {"text": each})
-        for each in (
-            "using backwards-compatible default setting append_dot_mydomain=yes to rewrite x to y",
-            "Postfix is using backwards-compatible default settings",
-            "127.0.0.1:10025: using backwards-compatible default setting chroot=y",
-        )
-    ),
-)
-
 NOISE = LogFormat(
     name="postfix-noise",
     title="lines of any Postfix daemon that carry nothing for the analysis",
@@ -405,7 +385,6 @@ FORMAT = (
     POSTSUPER_TOTAL,
     HOSTNAME,
     CLIENT_FAULT,
-    COMPATIBILITY,
     NOISE,
     VERBOSE,
     CYRUS,
