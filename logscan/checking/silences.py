@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from logscan.scan.activity import SPAN
 from logscan.tables.partials import SECOND
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 
 DAY = 86_400 * SECOND
-WEEK = 7 * DAY
+HOUR = 3600 * SECOND
+LONG = 20 * HOUR
+"""Silences longer than this are compared with the same days of other weeks only."""
+
 NEAREST = 15
 """Days to either side that a silence is compared with: what was usual long ago says little."""
 
@@ -42,6 +46,14 @@ class Limits(Protocol):
     @property
     def spans(self) -> int:
         """Spans with lines that each of them has to have at that time."""
+
+    @property
+    def dense(self) -> float:
+        """The share of the minutes of a silence shorter than an hour in which each of them must have lines."""
+
+    @property
+    def filled(self) -> float:
+        """The same for a longer silence."""
 
     @property
     def share(self) -> float:
@@ -77,13 +89,18 @@ def judged(active: Active, zone: Any, limits: Limits) -> list[Silence]:
 def _judged(active: Active, start: int, until: int, zone: Any, limits: Limits) -> Silence:
     shifts = _shifts(active, start, until, zone)
     counts = _counted(active, start + shifts, until + shifts)
-    days, whole_week = len(shifts), until - start > DAY - 4 * 3600 * SECOND
+    days, length = len(shifts), until - start
     # Where days are many, one of them may have been silent for the same reason.
     least = int(np.partition(counts, 1)[1] if days >= 2 * limits.days else counts.min()) if days > 1 else 0
-    if days >= (2 if whole_week else limits.days):
-        busy = least >= limits.spans and _as_usual(active, start, until, shifts, limits)
-        return Silence(start, until, "unusual" if busy else "idle", days, least)
-    return Silence(start, until, "unusual" if _steady(active, start, until, limits) else "unknown", days, least)
+    share = limits.dense if length < HOUR else limits.filled
+    usual: Usual = "unknown"
+    if days > 1 and least < max(limits.spans, share * length / (SPAN * SECOND)):
+        usual = "idle"
+    elif days >= (2 if length > LONG else limits.days):
+        usual = "unusual" if _as_usual(active, start, until, shifts, limits) else "idle"
+    elif _steady(active, start, until, limits):
+        usual = "unusual"
+    return Silence(start, until, usual, days, least)
 
 
 def _shifts(active: Active, start: int, until: int, zone: Any) -> Ints:
@@ -92,7 +109,7 @@ def _shifts(active: Active, start: int, until: int, zone: Any) -> Ints:
     A working day is compared with working days, a weekend with weekends, what takes about a day or longer with the same days of
     other weeks.
     """
-    long = until - start > DAY - 4 * 3600 * SECOND
+    long = until - start > LONG
     days = np.arange(-NEAREST, NEAREST + 1)
     days = days[days != 0] * (7 if long else 1)
     offset = _offset(start, zone)
@@ -129,7 +146,7 @@ def _counted(active: Active, start: Ints, until: Ints) -> Ints:
 
 def _as_usual(active: Active, start: int, until: int, shifts: Ints, limits: Limits) -> bool:
     """Whether about as much was written right before or after as on other days: else the whole day was a quiet one."""
-    width = max(3600 * SECOND, min(until - start, 6 * 3600 * SECOND))
+    width = max(HOUR, min(until - start, 6 * HOUR))
     sides: Sequence[tuple[int, int]] = ((start - width, start), (until, until + width))
     usual = [float(np.median(_counted(active, low + shifts, high + shifts))) for low, high in sides]
     here = [int(_counted(active, np.array([low]), np.array([high]))[0]) for low, high in sides]

@@ -43,6 +43,7 @@ from logscan.amounts import plural
 from logscan.checking import gap_lines
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
+from logscan.checking.evidence import COVERED
 from logscan.checking.gap_lines import Gap
 from logscan.checking.gap_words import remedy, summary
 from logscan.checking.limits import limits
@@ -74,7 +75,12 @@ class Limits:
     days: int = 4
     """Comparable days that must have lines at the time of a silence: of fewer, chance alone may fill each."""
     spans: int = 8
-    """Minutes with lines that each of these days must have at that time."""
+    """Minutes with lines that each of these days must have at that time at least."""
+    dense: float = 0.75
+    """Share of the minutes of a silence shorter than an hour that must have lines on each of these days: the rate of mail
+    varies by half from hour to hour, and a short pause may be chance where minutes without a line are common."""
+    filled: float = 0.15
+    """The same for a silence of an hour or longer: two or three quiet hours in a row are no chance any more."""
     share: float = 0.5
     """Share of the usual lines that the hours around a silence must have: on a holiday the whole day is quiet."""
     steady: int = 20
@@ -150,6 +156,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     silences = {each.host: judged(each, log.zone, own) for each in active}
     starts = _starts(partial)
     unknown: list[tuple[int, int]] = []
+    every = sum(len(some) for some in silences.values())
     for host, some in silences.items():
         for each in some:
             if any(gap.shows(each.start, each.until) for gap in (*gaps, *down)):
@@ -164,7 +171,7 @@ def conclude(partial: Partial, log: Log) -> Result:
                 (down if near else gaps).append(gap)
     result, broken = _counted(partial, active, gaps, down, own)
     result.findings = _findings([*gaps, *broken, *down], partial, log)
-    if unknown:
+    if len(unknown) > (1 - COVERED) * every:
         longest = max(until - start for start, until in unknown) / SECOND
         words = (
             f"{plural(len(unknown), 'time')} without a line, of up to {_long(longest)}, can't be told from idle ones"
