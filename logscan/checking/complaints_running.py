@@ -229,6 +229,18 @@ RUNNING = (
     ),
 )
 
+PANICKED = Complaint(
+    "panicked",
+    r"\Z",
+    "problem",
+    "A daemon of Postfix found itself in a state that can't be, and ended: {it}",
+    "That is a fault in Postfix, in a library or in the machine's memory: look for an update, and report it with the lines "
+    "before to "
+    "the Postfix mailing list. Mail isn't lost by it: it is tried again.",
+    "Postfix util/msg.c, msg_panic()",
+    quiet=DAY,
+)
+
 COMPATIBILITY = Complaint(
     "compatibility-defaults",
     r"backwards-compatible default setting",

@@ -152,6 +152,7 @@ SETTINGS = (
         "public/flush: look for its "
         "fatal lines.",
         "Postfix util/unix_trigger.c, util/stream_trigger.c",
+        lasting=600,
         quiet=DAY,
     ),
     Complaint(

@@ -67,7 +67,7 @@ def look(window: Window) -> dict[str, Part]:
         rows = np.flatnonzero(event.is_in("lost", "losing", "started", "stopped"))
         if len(rows):
             told = _rows(window, "losses", rows, "event", "text")
-            count = window.rows("losses", rows, "count")["count"].fillna(-1).clip(-1, 10**12)
+            count = window.rows("losses", rows, "count")["count"].fillna(-1).clip(-1, 10**9)
             told["count"] = count.to_numpy(np.int64)
             parts[LOSSES] = First.of(told, MOST, ("at", "place"), ("host", "event"))
             lost = told[told["event"] == "lost"]

@@ -34,13 +34,12 @@ def summary(kind: str, host: str, gaps: Sequence[Gap], lost: int) -> str:
         return f"The logging system of {host} was away {times}, for up to {long(longest)}, while mail went on: {told}"
     if kind in ("clock-step-forward", "clock-step-backward"):
         seconds = max(abs(int(each.more["seconds"])) for each in gaps)
-        way = "forward" if kind.endswith("forward") else "back"
-        then = (
-            "that much time is in no line"
-            if way == "forward"
-            else "lines of that time carry times that stand twice in the log"
+        size = long(seconds * SECOND)
+        if kind.endswith("forward"):
+            return f"The clock of {host} went forward {times}, by up to {size}: it was set, or the machine stood still"
+        return (
+            f"The clock of {host} was set back {times}, by up to {size}: times of that stretch stand twice in the log"
         )
-        return f"The clock of {host} was set {way} {times}, by up to {long(seconds * SECOND)}: {then}"
     if kind == "lines-missing":
         mails = sum(int(each.more["mails"]) for each in gaps)
         were, them = ("was", "it") if mails == 1 else ("were", "them")
@@ -61,6 +60,8 @@ def summary(kind: str, host: str, gaps: Sequence[Gap], lost: int) -> str:
 def long(ns: int) -> str:
     """Return a length of time in words."""
     seconds = round(ns / SECOND)
+    if not seconds:
+        return "a moment"
     if seconds < 120:
         return plural(seconds, "second")
     return plural(round(seconds / 60), "minute") if seconds < 7200 else plural(round(seconds / 3600), "hour")

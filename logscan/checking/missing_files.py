@@ -27,7 +27,7 @@ def missing_files(sources: Sequence[SourceRead], active: Sequence[Active], least
     """
     sets: dict[str, dict[tuple[int, int, int], SourceRead]] = {}
     for read in sources:
-        if read.bounds is not None and read.kind.startswith(("syslog", "rfc")):
+        if read.bounds is not None and not read.kind.startswith(("dspam", "rspamd")):
             name = parse(read.source.path)
             sets.setdefault(name.set, {}).setdefault(name.age, read)
     found: list[Gap] = []

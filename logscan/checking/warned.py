@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.checking.copies import lines_at
+from logscan.checking.gap_words import long
 from logscan.findings import Evidence
 from logscan.scan.columns import column, moments, number
 from logscan.scan.memo import per_window
@@ -181,6 +182,13 @@ def by_subject(found: Iterable[Bout]) -> dict[tuple[str, str], list[Bout]]:
     for each in found:
         out.setdefault((each.kind, each.subject), []).append(each)
     return out
+
+
+def times(found: Sequence[Bout]) -> str:
+    """Return how often something was, and how long: ``once``, ``3 times, for up to 40 minutes``."""
+    often = "once" if len(found) == 1 else f"{len(found):,} times"
+    longest = max(each.until - each.start for each in found)
+    return f"{often}, for up to {long(longest)}" if longest >= 60 * SECOND else often
 
 
 def lines_of(log: Log, found: Sequence[Bout]) -> list[Evidence]:

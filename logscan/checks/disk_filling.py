@@ -40,7 +40,6 @@ import pyarrow.compute as pc
 from logscan.amounts import plural
 from logscan.checking import warned
 from logscan.checking.check import Check
-from logscan.checking.gap_words import long
 from logscan.checking.limits import limits
 from logscan.checking.quiet import quiet_since
 from logscan.checking.warned import Bout
@@ -172,14 +171,13 @@ def _finding(
     host: str, cause: str, place: str, found: Sequence[Bout], put_off: int, partial: Partial, log: Log, own: Limits
 ) -> Finding:
     mended = quiet_since(partial, found, own.quiet)
-    times = "once" if len(found) == 1 else f"{len(found):,} times"
-    span = f"{times}, for up to {long(max(each.until - each.start for each in found))}"
+    span, lines = warned.times(found), sum(each.lines for each in found)
     on = f" on {host}" if host else ""
     if cause == "queue-space":
         waiting = f"; {plural(put_off, 'client')} told 452" if put_off else ""
         summary = f"Too little space for mail in the queue{on}, {span}{waiting}"
     else:
-        summary = f"No space left for {place}{on}, {span}: {plural(sum(each.lines for each in found), 'line')} say so"
+        summary = f"No space left for {place}{on}, {span}: {plural(lines, 'line')} {'says' if lines == 1 else 'say'} so"
     return Finding(
         cause=cause,
         subject=f"{place}{on}",

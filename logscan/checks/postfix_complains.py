@@ -37,7 +37,7 @@ from logscan.amounts import plural
 from logscan.checking import warned
 from logscan.checking.check import Check
 from logscan.checking.complaint import ASIDE, ELSEWHERE, Complaint
-from logscan.checking.complaints_running import COMPATIBILITY, RUNNING
+from logscan.checking.complaints_running import COMPATIBILITY, PANICKED, RUNNING
 from logscan.checking.complaints_settings import SETTINGS
 from logscan.checking.limits import limits
 from logscan.checking.quiet import quiet_since
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from logscan.settings import Settings
 
 KNOWN = (*SETTINGS, *RUNNING)
-BY_NAME = {each.name: each for each in (*KNOWN, COMPATIBILITY)}
+BY_NAME = {each.name: each for each in (*KNOWN, COMPATIBILITY, PANICKED)}
 FOLLOWING = ("daemon-fails", "transport-fails", "subsystem-away")
 """Complaints that something else is behind: where that is told, they are notes."""
 
@@ -106,7 +106,12 @@ def look(window: Window, settings: Settings) -> Partial:
         if len(elsewhere):
             same = Coded(np.zeros(len(elsewhere), np.int64), [""])
             parts["elsewhere"] = warned.counted(elsewhere.host, elsewhere.at, elsewhere.place, same, same)
-        told = told.take(~aside)
+        panics = told.event.is_in("panic")
+        if panics.any():
+            some = told.take(panics)
+            what = some.text.changed(lambda text: f"{PANICKED.name}\n{template(str(text))}")
+            parts["panics"] = _counted(some.host, some.at, some.place, what)
+        told = told.take(~aside & ~panics)
         if len(told):
             parts["complaints"] = _counted(told.host, told.at, told.place, told.text.changed(classified))
     if len(window.tables["service_events"]):
@@ -132,7 +137,9 @@ def conclude(partial: Partial, log: Log) -> Result:
     result = Result(checked=mails, eligible=mails)
     if not mails:
         result.blind_because.append("no mail of Postfix in these logs")
-    found = warned.bouts(partial, "complaints", own.apart) + warned.bouts(partial, "compatibility", own.apart)
+    found = [
+        each for name in ("complaints", "panics", "compatibility") for each in warned.bouts(partial, name, own.apart)
+    ]
     elsewhere = warned.bouts(partial, "elsewhere", own.apart)
     for name, subjects in _by_name(found, own).items():
         for subject, bouts in subjects.items():

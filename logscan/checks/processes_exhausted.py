@@ -38,7 +38,6 @@ import pyarrow.compute as pc
 from logscan.amounts import plural
 from logscan.checking import warned
 from logscan.checking.check import Check
-from logscan.checking.gap_words import long
 from logscan.checking.limits import limits
 from logscan.checking.warned import Bout
 from logscan.findings import Finding, Remedy, Result, Severity
@@ -134,18 +133,13 @@ def conclude(partial: Partial, log: Log) -> Result:
 
 
 def _finding(cause: str, name: str, limit: str, found: Sequence[Bout], log: Log, own: Limits) -> Finding:
-    times = "once" if len(found) == 1 else f"{len(found):,} times"
-    longest = long(max(each.until - each.start for each in found))
+    times = warned.times(found)
     lines = sum(each.lines for each in found)
     severity: Severity = "problem" if cause == "fork-failed" or len(found) >= own.often else "warning"
     if cause == "postfix-process-limit":
-        summary = (
-            f"All {limit} processes of Postfix's service {name} were busy, {times}, for up to {longest}: clients waited"
-        )
+        summary = f"All {limit} processes of Postfix's service {name} were busy, {times}: clients waited"
     elif cause == "dovecot-limit":
-        summary = (
-            f"Dovecot's service {name} reached its {limit}, {times}, for up to {longest}: connections were dropped"
-        )
+        summary = f"Dovecot's service {name} reached its {limit}, {times}: connections were dropped"
     elif cause == "fork-failed":
         summary = f"Postfix couldn't start {name}, {times}: {limit}"
     else:

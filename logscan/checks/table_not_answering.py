@@ -39,7 +39,6 @@ import numpy as np
 from logscan.amounts import plural
 from logscan.checking import warned
 from logscan.checking.check import Check
-from logscan.checking.gap_words import long
 from logscan.checking.limits import limits
 from logscan.checking.warned import Bout
 from logscan.findings import Finding, Remedy, Result, Severity
@@ -188,14 +187,13 @@ def _finding(
     lasted = max(each.until - each.start for each in found)
     harm = put_off >= own.put_off or lasted >= own.lasting * SECOND
     severity: Severity = "note" if not harm else "problem" if put_off else "warning"
-    times = "once" if len(found) == 1 else f"{len(found):,} times"
-    told = f"{plural(sum(each.lines for each in found), 'line')}, {long(lasted)} at the longest"
+    told = plural(sum(each.lines for each in found), "line")
     waiting = f"; {plural(put_off, 'recipient')} put off with 451" if put_off else ""
     what = "can't be opened" if cause == "table-unusable" else "didn't answer Postfix"
     return Finding(
         cause=cause,
         subject=subject,
-        summary=f"{subject[:1].upper()}{subject[1:]} {what}, {times} ({told}){waiting}",
+        summary=f"{subject[:1].upper()}{subject[1:]} {what}, {warned.times(found)} ({told}){waiting}",
         severity=severity,
         confidence="high" if cause != "lookup-failing" else "medium",
         count=len(found),
