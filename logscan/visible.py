@@ -1,4 +1,4 @@
-"""Text that is safe to show: what a terminal would act on, and what a reader can't see, as visible escapes."""
+"""Text that is safe to show: what a terminal would act on, and what a reader can't see, as visible escapes; no passwords."""
 
 from __future__ import annotations
 
@@ -25,12 +25,60 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+HIDDEN = "<hidden>"
+"""What stands in the place of a password; Dovecot writes the same where it hides one itself."""
+
+_TAB = r"(?:[\t ]|#011|\\t)"
+_BASE64 = "[A-Za-z0-9+/]{4,}={0,2}"
+_DIALOGUE = r"< \S+\[[^\]]*\](?::\w+)?: "
+_COMMANDS = "quit|data|rset|noop|helo|ehlo|vrfy|help|starttls"
+_SHOWN = tuple(
+    (word, re.compile(pattern))
+    for word, pattern in (
+        # Dovecot auth/auth-request.c, auth_request_append_password(); passdb-pam.c.
+        ("given password: ", r"(\((?:SHA1 of )?given password: )(?!<hidden>).*"),
+        # auth/auth-client-connection.c, auth-master-connection.c with auth_debug_passwords.
+        ("client in: auth", r"(\bclient in: AUTH\b.*?resp=)(?!<hidden>).*"),
+        ("client in: cont", rf"(\bclient in: CONT{_TAB}+\d+{_TAB}+)(?!<hidden>).*"),
+        (" out: ", r"(\b(?:passdb|master|userdb|client) out: .*?pass\w*=)(?!<hidden>).*"),
+        # auth/auth-request.c, passdb.c, passdb-cache.c with auth_debug_passwords.
+        ("): credentials: ", r"(\): Credentials: )[0-9a-fA-F]+"),
+        ("): cache hit: ", r"(\): cache hit: )(?!<hidden>).*"),
+        (") != '", r"(: [A-Z][A-Z0-9.-]*\()(?!<hidden>).*(?=\) != ')"),
+        (") != '", r"(\) != ')(?!<hidden>).*"),
+        ("' in passdb: ", r"(\bInvalid password ')(?!<hidden>).*(?=' in passdb: )"),
+        (", password '", r"(\bGenerating \S+ from user '.*', password ')(?!<hidden>).*"),
+        (" (input: ", r"(\bbut we have only \S+ \(input: )(?!<hidden>).*"),
+        # Postfix smtpd/smtpd_chat.c, xsasl/xsasl_dovecot_server.c, xsasl_cyrus_server.c with -v.
+        ("]: auth ", rf"({_DIALOGUE}(?i:AUTH) \S+ ){_BASE64}"),
+        ("< ", rf"({_DIALOGUE})(?!(?i:{_COMMANDS})$){_BASE64}$"),
+        (", init_response ", rf"(\bsasl_method \S+, init_response ){_BASE64}"),
+        ("decoded ", r"(\bdecoded (?:initial )?response:? )(?!<hidden>).+"),
+        # Queries and connections of databases, of any program.
+        ("pass", r"(?i)(\bpass(?:word|wd)? ?= ?')(?!<hidden>)[^']*"),
+        ("pass", r"(?i)(\bpass(?:word|wd)=)(?!<hidden>|')[^\s,;&\")]+"),
+    )
+)
+"""By a word that a text (in lower case) must hold: what stands before a password, and the password. One may hold a bracket or a
+quote: what follows it up to the line's end goes with it."""
+
+
+def without_passwords(text: str) -> str:
+    """Return ``text`` with :data:`HIDDEN` in the place of each password that a program wrote into its log."""
+    low = text.lower()
+    for word, pattern in _SHOWN:
+        if word in low:
+            text = pattern.sub(rf"\1{HIDDEN}", text)
+    return text
+
+
 def visible(text: str, most: int | None = None, lines: bool = False) -> str:
     """Return ``text`` with each control, bidirectional and undecodable character as a visible escape.
 
-    ``most`` cuts the text to so many characters and says so; ``lines`` keeps newlines and turns tabs into blanks.
+    ``most`` cuts the text to so many characters and says so; ``lines`` keeps newlines and turns tabs into blanks. Passwords
+    are left out (:func:`without_passwords`).
     """
-    cut = 0
+    cut, text = 0, without_passwords(text)
     if most is not None and len(text) > most:
         text, cut = text[:most], len(text) - most
     if lines:

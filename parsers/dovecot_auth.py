@@ -1,4 +1,4 @@
-"""Dovecot auth: why a password was refused (auth_verbose). A password in the line is left behind."""
+"""Dovecot auth: why a password was refused (auth_verbose). Of a password in the line only that it stands there is kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REASON = (
         rx("(?:lookup|query|base=|cache |Loading |passdb out|user search|result: |Master user logging in|Falling back)")
     )
     + upto(_GIVEN)("reason")
-    + pp.Opt(rx(_GIVEN) + rest())
+    + pp.Opt(" (" + rx("(?:SHA1 of )?given password")("shown") + ": " + rest())
 )
 # The user is what somebody typed, and so is the password: where what is to follow the user stands twice, the line is left.
 _ENDS = r"(?:,[0-9a-fA-F.:]+\): |,<[^<>]*>\): |\)<\d*><[^<>]*>: )"
@@ -68,13 +68,19 @@ FORMAT = LogFormat(
             "auth-worker(1234): conn unix:auth-worker (pid=1,uid=97): auth-worker<3>: sql(bob,192.0.2.9): Password"
             " mismatch"
             " (given password: secret)",
-            {"user": "bob", "remote_address": "192.0.2.9", "reason": "Password mismatch"},
+            {"user": "bob", "remote_address": "192.0.2.9", "reason": "Password mismatch", "shown": "given password"},
         ),
         Sample(
             "auth(bob,192.0.2.9,sasl:plain)<42><abc>: request [1]: passwd-file: Password mismatch (SHA1 of given"
             " password:"
             " 5baa61)",
-            {"user": "bob", "remote_address": "192.0.2.9", "session": "abc", "reason": "Password mismatch"},
+            {
+                "user": "bob",
+                "remote_address": "192.0.2.9",
+                "session": "abc",
+                "reason": "Password mismatch",
+                "shown": "SHA1 of given password",
+            },
         ),
         Sample(
             "auth: passwd-file(bob (x), y,192.0.2.9,<abc>): unknown user",

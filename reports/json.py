@@ -13,6 +13,7 @@ from logscan.findings import Finding, Remedy, Result
 from logscan.rendering.planning import as_json
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.report.model import SCHEMA, Report, Series
+from logscan.visible import without_passwords
 
 
 def _plain(value: Any) -> Any:
@@ -22,7 +23,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return _plain(value.value)
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return without_passwords(value.encode("utf-8", "backslashreplace").decode())
     if isinstance(value, datetime | date):
         return None if value != value else value.isoformat()  # noqa: PLR0124 - pandas' NaT is a datetime
     if isinstance(value, int):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from logscan.grammar.formats import LogFormat
 from logscan.reading.bounded import Templates
 from logscan.reading.parsed import Head, Parsed
+from logscan.visible import without_passwords
 
 Ints = npt.NDArray[np.int64]
 
@@ -64,8 +65,8 @@ class Counter:
         self.parsed.unknown += 1
         name = shown_name(self.parsed.heads[head])
         self.parsed.programs.setdefault(name, [0, 0, 0])[2] += 1
-        example = text[:LONGEST].decode("utf-8", "backslashreplace")
-        self.templates.put((name, template(text)), (1, 0, line, example))
+        example = without_passwords(text[:LONGEST].decode("utf-8", "backslashreplace"))
+        self.templates.put((name, without_passwords(template(text))), (1, 0, line, example))
 
     def close(self) -> None:
         """Hand the templates on: no line comes any more."""

@@ -6,6 +6,8 @@ import bisect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from logscan.visible import without_passwords
+
 if TYPE_CHECKING:
     from logscan.reading.reads import SourceRead
 
@@ -30,7 +32,8 @@ def fetch(reads: Iterable[SourceRead], wanted: dict[str, set[int]]) -> dict[tupl
         if numbers:
             out.update(((read.label, number), GONE) for number in numbers)
             for number, line in _lines(read, numbers):
-                out[read.label, number] = line.rstrip(b"\r\n")[:LONGEST].decode("utf-8", "backslashreplace")
+                text = line.rstrip(b"\r\n")[:LONGEST].decode("utf-8", "backslashreplace")
+                out[read.label, number] = without_passwords(text)
     return out
 
 

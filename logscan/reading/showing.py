@@ -12,6 +12,7 @@ from logscan.envelopes.bodies import divided
 from logscan.grammar.programs import log_formats, pattern_for
 from logscan.reading.parsing import REPEATED
 from logscan.reading.tags import resolve
+from logscan.visible import without_passwords
 
 
 def overview() -> Iterator[str]:
@@ -53,7 +54,7 @@ def _explain(body: bytes) -> str:
     head, text = divided(body)
     tag = head.partition(b"[")[0]
     host, _, name = tag.partition(b" ")
-    shown = text[:200].decode("utf-8", "backslashreplace").encode("unicode_escape").decode("ascii")
+    shown = _shown(text)[:200]
     _, program = resolve(host, name.rstrip(b":"))
     pattern = pattern_for(program)
     m = pattern.match(text)
@@ -64,10 +65,13 @@ def _explain(body: bytes) -> str:
         return f"UNKNOWN {program.lstrip('/') or '(no program)'}: {shown}"
     shape = pattern.shapes[m.lastindex]
     fields = {
-        field: m[group].decode("utf-8", "backslashreplace").encode("unicode_escape").decode("ascii")
-        for field, group in zip(shape.fields, shape.groups, strict=True)
-        if m[group] is not None
+        field: _shown(m[group]) for field, group in zip(shape.fields, shape.groups, strict=True) if m[group] is not None
     }
     times = f" ({repeated[1].decode()} times)" if repeated else ""
     what = shape.format.table or "noise"
     return f"{shape.format.name} → {what}{times} " + " ".join(f"{key}={value!r}" for key, value in fields.items())
+
+
+def _shown(text: bytes) -> str:
+    told = without_passwords(text.decode("utf-8", "backslashreplace"))
+    return told.encode("unicode_escape").decode("ascii")

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from logscan.scan.trainings import calls, known, owned_calls
 from logscan.scan.window import POINTERS, Window
+from logscan.tables import texts
 from logscan.tables.joined import JOINED
 from logscan.tables.partials import Partial, merged
 from logscan.tables.schema import EVENTS
+from logscan.visible import without_passwords
 from logscan.writing import save
 
 if TYPE_CHECKING:
@@ -126,7 +129,17 @@ class TableWriter:
 
 def _frame(window: Window, name: str) -> pd.DataFrame:
     frame: pd.DataFrame = getattr(window, name) if name in JOINED else window.events(name)
-    return frame
+    told = {column: _without_passwords(frame[column]) for column in ("text", "reason") if column in frame}
+    return frame.assign(**told)
+
+
+def _without_passwords(column: pd.Series) -> pd.Series:
+    """Return texts without passwords; of most columns none holds any."""
+    array = texts.arrow(column.astype("str"))
+    some = pc.fill_null(pc.match_substring_regex(array, "(?i)pass|resp|credentials|cache hit"), False)
+    if not pc.any(some).as_py():
+        return column
+    return texts.each(column, lambda words: words.map(without_passwords))
 
 
 def _schema(frame: pd.DataFrame) -> pa.Schema:

@@ -210,6 +210,7 @@ session         str  Dovecot's session
 mpid            int  process ID of the imap process that follows
 tls             cat  TLS, secured ...
 reason          str  why it failed
+shown           cat  what the line shows that it shouldn't: given password, SHA1 of given password
 """,
 )
 _event(
