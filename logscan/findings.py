@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Verdict = Literal["found", "clear", "blind", "not-applicable"]
 Severity = Literal["problem", "warning", "note"]
 Confidence = Literal["high", "medium", "low"]
-State = Literal["active", "mended", "residual"]
+State = Literal["active", "mended", "residual", "suppressed"]
 
 SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
 
@@ -95,6 +95,18 @@ class Place(NamedTuple):
     """The mail never came into the queue, so that no way leads out."""
 
 
+@dataclass(frozen=True)
+class Suppression:
+    """One ``[[suppress]]`` of the settings file: findings that the administrator knows of. ``*`` stands for anything."""
+
+    check: str
+    reason: str
+    subject: str = "*"
+    cause: str = "*"
+    until: date | None = None
+    """The last day on which it holds; None: without an end."""
+
+
 @dataclass
 class Finding:
     """One thing to act on: a user, an alias or a cause, with the single cases inside it."""
@@ -122,6 +134,8 @@ class Finding:
     """Mails that the cases are about, each counted once; 0 where they are about none."""
     recipients: int = 0
     """Recipients of these mails that the cases are about, each counted once a mail; 0 where they are about none."""
+    suppressed: Suppression | None = None
+    """By what it is, where its state is ``suppressed``: the administrator knows of it."""
 
     @property
     def id(self) -> str:

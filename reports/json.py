@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
@@ -75,6 +76,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "cases": finding.cases,
         "remedy": _remedy(finding.remedy),
         "evidence": [{"source": each.source, "line": each.line, "text": each.text} for each in finding.evidence],
+        "suppressed": finding.suppressed and asdict(finding.suppressed),
     }
 
 

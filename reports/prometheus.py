@@ -84,7 +84,7 @@ def metrics(report: Report, options: RenderOptions) -> list[_Metric]:
                     sum(each.severity == severity and each.state == state for each in found),
                 )
                 for severity in SEVERITIES
-                for state in STATES
+                for state in (*STATES, *(["suppressed"] if counts.suppressed else []))
             ],
         ),
         _Metric("logscan_mails", "Mails read.", [({}, report.mails.get("total", 0))]),

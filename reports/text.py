@@ -18,6 +18,7 @@ from logscan.rendering.summary import (
     clear_text,
     resting,
     summarise,
+    suppressed_text,
     title_of,
     verdict_line,
     verdict_more,
@@ -191,6 +192,8 @@ def _resting(page: Page) -> None:
             f"{kind}: {visible(finding.summary, 300)} ({counted(finding.count, finding.mails, finding.recipients)})",
             indent=1,
         )
+        if finding.suppressed:
+            page.write(f"{finding.severity} of {finding.check}, {visible(suppressed_text(finding), 500)}", "dim", 5)
         if finding.state != "active" and finding.why:
             page.write(visible(finding.why, 1000), "dim", 5)
     if len(rest) > 10 and not page.options.verbose:

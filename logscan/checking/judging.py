@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from logscan.checking.check import Check, all_checks
+from logscan.checking.suppressing import suppress
 from logscan.findings import SEVERITIES, Counted, Finding, Remedy, Result
 from logscan.tables.partials import Partial, merged
 
@@ -54,13 +56,16 @@ def _together(checks: Sequence[Check], partials: Sequence[dict[str, Partial]]) -
     return out
 
 
-def concluded(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], log: Log) -> list[Result]:
-    """Return the checks' answers."""
+def concluded(
+    checks: Sequence[Check], partials: Sequence[dict[str, Partial]], log: Log, today: date | None = None
+) -> list[Result]:
+    """Return the checks' answers; ``today`` is the day that suppressions are measured by."""
     results = []
     whole = _together(checks, partials)
     for check in checks:
         result = check.conclude(whole[check.name], log)
         result.name, result.title, result.many = check.name, check.title, check.many
+        suppress(result, log.options.suppressions, today or datetime.now(log.zone).date())
         result.clear_title = clear_title(check, result)
         seen = {(each.cause, each.subject.lower()) for each in result.findings}
         result.predictions = [
@@ -85,7 +90,9 @@ def clear_title(check: Check, result: Result) -> str:
     if not bracket:
         words, looked_at = sentence, ""
     states = {finding.state for finding in result.findings if finding.severity != "note"} - {"active"}
-    if states:
+    if "suppressed" in states:
+        words = f"{check.title}: only what the settings suppress"
+    elif states:
         late = "since then only late cases of before" if "residual" in states else "no case since"
         words = f"{check.title}: mended, and {late}"
     noted = sum(finding.mails or finding.count for finding in result.findings if finding.severity == "note")

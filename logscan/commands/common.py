@@ -13,7 +13,7 @@ import click
 
 from logscan import console
 from logscan.commands.progress import Progress
-from logscan.commands.settings_file import load_settings
+from logscan.commands.settings_file import LIMITS, SUPPRESSIONS, load_settings
 
 if TYPE_CHECKING:
     pass
@@ -128,12 +128,16 @@ def reading_of(sources: tuple[str, ...], reading: dict[str, Any]) -> Iterator[di
         if not whole(port, 65535):
             raise click.BadParameter(f"{name}={port}: a port is a number from 1 to 65535", param_hint="--service")
     times = {key: moment(reading[key], zone) if reading[key] else None for key in ("since", "until")}
+    context = click.get_current_context(silent=True)
+    said = context.meta if context is not None else {}
     options = Options(
         since=times["since"],
         until=times["until"],
         local_domains=reading["local_domains"],
         services={name: int(port) for name, port in ports.items()},
         host_aliases=pairs(reading["host_aliases"], "A=B"),
+        limits=said.get(LIMITS, {}),
+        suppressions=said.get(SUPPRESSIONS, ()),
     )
     shown = not reading["quiet"] and not reading["no_progress"] and console.on_terminal()
     progress = Progress() if shown else None

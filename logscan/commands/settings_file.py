@@ -13,6 +13,7 @@ import click
 
 from logscan import console, trust
 from logscan.cli import NAGIOS
+from logscan.commands.settings_checks import CHECKS, SUPPRESS, limits_of, suppressions_of
 
 SETTINGS = ("logscan.toml", "~/.config/logscan/logscan.toml", "/etc/logscan/logscan.toml")
 """Where settings are looked for, the first one counts."""
@@ -23,6 +24,9 @@ MOST = 1 << 20
 COMMAND_LINE_ONLY = frozenset({"help", "settings", "version"})
 """Options that mean nothing in a settings file."""
 
+LIMITS, SUPPRESSIONS = "logscan.limits", "logscan.suppressions"
+"""Where a context's ``meta`` holds what the settings file says of checks."""
+
 PLAIN = (str, int, float, bool, date, datetime, time)
 """What an option's value can be in TOML; a list of these for an option that can be repeated."""
 
@@ -30,13 +34,17 @@ PLAIN = (str, int, float, bool, date, datetime, time)
 def load_settings(ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
     """Make a settings file the options' defaults: the same names, ``local-domain = ["example.com"]``.
 
-    Names may stand at the top or in a table of the command's name. A file that others can write is passed over with a
+    Names may stand at the top or in a table of the command's name. Thresholds of checks stand in ``[checks.NAME]``, findings
+    that are known in ``[[suppress]]``; the context's ``meta`` holds them. A file that others can write is passed over with a
     note, and refused where it was named. Raises :class:`click.UsageError` with the file's name for what can't be read.
     """
     path = _named(value) if value else _found()
     if path is None:
         return None
-    defaults = _defaults(ctx, path, _content(path))
+    content = _content(path)
+    ctx.meta[LIMITS] = limits_of(path, content)
+    ctx.meta[SUPPRESSIONS] = suppressions_of(path, content)
+    defaults = _defaults(ctx, path, content)
     if "nagios" in (defaults.get("formats") or ()):
         ctx.meta[NAGIOS] = True
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
@@ -95,6 +103,7 @@ def _defaults(ctx: click.Context, path: Path, content: dict[str, Any]) -> dict[s
     """Return the values by the options' own names."""
     command = ctx.info_name or ""
     params = {option.lstrip("-"): param for param in ctx.command.params for option in param.opts}
+    content = {key: item for key, item in content.items() if key not in (CHECKS, SUPPRESS)}
     own = content.get(command, {})
     if not isinstance(own, dict):
         raise click.UsageError(f"{path}: {command} must be a table: write [{command}] and the options below it")

@@ -54,7 +54,9 @@ class Looking:
         """Return the report on all windows; aware ``now`` is when it is made."""
         while self._waiting:
             self._take_first()
-        results = concluded(self.checks, self.of_checks, self.log)
+        results = concluded(
+            self.checks, self.of_checks, self.log, now.astimezone(self.log.zone).date() if now else None
+        )
         report = building.build(self.log, _together(self.of_panels), results, now=now)
         report.notes += [note for result in results for note in result.notes]
         self.ways.fill(report)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from logscan.amounts import percent, plural
 from logscan.rendering.grouping import counted
-from logscan.rendering.summary import clear_text, title_of
+from logscan.rendering.summary import clear_text, suppressed_text, title_of
 from logscan.visible import visible
 
 if TYPE_CHECKING:
@@ -89,6 +89,6 @@ def templates(folder: Path) -> Environment:
     )
     found.filters |= {"lines": _lines, "log": _log, "soft": _soft, "percent": percent}
     found.globals |= {"plural": plural, "diff_lines": diff_lines, "title_of": title_of, "visible": visible}
-    found.globals |= {"counted": counted, "clear_text": clear_text}
+    found.globals |= {"counted": counted, "clear_text": clear_text, "suppressed_text": suppressed_text}
     found.globals |= {"newline": Markup("\n")}
     return found

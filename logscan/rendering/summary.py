@@ -24,6 +24,8 @@ class Summary:
     warnings: int
     notes: int
     mended: int
+    suppressed: int
+    """Findings that the settings suppress: they would count."""
     new: int | None
     found: int
     clear: int
@@ -77,6 +79,8 @@ class Summary:
             parts[-1] += f" ({self.new} new)"
         if not parts:
             parts.append(f"nothing found, but {self.concerns[0]}" if self.concerns else "nothing found")
+        if self.suppressed:
+            parts.append(f"{self.suppressed} suppressed")
         return ", ".join([*parts, self.verdicts()])
 
 
@@ -89,7 +93,8 @@ def summarise(report: Report, options: RenderOptions | None = None) -> Summary:
         problems=sum(each.severity == "problem" for each in causes),
         warnings=sum(each.severity == "warning" for each in causes),
         notes=sum(finding.severity == "note" for finding in report.found),
-        mended=sum(finding.state != "active" for finding in report.found if finding.severity != "note"),
+        mended=sum(finding.state in ("mended", "residual") for finding in report.found if finding.severity != "note"),
+        suppressed=sum(finding.state == "suppressed" for finding in report.found),
         new=None if new is None else sum(any(each in new for each in group.ids) for group in causes),
         found=verdicts.count("found"),
         clear=verdicts.count("clear"),
@@ -139,6 +144,8 @@ def verdict_more(report: Report, counts: Summary) -> list[str]:
             f"No log was read: {plural(len(report.checks), 'check')} would need one, and what only a log shows may be "
             "wrong all the same."
         ]
+    if counts.suppressed:
+        said.append(f"{plural(counts.suppressed, 'finding')} suppressed in the settings.")
     if counts.concerns and (counts.found or len(counts.concerns) > 1):
         said.append("Also, by the numbers alone: " + "; ".join(counts.concerns) + ".")
     for verdict, words in (
@@ -162,8 +169,16 @@ def acting(report: Report) -> list[Group]:
 
 
 def resting(report: Report) -> list[Finding]:
-    """Return the findings that need no action: mended, residual, and notes."""
-    return [each for each in report.found if not each.counts]
+    """Return the findings that need no action: what the settings suppress first, then mended, residual, and notes."""
+    return sorted((each for each in report.found if not each.counts), key=lambda each: each.state != "suppressed")
+
+
+def suppressed_text(finding: Finding) -> str:
+    """Return why a finding is suppressed, and until when; empty where it isn't."""
+    told = finding.suppressed
+    if told is None:
+        return ""
+    return f"suppressed {f'until {told.until}' if told.until else 'without an end'}: {told.reason}"
 
 
 def by_verdict(report: Report, verdict: str) -> list[Result]:

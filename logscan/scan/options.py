@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from logscan.findings import Suppression
+
 
 @dataclass
 class Options:
@@ -22,3 +24,4 @@ class Options:
     host_aliases: dict[str, str] = field(default_factory=dict)
     limits: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Thresholds by check and name, from ``[checks.NAME]`` of the settings file."""
+    suppressions: tuple[Suppression, ...] = ()
