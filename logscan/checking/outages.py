@@ -71,7 +71,8 @@ def conclude(partial: Partial, log: Log) -> list[Outage]:
 
 def of_filter(outage: Outage) -> bool:
     """Return whether mail waited, or was refused, for a filter: no mailbox server, nor a milter that let it pass unseen."""
-    if outage.kind == "service":
+    if outage.kind in ("service", "mailbox"):
+        # A filter may hand mail on to the mailbox server itself (spampd, DSPAM with a delivery agent).
         return bool(BY_NAME.search(outage.relay))
     return outage.kind in ("filter", "re-injection") or (outage.kind == "milter" and outage.mails > 0)
 

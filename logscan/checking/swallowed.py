@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-HANDED, GONE, PROXIED, UNNAMED, STRAYS, LOSSES, LATEST = (
-    "handed over", "gone", "proxied", "proxied: unnamed", "strays", "losses", "latest",
+HANDED, GONE, PROXIED, UNNAMED, STRAYS, LOSSES, HOSTS = (
+    "handed over", "gone", "proxied", "proxied: unnamed", "strays", "losses", "hosts",
 )  # fmt: skip
 """Parts of the partial."""
 
@@ -49,14 +49,17 @@ QUEUED = r"(?i)queued as \W?\w{6,}"
 
 ADDRESS = re.compile(r"\[([0-9A-Fa-f.:]+)\]:\d+$")
 
-NO_ID = 1
-"""Mixed into keys of sender and recipient, to tell them from those of message-id and recipient."""
+BY_SENDER, BY_ID = 1, 2
+"""Mixed into keys of sender and recipient, and of message-id alone, to tell them from those of message-id and recipient."""
+
+NO_ID = ("", "<>")
+"""What stands for the message-id of a mail without one."""
 
 
 @per_window
 def look(window: Window) -> dict[str, Part]:
     """Return what a window shows."""
-    return {**_behind(window), **_before(window), **_strays(window), **_losses(window), LATEST: _latest(window)}
+    return {**_behind(window), **_before(window), **_strays(window), **_losses(window), HOSTS: _hosts(window)}
 
 
 def _behind(window: Window) -> dict[str, Part]:
@@ -97,8 +100,7 @@ def _gone(window: Window, rows: Ints) -> dict[str, columns.Column]:
     reply = names.pop("reply").texts()
     root = values(window, "entries", "root")[entry]
     recipient = names["recipient"].made(pc.utf8_lower)
-    unnamed = names["message_id"].codes < 0
-    unnamed |= names["message_id"].is_in("", "<>")
+    unnamed = (names["message_id"].codes < 0) | names["message_id"].is_in(*NO_ID)
     return {
         **{name: each.texts() for name, each in names.items()},
         "relay": relay.texts(),
@@ -106,11 +108,11 @@ def _gone(window: Window, rows: Ints) -> dict[str, columns.Column]:
         "time": values(window, "deliveries", "time")[rows],
         "row": places(window)[rows],
         "mail": mail_hashes(window, root),
-        "key": np.where(
-            unnamed,
-            mixed(names["sender"].made(pc.utf8_lower).hashed(), recipient.hashed(), np.full(len(rows), NO_ID)),
-            mixed(names["message_id"].hashed(), recipient.hashed()),
+        "key": mixed(names["message_id"].hashed(), recipient.hashed()),
+        "by_sender": mixed(
+            names["sender"].made(pc.utf8_lower).hashed(), recipient.hashed(), np.full(len(rows), BY_SENDER)
         ),
+        "by_id": mixed(names["message_id"].hashed(), np.full(len(rows), BY_ID)),
         "unnamed": unnamed,
         "dspam": dspam_hops(window)[rows],
         "kept": _says(reply, KEPT),
@@ -159,49 +161,61 @@ def _unnamed(window: Window, rows: Ints) -> dict[str, columns.Column]:
         "session": session,
         "time": moments(window, "rejects")[rows],
         "row": line,
-        "key": mixed(sender, recipient, np.full(len(rows), NO_ID)),
+        "key": mixed(sender, recipient, np.full(len(rows), BY_SENDER)),
     }
 
 
 def _strays(window: Window) -> dict[str, Part]:
-    """Return what came in from filters' side and out of nothing: by key, and when."""
+    """Return what came in from filters' side and out of nothing, or lacks the line that opened it: by key, and when."""
     proxied = column(window, "rejects", "action").is_in("proxy-accept")
-    relays = window.facts.filter_relays
-    if not relays and not proxied.any():
+    if not window.facts.filter_relays and not proxied.any():
         return {STRAYS: NO_STRAYS}
-    origin = joined(window, "entries", "program").is_in("smtpd") & (
-        joined(window, "entries", "sasl_username").codes < 0
-    )
-    # What was handed to a filter itself came out of none.
-    origin &= ~entry_has_hop(window)
-    free = origin & (values(window, "entries", "parent") < 0) & (values(window, "entries", "first") > NO_TIME)
+    free = _free(window, proxied)
+    first, entry = values(window, "entries", "first"), values(window, "deliveries", "entry")
+    rows = np.flatnonzero(np.append(free, False)[entry])
+    mute = free
+    mute[entry[rows]] = False
+    keys = [_mute(window, np.flatnonzero(mute))]
+    ids, sender = (some_joined(window, "entries", name, entry[rows]) for name in ("message_id", "sender"))
+    for name in ("recipient", "original_recipient") if len(rows) else ():
+        to = some_joined(window, "deliveries", name, rows).made(pc.utf8_lower)
+        some = to.codes >= 0
+        one, by, at = to.hashed()[some], sender.made(pc.utf8_lower).hashed()[some], first[entry[rows]][some]
+        keys += [(mixed(ids.hashed()[some], one), at), (mixed(by, one, np.full(len(one), BY_SENDER)), at)]
+    return {
+        STRAYS: Points.of({"key": np.concatenate([k for k, _ in keys]), "at": np.concatenate([t for _, t in keys])})
+    }
+
+
+def _free(window: Window, proxied: Bools) -> Bools:
+    """Return which entries may have come out of a filter though no leg says so."""
+    opened = joined(window, "entries", "program").is_in("smtpd", "pickup")
+    opened &= joined(window, "entries", "sasl_username").codes < 0
     if not proxied.any():
-        addresses = {found[1] for found in map(ADDRESS.search, relays) if found}
-        mine = values(window, "entries", "local_client")
-        free &= mine | joined(window, "entries", "client_address").is_in(*addresses) if addresses else mine
-    rows = np.flatnonzero(np.append(free, False)[values(window, "deliveries", "entry")])
-    if not len(rows):
-        return {STRAYS: NO_STRAYS}
-    entry = values(window, "deliveries", "entry")[rows]
+        addresses = {found[1] for found in map(ADDRESS.search, window.facts.filter_relays) if found}
+        near_by = values(window, "entries", "local_client").copy()
+        if addresses:
+            near_by |= joined(window, "entries", "client_address").is_in(*addresses)
+        opened &= near_by
+    free = opened | ~values(window, "entries", "opened")
+    # What was handed to a filter itself came out of none.
+    free &= ~entry_has_hop(window) & (values(window, "entries", "parent") < 0)
+    free &= values(window, "entries", "first") > NO_TIME
     if proxied.any():
         # Those that a filter's reply names came out of that one.
         told = column(window, "rejects", "text").take(proxied).texts()
         ids = pc.struct_field(pc.extract_regex(told, r"(?i:queued as) (?P<q>\w{6,})"), [0])
-        named = joined(window, "entries", "queue_id").having(set(ids.drop_null().to_pylist()).__contains__)
-        rows = rows[~named[entry]]
-        entry = values(window, "deliveries", "entry")[rows]
-    at = values(window, "entries", "first")[entry]
-    ids, sender = (some_joined(window, "entries", name, entry) for name in ("message_id", "sender"))
-    keys = []
-    for name in ("recipient", "original_recipient"):
-        to = some_joined(window, "deliveries", name, rows).made(pc.utf8_lower)
-        some = to.codes >= 0
-        one, by = to.hashed()[some], sender.made(pc.utf8_lower).hashed()[some]
-        keys += [(mixed(ids.hashed()[some], one), at[some])]
-        keys += [(mixed(by, one, np.full(len(one), NO_ID)), at[some])]
-    return {
-        STRAYS: Points.of({"key": np.concatenate([k for k, _ in keys]), "at": np.concatenate([t for _, t in keys])})
-    }
+        free &= ~joined(window, "entries", "queue_id").having(set(ids.drop_null().to_pylist()).__contains__)
+    out: Bools = free
+    return out
+
+
+def _mute(window: Window, entry: Ints) -> tuple[Ints, Ints]:
+    """Return keys and times of entries of which no delivery is told."""
+    ids = some_joined(window, "entries", "message_id", entry)
+    some = (ids.codes >= 0) & ~ids.is_in(*NO_ID)
+    key = mixed(ids.hashed()[some], np.full(int(some.sum()), BY_ID))
+    return key, values(window, "entries", "first")[entry[some]]
 
 
 NO_STRAYS = Points.of({"key": np.empty(0, np.int64), "at": np.empty(0, np.int64)})
@@ -217,13 +231,25 @@ def _losses(window: Window) -> dict[str, Part]:
     return {LOSSES: Points.of({"key": key[at > NO_TIME], "at": at[at > NO_TIME]})}
 
 
-def _latest(window: Window) -> Keyed:
-    """Return how far the log of each host goes: ``latest`` (UTC ns)."""
+def _hosts(window: Window) -> Keyed:
+    """Return how far the log of each host goes (``latest``, UTC ns), its whole lives, and those of them that lack a line.
+
+    What came in by a line of its own and was removed had lines of cleanup and of the queue manager.
+    """
     host, last = joined(window, "entries", "host"), values(window, "entries", "last")
     code, first = numbered(host.codes)
     latest = np.full(len(first), NO_TIME, np.int64)
     np.maximum.at(latest, code, last)
-    return Keyed.of({"host": host.take(first).texts(), "latest": latest}, most=("latest",), once=True)
+    whole = joined(window, "entries", "ending").is_in("removed") & values(window, "entries", "opened")
+    named = window.entries["message_id"].notna().to_numpy(dtype=np.bool_)
+    torn = whole & ~(values(window, "entries", "queued") & named)
+    counts = {name: np.bincount(code[some], minlength=len(first)) for name, some in (("whole", whole), ("torn", torn))}
+    return Keyed.of(
+        {"host": host.take(first).texts(), "latest": latest, **counts},
+        sums=("whole", "torn"),
+        most=("latest",),
+        once=True,
+    )
 
 
 def near(points: Points, key: Ints, at: Ints, before: float, after: float) -> Bools:
@@ -242,4 +268,4 @@ def near(points: Points, key: Ints, at: Ints, before: float, after: float) -> Bo
     return out
 
 
-__all__ = ["GONE", "HANDED", "LATEST", "LOSSES", "MOST", "PROXIED", "STRAYS", "UNNAMED", "look", "near"]
+__all__ = ["GONE", "HANDED", "HOSTS", "LOSSES", "MOST", "PROXIED", "STRAYS", "UNNAMED", "look", "near"]

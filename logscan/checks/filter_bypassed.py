@@ -82,8 +82,8 @@ class Limits:
     """Seconds that a mail may come in before a warning that the milter is away: a time-out is told when it is over."""
     away_after: float = 120.0
     """And behind one: the warning is of the session in which the mail came."""
-    news_days: float = 2.0
-    """Days for which a hole that is closed again is news; then it is shown as mended."""
+    news_days: float = 7.0
+    """Days for which a hole that is closed again is news: a weekly report tells of it once; then it is shown as mended."""
 
 
 def look(window: Window, settings: Settings) -> Partial:
@@ -99,6 +99,8 @@ def conclude(partial: Partial, log: Log) -> Result:
     holes = _Holes(partial, log)
     for host, some in sorted(counts.groupby("host"), key=lambda each: str(each[0])):
         holes.host(str(host), some, result)
+    if len(holes.open) >= unfiltered.MOST:
+        result.notes.append(f"of unfiltered mail the first {unfiltered.MOST:,} recipients were looked at")
     if known.none and not result.findings:
         result.not_applicable = NO_FILTER
     elif not result.eligible and not result.blind_because:

@@ -46,6 +46,7 @@ from logscan.checking import hand_overs, outages
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at, places_of
 from logscan.checking.limits import limits
+from logscan.checking.milter_outages import NEWEST
 from logscan.checking.outage import Outage
 from logscan.checking.own_judged import NO_FILTER, UNSEEN
 from logscan.correlate.lives import SECOND
@@ -75,6 +76,8 @@ class Limits:
     """Mails: with as many, even a short outage is no restart in a quiet hour."""
     long: float = 3600.0
     """Seconds: mail that is an hour late is noticed by the people it is for: a problem, though it came in the end."""
+    news_days: float = 7.0
+    """Days for which an outage that is over is news: a weekly report tells of each once; then it is shown as mended."""
     often: int = 6
     """Outages of one filter for one reason: as many are one trouble that comes back, shown as one finding; within a day they
     are no restarts."""
@@ -116,10 +119,12 @@ def look(window: Window, settings: Settings) -> Partial:
 def conclude(partial: Partial, log: Log) -> Result:
     """Return a finding for each outage of a filter, or for all of one that was away again and again."""
     known = filters.concluded(partial, log.settings)
-    found = [each for each in outages.conclude(partial, log) if outages.of_filter(each)]
+    every = outages.conclude(partial, log)
+    found = [each for each in every if outages.of_filter(each)]
     failed = sum(each.attempts for each in found)
     count = partial.count("handed over") + partial.count("proxied") + failed
-    if known.door and not partial.count("handed over") + partial.count("proxied"):
+    door = bool(known.door) or any(each.kind == "milter" for each in every)
+    if door and not partial.count("handed over") + partial.count("proxied"):
         # A milter says nothing of mail that it judges; Postfix says of each session that it can't reach it.
         count += partial.count("taken")
     result = Result(checked=count, eligible=count)
@@ -155,6 +160,7 @@ class _Finder:
     def __init__(self, partial: Partial, log: Log, kind: str | bool) -> None:
         self.log, self.limits, self.kind = log, limits(log, NAME, Limits), str(kind or "")
         self.zone = log.zone or UTC
+        self.newest = dict(partial.frame(NEWEST).itertuples(index=False)) if NEWEST in partial else {}
         self.names: dict[tuple[int, int], dict[str, str | None]] = {}
         if hand_overs.MAILS in partial:
             names = partial.frame(hand_overs.MAILS).sort_values(["queue_id", "message_id"], kind="stable")
@@ -187,17 +193,24 @@ class _Finder:
             subject=subject,
             summary=self._summary(some, mails, recipients),
             severity=worst,
-            confidence="medium" if some[0].kind == "service" else "high",
+            confidence="medium" if some[0].kind in ("service", "mailbox") else "high",
             count=len(cases),
             cases=cases,
             first=some[0].first,
             last=max(each.until for each in some),
+            state="mended" if self._old(some) else "active",
             remedy=Remedy(self._remedy(cause, some), key=f"{NAME}-{cause}-{some[0].relay}"),
             evidence=ev.merged(*(lines_at(self.log, self._lines(each)[: 12 // len(some) or 1]) for each in some)),
             why=f"Postfix says: {some[0].reason}" if some[0].reason else "",
             mails=mails,
             recipients=recipients,
         )
+
+    def _old(self, some: list[Outage]) -> bool:
+        """Return whether it is long over: mail went through since, and came in for days."""
+        last = max(pd.Timestamp(each.until).value for each in some)
+        news = int(self.limits.news_days * DAY)
+        return all(each.over for each in some) and self.newest.get(some[0].host, 0) - last > news
 
     def _often(self, some: list[Outage]) -> bool:
         """Return whether a filter was away too often within a day for restarts of each night."""
@@ -321,13 +334,13 @@ def marks(source: str, target: str) -> bool:
 
 CHECK = Check(
     NAME,
-    "The filter was out of reach",
+    "Mail waited for a filter that was out of reach",
     look,
     conclude,
     causes=(*(name for name, _ in REASONS), "filter-away", "way-back-closed"),
     marks=marks,
     order=105,
-    clear="No filter was out of reach ({checked:hand-over|hand-overs} looked at)",
+    clear="No mail waited for a filter that was out of reach ({checked:hand-over|hand-overs} looked at)",
     but="but for short interruptions that {noted:mail|mails} met",
     group="arrival",
     severity="problem",
