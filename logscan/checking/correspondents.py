@@ -63,12 +63,19 @@ def _written(window: Window) -> Keyed:
 
 def domains(words: pa.Array) -> pa.Array:
     """Return the domain of each address, in lower case."""
-    return pc.utf8_lower(pc.replace_substring_regex(words, "^.*@", ""))
+    parts = pc.split_pattern(words.cast(pa.string()), "@", max_splits=1, reverse=True)
+    return pc.utf8_lower(parts.values.take(pc.subtract(parts.offsets[1:], 1)))
 
 
 def networks(words: pa.Array) -> pa.Array:
     """Return the network of each address: /24, and /64 of version 6."""
-    return pc.replace_substring_regex(pc.utf8_lower(words), r"\.\d+$|^((?:[0-9a-f]*:){3}[0-9a-f]*).*", r"\1")
+    out = pc.ascii_rtrim(words, "0123456789")
+    sixth = pc.match_substring(words, ":")
+    if not pc.any(sixth).as_py():
+        return out
+    return pc.if_else(
+        sixth, pc.replace_substring_regex(pc.utf8_lower(words), r"^((?:[0-9a-f]*:){3}[0-9a-f]*).*", r"\1"), out
+    )
 
 
 def _way(sender: Coded, client: Coded) -> Ints:
@@ -82,13 +89,15 @@ def _ways(window: Window) -> Keyed:
     """Return from which networks mail of each domain was taken that no filter took for spam."""
     found = pairs(window)
     at = found.outside & (found.sender != 0)
-    entry = np.unique(found.entry[at])
+    seen = np.zeros(len(window.entries), np.bool_)
+    seen[found.entry[at]] = True
+    entry = np.flatnonzero(seen)
     if len(entry):
         mail = columns.values(window, "entries", "mail")[entry]
         entry = entry[~columns.joined(window, "mails", "verdict").is_in("spam")[mail]]
     sender = columns.joined(window, "entries", "sender").take(entry)
     way = _way(sender, columns.joined(window, "entries", "client_address").take(entry))
-    return Keyed.of({"way": np.unique(way[way != 0])}, once=True)
+    return Keyed.of({"way": way[way != 0]})
 
 
 NONE: dict[str, Column] = {

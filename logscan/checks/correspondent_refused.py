@@ -73,11 +73,15 @@ def conclude(partial: Partial, log: Log) -> Result:
     if written.empty:
         result.blind_because.append("no user wrote to anybody outside in these logs")
         return result
-    bad = partial.frame("bad").merge(written, on="pair")
-    genuine = bad["named"].to_numpy(dtype=np.bool_) | np.isin(bad["way"], partial.frame("ways")["way"])
-    bad = bad[genuine & (bad["time"] > bad["wrote"])].merge(taken, on="pair", how="left")
-    answers = written.merge(taken, on="pair")
-    answered = set(answers["pair"][answers["got"] > answers["wrote"]]) | set(bad["pair"])
+    bad = partial.frame("bad")
+    if len(bad):
+        bad = bad.merge(written, on="pair")
+        genuine = bad["named"].to_numpy(dtype=np.bool_) | np.isin(bad["way"], partial.frame("ways")["way"])
+        bad = bad[genuine & (bad["time"] > bad["wrote"])].merge(taken, on="pair", how="left")
+    place = pd.Index(written["pair"]).get_indexer(taken["pair"])
+    there = place >= 0
+    later = taken["got"].to_numpy()[there] > written["wrote"].to_numpy()[place[there]]
+    answered = {*taken["pair"].to_numpy()[there][later].tolist(), *bad["pair"].tolist()}
     result.checked = result.eligible = len(answered)
     if not answered:
         result.blind_because.append(
