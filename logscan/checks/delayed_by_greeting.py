@@ -20,8 +20,8 @@ in postscreen_access_list; with greylisting, its domain in the service's whiteli
 
 ## When it is wrong
 Bots don't come back: what never got in counts only where it came at least three times in hours, from one provider's
-servers, and mail of that sender or from these servers was taken otherwise. A sender that tries again too seldom looks the
-same as one that is kept waiting: single late mails are a note. Pairs that were known before are passed over.
+servers, and mail of that sender or from these servers was taken otherwise. What was turned away once and came again after
+hours waited for its own server: it is a note, as is a single late mail. Pairs that were known before are passed over.
 
 ## When it is blind
 When nothing but the last hours shows what was put off, or no mail from outside is in the log. Where nothing puts newcomers
@@ -167,7 +167,8 @@ def _finding(cause: str, subject: str, some: pd.DataFrame, log: Log, limit: Limi
         parts.append(f"{ev.mails(len(delays))} came {told} late" + (f" (usual here: {_span(usual)})" if usual else ""))
     if lost:
         parts.append(f"{ev.mails(lost)} never got in")
-    severity: Severity = "problem" if lost else "warning" if len(delays) >= limit.mails else "note"
+    turned_away = some["delay"].notna() & ((some["tries"] >= limit.tries) | (some["several"] & (some["tries"] > 1)))
+    severity: Severity = "problem" if lost else "warning" if int(turned_away.sum()) >= limit.mails else "note"
     confidence: Confidence = "high" if bool(some["several"].any()) and bool((some["pool"] != "").all()) else "medium"
     return Finding(
         cause=cause,
