@@ -31,7 +31,7 @@ def summary(kind: str, host: str, gaps: Sequence[Gap], lost: int) -> str:
             if all(each.text == "True" for each in gaps)
             else "it began anew without an end"
         )
-        return f"The logging system of {host} was away {times}, for up to {long(longest)}, while mail went on: {told}"
+        return f"The logging system of {host} was away {times}, for up to {long(longest)}: {told}"
     if kind in ("clock-step-forward", "clock-step-backward"):
         seconds = max(abs(int(each.more["seconds"])) for each in gaps)
         size = long(seconds * SECOND)

@@ -64,6 +64,9 @@ if TYPE_CHECKING:
 SLOT = 600 * SECOND
 """Broken mails are counted by ten minutes."""
 
+MINUTE = 60 * SECOND
+"""Behind the beginning of a log: the lines of a mail that arrives are written within it."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -102,8 +105,8 @@ class Limits:
     broken: int = 3
     """Mails with missing lines at least: a single one may have been cut by hand."""
     margin: int = 3600
-    """Seconds behind the beginning of a log, or behind a gap, in which deliveries may go on that began before it: longer than
-    Postfix's own limits of one attempt to a host (smtp_data_done_timeout, 600 s) for several hosts."""
+    """Seconds behind a gap in which deliveries may go on that began before its end: longer than Postfix's own limits of one
+    attempt to a host (smtp_data_done_timeout, 600 s) for several hosts."""
 
 
 def look(window: Window, settings: Settings) -> Partial:
@@ -130,11 +133,21 @@ def _whole(window: Window) -> dict[str, Any]:
     broken = ~values(window, "entries", "queued").astype(np.bool_)[rows]
     if broken.any():
         some = rows[broken]
-        first, last = (cells.ns(entries[name].iloc[some]) for name in ("first", "last"))
-        frame = pd.DataFrame({"host": names[broken], "slot": last // SLOT, "first": first, "last": last, "broken": 1})
+        first, last = _arrived(window, some), cells.ns(entries["last"].iloc[some])
+        frame = pd.DataFrame({"host": names[broken], "slot": first // SLOT, "first": first, "last": last, "broken": 1})
         parts["broken"] = Keyed.of(frame, sums=["broken"], least=["first"], most=["last"])
         parts["broken at"] = _lines(window, some)
     return parts
+
+
+def _arrived(window: Window, entries: Any) -> Any:
+    """Return when these entries came into the queue, as the delay of their deliveries tells (UTC ns): before their first line."""
+    entry = values(window, "deliveries", "entry")
+    arrived = np.full(len(window.entries) + 1, np.iinfo(np.int64).max)
+    rows = np.flatnonzero(np.isin(entry, entries))
+    delay = np.nan_to_num(values(window, "deliveries", "delay")[rows].astype(np.float64), nan=0.0).clip(0, 10**7)
+    np.minimum.at(arrived, entry[rows], values(window, "deliveries", "time")[rows] - (delay * SECOND).astype(np.int64))
+    return np.minimum(arrived[entries], cells.ns(window.entries["first"].iloc[entries]))
 
 
 def _lines(window: Window, entries: Any) -> Any:
@@ -241,7 +254,7 @@ def _of_host(host: str, rows: Sequence[Any], begun: int, gaps: Sequence[Gap], ow
     margin = own.margin * SECOND
     runs: list[list[Any]] = []
     for row in rows:
-        if row.last <= begun + margin:
+        if row.first <= begun + MINUTE:
             continue
         known = (each for each in gaps if each.kind == "rotated-file-missing" or each.host == host)
         if any(each.start - SLOT <= row.last and row.first <= each.until + margin for each in known):
