@@ -121,10 +121,10 @@ def told(truth: dict[str, Any], report: Report, check: str) -> Score:
     if check in BY_USER:
         return Score(check, Counter(case["user"] for case in due), Counter(str(case["user"]) for case in said))
     ids = Counter({each for case in due for each in case.get("message_ids", ())})
-    if said and not any(case.get("message_id") for case in said):
-        # A before-queue filter's lines name no mail: what can be compared is how many there were.
-        return Score(check, Counter(mails=sum(ids.values())), Counter(mails=len(said)))
-    return Score(check, ids, Counter({str(case["message_id"]) for case in said if case.get("message_id")}))
+    named = Counter({str(case["message_id"]) for case in said if case.get("message_id")})
+    # Lines of a before-queue filter, and of what was refused, name no mail: what can be compared is how many there are.
+    nameless = sum(1 for case in said if not case.get("message_id"))
+    return Score(check, ids, named + Counter(dict.fromkeys(sorted((ids - named).elements())[:nameless], 1)))
 
 
 def _gap(case: dict[str, Any], due: list[dict[str, Any]]) -> int:
