@@ -63,7 +63,7 @@ class Outage:
     """Hand-overs that failed: each mail is tried again and again."""
     rows: pd.DataFrame | None = field(default=None, compare=False, repr=False)
     """The lines that tell it, in order of time: ``at`` (UTC ns), ``source``, ``line``; of hand-overs also the hashes ``mail``
-    and ``person``. What tells of it is no part of it."""
+    and ``person``, and ``lost`` where that recipient never got it. What tells of it is no part of it."""
     refused: pd.DataFrame | None = field(default=None, compare=False, repr=False)
     """Mails refused at the door meanwhile: ``at`` (UTC ns), ``session`` (``postfix/smtpd[123]``), ``client``, ``sender``,
     empty where unknown."""

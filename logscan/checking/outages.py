@@ -40,7 +40,7 @@ SILENCE = 100 * 60 * SECOND
 BY_NAME = re.compile(r"(?i)dspam|amavis|spam|scan|filter|clam|virus|\]:100\d\d$")
 """What a service of this host is called that is a filter, where nothing else tells; 10024 and its like are ports of filters."""
 
-ROWS = ["at", "mail", "person", "source", "line"]
+ROWS = ["at", "mail", "person", "lost", "source", "line"]
 """What is kept of each failure for who tells of an outage's mails."""
 
 KINDS: Sequence[Kind] = ("filter", "mailbox", "service")

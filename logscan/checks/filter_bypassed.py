@@ -15,7 +15,7 @@ version …` with no filtered mail, the configuration of that time had no filter
 
 ## What to do
 By another service: give its line in master.cf the same content_filter (or milter) as the others, or close it if nobody needs
-it. For a time: see what was changed then (etckeeper, backups, `ls -l --time-sort`), and look through the mails named: they were
+it. For a time: see what was changed then (etckeeper, backups, `ls -lt /etc/postfix`), and look through the mails named: they were
 never scanned.
 
 ## When it is wrong

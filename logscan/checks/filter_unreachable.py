@@ -34,7 +34,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,6 +154,20 @@ def _failing(outage: Outage) -> float:
     return float(outage.rows["at"].iloc[-1] - outage.rows["at"].iloc[0]) / SECOND
 
 
+def _counts(some: list[Outage]) -> tuple[int, int, int]:
+    """Return the mails, recipients and recipients returned of outages, each once: one mail may meet all of them."""
+    told = [each.rows for each in some if each.rows is not None and "mail" in each.rows]
+    if len(some) == 1 or len(told) < len(some):
+        return (
+            sum(each.mails for each in some),
+            sum(each.recipients for each in some),
+            sum(each.returned for each in some),
+        )
+    rows = pd.concat(told)
+    pairs = rows[["mail", "person"]].drop_duplicates()
+    return rows["mail"].nunique(), len(pairs), len(rows.loc[rows["lost"], ["mail", "person"]].drop_duplicates())
+
+
 class _Finder:
     """Makes the findings; what all share is read once."""
 
@@ -183,15 +197,16 @@ class _Finder:
         return out
 
     def _finding(self, subject: str, cause: str, some: list[Outage]) -> Finding:
-        mails, recipients = sum(each.mails for each in some), sum(each.recipients for each in some)
+        mails, recipients, returned = _counts(some)
         worst = min((self._severity(each) for each in some), key=SEVERITIES.index)
-        if worst == "note" and self._often(some):
+        # What a filter answers to some mails again and again is those mails' trouble.
+        if worst == "note" and cause != "filter-turns-away" and self._often(some):
             worst = "warning"
         cases = [case for each in some for case in self._cases(each)]
         return Finding(
             cause=cause,
             subject=subject,
-            summary=self._summary(some, mails, recipients),
+            summary=self._summary(some, mails, recipients, returned),
             severity=worst,
             confidence="medium" if some[0].kind in ("service", "mailbox") else "high",
             count=len(cases),
@@ -225,7 +240,7 @@ class _Finder:
             return "problem"
         return "note" if brief else "warning"
 
-    def _summary(self, some: list[Outage], mails: int, recipients: int) -> str:
+    def _summary(self, some: list[Outage], mails: int, recipients: int, returned: int) -> str:
         one = some[0]
         what = {
             "re-injection": f"The filter could hand no mail back to {one.relay}",
@@ -233,7 +248,6 @@ class _Finder:
         }.get(one.kind, f"The filter at {one.relay} was out of reach")
         at_door = one.refused is not None
         met = f"{ev.mails(mails, recipients)} {'refused for now' if at_door else 'put off'}" if mails else ""
-        returned = sum(each.returned for each in some)
         whole = f"{len(some)} times, {_lasting(sum(map(_seconds, some)))} in all"
         times = whole if len(some) > 1 else self._times(one)
         parts = [met, f"{plural(returned, 'recipient')} never got theirs: returned to the sender" if returned else ""]
@@ -278,7 +292,8 @@ class _Finder:
 
     def _remedy(self, cause: str, some: Iterable[Outage]) -> str:
         one = next(iter(some))
-        begin, end = (f"{each.astimezone(self.zone):%Y-%m-%d %H:%M}" for each in (one.first, one.until))
+        span = (one.first - timedelta(minutes=5), one.until + timedelta(minutes=1))
+        begin, end = (f"{each.astimezone(self.zone):%Y-%m-%d %H:%M}" for each in span)
         unit = f" -u '{self.kind}*'" if self.kind in ("dspam", "amavis", "rspamd") else ""
         logs = f"journalctl{unit} --since '{begin}' --until '{end}'"
         back = "" if one.refused is not None else f" {WAITING}"
@@ -299,8 +314,8 @@ WORDS = {
     "socket-forbidden": "Postfix may not open the socket {relay}. Let the user postfix into its directory and the socket's "
     "group (ls -l), by the filter's own setting for mode and group: a mode that was set by hand is gone after its restart.",
     "filter-hangs": "The filter at {relay} took connections or packets and didn't answer. See {logs}: all of its processes "
-    "busy (more of them, or fewer deliveries at once by TRANSPORT_destination_concurrency_limit), a scanner, a database or DNS "
-    "that it waits for, or a process that hangs and has to be restarted.",
+    "busy (more of them, or fewer deliveries at once: TRANSPORT_destination_concurrency_limit of a transport of its own), a "
+    "scanner, a database or DNS that it waits for, or a process that hangs and has to be restarted.",
     "filter-breaks-off": "The filter at {relay} broke the connection off. See its own log, {logs} and dmesg for a crash. A "
     "mail that it had handed back by then may come twice (duplicate-delivery tells).",
     "filter-turns-away": "The filter at {relay} was there and took no mail for now: {logs} and its own log tell what it lacked "
