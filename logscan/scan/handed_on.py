@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from logscan.correlate.codes import distinct
 from logscan.scan.addresses import addresses
-from logscan.scan.columns import joined, some_joined, values
+from logscan.scan.columns import joined, values
 from logscan.scan.memo import per_window
 from logscan.tables.grouping import combine
 
@@ -40,39 +39,19 @@ def gone(window: Window) -> Ints:
     rows = rows[~named[rows]]
     among = np.flatnonzero(has_child[entry[rows]])
     if len(among):
-        rows = np.delete(rows, among[_explained(window, rows[among], onward)])
+        rows = np.delete(rows, among[_asked_for(window, rows[among], onward)])
     return rows
 
 
-def _explained(window: Window, rows: Ints, onward: Ints) -> Bools:
-    """Return which hand-overs, of entries of which something came out, that accounts for though no leg names them."""
+def _asked_for(window: Window, rows: Ints, onward: Ints) -> Bools:
+    """Return which hand-overs have their recipient among what came out of their entry, or can't tell; ``onward`` are legs."""
     entry, parent = values(window, "deliveries", "entry"), values(window, "legs", "parent")
-    wanted = np.zeros(len(window.entries) + 1, np.bool_)
+    names, size = addresses(window), len(window.entries)
+    wanted = np.zeros(size + 1, np.bool_)
     wanted[entry[rows]] = True
     legs = onward[wanted[parent[onward]]]
-    return _one_transaction(window, rows, legs) | _asked_for(window, rows, legs, wanted)
-
-
-def _one_transaction(window: Window, rows: Ints, legs: Ints) -> Bools:
-    """Return which were answered in the words that name what came out for another recipient."""
-    entry, relay = values(window, "deliveries", "entry"), joined(window, "deliveries", "relay").codes
-    told = values(window, "legs", "delivery")[legs]
-    both = np.concatenate([rows, told[told >= 0]])
-    reply = some_joined(window, "deliveries", "reply", both)
-    key, size = combine(entry[both], relay[both], reply.codes), len(rows)
-    queued = reply.matching(lambda words: pc.match_substring(words, "queued as "))
-    found: Bools = np.isin(key[:size], key[size:][queued[size:]])
-    return found
-
-
-def _asked_for(window: Window, rows: Ints, legs: Ints, wanted: Bools) -> Bools:
-    """Return which have their recipient among what came out of their entry, or can't tell.
-
-    ``wanted`` are the entries of the rows (bool, one more for none).
-    """
-    entry, names, size = values(window, "deliveries", "entry"), addresses(window), len(window.entries)
     of_child = np.full(size + 1, -1, np.int64)
-    of_child[values(window, "legs", "child")[legs]] = values(window, "legs", "parent")[legs]
+    of_child[values(window, "legs", "child")[legs]] = parent[legs]
     out = np.flatnonzero(of_child[entry] >= 0)
     handed = np.flatnonzero(wanted[entry] & (entry >= 0))
     mailbox = np.where(names.mailbox >= 0, names.mailbox, names.recipient)
