@@ -24,6 +24,12 @@ AT_START = frozenset(("", "OPTNEG", "CONNECT", "HELO"))
 OF_BODY = frozenset(("HEADER", "EOH", "BODY", "BODYEOB", "ADDHEADER", "CHGHEADER", "INSHEADER", "REPLBODY", "CHGFROM"))
 """What cleanup sends when it has the whole mail: behind the line of its message-id."""
 
+SOON = 120 * SECOND
+"""A mail begins no later after the connection that its session begins with."""
+
+HANDED_ON = 300 * SECOND
+"""DSPAM has handed a mail on by then: the time that Postfix gives it for that (lmtp_data_done_timeout is 600 s at most)."""
+
 HANDSHAKE = re.compile(r"initial handshake|OPTNEG|protocol version|request mask|^[A-Z][a-z]")
 """A text that begins with a capital letter is the system's own: the connection failed."""
 
@@ -93,13 +99,30 @@ class _Rows:
             self.rows.setdefault(name, []).append(row)
         self.order = {name: [(row.at, row.place) for row in rows] for name, rows in self.rows.items()}
 
-    def before(self, key: Any, at: tuple[int, int]) -> list[Any]:
-        """Return the rows up to a place, in order."""
-        return self.rows.get(key, [])[: bisect_right(self.order.get(key, []), at)]
+    def between(self, key: Any, since: tuple[int, int], end: tuple[int, int]) -> list[Any]:
+        """Return the rows from a place on, and before another one, in order."""
+        order = self.order.get(key, [])
+        return self.rows.get(key, [])[bisect_left(order, since) : bisect_left(order, end)]
 
-    def after(self, key: Any, at: tuple[int, int]) -> list[Any]:
-        """Return the rows behind a place, in order."""
-        return self.rows.get(key, [])[bisect_left(self.order.get(key, []), at) :]
+    def first(self, key: Any, at: tuple[int, int], reach: int) -> list[Any]:
+        """Return the first row behind a place, if there is one within ``reach`` (ns)."""
+        rows, order = self.rows.get(key, []), self.order.get(key, [])
+        place = bisect_left(order, at if _one_file(rows, at[1]) else (at[0], 0))
+        return [row for row in rows[place : place + 1] if row.at <= at[0] + reach]
+
+    def last(self, key: Any, at: tuple[int, int]) -> list[Any]:
+        """Return the last row up to a place, if there is one."""
+        rows, order = self.rows.get(key, []), self.order.get(key, [])
+        place = bisect_right(order, at if _one_file(rows, at[1]) else (at[0], LAST))
+        return rows[max(place - 1, 0) : place]
+
+
+LAST = 2**62
+
+
+def _one_file(rows: list[Any], place: int) -> bool:
+    """Whether rows stand in the same file as a line: in another one, the lines' order says nothing (mail.warn)."""
+    return not rows or rows[0].place >> LINE_BITS == place >> LINE_BITS
 
 
 class _Milters:
@@ -139,22 +162,26 @@ class _Milters:
 
     def _of_smtpd(self, row: Any, command: str, start: bool) -> list[Any]:
         at = (row.at, row.place)
-        begun = self.connects.before(row.process, at)[-1:]
-        next_one = self.connects.after(row.process, at)[:1]
-        end = (next_one[0].at, next_one[0].place) if next_one else (row.at + near.REACH, 0)
-        since = (begun[0].at, begun[0].place) if begun else (row.at - near.REACH, 0)
-        follow = [mail for mail in self.by_process.after(row.process, at) if (mail.at, mail.place) < end]
-        follow = [mail for mail in follow if mail.at <= row.at + near.REACH]
-        if start or (follow and command != "DATA"):
-            return follow
-        before = [mail for mail in self.by_process.before(row.process, at) if (mail.at, mail.place) > since]
-        return [*before[-1:], *follow]
+        begun = self.connects.last(row.process, at)
+        if not begun:
+            # Nothing tells sessions apart: the nearest mail is the one, if it isn't far.
+            before = [mail for mail in self.by_process.last(row.process, at) if mail.at >= row.at - SOON and not start]
+            return (before if command == "DATA" else []) or self.by_process.first(row.process, at, SOON) or before
+        since = (begun[0].at, begun[0].place)
+        end = (row.at + near.REACH, 0)
+        if next_one := self.connects.first(row.process, (begun[0].at, begun[0].place + 1), near.REACH):
+            end = (next_one[0].at, next_one[0].place)
+        mails = self.by_process.between(row.process, since, end)
+        later = [mail for mail in mails if (mail.at, mail.place if _one_file(mails, row.place) else LAST) > at]
+        if start or (later and command != "DATA"):
+            return later
+        return [*mails[: len(mails) - len(later)][-1:], *later]
 
     def _of_cleanup(self, row: Any, command: str) -> list[Any]:
         at = (row.at, row.place)
         # Of a mail that came by sendmail, cleanup speaks with the milter before it has seen the header.
         late = command in OF_BODY or not (command or HANDSHAKE.search(row.text))
-        some = self.ids.before(row.process, at)[-1:] if late else self.ids.after(row.process, at)[:1]
+        some = self.ids.last(row.process, at) if late else self.ids.first(row.process, at, SOON)
         out = []
         for line in some:
             if abs(line.at - row.at) <= near.REACH:
@@ -170,13 +197,13 @@ def _by_dspam(partial: Partial, troubles: pd.DataFrame, files: pd.DataFrame) -> 
     used: set[int] = set()
     judges = partial.count("dspam_judged") > 0
     for row in troubles.itertuples(index=False):
-        said = [each for each in spoken.before(row.process, (row.at, row.place))[-3:] if row.at - each.at <= 2 * SECOND]
+        said = [each for each in spoken.last(row.process, (row.at, row.place)) if row.at - each.at <= 2 * SECOND]
         path = said[-1].path if said else ""
         user = (user_of_path(path) or "") if path else ""
         some = [
             each
-            for each in handed.after(row.host, (row.at - SECOND, 0))
-            if each.begin - 2 * SECOND <= row.at and each.at <= row.at + near.REACH and each.place not in used
+            for each in handed.between(row.host, (row.at - SECOND, 0), (row.at + HANDED_ON, 0))
+            if each.begin - 2 * SECOND <= row.at and each.place not in used
         ]
         if user:
             some = [each for each in some if user.lower() in (each.recipient, each.recipient.partition("@")[0])]
@@ -204,9 +231,7 @@ def _by_dspam(partial: Partial, troubles: pd.DataFrame, files: pd.DataFrame) -> 
 def _by_amavis(partial: Partial, troubles: pd.DataFrame) -> Iterator[Passed]:
     judged = _Rows(partial.frame(near.JUDGED), "host", "pid")
     for row in troubles.itertuples(index=False):
-        later = [
-            each for each in judged.after((row.host, row.pid), (row.at, row.place)) if each.at <= row.at + near.REACH
-        ]
+        later = judged.first((row.host, row.pid), (row.at, row.place), near.REACH)
         mail = later[0] if later else None
         if mail is not None and mail.result and not mail.result.startswith("Passed"):
             continue

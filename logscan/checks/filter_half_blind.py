@@ -255,7 +255,9 @@ def _finding(log: Log, row: Any, evidence: list[int], judged: Points, several: b
     count, first, last = int(row.n), int(row.first), int(row.last)
     name = NAMES.get(row.filter, row.filter)
     subject = f"{name}: {row.what}" if row.what else name
-    key = int(_key(hashes([row.host]), hashes([row.filter]))[0])
+    # A log of the filter's own names no host.
+    host = hashes([row.host]) if row.host else np.zeros(1, np.int64)
+    key = int(_key(host, hashes([row.filter]))[0])
     later = judged.times(key)
     later = later[later > last + SECOND]
     # Its lines on Bayes come with each mail: a mail without them was judged by it.
