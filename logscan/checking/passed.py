@@ -162,7 +162,7 @@ class _Milters:
 
     def _of_smtpd(self, row: Any, command: str, start: bool) -> list[Any]:
         at = (row.at, row.place)
-        begun = self.connects.last(row.process, at)
+        begun = self.connects.last(row.process, at) if row.pid >= 0 else []
         if not begun:
             # Nothing tells sessions apart: the nearest mail is the one, if it isn't far.
             before = [mail for mail in self.by_process.last(row.process, at) if mail.at >= row.at - SOON and not start]

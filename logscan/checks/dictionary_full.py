@@ -244,7 +244,7 @@ def _finding(log: Log, row: Any, evidence: pd.DataFrame, served: Points, several
         "lines": count,
         "time": cells.iso(moment(first)),
         "until": cells.iso(moment(last)),
-        "host": host or None,
+        "host": host if host not in ("", "-") else None,
     }
     return Finding(
         cause=cause,

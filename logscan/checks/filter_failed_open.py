@@ -31,6 +31,7 @@ milter Postfix's lines are enough. A before-queue proxy filter can't fail open: 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,11 +92,15 @@ def conclude(partial: Partial, log: Log) -> Result:
     known = filters.concluded(partial, log.settings)
     found = passed(partial)
     result = _counted(partial, log, known, sum(not _meant(each.cause, each.subject) for each in found))
-    groups: dict[tuple[str, str], list[Passed]] = {}
+    groups: dict[tuple[str, str, str], list[Passed]] = {}
     for each in found:
-        groups.setdefault((each.cause, each.subject), []).append(each)
+        groups.setdefault((each.cause, each.subject, each.host), []).append(each)
+    hosts = Counter((cause, subject) for cause, subject, _ in groups)
     grave = limits(log, NAME, Limits).many_mails
-    result.findings = [_finding(log, cause, subject, some, grave) for (cause, subject), some in groups.items()]
+    for (cause, subject, host), some in groups.items():
+        # One address on two hosts is two filters.
+        named = f"{subject} on {host}" if hosts[cause, subject] > 1 else subject
+        result.findings.append(_finding(log, cause, named, some, grave))
     if len(partial.frame(unscanned.TROUBLES)) >= unscanned.MOST_TROUBLES:
         result.notes.append(
             f"The first {unscanned.MOST_TROUBLES:,} lines of filters in trouble are told; there are more."
@@ -166,21 +171,21 @@ def _finding(log: Log, cause: str, subject: str, some: list[Passed], grave: int)
             "queue_id": each.queue_id or None,
             "time": cells.iso(moment(each.at)),
             "reason": each.reason,
-            "host": each.host or None,
+            "host": each.host if each.host not in ("", "-") else None,
         }
         for each in some
     ]
     reasons = [each.reason for each in some]
     reason = max(sorted(set(reasons)), key=reasons.count)
     mails = len({each.mail if each.mail >= 0 else -each.place for each in some})
-    name = "DSPAM" if subject == "DSPAM" else f"DSPAM for {subject}" if some[0].user else subject
+    name = f"DSPAM for {subject}" if some[0].user else subject
     words = SUMMARY[cause].format(subject=name, reason=reason[:200])
     sure = all(each.sure for each in some)
     return Finding(
         cause=cause,
         subject=subject,
         summary=f"{ev.mails(mails)} {words}",
-        severity=_severity(cause, subject, mails, grave),
+        severity=_severity(cause, some[0].subject, mails, grave),
         confidence="high" if sure else "medium" if any(each.mail >= 0 for each in some) else "low",
         count=len(cases),
         cases=cases,

@@ -270,7 +270,7 @@ def _finding(log: Log, row: Any, evidence: list[int], judged: Points, several: b
         "until": cells.iso(moment(last)),
         "time": cells.iso(moment(first)),
         "lines": count,
-        "host": row.host or None,
+        "host": row.host if row.host not in ("", "-") else None,
     }
     return Finding(
         cause=row.cause,
