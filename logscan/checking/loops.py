@@ -49,6 +49,15 @@ SAID = re.compile(
 NESTING = re.compile(r"^unreasonable (?P<map>\S+) map nesting for (?P<address>.*) -- message not accepted")
 """Of cleanup_map1n.c and cleanup_map11.c."""
 
+MOMENTS = ("t", "s", "tt", "ts", "ss")
+"""Sums of seconds and sizes, their squares and products: whole numbers, exact however they are put together."""
+
+WRAP = 2**20
+"""Seconds (twelve days) after which times begin anew in these sums, so that their squares stay small."""
+
+LARGEST = 2**26
+"""Bytes: a mail that is larger counts as so large."""
+
 REFUSED = ("alias-circle", "too-many-hops")
 """Causes for which cleanup took no mail."""
 
@@ -212,7 +221,8 @@ def _forwarded(window: Window) -> Keyed | None:
         return None
     names, at = addresses(window), values(window, "mails", "first")[mail]
     relay = joined(window, "deliveries", "relay").take(rows)
-    size = np.maximum(values(window, "mails", "size")[mail], 0)
+    size = np.clip(values(window, "mails", "size")[mail], 0, LARGEST)
+    second = at // SECOND % WRAP
     told = {
         "message_id": ident.texts(),
         "asked": names.words.take(pa.array(names.asked[rows])),
@@ -222,12 +232,27 @@ def _forwarded(window: Window) -> Keyed | None:
         "back": _sent_back(window, mail, relay).astype(np.int64),
         "first": at,
         "last": at,
+        "t": second,
+        "s": size,
+        "tt": second * second,
+        "ts": second * size,
+        "ss": size * size,
         "least": size,
         "most": size,
         "row": places(window)[rows],
         "end": places(window)[rows],
     }
-    return Keyed.of(told, sums=("rounds", "back"), least=("first", "least", "row"), most=("last", "most", "end"))
+    return Keyed.of(
+        told, sums=("rounds", "back", *MOMENTS), least=("first", "least", "row"), most=("last", "most", "end")
+    )
+
+
+def rises(sums: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return how straight sizes rise with time, from the sums of :data:`MOMENTS`: their correlation; 0 where they don't vary."""
+    n, t, s, tt, ts, ss = (sums[name].to_numpy(np.float64) for name in ("rounds", *MOMENTS))
+    spread = np.sqrt(np.maximum(n * tt - t * t, 0.0) * np.maximum(n * ss - s * s, 0.0))
+    found: npt.NDArray[np.float64] = np.divide(n * ts - t * s, spread, out=np.zeros(len(n)), where=spread > 0)
+    return found
 
 
 def _sent_back(window: Window, mail: Ints, relay: Coded) -> Bools:

@@ -135,7 +135,9 @@ def _cases(window: Window, rows: Ints, how: Coded, first: Ints, last: Ints, hop:
     root = np.append(values(window, "mails", "entry"), -1)[mail]
     began = time - (age(window, rows) * SECOND).astype(np.int64)
     reply = some_joined(window, "deliveries", "reply", last)
-    generated = joined(window, "entries", "origin").take(root).is_in("generated")
+    # Reports, and automatic answers, to senders that are often forged.
+    reports = joined(window, "entries", "origin").take(root).is_in("generated")
+    reports |= joined(window, "mails", "sender").take(mail).is_in("")
     return {
         "row": line[last],
         "first": line[first],
@@ -143,7 +145,7 @@ def _cases(window: Window, rows: Ints, how: Coded, first: Ints, last: Ints, hop:
         "end": time,
         "mail": mail_hashes(window, np.where(root >= 0, root, entry)),
         "ended": how.texts(),
-        "report": generated.astype(np.int64),
+        "report": reports.astype(np.int64),
         "cause": reply.changed(cause_of).texts(),
         "away": reply.having(AWAY.search).astype(np.int64),
         "reason": reply.changed(_shown).texts(),

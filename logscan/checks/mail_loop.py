@@ -23,7 +23,8 @@ answer each sender once a day (vacation's `:days`), never mail that says `Auto-S
 ## When it is wrong
 A mailing list that sends the author's mail back, a busy conversation, and mail with many hops that arrives are none. Mail with
 forged Received or Delivered-To headers looks as if it looped: one that nothing else confirms is a note or of low confidence. A
-program that answers each of another program's mails within seconds, but not the other way round, may look like a circle.
+program that answers each of another program's mails within seconds looks like a circle where those come every minute: a probe
+that asks an echo address, say.
 
 ## When it is blind
 When there is no mail. Two automatic answers of which neither comes within seconds are not told from people.
@@ -99,6 +100,8 @@ class Limits:
     """Bytes by which a mail grows with each round, at least: the shortest Received header of a hop."""
     most_growth: int = 8000
     """Bytes by which it grows with each round, at most: all that the largest providers add (ARC, DKIM, their own)."""
+    straight: float = 0.85
+    """How straight the size rises with time, at least (1 is a line): the same headers come with each round."""
     answers: int = 20
     """Mails of a pair strictly in turn: ten answers on each side, none left out and none twice."""
     quick_seconds: float = 20.0
@@ -147,12 +150,14 @@ def _rounds(partial: Partial, allowed: Limits) -> pd.DataFrame:
     found = ways.groupby(["message_id", "asked", "recipient"], as_index=False).agg(
         rounds=("rounds", "sum"), back=("back", "sum"), first=("first", "min"), last=("last", "max"),
         least=("least", "min"), most=("most", "max"), row=("row", "min"), end=("end", "max"), relays=("relay", " ".join),
+        **{name: (name, "sum") for name in loops.MOMENTS},
     )  # fmt: skip
     steps = (found["rounds"] - 1).clip(lower=1)
     growth = (found["most"] - found["least"]) / steps
-    grows = growth.between(allowed.least_growth, allowed.most_growth)
+    # Each hop adds a header: one after the other is larger. A stranger's mails of one message-id are so by chance.
+    grows = growth.between(allowed.least_growth, allowed.most_growth) & (loops.rises(found) >= allowed.straight)
     quick = (found["last"] - found["first"]) / SECOND <= allowed.seconds_apart * steps
-    loop = (found["rounds"] >= allowed.rounds) & ((2 * found["back"] >= found["rounds"]) | (grows & quick))
+    loop = (found["rounds"] >= allowed.rounds) & grows & ((2 * found["back"] >= found["rounds"]) | quick)
     same = found["asked"] == found["recipient"]
     subject = found["recipient"].where(same, found["asked"] + " (by way of " + found["recipient"] + ")")
     return found.assign(subject=subject, loop=loop.astype(np.bool_))

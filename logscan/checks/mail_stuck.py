@@ -22,8 +22,8 @@ senders. `postqueue -i ID` tries one mail again once the cause is gone.
 ## When it is wrong
 Greylisting that ends, and a host that was away for all and came back, are passed over. Where nobody's mail gets through,
 the trouble is the other side's: a note, until it lasts long or a mail is given up. A full mailbox elsewhere is its owner's
-trouble, but the sender should know. Postfix's own delivery reports that nobody takes are a note. Mail kept waiting by this
-server's own filter or mailboxes is what other checks are about.
+trouble, but the sender should know. Delivery reports and automatic answers (with an empty sender) that nobody takes are a
+note. Mail kept waiting by this server's own filter or mailboxes is what other checks are about.
 
 ## When it is blind
 When no mail left for outside, or the log is shorter than the time between two attempts (67 minutes by default): mail that waits
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 HOUR = 3600 * SECOND
 
 REPORTS = "delivery reports"
-"""The subject of all that Postfix itself sent and nobody takes."""
+"""The subject of all that has an empty sender and nobody takes."""
 
 SHARED = ("no-connection", "tls", "put-off-by-host", "name-not-found")
 """Reasons that a host has for the mail of all domains it serves."""
@@ -73,7 +73,7 @@ WORDS = {
     "mailbox-full": "the mailbox is full",
     "put-off-by-host": "put off by the other host",
     "other-reason": "put off",
-    "report-returned": "nobody takes Postfix's own delivery reports",
+    "report-returned": "nobody takes delivery reports and automatic answers",
 }
 """What each cause is called in a sentence."""
 
