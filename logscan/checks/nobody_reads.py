@@ -68,6 +68,8 @@ class Limits:
     """As many mails in that time as show that somebody writes there, not only a list now and then."""
     named: float = 0.5
     """The share of the mailboxes with mail whose user logged in at any time: below, logins have other names than mailboxes."""
+    covered: float = 0.8
+    """The share of the weeks in which somebody logged in: below, files are missing, and with them who came in these weeks."""
     together: int = 10
     """Mailboxes that are a finding each; of more the list is what helps."""
 
@@ -77,7 +79,7 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial(
         {
             "got": _got(window),
-            "logins": _logins(window),
+            **_logins(window),
             "forwards": _users(window, "stores", "action", "forwarded"),
         }
     )
@@ -117,17 +119,19 @@ def _got(window: Window) -> Keyed:
     return Keyed.of(some, sums=("mails",), least=("first",), most=("last", "line"), once=True)
 
 
-def _logins(window: Window) -> Keyed:
-    """Return when each user logged in to read, first and last."""
+def _logins(window: Window) -> dict[str, Keyed]:
+    """Return when each user logged in to read, first and last (``logins``), and in which weeks anybody did (``weeks``)."""
     table = "logins"
     if not len(window.tables[table]):
-        return _by_user(Coded(np.empty(0, np.int64), pa.array([], pa.string())), np.empty(0, np.int64))
+        none = _by_user(Coded(np.empty(0, np.int64), pa.array([], pa.string())), np.empty(0, np.int64))
+        return {"logins": none, "weeks": Keyed.of({"week": np.empty(0, np.int64)}, once=True)}
     read = columns.column(window, table, "event").is_in("login")
     read &= ~columns.column(window, table, "protocol").is_in("submission", "managesieve", "sieve", "smtp")
     user = columns.column(window, table, "user")
     time = columns.moments(window, table)
     rows = np.flatnonzero(read & (user.codes >= 0) & (time > columns.NO_TIME))
-    return _by_user(user.take(rows).made(pc.utf8_lower), time[rows])
+    weeks = Keyed.of({"week": np.unique(time[rows] // WEEK)}, once=True)
+    return {"logins": _by_user(user.take(rows).made(pc.utf8_lower), time[rows]), "weeks": weeks}
 
 
 def _users(window: Window, table: str, column: str, word: str) -> Keyed:
@@ -155,7 +159,10 @@ def conclude(partial: Partial, log: Log) -> Result:
     limit = limits(log, NAME, Limits)
     got, logins = partial.frame("got"), partial.frame("logins")
     result = Result()
-    blind = _blind(got, logins, limit)
+    blind = _blind(got, logins, partial.frame("weeks"), limit)
+    part = partial.parts["logins"]
+    if isinstance(part, Keyed) and part.limit < 2**64:
+        blind = blind or f"more than {len(logins):,} users logged in, more than are kept"
     if blind:
         result.blind_because.append(blind)
         return result
@@ -183,7 +190,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     return result
 
 
-def _blind(got: pd.DataFrame, logins: pd.DataFrame, limit: Limits) -> str:
+def _blind(got: pd.DataFrame, logins: pd.DataFrame, weeks: pd.DataFrame, limit: Limits) -> str:
     """Return why nothing can be said, if so."""
     if logins.empty:
         return "no login by IMAP or POP3 is in these logs: give Dovecot's lines of imap-login and pop3-login"
@@ -195,23 +202,27 @@ def _blind(got: pd.DataFrame, logins: pd.DataFrame, limit: Limits) -> str:
             f"these logs cover {days:.0f} days of logins, and {limit.days:g} are needed to say that nobody comes: give the "
             "rotated logs too"
         )
+    span = int(weeks["week"].max()) - int(weeks["week"].min()) + 1
+    if len(weeks) < limit.covered * span:
+        return f"of {span} weeks in these logs {span - len(weeks)} have no login of anybody: give the log files that are missing"
     return ""
 
 
 def _boxes(got: pd.DataFrame, logins: pd.DataFrame, begun: int) -> pd.DataFrame:
     """Return one row a mailbox: its mails, ``since`` when nobody read, and how many came after that (``unread``).
 
-    A user without a domain is that of each mailbox of the name: rather one too few is found than one too many.
+    Rather one too few is found than one too many.
     """
     last = logins.groupby("user")["last"].max().to_dict()
-    bare: dict[str, int] = {}
-    for user, time in last.items():
+    names = got["mailbox"].drop_duplicates()
+    # Who logs in under a name that no mailbox has is the owner of each that is called so, in whatever domain.
+    other: dict[str, int] = {}
+    for user in last.keys() - set(names):
         name = user.partition("@")[0]
-        bare[name] = max(bare.get(name, time), time)
+        other[name] = max(other.get(name, last[user]), last[user])
     came = {}
-    for mailbox in got["mailbox"].drop_duplicates():
-        name, at, _ = mailbox.partition("@")
-        times = [last.get(mailbox), last.get(name) if at else bare.get(name)]
+    for mailbox in names:
+        times = [last.get(mailbox), other.get(mailbox.partition("@")[0])]
         if known := [time for time in times if time is not None]:
             came[mailbox] = max(known)
     read = got["mailbox"].map(came)
