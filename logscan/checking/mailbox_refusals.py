@@ -86,6 +86,20 @@ def _refused(window: Window, here: Bools) -> dict[str, Ints]:
     reply = columns.some_joined(window, "deliveries", "reply", rows)
     program = columns.joined(window, "deliveries", "program").take(rows)
     agent = program.is_in(*AGENTS)
+    # What a list's program or a script in aliases(5) fails at is no mailbox's.
+    relay = columns.joined(window, "deliveries", "relay").take(rows)
+    kept = relay.is_in(*window.facts.mailbox_relays) | relay.matching(
+        lambda each: pc.match_substring_regex(each, replies.KEEPERS)
+    )
+    kept |= program.is_in("virtual") | ~reply.having(replies.of_program)
+    rows, reply, program, agent = (
+        rows[~agent | kept],
+        reply.take(~agent | kept),
+        program.take(~agent | kept),
+        agent[~agent | kept],
+    )
+    if not len(rows):
+        return {}
     found = reply.changed(replies.of_reply)
     own = reply.take(agent).changed(replies.of_agent)
     causes = np.array(["", *found.values, *own.values], dtype=object)

@@ -57,6 +57,19 @@ def of_agent(text: str) -> str:
     return _of(_ADDRESS.sub("<>", text[:2000]), "", refused=False)
 
 
+KEEPERS = r"(?i)dovecot|deliver|maildrop|procmail|cyrus|\blda\b|\bmda\b|sieve|dbmail|spool|mailbox"
+_PROGRAM = re.compile(
+    r"^(?i:temporary failure|command (?:died|time limit exceeded)|internal software error|permission denied)"
+)
+_KEEPER = re.compile(KEEPERS)
+
+
+@lru_cache(8192)
+def of_program(text: str) -> bool:
+    """Whether a text speaks of a program that keeps no mailbox: a list's, or a script in aliases(5)."""
+    return _PROGRAM.match(text) is not None and _KEEPER.search(text) is None
+
+
 @lru_cache(8192)
 def of_dovecot(text: str) -> str:
     """Return why Dovecot stored no mail, by its own line."""

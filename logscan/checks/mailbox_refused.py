@@ -18,7 +18,7 @@ User doesn't exist`, `451 4.2.0 … Internal error occurred`), or what local(8),
 
 ## What to do
 By cause: more quota or less mail; the address out of Postfix's map, or into Dovecot's; owner and mode of the files, whose
-path Dovecot tells; for a script `sievec PATH`, and the errors in the log file beside it.
+path Dovecot tells; for a script `sievec -d PATH`, and the errors in the log file beside it.
 
 ## When it is wrong
 What a user's own script discards, refuses or answers is meant so and passed over, as are unknown recipients refused at
@@ -33,6 +33,7 @@ said of scripts.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -286,7 +287,7 @@ def _scripts(partial: Partial, log: Log, limit: Limits) -> list[Finding]:
                 first=moment(int(some["first"].min())),
                 last=moment(int(some["last"].max())),
                 state="mended" if mended else "active",
-                remedy=None if mended else Remedy(_cure(str(cause), scripts[0] if scripts else "the script", boxes)),
+                remedy=None if mended else Remedy(_cure(str(cause), scripts[0] if scripts else "SCRIPT", boxes)),
                 evidence=lines_at(log, mine["line"].tolist()),
                 why=mine["text"].iloc[0][:300] if len(mine) else "",
                 mails=mails,
@@ -344,7 +345,8 @@ WORDS = {
 
 def _cure(cause: str, subject: str, boxes: list[str]) -> str:
     """Return what to do, for the first of the mailboxes where there are several."""
-    box = boxes[0]
+    # A stranger may have made the name up: it goes into commands quoted.
+    box, script = shlex.quote(boxes[0]), shlex.quote(subject)
     return {
         replies.OVER_QUOTA: f"`doveadm quota get -u {box}` shows what is used; let the user delete mail (`doveadm mailbox "
         f"status -u {box} vsize '*'` tells where it lies), or raise the quota (quota_rule; Dovecot 2.4: "
@@ -360,8 +362,9 @@ def _cure(cause: str, subject: str, boxes: list[str]) -> str:
         replies.INTERNAL: "Dovecot writes the reason into its error log at that very second (`doveadm log find` tells where "
         f"it lies; `doveadm log errors` shows the last ones). `doveadm user {box}` and `doveadm mailbox status -u {box} "
         "messages INBOX` show whether it goes now; then `postqueue -f`.",
-        replies.BROKEN: f"`sievec {subject}` shows the errors, as does the log file beside the script; the user mends it in "
-        "the mail program (ManageSieve), or you restore the version before. The mail lies in INBOX.",
+        replies.BROKEN: f"`sievec -d {script}` shows the errors (without -d it would write the compiled script as whoever runs "
+        "it), as does the log file beside the script; the user mends it in the mail program (ManageSieve), or you restore the "
+        "version before. The mail lies in INBOX.",
         replies.FAILED: f"The log file beside {subject} tells the line and why (a folder that is gone, a redirect refused, a "
         "full folder). Where the line says implicit keep, the mail lies in INBOX.",
     }[cause]

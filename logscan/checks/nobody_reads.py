@@ -27,6 +27,7 @@ than the mailboxes, so that nothing tells who read which.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -259,8 +260,9 @@ def _finding(subject: str, some: pd.DataFrame, got: pd.DataFrame, log: Log, end:
         first=moment(since),
         last=moment(int(some["last"].max())),
         remedy=Remedy(
-            f"`doveadm mailbox status -u {boxes[0]} 'messages unseen' INBOX` tells how much lies there. Ask whose it is; then "
-            "let a Sieve script forward or answer, or take the address out of Postfix's tables, so that senders are told."
+            f"`doveadm mailbox status -u {shlex.quote(boxes[0])} 'messages unseen' INBOX` tells how much lies there. "
+            "Ask whose it is; then let a Sieve script forward or answer, or take the address out of "
+            "Postfix's tables, so that senders are told."
         ),
         evidence=lines_at(log, mine["line"].tolist()[-ev.MOST_EVIDENCE :]),
         mails=mails,

@@ -28,6 +28,7 @@ When no mail for such an address is in the log: `sendmail -bv postmaster@DOMAIN`
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -306,8 +307,8 @@ def _cure(cause: str, address: str, door: bool) -> str:
         )
     return (
         f"A line `{address} YOU@YOUR.DOMAIN` in the table that virtual_alias_maps names, then `postmap` it; for a domain in "
-        f"mydestination a line `{address.partition('@')[0]}: YOU` in aliases(5), then `newaliases`. `sendmail -bv {address}` "
-        "shows whether it goes."
+        f"mydestination a line `{address.partition('@')[0]}: YOU` in aliases(5), then `newaliases`. "
+        f"`sendmail -bv {shlex.quote(address)}` shows whether it goes."
     )
 
 
