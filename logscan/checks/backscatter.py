@@ -162,11 +162,11 @@ def conclude(partial: Partial, log: Log) -> Result:
         return result
     rows = partial.frame("returned").sort_values(["place", "recipient", "queue_id"], kind="stable")
     for domain, part in rows[rows["kind"] == 1].groupby("domain", sort=True):
-        enough = part["recipient"].str.lower().nunique() >= bounds.recipients
-        result.findings.append(_finding(log, part, UNKNOWN, str(domain), enough, bounds))
+        if part["recipient"].str.lower().nunique() >= bounds.recipients:
+            result.findings.append(_finding(log, part, UNKNOWN, str(domain), bounds))
     for relay, part in rows[rows["kind"] == 2].groupby("relay", sort=True):
-        enough = part["mail"].nunique() >= bounds.refused_mails
-        result.findings.append(_finding(log, part, FILTER, str(relay), enough, bounds))
+        if part["mail"].nunique() >= bounds.refused_mails:
+            result.findings.append(_finding(log, part, FILTER, str(relay), bounds))
     return result
 
 
@@ -185,10 +185,10 @@ REMEDIES = {
 }
 
 
-def _finding(log: Log, part: pd.DataFrame, cause: str, subject: str, enough: bool, bounds: Limits) -> Finding:
+def _finding(log: Log, part: pd.DataFrame, cause: str, subject: str, bounds: Limits) -> Finding:
     messages = part["queue_id"].nunique()
     mails, recipients = part["mail"].nunique(), len(part[["mail", "recipient"]].drop_duplicates())
-    severity: Severity = "note" if not enough else "problem" if messages >= bounds.grave_mails else "warning"
+    severity: Severity = "problem" if messages >= bounds.grave_mails else "warning"
     nobody = part["recipient"].str.lower().nunique()
     what = (
         f"for {plural(nobody, 'address', 'addresses')} of {visible(subject, 80)} that {'does' if nobody == 1 else 'do'}n’t exist"
@@ -230,7 +230,6 @@ CHECK = Check(
     causes=(UNKNOWN, FILTER),
     order=250,
     clear="What is taken from outside isn’t returned to strangers ({checked:mail|mails} looked at)",
-    but="but for what is noted of {noted:mail|mails}",
     group="reputation",
     severity="problem",
     needs=("deliveries of Postfix", "notifications of its bounce daemon"),

@@ -21,9 +21,10 @@ the sender's domain.
 
 ## When it is wrong
 Full mailboxes, unknown recipients, greylisting, mails that are too big and trouble of the other side are no blocks and are
-passed over; so is one mail that was refused for its content, and mail that is forwarded from outside (forwarder-refused). One
-small host with a list of its own is named too; how many mails it is about is said. A provider that takes as much as can't be
-chance after the last refusal is told as mended, and doesn't count.
+passed over; so are a few mails that were refused for their content or put off once, mail in the name of domains that aren't
+this server's, and mail that is forwarded from outside (forwarder-refused). One small host with a list of its own is named too;
+how many mails it is about is said. A provider that takes more since the last refusal than chance would have it is told as mended,
+and doesn't count.
 
 ## When it is blind
 When no other host answered. When all mail leaves by one relay, what providers say stands in the relay's log.
@@ -185,6 +186,8 @@ def conclude(partial: Partial, log: Log) -> Result:
     for (name, server, cause), part in rows.groupby(["provider", "server", "cause"], sort=True):
         went = course_of(part, answers)
         severity = _severity(part, str(cause), went, bounds)
+        if severity is None:
+            continue
         subject = f"{name} (from {server})" if several else str(name)
         sure: Confidence = "high" if len(part) >= bounds.grave_mails and cause != "policy-unknown" else "medium"
         told = replies.to(part)
@@ -192,27 +195,25 @@ def conclude(partial: Partial, log: Log) -> Result:
     return result
 
 
-def _severity(part: pd.DataFrame, cause: str, went: Course, bounds: Limits) -> Severity:
-    """Return how grave it is: a note where it is too little to be a block.
+def _severity(part: pd.DataFrame, cause: str, went: Course, bounds: Limits) -> Severity | None:
+    """Return how grave it is; None where it is too little to be a block.
 
     Mail with an empty sender is a notification, for instance to whoever forged a mail: whoever gets it could say anything.
     """
     some = part[part["null"] == 0]
     mails = some["mail"].nunique()
-    if not mails:
-        return "note"
     if cause in SURE:
-        return "problem" if mails >= bounds.grave_mails else "warning"
+        return None if not mails else "problem" if mails >= bounds.grave_mails else "warning"
     if cause in ("domain-listed", *AUTHENTICATION):
         own = some[some["own"] > 0]["mail"].nunique()
-        return "problem" if own >= bounds.own_mails else "note"
+        return "problem" if own >= bounds.own_mails else None
     if cause == "rate":
-        return "warning" if mails >= bounds.put_off_mails else "note"
+        return "warning" if mails >= bounds.put_off_mails else None
     if cause == "content":
         share = len(part) / (len(part) + went.between)
-        return "warning" if mails >= bounds.content_mails and share >= bounds.content_share else "note"
+        return "warning" if mails >= bounds.content_mails and share >= bounds.content_share else None
     people = some["recipient"].nunique()
-    return "warning" if mails >= bounds.policy_mails and people > 1 and not went.between else "note"
+    return "warning" if mails >= bounds.policy_mails and people > 1 and not went.between else None
 
 
 def _blind(partial: Partial, bounds: Limits, result: Result) -> None:
@@ -237,7 +238,6 @@ CHECK = Check(
     causes=(*SURE, *MINE),
     order=205,
     clear="No provider refuses mail of this server ({checked:answer|answers} of other hosts looked at)",
-    but="but for what is noted of {noted:mail|mails}",
     group="reputation",
     severity="problem",
     needs=("deliveries of Postfix to other hosts",),

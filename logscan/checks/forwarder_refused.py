@@ -20,7 +20,7 @@ let the reader's provider fetch the mail, or forward no more.
 
 ## When it is wrong
 A forged mail is rightly refused by DMARC: mail that this server's own filter tagged, or that OpenDMARC saw fail at the
-door, is passed over for these causes. A mail or two of one cause are a note. What a reply says of this server's
+door, is passed over for these causes. So are single mails. What a reply says of this server's
 address is delivery-blocked's, whoever wrote the mail.
 
 ## When it is blind
@@ -152,22 +152,19 @@ def conclude(partial: Partial, log: Log) -> Result:
     rows = named(rows.assign(said=rows["cause"]))
     answers, replies = Answers.of(partial), Replies.of(partial)
     several = rows["server"].nunique() > 1
-    for (name, server, _), part in rows.groupby(["provider", "server", "cause"], sort=True):
+    for (name, server, cause), part in rows.groupby(["provider", "server", "cause"], sort=True):
         subject = f"{name} (from {server})" if several else str(name)
-        result.findings.append(_finding(log, part, replies.to(part), answers, subject, bounds))
+        least = bounds.unauthenticated_mails if cause in AUTHENTICATION else bounds.other_mails
+        if part[part["null"] == 0]["mail"].nunique() >= least:
+            result.findings.append(_finding(log, part, replies.to(part), answers, subject))
     return result
 
 
-def _finding(
-    log: Log, part: pd.DataFrame, replies: list[tuple[int, str]], answers: Answers, subject: str, bounds: Limits
-) -> Finding:
+def _finding(log: Log, part: pd.DataFrame, replies: list[tuple[int, str]], answers: Answers, subject: str) -> Finding:
     cause = str(part["cause"].iloc[0])
     part = part.sort_values(["first", "queue_id", "recipient"], kind="stable")
     went = course_of(part, answers)
     reply = replies[0][1] if replies else ""
-    mails = part["mail"].nunique()
-    least = bounds.unauthenticated_mails if cause in AUTHENTICATION else bounds.other_mails
-    real = part[part["null"] == 0]["mail"].nunique() >= least
     mended = went.ended is not None
     cases = [
         {
@@ -184,7 +181,7 @@ def _finding(
         cause=cause,
         subject=subject,
         summary=_summary(log, part, went, subject),
-        severity="warning" if real else "note",
+        severity="warning",
         confidence="high" if (part["rewritten"] == 0).all() and cause != "policy-unknown" else "medium",
         count=len(cases),
         cases=cases,
@@ -194,7 +191,7 @@ def _finding(
         remedy=None if mended else _remedy(cause, part),
         evidence=lines_at(log, [place for place, _ in replies]),
         why=f"Its reply: {visible(reply, 300)}" if reply else "",
-        mails=mails,
+        mails=part["mail"].nunique(),
         recipients=len(part[["mail", "recipient"]].drop_duplicates()),
     )
 
@@ -259,7 +256,6 @@ CHECK = Check(
     causes=CAUSES,
     order=240,
     clear="What is sent on to outside isn't refused there ({checked:answer|answers} of other hosts looked at)",
-    but="but for what is noted of {noted:mail|mails}",
     group="reputation",
     severity="warning",
     needs=("deliveries of Postfix to other hosts", "forwarding by aliases, Sieve or lists"),

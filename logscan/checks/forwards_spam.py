@@ -18,7 +18,7 @@ the reader's provider fetch the mail. In a list: let its program throw away or h
 
 ## When it is wrong
 Somebody may want all of it and let the other side sort. A filter that is too strict is another matter (look at what it tags). One
-such mail is a note. What the provider refused is forwarder-refused's.
+such mail is passed over. What the provider refused is forwarder-refused's.
 
 ## When it is blind
 When nothing from outside is sent on to outside, or it isn't known what the filter said of it. It isn't applicable where there is
@@ -145,7 +145,8 @@ def conclude(partial: Partial, log: Log) -> Result:
         return result
     rows = partial.frame("spam").sort_values(["place", "recipient"], kind="stable")
     for (source, way), part in rows.groupby(["source", "way"], sort=True):
-        result.findings.append(_finding(log, part, str(source), str(way), bounds))
+        if part["mail"].nunique() >= bounds.mails:
+            result.findings.append(_finding(log, part, str(source), str(way)))
     return result
 
 
@@ -166,7 +167,7 @@ REMEDIES = {
 }
 
 
-def _finding(log: Log, part: pd.DataFrame, source: str, way: str, bounds: Limits) -> Finding:
+def _finding(log: Log, part: pd.DataFrame, source: str, way: str) -> Finding:
     targets = sorted(set(part["recipient"]))
     mails, recipients = part["mail"].nunique(), len(part[["mail", "recipient"]].drop_duplicates())
     to = ", ".join(visible(each, 80) for each in targets[:3]) + (" …" if len(targets) > 3 else "")
@@ -183,7 +184,7 @@ def _finding(log: Log, part: pd.DataFrame, source: str, way: str, bounds: Limits
         cause=CAUSES[way],
         subject=source,
         summary=f"{visible(source, 80)} sent {ev.mails(mails, recipients)} on to {to} that the filter here took for spam ({way})",
-        severity="warning" if mails >= bounds.mails else "note",
+        severity="warning",
         confidence="high" if way in ("alias", ".forward or alias") else "medium",
         count=len(cases),
         cases=cases,
@@ -204,7 +205,6 @@ CHECK = Check(
     causes=tuple(CAUSES.values()),
     order=245,
     clear="Nothing that the filter took for spam was sent on to outside ({checked:mail|mails} looked at)",
-    but="but for what is noted of {noted:mail|mails}",
     group="reputation",
     severity="warning",
     needs=("deliveries of Postfix to other hosts", "verdicts of the filter", "forwarding by aliases, Sieve or lists"),
