@@ -11,6 +11,7 @@ import pandas as pd
 from logscan.amounts import plural
 from logscan.checking.copies import lines_at
 from logscan.tables import cells
+from logscan.visible import visible
 
 if TYPE_CHECKING:
     from logscan.findings import Evidence
@@ -35,7 +36,7 @@ NO_LOGIN = (
     "those of IMAP, POP3 and ManageSieve in Dovecot's (log_path, info_log_path; auth_verbose = yes tells more)"
 )
 
-TOO_MANY = "{:,} refused logins were too many to be kept one by one: look at a shorter time (--since, --until), or stop the guessing first"
+TOO_MANY = "{:,} refused logins were too many to be kept one by one: look at a shorter time (--since, --until)"
 
 
 def no_logins(settings: Settings) -> str:
@@ -68,9 +69,13 @@ def duration(ns: int) -> str:
     return plural(round(seconds / 86400), "day")
 
 
+LONGEST = 60
+"""Characters of a name in a sentence: strangers write them."""
+
+
 def listed(names: Iterable[str], most: int = 4) -> str:
     """Return ``a, b and 3 more``."""
-    some = list(names)
+    some = [visible(each, LONGEST) for each in names]
     if len(some) <= most:
         return " and ".join(filter(None, [", ".join(some[:-1]), *some[-1:]]))
     return f"{', '.join(some[:most])} and {len(some) - most:,} more"
@@ -121,4 +126,4 @@ def people(names: Sequence[str]) -> str:
     some = [each for each in names if each]
     if not some:
         return "accounts that no line names"
-    return f"the account {some[0]}" if len(some) == 1 else f"{len(some):,} accounts ({listed(some)})"
+    return f"the account {visible(some[0], LONGEST)}" if len(some) == 1 else f"{len(some):,} accounts ({listed(some)})"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,48 +89,102 @@ def rushes(rows: pd.DataFrame, keys: list[str]) -> pd.Series:
     return out
 
 
-def usual(rows: pd.DataFrame, slots: pd.DataFrame, alike: float) -> tuple[BetaBinomial | None, int, set[int]]:
-    """Return the usual share of failures by hour, of how many hours, and the hours that it doesn't explain.
+@dataclass(frozen=True)
+class Usual:
+    """What share of the logins of an hour, or of a day, is refused to strangers as a rule."""
 
-    Networks that guess alone and devices are no part of it: they are told by themselves.
+    width: int
+    """Nanoseconds of the hour or of the day."""
+    share: BetaBinomial
+    """Fitted to those that stand out by nothing."""
+    count: int
+    """How many these are."""
+    odd: frozenset[int]
+    """Those that it doesn't explain, counted from 1970."""
+
+    def inside(self, first: Ints) -> npt.NDArray[np.bool_]:
+        """Return which times (UTC ns) lie in one that it doesn't explain."""
+        out: npt.NDArray[np.bool_] = np.isin(first // self.width, np.array(sorted(self.odd), np.int64))
+        return out
+
+    @property
+    def noun(self) -> str:
+        """The word for it."""
+        return "hour" if self.width == HOUR else "day"
+
+
+LEAST = {HOUR: 24, DAY: 7}
+"""Hours or days with logins that a distribution is fitted to: fewer tell nothing of what is usual. An hour's few logins fail
+in clusters, so that a slow attack shows by the day only."""
+
+
+def usual(rows: pd.DataFrame, slots: pd.DataFrame, alike: float) -> tuple[Usual, ...]:
+    """Return the usual share of failures, by hour and by day, as far as the log is long enough.
+
+    Networks that guess alone, devices, and people who mistype at home are no part of it: they are told by themselves.
     """
-    mine = rows[rows["kind"].isin(["quiet", "home"])]
-    failed = mine.groupby(mine["first"] // HOUR)["n"].sum()
-    good = slots.groupby(slots["slot"] * login_tries.SLOT // HOUR)["good"].sum()
-    both = pd.DataFrame({"failed": failed, "good": good}).fillna(0).astype("int64")
-    both = both[(both["failed"] + both["good"]) > 0].sort_index()
-    if len(both) < LEAST_HOURS:
-        return None, 0, set()
-    n = (both["failed"] + both["good"]).to_numpy()
-    odd, usual = unusual(both["failed"].to_numpy(), n, alike)
-    return usual, int((~odd).sum()), set(both.index[odd].tolist())
+    mine = rows[rows["kind"] == "quiet"]
+    found = []
+    for width, least in LEAST.items():
+        failed = mine.groupby(mine["first"] // width)["n"].sum()
+        good = slots.groupby(slots["slot"] * login_tries.SLOT // width)["good"].sum()
+        both = pd.DataFrame({"failed": failed, "good": good}).fillna(0).astype("int64")
+        both = both[(both["failed"] + both["good"]) > 0].sort_index()
+        if len(both) >= least:
+            odd, share = unusual(both["failed"].to_numpy(), (both["failed"] + both["good"]).to_numpy(), alike)
+            found.append(Usual(width, share, int((~odd).sum()), frozenset(both.index[odd].tolist())))
+    return tuple(found)
 
 
-LEAST_HOURS = 24
-"""Hours with logins that a distribution is fitted to: fewer tell nothing of what is usual."""
+class Counts:
+    """Values that come and go, and how many different ones there are."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.values, self.there = values, Counter[str]()
+
+    def come(self, row: int) -> None:
+        """Count the value of a row."""
+        self.there[self.values[row]] += 1
+
+    def go(self, row: int) -> None:
+        """Count it no more."""
+        value = self.values[row]
+        self.there[value] -= 1
+        if not self.there[value]:
+            del self.there[value]
 
 
-def at_once(first: list[int], nets: list[str], networks: int, providers: int) -> bool:
-    """Whether so many networks of so many providers tried within a day; ``first`` is in order (UTC ns)."""
+def at_once(
+    first: Ints, nets: Sequence[str], networks: int, providers: int, addresses: Sequence[str] = (), least: int = 0
+) -> npt.NDArray[np.bool_]:
+    """Return which tries lie in a day in which so many networks of so many providers tried.
+
+    ``first`` is in order (UTC ns). ``least``: at least so many of the ``addresses`` must have.
+    """
+    out = np.zeros(len(first), np.bool_)
     if len(set(nets)) < networks:
-        return False
-    there: Counter[str] = Counter()
-    begin = 0
-    for row, net in enumerate(nets):
-        there[net] += 1
-        while first[row] - first[begin] > DAY:
-            there[nets[begin]] -= 1
-            if not there[nets[begin]]:
-                del there[nets[begin]]
+        return out
+    counted = [Counts(nets), Counts([provider(net) for net in nets]), *([Counts(addresses)] if least else [])]
+    enough_ = [networks, providers, least]
+    times = first.tolist()
+    begin = done = 0
+    for row, time in enumerate(times):
+        for each in counted:
+            each.come(row)
+        while time - times[begin] > DAY:
+            for each in counted:
+                each.go(begin)
             begin += 1
-        if len(there) >= networks and enough(there, networks, providers):
-            return True
-    return False
+        if all(len(each.there) >= some for each, some in zip(counted, enough_, strict=False)):
+            out[max(begin, done) : row + 1] = True
+            done = row + 1
+    return out
 
 
-def enough(there: Counter[str], networks: int, providers: int) -> bool:
+def enough(nets: Iterable[str], networks: int, providers: int) -> bool:
     """Whether these are so many networks, of so many providers."""
-    return len(there) >= networks and len({provider(net) for net in there}) >= providers
+    some = set(nets)
+    return len(some) >= networks and len({provider(net) for net in some}) >= providers
 
 
 def steady_gap(first: Ints) -> tuple[float, bool]:

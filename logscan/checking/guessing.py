@@ -7,21 +7,19 @@ network tries, how many networks try one account, and how fast.
 from __future__ import annotations
 
 import weakref
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking.beta_binomial import BetaBinomial
-from logscan.checking.guess_rows import HOUR, at_once, enough, named, once, rushes, usual
+from logscan.checking.guess_rows import HOUR, Usual, at_once, enough, named, once, rushes, usual
 from logscan.checking.limits import limits
 from logscan.scan import login_tries
 from logscan.scan.columns import joined, values
 from logscan.scan.memo import per_window
-from logscan.scan.networks import in_house, network
+from logscan.scan.networks import in_house, network, provider
 from logscan.tables.partials import Keyed, Part, Partial, hashes
 
 if TYPE_CHECKING:
@@ -56,15 +54,17 @@ class Limits:
     networks: int = 6
     """Networks that try one account in vain within a day: a phone on the road meets fewer that have different providers."""
     providers: int = 4
-    """Providers (IPv4 /16, IPv6 /32) that these networks must belong to: a mobile network has few."""
+    """Providers (IPv4 /12, IPv6 /32) that these networks must belong to: a mobile network has few."""
+    unknown_addresses: int = 12
+    """Addresses that these must be where nobody here has that account: robots try info and admin everywhere, all the time."""
     all_networks: int = 20
     """Networks that try any accounts in vain within a day, and from which nobody ever got in."""
     all_providers: int = 10
     """Providers of these."""
     unusual_networks: int = 8
-    """Networks at work in hours that the server's own share of failures doesn't explain."""
+    """Networks at work in an hour or a day that the server's own share of failures doesn't explain."""
     alike: float = 0.001
-    """Chance that any hour of a log without an attack is taken for unusual (beta-binomial of the other hours)."""
+    """Chance that any hour, or any day, of a log without an attack is taken for unusual (beta-binomial of the other hours)."""
     device_tries: int = 6
     """Tries from which an old password in a device is told from a person's mistakes."""
     device_hours: int = 3
@@ -97,18 +97,14 @@ class Guesses:
     """All refused logins, and what they were found to be."""
 
     rows: pd.DataFrame
-    """address, network, user, how, slot, n, first, last (UTC ns), place, kind, and source: the address or network that
-    guesses; in the order of time."""
+    """address, network, user, how, slot, n, first, last (UTC ns), place, kind; ``source``: the address or network that guesses;
+    ``base``: the network that a device is in, or its provider. In the order of time."""
     good: pd.DataFrame
     """network, user → n, first, last, place, opened."""
     shared: frozenset[str]
     """Networks by which several users get in."""
-    usual: BetaBinomial | None
-    """The share of failures of the hours that stand out by nothing."""
-    hours: int
-    """Hours of logins that it was fitted to."""
-    unusual: frozenset[int]
-    """Hours (since 1970) that it doesn't explain."""
+    usual: tuple[Usual, ...]
+    """What share of the logins fails as a rule, by hour and by day; none where the log is too short to tell."""
     nowhere: int
     """Refused logins of which no line tells the address."""
     left: int
@@ -162,11 +158,11 @@ def _guesses(partial: Partial, log: Log) -> Guesses:
     rows["kind"], rows["source"] = "quiet", rows["address"]
     rows.loc[_home(rows, good, known), "kind"] = "home"
     shared, left = _shared(rows, good, known, log.settings), int(tries.rest[0]) if tries.rest else 0
-    found = Guesses(rows, good, shared, None, 0, frozenset(), nowhere, left, boxes)
+    found = Guesses(rows, good, shared, (), nowhere, left, boxes)
     for by in ("address", "network"):
         _tell_loud(found, known, log.settings, by)
-    _tell_devices(rows, known, shared)
-    return _tell_spread(found, slots, known)
+    _tell_devices(found, known, log.settings)
+    return _tell_spread(found, slots, known, log.settings)
 
 
 def _shared(rows: pd.DataFrame, good: pd.DataFrame, known: Limits, settings: Settings) -> frozenset[str]:
@@ -232,44 +228,63 @@ def _tell_loud(found: Guesses, known: Limits, settings: Settings, by: str) -> No
     rows.loc[marked, "source"] = rows.loc[marked, by]
 
 
-def _tell_devices(rows: pd.DataFrame, known: Limits, shared: frozenset[str]) -> None:
-    """Mark tries that come from one network at one account or two, hour after hour; at any number where several get in."""
-    some = rows[(rows["kind"] == "quiet") & (rows["user"] != "")]
-    if some.empty:
-        return
-    users = some.groupby("network")["user"].nunique()
-    pairs = some.assign(hour=some["first"] // HOUR).groupby(["network", "user"])
-    total = pairs.agg(n=("n", "sum"), hours=("hour", "nunique"))
-    total = total[(total["n"] >= known.device_tries) & (total["hours"] >= known.device_hours)]
-    mine = {(net, user) for net, user in total.index if users[net] < known.accounts or net in shared}
-    chosen = [pair in mine for pair in zip(some["network"].tolist(), some["user"].tolist(), strict=True)]
-    rows.loc[some.index[np.array(chosen, np.bool_)], "kind"] = "device"
+def _tell_devices(found: Guesses, known: Limits, settings: Settings) -> None:
+    """Mark tries that come from one place at one account or two, hour after hour; at any number where several get in.
+
+    The place is a network; for accounts of this server also a provider, since a telephone has another address each time.
+    """
+    rows = found.rows
+    rows["base"] = rows["network"]
+    for by in ("network", "provider"):
+        some = rows[(rows["kind"] == "quiet") & (rows["user"] != "")]
+        if by == "provider":
+            mine = {user for user in some["user"].unique().tolist() if found.known(user, settings)}
+            some = some[some["user"].isin(mine)]
+        bases = some["network"] if by == "network" else some["network"].map(provider).astype("str")
+        some = some.assign(base=bases, hour=some["first"] // HOUR)
+        if some.empty:
+            continue
+        users = some.groupby("base")["user"].nunique()
+        total = some.groupby(["base", "user"]).agg(n=("n", "sum"), hours=("hour", "nunique"))
+        total = total[(total["n"] >= known.device_tries) & (total["hours"] >= known.device_hours)]
+        pairs = {(base, user) for base, user in total.index if users[base] < known.accounts or base in found.shared}
+        chosen = [pair in pairs for pair in zip(some["base"].tolist(), some["user"].tolist(), strict=True)]
+        marked = some[np.array(chosen, np.bool_)]
+        rows.loc[marked.index, "kind"] = "device"
+        rows.loc[marked.index, "base"] = marked["base"]
 
 
-def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits) -> Guesses:
+def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits, settings: Settings) -> Guesses:
     """Mark the tries of many networks that guess together."""
     rows = found.rows
-    share, hours, odd = usual(rows, slots, known.alike)
+    told = usual(rows, slots, known.alike)
     inside = set(found.good["network"])
     own = {net for net in rows["network"].unique().tolist() if net in found.shared or in_house(net)}
     outside = ~rows["network"].isin(own).to_numpy(dtype=np.bool_)
     free = outside & rows["kind"].isin(["quiet", "device"]).to_numpy()
-    # One account, many networks: also those of the rhythm of a device.
-    some = rows[free & (rows["user"] != "").to_numpy()]
-    many = some.groupby("user")["network"].nunique()
-    some = some[some["user"].isin(set(many.index[many >= known.networks]))]
-    first, nets, index = some["first"].to_numpy(), np.array(some["network"].tolist(), object), some.index.to_numpy()
-    together = np.zeros(len(rows), np.bool_)
-    for place in some.groupby("user").indices.values():
-        if at_once(first[place].tolist(), nets[place].tolist(), known.networks, known.providers):
-            together[index[place]] = True
-    rows.loc[together, "kind"] = "spread"
+    rows.loc[_at_one_account(found, rows[free & (rows["user"] != "").to_numpy()], known, settings), "kind"] = "spread"
     # Many accounts, many networks, none of which anybody ever came from.
     quiet = rows["kind"].isin(["quiet", "spread"]).to_numpy() & outside & ~rows["network"].isin(inside).to_numpy()
     some = rows[quiet]
-    if at_once(some["first"].tolist(), some["network"].tolist(), known.all_networks, known.all_providers):
-        rows.loc[some.index, "kind"] = "spread"
-    some = rows[quiet & (rows["first"] // HOUR).isin(odd).to_numpy()]
-    if enough(Counter(some["network"].unique().tolist()), known.unusual_networks, known.providers):
-        rows.loc[some.index, "kind"] = "spread"
-    return Guesses(**{**found.__dict__, "usual": share, "hours": hours, "unusual": frozenset(odd)})
+    first, nets = some["first"].to_numpy(), some["network"].tolist()
+    rows.loc[some.index[at_once(first, nets, known.all_networks, known.all_providers)], "kind"] = "spread"
+    for each in told:
+        odd = each.inside(first)
+        if enough(some["network"][odd].tolist(), known.unusual_networks, known.providers):
+            rows.loc[some.index[odd], "kind"] = "spread"
+    return replace(found, usual=told)
+
+
+def _at_one_account(found: Guesses, some: pd.DataFrame, known: Limits, settings: Settings) -> Ints:
+    """Return the rows (labels) of tries of many networks at one account, be it in the rhythm of a device."""
+    many = some.groupby("user")["network"].nunique()
+    some = some[some["user"].isin(set(many.index[many >= known.networks]))]
+    index, first = some.index.to_numpy(), some["first"].to_numpy()
+    nets, addresses = (np.array(some[name].tolist(), object) for name in ("network", "address"))
+    out = [np.empty(0, np.int64)]
+    for user, place in some.groupby("user").indices.items():
+        # Names that robots try everywhere (info, admin) and that don't exist here are a noise that never ends.
+        least = 0 if found.known(str(user), settings) else known.unknown_addresses
+        args = (first[place], nets[place].tolist(), known.networks, known.providers, addresses[place].tolist(), least)
+        out.append(index[place[at_once(*args)]])
+    return np.concatenate(out)

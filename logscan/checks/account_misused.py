@@ -11,7 +11,7 @@ A stolen password is sold and used for spam. Within hours the server stands on b
 
 ## What the log shows
 `sasl_username=` with its `client=`, the recipients of each mail, and logins of IMAP and POP3 that tell where the account is
-at home. Networks are an IPv4 /24 and an IPv6 /64; several networks are of several providers (IPv4 /16, IPv6 /32). What is
+at home. Networks are an IPv4 /24 and an IPv6 /64; several networks are of several providers (IPv4 /12, IPv6 /32). What is
 usual is what the account did before in this log: where it came from, and to how many it wrote within three hours.
 
 ## What to do
@@ -193,7 +193,7 @@ class _Account:
         return self._finding("no-past", self.unjudged) if self.unjudged.any() else None
 
     def _windows(self, rows: Ints, width: int) -> list[Ints]:
-        """Return, for each of some rows, those up to ``width`` before it (ns)."""
+        """Return for each row those up to ``width`` ns before it."""
         begin = np.searchsorted(self.time[rows], self.time[rows] - width)
         return [rows[start : end + 1] for end, start in enumerate(begin.tolist())]
 
@@ -201,7 +201,7 @@ class _Account:
         """Return the mails of networks that are new together."""
         known, out = self.known, np.zeros(len(self.time), np.bool_)
         fresh = np.flatnonzero(self.away & (self.time - self.since <= HOUR + grace))
-        if len({provider(self.networks[row]) for row in fresh.tolist()}) < TWO or self._roams():
+        if len({provider(self.networks[row]) for row in fresh.tolist()}) < TWO:
             return out
         for rows in self._windows(fresh, HOUR):
             new = rows[self.since[rows] >= self.time[rows[0]] - grace]
@@ -211,17 +211,19 @@ class _Account:
             providers = len({provider(net) for net in nets})
             two = len(new) >= known.two_mails and self.recipients[new].sum() >= known.two_recipients
             enough = providers >= (TWO if two else known.providers)
-            if enough and self._strangers(new) >= known.new_people:
+            if enough and self._strangers(new) >= known.new_people and not self._roams(int(self.time[rows[0]])):
                 out |= self._from(nets, int(self.time[rows[0]]))
         return out
 
-    def _roams(self) -> bool:
-        """Whether a new network is usual for it: a program in a provider's cloud that has another address each time."""
-        days = self.time // DAY
-        first = days[0]
-        later = self.away & (days > first)
-        new = later & (self.time == self.since)
-        return bool(later.sum() >= ENOUGH and new.sum() > later.sum() / 2 and len(set(days[new].tolist())) >= ROAMED)
+    def _roams(self, start: int) -> bool:
+        """Whether new networks are usual for it, as for a program in a provider's cloud: before, or else for days to come."""
+        new = self.away & (self.time == self.since)
+        before = self.away & (self.time < start - self.known.grace * HOUR)
+        if before.sum() >= ENOUGH:
+            return bool((new & before).sum() > before.sum() / 2)
+        other = before | (self.away & (self.time > start + DAY))
+        days = len(set((self.time[new & other] // DAY).tolist()))
+        return bool(other.sum() >= ENOUGH and (new & other).sum() > other.sum() / 2 and days >= ROAMED)
 
     def _new_network(self, grace: int) -> Bools:
         """Return the mails of a network that is new to an account that was at home elsewhere, where they are far too many."""
@@ -351,14 +353,9 @@ class _Account:
         return "; ".join(parts) + "."
 
 
-TWO = 2
-"""Providers of a telephone and a desktop."""
-
-ROAMED = 3
-"""Days with new networks that make them usual for an account: a theft is over sooner."""
-
-ENOUGH, MOSTLY = 20, 0.9
-"""Mails of a past, and share of recipients who are new, from which a new network is hardly a journey."""
+TWO, ROAMED, ENOUGH, MOSTLY = 2, 3, 20, 0.9
+"""Providers of a telephone and a desktop; days with new networks that make these usual, as a theft is over sooner; mails of a
+past, and share of recipients who are new, from which a new network is hardly a journey."""
 
 REMEDY = (
     "Stop it first: give the account a new password (or lock it), end what is open (doveadm kick USER), and take its mail out "

@@ -38,7 +38,6 @@ import pandas as pd
 from logscan.amounts import percent, plural
 from logscan.checking import accounts, guessing
 from logscan.checking.check import Check
-from logscan.checking.guess_rows import HOUR
 from logscan.checking.guessing import Guesses, Limits
 from logscan.checking.limits import limits
 from logscan.findings import Confidence, Finding, Remedy, Result
@@ -130,15 +129,20 @@ def _together(log: Log, rows: pd.DataFrame, found: Guesses) -> Finding:
     )
     sure: Confidence = "medium"
     why = "No account got in from these networks before."
-    if found.usual is not None:
-        odd = rows[(rows["first"] // HOUR).isin(found.unusual)]
-        why += (
-            f" Usually {percent(found.usual.mean)} of the logins of an hour fail here ({found.hours:,} hours of this log); "
-            f"in {plural(len(found.unusual), 'hour')} so many failed that this doesn't explain it."
-            if len(odd)
-            else f" It is as usual here as far as this log goes back ({percent(found.usual.mean)} of logins fail)."
-        )
-        sure = "high" if len(odd) else "medium"
+    for each in found.usual:
+        odd = each.inside(rows["first"].to_numpy())
+        if odd.any():
+            why += (
+                f" As a rule {percent(each.share.mean)} of the logins of {'an' if each.noun == 'hour' else 'a'} {each.noun} are "
+                f"refused to strangers here ({plural(each.count, each.noun)} of this log); in "
+                f"{plural(len(each.odd), each.noun)} far more were."
+            )
+            sure = "high"
+            break
+    else:
+        if found.usual:
+            share = percent(found.usual[-1].share.mean)
+            why += f" As far as this log goes back, it is as usual: {share} of the logins are refused to strangers."
     return _finding(log, "many-sources", "many sources", summary, rows, sure, why)
 
 

@@ -3,15 +3,17 @@
 ## What it finds
 An account that fails to log in hour after hour from one network: a telephone, a printer or a mail program with a password
 that was changed, or with a name that was given up. `old-password`: the account is one of this server's;
-`unknown-account`: nobody of that name gets mail or gets in here. One finding an account, a case is a network.
+`unknown-account`: nobody of that name gets mail or gets in here. One finding an account, a case is a network (a provider, for
+a telephone that has another address each time).
 
 ## Why it matters
 Its owner misses mail and doesn't know why. And fail2ban bans the address: then all of the office, or all of the house, are
 locked out by one telephone.
 
 ## What the log shows
-Refused logins of one account from one network (an IPv4 /24, an IPv6 /64) in several hours, at a regular pace, while the same
-account gets in elsewhere, or from the same place by another device. Few other accounts are tried from there.
+Refused logins of one account from one network (an IPv4 /24, an IPv6 /64) or provider (/12, /32) in several hours, at a
+regular pace, while the same account gets in elsewhere, or from the same place by another device. Few other accounts are
+tried from there.
 
 ## What to do
 Write to the owner: the message is part of the finding. Until then, put the network into fail2ban's ignoreip.
@@ -42,7 +44,7 @@ from logscan.checking.guessing import OWN, Guesses
 from logscan.checking.limits import limits
 from logscan.findings import Confidence, Finding, Remedy, Result, Severity
 from logscan.scan import login_tries
-from logscan.scan.networks import in_house
+from logscan.scan.networks import in_house, provider
 from logscan.tables.partials import Partial
 
 if TYPE_CHECKING:
@@ -96,8 +98,8 @@ def conclude(partial: Partial, log: Log) -> Result:
     by_user: dict[str, list[_Device]] = {}
     some = found.rows[found.rows["kind"].isin(["device", "home"]) & (found.rows["user"] != "")]
     some = some[~some["network"].isin(OWN)]
-    total = some.groupby(["network", "user"])["n"].transform("sum")
-    for (net, user), rows in some[total >= known.tries].groupby(["network", "user"], sort=True):
+    total = some.groupby(["base", "user"])["n"].transform("sum")
+    for (net, user), rows in some[total >= known.tries].groupby(["base", "user"], sort=True):
         device = _device(str(net), str(user), rows, found, known, (max(times) + 1) * login_tries.SLOT)
         if device is not None:
             by_user.setdefault(device.user, []).append(device)
@@ -110,6 +112,7 @@ class _Device:
     """Tries of one account from one network."""
 
     network: str
+    """Or its provider, where its address is another one each time."""
     user: str
     rows: pd.DataFrame
     pause: float
@@ -123,7 +126,8 @@ class _Device:
 
 def _device(net: str, user: str, rows: pd.DataFrame, found: Guesses, known: Limits, end: int) -> _Device | None:
     """Return the device that makes these tries; None where they may be a person's. ``end`` is the log's (UTC ns)."""
-    good = found.good[(found.good["network"] == net) & (found.good["user"] == user)]
+    mine = found.good[found.good["user"] == user]
+    good = mine[[net in (each, provider(each)) for each in mine["network"].tolist()]]
     hours = rows.groupby(rows["first"] // HOUR)["first"].min().to_numpy()
     if len(hours) < (known.home_hours if len(good) else known.hours):
         return None
@@ -174,8 +178,16 @@ def _finding(log: Log, user: str, devices: list[_Device], found: Guesses) -> Fin
 
 
 def _pace(devices: list[_Device]) -> str:
+    hours = sum(len(set((each.rows["first"] // HOUR).tolist())) for each in devices)
+    rate = sum(int(each.rows["n"].sum()) for each in devices) / hours
+    if rate >= OFTEN:
+        return f"about {round(rate)} times an hour"
     pause = accounts.duration(int(float(np.median([each.pause for each in devices])) * 1e9))
     return f"about every {pause}" if all(each.steady for each in devices) else f"{pause} apart by the median"
+
+
+OFTEN = 1.5
+"""Tries an hour from which the pace is told by the hour: pauses are known by the hour only."""
 
 
 def _weight(user: str, devices: list[_Device], found: Guesses, known: bool) -> tuple[Confidence, Severity]:

@@ -31,14 +31,15 @@ def network(address: str | None) -> str:
     return str(whole)
 
 
-@functools.lru_cache(1 << 14)
+@functools.lru_cache(1 << 16)
 def provider(net: str) -> str:
-    """Return the /16 of an IPv4 network, the /32 of an IPv6 one: seldom two providers share one."""
+    """Return the /12 of an IPv4 network, the /32 of an IPv6 one: a mobile provider's networks lie side by side in one."""
     if not net:
         return ""
     if ":" in net:
         return str(ipaddress.ip_network((net.partition("/")[0], 32), strict=False))
-    return f"{'.'.join(net.split('.')[:2])}.0.0/16"
+    first, second, *_ = net.split(".")
+    return f"{first}.{int(second) & 0xF0}.0.0/12"
 
 
 @functools.lru_cache(1 << 14)
