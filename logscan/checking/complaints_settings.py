@@ -144,6 +144,15 @@ SETTINGS = (
         lasting=60,
     ),
     Complaint(
+        "postfix-down",
+        r"\Aunable to look up (?P<it>public/[a-z]{1,20}): ",
+        "problem",
+        "Programs on this host hand in mail while Postfix isn't running ({it} isn't there): it waits in the maildrop",
+        "postfix start (systemctl start postfix); what waits goes on then. postfix check tells why it doesn't start.",
+        "Postfix global/mail_trigger.c",
+        lasting=300,
+    ),
+    Complaint(
         "trigger-unheard",
         r"\A[a-z_]{1,40}: read timeout for service (?P<it>[^ ]{1,60})",
         "warning",

@@ -85,7 +85,8 @@ def warned(window: Window) -> Warned | None:
     rows = np.flatnonzero(event.is_in(*EVENTS) & (moments(window, "service_events") > 0))
     if not len(rows):
         return None
-    instance = column(window, "service_events", "instance").take(rows)
+    # postfix(1) itself has no daemon behind its name.
+    instance, program = (column(window, "service_events", name).take(rows) for name in ("instance", "program"))
     source, line = (number(window, "service_events", name)[rows] for name in ("source", "line"))
     short = column(window, "service_events", "text").take(rows)
     return Warned(
@@ -93,8 +94,8 @@ def warned(window: Window) -> Warned | None:
         column(window, "service_events", "host").take(rows),
         short.made(lambda words: pc.utf8_slice_codeunits(words, 0, LONGEST)),
         event.take(rows),
-        column(window, "service_events", "program").take(rows),
-        instance.having(bool),
+        program,
+        instance.having(bool) | program.is_in("postfix"),
         moments(window, "service_events")[rows],
         (source << 32) + line,
     )

@@ -304,8 +304,9 @@ def _finding(kind: str, host: str, gaps: Sequence[Gap], lost: int, evidence: lis
     severity: Severity = "note" if note else "warning"
     weak = kind == "silence" or (kind == "logger-stopped" and all(each.text == "False" for each in gaps))
     cases = [
-        {"from": _iso(each.start), "until": _iso(each.until), "kind": each.kind, "host": each.host, **each.more}
+        {"from": _iso(low), "until": _iso(high), "kind": each.kind, "host": each.host, **each.more}
         for each in gaps
+        for low, high in [sorted((each.start, each.until))]
     ]
     return Finding(
         cause=kind,

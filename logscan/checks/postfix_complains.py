@@ -63,6 +63,7 @@ _TEMPLATE = (
     (re.compile(r"\"[^\"]*\""), '"…"'),
     (re.compile(r"[^ <>,;:\[\]]+\[[0-9A-Fa-f.:]+\]"), "HOST"),
     (re.compile(r"[^ <>,;:]+@[^ <>,;:]+"), "ADDRESS"),
+    (re.compile(r"(?<![/\w.-])-?[\w-]{1,63}(?:\.[\w-]{1,63}){1,10}(?![/\w])"), "NAME"),
     (re.compile(r"\b(?=[0-9A-Fa-f]*\d)[0-9A-Fa-f]{6,}\b|\d+"), "N"),
 )
 
