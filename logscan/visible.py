@@ -38,7 +38,7 @@ _SHOWN = tuple(
         # Dovecot auth/auth-request.c, auth_request_append_password(); passdb-pam.c.
         ("given password: ", r"(\((?:SHA1 of )?given password: )(?!<hidden>).*"),
         # auth/auth-client-connection.c, auth-master-connection.c with auth_debug_passwords.
-        ("client in: auth", r"(\bclient in: AUTH\b.*?resp=)(?!<hidden>).*"),
+        ("client in: auth", r"(\bclient in: AUTH\b.*?\b(?:011)?resp=)(?!<hidden>).*"),
         ("client in: cont", rf"(\bclient in: CONT{_TAB}+\d+{_TAB}+)(?!<hidden>).*"),
         (" out: ", r"(\b(?:passdb|master|userdb|client) out: .*?pass\w*=)(?!<hidden>).*"),
         # auth/auth-request.c, passdb.c, passdb-cache.c with auth_debug_passwords.

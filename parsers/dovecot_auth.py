@@ -9,15 +9,17 @@ from logscan.grammar.formats import LogFormat, Sample, rest, rx
 
 _GIVEN = r" \((?:SHA1 of )?given password: "
 _LEVEL = pp.Opt(rx("Info: |Warning: |Error: "))
+_ENDS = r"(?:,[0-9a-fA-F.:]+\): |,<[^<>]*>\): |\)<\d*><[^<>]*>: )"
+# Dovecot's bracket ends the line; a user's name that looks like it is followed by what stands behind names.
+_SHOWN = rf"(?:SHA1 of )?given password(?=: (?!(?s:.)*{_ENDS})(?s:.)*\)(?: - trying the next (?:pass|user)db)?\Z)"
 _REASON = (
     pp.NotAny(
         rx("(?:lookup|query|base=|cache |Loading |passdb out|user search|result: |Master user logging in|Falling back)")
     )
     + upto(_GIVEN)("reason")
-    + pp.Opt(" (" + rx("(?:SHA1 of )?given password")("shown") + ": " + rest())
+    + pp.Opt((" (" + rx(_SHOWN)("shown") + ": " + rest()) | (rx(_GIVEN) + rest()))
 )
 # The user is what somebody typed, and so is the password: where what is to follow the user stands twice, the line is left.
-_ENDS = r"(?:,[0-9a-fA-F.:]+\): |,<[^<>]*>\): |\)<\d*><[^<>]*>: )"
 _BEFORE = rf"(?:(?!{_GIVEN}|{_ENDS})(?s:.))*+"
 _ADDRESS = r",[0-9a-fA-F.:]+(?:,[^<>,()]*){0,4}(?:,<[^<>]*>)?\)"
 _USER = (
@@ -87,6 +89,10 @@ FORMAT = LogFormat(
             {"user": "bob (x), y", "remote_address": "192.0.2.9", "session": "abc", "reason": "unknown user"},
         ),
         Sample("auth: Info: ldap(bob): unknown user", {"user": "bob", "reason": "unknown user"}),
+        Sample(
+            "auth: passwd-file(x): Password mismatch (given password: y,192.0.2.9,<abc>): unknown user",
+            {"user": "x", "reason": "Password mismatch"},
+        ),
         Sample(
             "auth(default): pam(bob@example.com,192.0.2.9): pam_authenticate() failed: Authentication failure",
             {

@@ -29,6 +29,7 @@ When nobody logged in or handed in mail in these logs, so that no client is know
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +50,18 @@ if TYPE_CHECKING:
     from logscan.settings import Settings
 
 
+HOUR = 3600 * 10**9
+
+
 @dataclass(frozen=True)
 class Limits:
     """Thresholds of the check."""
 
     networks: int = 3
     """Networks (/24, /64) of known clients that say the same: one or two may have a wrong clock or lack a root certificate."""
+    within_hours: int = 48
+    """The time within which they say it: all who look meet a bad certificate, so that it's soon three; over months, single
+    devices add up."""
     healed: float = 0.5
     """Share of these networks that were served after the last alert for the fault to count as mended."""
 
@@ -76,9 +83,24 @@ def conclude(partial: Partial, log: Log) -> Result:
     last = dict(zip(served["net"], served["last"], strict=True))
     rows = rows[rows["net"].isin(last)].sort_values(["time", "place"], ignore_index=True)
     for (program, host, kind), some in rows.groupby(["program", "host", "kind"], sort=True, dropna=False):
-        if some["net"].nunique() >= told.networks:
+        if _together(some, told):
             result.findings.append(_finding(log, f"{program} on {host}", str(kind), some, last, told))
     return result
+
+
+def _together(rows: pd.DataFrame, told: Limits) -> bool:
+    """Whether as many networks say it within the time; rows are in the order of time."""
+    times, nets = rows["time"].tolist(), rows["net"].tolist()
+    inside: Counter[str] = Counter()
+    begin = 0
+    for at, net in zip(times, nets, strict=True):
+        inside[net] += 1
+        while times[begin] < at - told.within_hours * HOUR:
+            inside -= Counter([nets[begin]])
+            begin += 1
+        if len(inside) >= told.networks:
+            return True
+    return False
 
 
 def _finding(log: Log, subject: str, kind: str, rows: pd.DataFrame, last: dict[str, int], told: Limits) -> Finding:

@@ -17,9 +17,9 @@ Find out whose host it is. Is it one of yours or a service that sends for you: p
 `ip4:`), or better have it sign with a key of the domain; then its mail passes. Is it not: nothing is to be done, DMARC works.
 
 ## When it is wrong
-Most mail that fails for an own domain is forged, which is what DMARC is for. It comes from many networks, or much at once, and
-is left alone; a forger who sends a little from one network for days looks like an own host. What lists send on (`-bounces`,
-SRS) is passed over: posts of one's own users fail by way of a list.
+Most mail that fails for an own domain is forged, which is what DMARC is for. It comes from many networks, much at once, or
+for a few days, and is left alone; a forger who sends a little from one network for weeks looks like an own host. What lists
+send on (`-bounces`, SRS) is passed over: posts of one's own users fail by way of a list.
 
 ## When it is blind
 Without results of OpenDMARC or rspamd (with symbols), and where mail failed but the log covers too few days to tell own hosts
@@ -60,7 +60,11 @@ class Limits:
     mails: int = 4
     """Mails of a network without a name of ours that failed: fewer may be forged by chance."""
     days: int = 3
-    """Different days on which it sent: forgers come and go within hours."""
+    """Different days on which it sent: most forgers are gone after a day."""
+    span_days: int = 7
+    """Days from the first to the last of its mails: a forger's campaign is over within some days, an own host goes on."""
+    share: float = 0.1
+    """Share of the days between on which it sent: over months, forged mail comes from every large network now and then."""
     most_a_day: int = 50
     """Mails on one day: what sends more is a wave of forged mail, or would have been noticed."""
 
@@ -86,18 +90,25 @@ def conclude(partial: Partial, log: Log) -> Result:
     rows = rows.sort_values(["time", "place", "queue_id"], ignore_index=True)
     for (domain, net), some in rows.groupby(["domain", "net"], sort=True):
         named = _named(own, some)
-        days = (some["time"] // DAY).value_counts()
-        if named or (len(some) >= told.mails and len(days) >= told.days and int(days.max()) <= told.most_a_day):
+        if named or _steady(some["time"], told):
             result.findings.append(_finding(log, str(domain), str(net), some, named))
         else:
             open_ += len(some)
     span = int(seen["last"].max() - seen["first"].min())
-    if open_ and span < (told.days - 1) * DAY:
+    if open_ and span < (told.span_days - 1) * DAY:
         result.blind_because.append(
             f"{ev.mails(open_)} of own domains from outside failed, and the log covers too little time to tell own hosts from "
-            f"forgers: give logs of {told.days} days or more"
+            f"forgers: give logs of {told.span_days} days or more"
         )
     return result
+
+
+def _steady(times: pd.Series, told: Limits) -> bool:
+    """Whether mails at these times (UTC ns) came a little at a time, again and again, over days."""
+    days = (times // DAY).value_counts()
+    span = int(days.index.max() - days.index.min()) + 1
+    often = len(days) >= max(told.days, told.share * span)
+    return len(times) >= told.mails and often and span >= told.span_days and int(days.max()) <= told.most_a_day
 
 
 def _named(own: OwnDomains, rows: pd.DataFrame) -> str:
