@@ -218,3 +218,16 @@ def test_the_days_outages_of_a_genuine_log() -> None:
 def test_a_healthy_day_has_none(name: str) -> None:
     scan = logscan.read(story(name), jobs=1)
     assert outages(scan, scan.settings) == []
+
+
+def test_a_service_that_does_not_run_is_named_by_the_queue_managers_warning(found: Found) -> None:
+    away = "\n        10:01:00 postfix/qmgr[12]: warning: connect to transport private/smtp-amavis: No such file or directory"
+    log = judged("AAAAAA1", "10:00:00", "AAAAAA2") + mail("BBBBBB1", "10:01:00") + away
+    log += off("BBBBBB1", "10:01:00", "mail transport unavailable")
+    (one,) = found(log)
+    assert (one.relay, one.kind, one.over) == ("smtp-amavis", "service", False)
+    main = "content_filter = smtp-amavis:[127.0.0.1]:10024\n"
+    (one,) = found(
+        log + judged("CCCCCC1", "10:05:00", "CCCCCC2"), main_cf=main, master_cf="smtp inet n - n - - smtpd\n"
+    )
+    assert (one.relay, one.kind, one.over) == ("smtp-amavis", "filter", True)

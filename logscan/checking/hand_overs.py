@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from logscan.checking.outage import SUSPENDED, Bools, Ints, Kind, said
 from logscan.checking.reinjection_outages import no_way_back
+from logscan.checking.transports import NO_TRANSPORT
 from logscan.correlate.codes import matched
 from logscan.correlate.facts import PRIVATE_RELAY
 from logscan.correlate.lives import SECOND
@@ -36,9 +37,6 @@ NEXT_HOP = (
     r"(?P<hop>[^ \[]*\[[^ \]]*\](?::\d{1,5})?)"
 )
 """Where a deferral's text names the host, when ``relay=none`` doesn't (Postfix smtp_connect.c, smtp_trouble.c)."""
-
-NO_TRANSPORT = "mail transport unavailable"
-"""What qmgr says of a service that doesn't run (Postfix qmgr/qmgr_transport.c); it doesn't name the service."""
 
 ANSWERED = r" said: [45]|[Cc]ommand output: "
 """The other side was there and refused this mail: trouble with one mail or mailbox, until it is with all."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from logscan.checking import hand_overs, milter_outages, reinjection_outages
+from logscan.checking import hand_overs, milter_outages, reinjection_outages, transports
 from logscan.checking.outage import (
     FLICKER,
     IN_A_ROW,
@@ -53,6 +53,7 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial(
         {
             **hand_overs.look(window, settings),
+            **transports.look(window),
             **reinjection_outages.look(window),
             **milter_outages.look(window),
         }
@@ -61,7 +62,7 @@ def look(window: Window, settings: Settings) -> Partial:
 
 def conclude(partial: Partial, log: Log) -> list[Outage]:
     """Return the outages in the order of time."""
-    put_off = _put_off(partial)
+    put_off = _put_off(partial, log)
     found = [
         *reinjection_outages.ways_back(partial, log.settings, put_off),
         *milter_outages.at_the_door(partial),
@@ -82,17 +83,20 @@ def outages(window: Window, settings: Settings) -> list[Outage]:
     return conclude(look(window, settings), window.log)
 
 
-def _put_off(partial: Partial) -> list[Outage]:
+def _put_off(partial: Partial, log: Log) -> list[Outage]:
     if hand_overs.FAILURES not in partial:
         return []
     failures = partial.frame(hand_overs.FAILURES).sort_values(["at", "source", "line"], ignore_index=True)
+    failures = transports.named(failures, partial, log.settings)
     reasons = Reasons(partial.frame(hand_overs.WORDS))
     passed = partial.parts.get(hand_overs.THROUGH)
     found: list[Outage] = []
     for (host, relay, back), part in failures.groupby(["host", "hop", "back"], sort=False):
         kind: Kind = "re-injection" if back else next(each for each in KINDS if (part["kind"] == each).any())
-        place = int(hand_overs.place_of([str(host)], [str(relay)])[0])
-        through = passed.times(place) if isinstance(passed, Points) else np.empty(0, np.int64)
+        # A service that has a name only is seen to work by the filters that mail goes to.
+        relays = [str(relay)] if "[" in relay or kind != "filter" else [relay, *sorted(log.facts.filter_relays)]
+        places = hand_overs.place_of([str(host)] * len(relays), relays).tolist()
+        through = transports.reached([passed.times(each) for each in places] if isinstance(passed, Points) else [])
         found += _of_relay(part, str(host), str(relay), kind, through, reasons)
     return found
 

@@ -10,9 +10,10 @@ All mail waits, or is told to come again later. After `maximal_queue_lifetime` w
 
 ## What the log shows
 `status=deferred (connect to HOST[SOCKET]: Connection refused`, `No such file or directory`, `conversation with … timed out`,
-`lost connection with … while sending end of data`, `delivery temporarily suspended: …`; the filter's own `421 … Unable to
-connect`; `warning: connect to proxy filter …`, `warning: connect to Milter service …` with `milter-reject: … 451`. An outage
-lasts from the first failure to the first mail that gets through again; between retries nothing is logged.
+`lost connection with … while sending end of data`, `delivery temporarily suspended: …`, `mail transport unavailable` with a
+warning of the queue manager; the filter's own `421 … Unable to connect`; `warning: connect to proxy filter …`, `warning:
+connect to Milter service …` with `milter-reject: … 451`. An outage lasts from the first failure to the first mail that gets
+through again; between retries nothing is logged.
 
 ## What to do
 By the reason. `Connection refused`, `No such file`: the filter isn't running; start it, and see why it ended (journalctl,
@@ -84,6 +85,7 @@ class Limits:
 
 
 REASONS = (
+    ("service-missing", re.compile("mail transport unavailable")),
     ("filter-hangs", re.compile(r"timed? ?out", re.I)),
     ("socket-missing", re.compile("No such file")),
     ("socket-forbidden", re.compile("Permission denied")),
@@ -313,6 +315,9 @@ WORDS = {
     "reboot unless RuntimeDirectory= of the unit, or tmpfiles.d, makes it.",
     "socket-forbidden": "Postfix may not open the socket {relay}. Let the user postfix into its directory and the socket's "
     "group (ls -l), by the filter's own setting for mode and group: a mode that was set by hand is gone after its restart.",
+    "service-missing": "Postfix's own service {relay}, by which mail goes to the filter, doesn't run: master.cf has no line of it "
+    "(postconf -M | grep {relay}), or master(8) can't start it: look for its warnings and errors in the mail log. Put the line "
+    "back as the filter's documentation has it, then postfix reload.",
     "filter-hangs": "The filter at {relay} took connections or packets and didn't answer. See {logs}: all of its processes "
     "busy (more of them, or fewer deliveries at once: TRANSPORT_destination_concurrency_limit of a transport of its own), a "
     "scanner, a database or DNS that it waits for, or a process that hangs and has to be restarted.",
