@@ -315,7 +315,7 @@ WORDS = {
     "reboot unless RuntimeDirectory= of the unit, or tmpfiles.d, makes it.",
     "socket-forbidden": "Postfix may not open the socket {relay}. Let the user postfix into its directory and the socket's "
     "group (ls -l), by the filter's own setting for mode and group: a mode that was set by hand is gone after its restart.",
-    "service-missing": "Postfix's own service {relay}, by which mail goes to the filter, doesn't run: master.cf has no line of it "
+    "service-missing": "Postfix's own service {relay}, by which mail goes to the filter, doesn't run: master.cf lacks its line "
     "(postconf -M | grep {relay}), or master(8) can't start it: look for its warnings and errors in the mail log. Put the line "
     "back as the filter's documentation has it, then postfix reload.",
     "filter-hangs": "The filter at {relay} took connections or packets and didn't answer. See {logs}: all of its processes "
