@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 SILENCE = 100 * 60 * SECOND
 """Failures further apart are two outages: Postfix tries again after at most 4000 s (maximal_backoff_time)."""
 
-BY_NAME = re.compile(r"(?i)dspam|amavis|spam|scan|filter|clam|virus|\]:100\d\d$")
-"""What a service of this host is called that is a filter, where nothing else tells; 10024 and its like are ports of filters."""
+BY_NAME = re.compile(
+    r"(?i)^(?!.*\[[0-9a-f.:]*\]).*(?:dspam|amavis|spam|scan|filter|clam|virus)|\]:100\d\d$",
+)
+"""What a service of this host is called that is a filter, where nothing else tells: a socket's path, a service of master.cf, a
+port like 10024. A host's name may be a stranger's: his MX may point here."""
 
 ROWS = ["at", "mail", "person", "lost", "source", "line"]
 """What is kept of each failure for who tells of an outage's mails."""

@@ -75,6 +75,8 @@ class Limits:
     minimal_backoff_time), so what fails for less delayed nobody by more than one retry: a note, while ``few`` mails met it."""
     few: int = 10
     """Mails: with as many, even a short outage is no restart in a quiet hour."""
+    in_a_row: int = 3
+    """Mails that fail without one that gets through until the log ends: fewer may be a restart just then."""
     long: float = 3600.0
     """Seconds: mail that is an hour late is noticed by the people it is for: a problem, though it came in the end."""
     news_days: float = 7.0
@@ -237,8 +239,10 @@ class _Finder:
 
     def _severity(self, outage: Outage) -> Severity:
         """Return how much an outage matters: by what came back, whether it is over, how long it was and how many mails met it."""
-        brief = _failing(outage) < self.limits.brief and outage.mails < self.limits.few
-        if outage.returned or _seconds(outage) >= self.limits.long or not (outage.over or brief):
+        few = self.limits.few if outage.over else self.limits.in_a_row
+        brief = _failing(outage) < self.limits.brief and outage.mails < few
+        lasting = not outage.over and _failing(outage) >= self.limits.brief
+        if outage.returned or lasting or _seconds(outage) >= self.limits.long:
             return "problem"
         return "note" if brief else "warning"
 
