@@ -20,9 +20,9 @@ Start what is away, and have it watched. Bayes: learn enough of both kinds (rspa
 each by default.
 
 ## When it is wrong
-A failure or two (a scanner that is started anew, a slow answer) is a note, and so is a young server whose Bayes hasn't learned
-enough yet: that becomes a warning after a month. amavis that falls back on a second scanner does scan: a note. What
-was away and came back is told as mended.
+Failures in a minute or two (a scanner that is started anew, a slow answer) are a note, and so is a young server whose Bayes
+hasn't learned enough yet: that becomes a warning after a month. amavis that falls back on a second scanner does scan: a note.
+What was away and came back is told as mended.
 
 ## When it is blind
 Without the filter's own log (rspamd.log, amavis's and spamd's lines). rspamd's lines on Bayes have the level info or warning.
@@ -74,15 +74,16 @@ CAUSES = SCANNER, BACKUP, REDIS, BAYES, UNTRAINED = (
 WITH_SENSES = ("rspamd", "amavis", "spamd", "spampd")
 """Filters that have such parts, and whose log tells of them."""
 
-DAY = 86_400 * SECOND
+MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
 
 
 @dataclass(frozen=True)
 class Limits:
     """When a sense counts as lost, and when as back."""
 
-    few_failures: int = 3
-    """Fewer are a note: a scanner or Redis that is started anew makes one or two mails wait in vain."""
+    few_minutes: int = 3
+    """Failures in fewer minutes are a note: a scanner or Redis that is started anew is away for one or two, and one mail
+    that can't reach Redis makes several lines."""
     mended_mails: int = 10
     """Mails judged after the last failure, without another one, that show that it is back."""
     untrained_days: int = 30
@@ -117,7 +118,7 @@ def _parts(texts: dict[str, pa.Array], at: Ints, place: Ints) -> dict[str, Part]
     key = {name: texts[name] for name in KEY}
     return {
         AWAY: Keyed.of(
-            {**key, "n": np.ones(len(at), np.int64), "first": at, "last": at},
+            {**key, "minute": at // MINUTE, "n": np.ones(len(at), np.int64), "first": at, "last": at},
             sums=("n",),
             least=("first",),
             most=("last",),
@@ -191,7 +192,9 @@ def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding for each sense that a filter lacked."""
     mails = partial.count("mails")
     result = Result(checked=mails, eligible=mails)
-    away = partial.frame(AWAY).sort_values(["first", *KEY], ignore_index=True)
+    away = partial.frame(AWAY).groupby(list(KEY), as_index=False, sort=False)
+    away = away.agg(n=("n", "sum"), first=("first", "min"), last=("last", "max"), minutes=("minute", "nunique"))
+    away = away.sort_values(["first", *KEY], ignore_index=True)
     judged = partial.parts[JUDGED]
     assert isinstance(judged, Points)
     if len(away):
@@ -276,8 +279,8 @@ def _finding(log: Log, row: Any, evidence: list[int], judged: Points, several: b
         cause=row.cause,
         subject=f"{subject} on {row.host}" if several else subject,
         summary=f"{words}; it is back since {cells.iso(moment(int(later[0])))}" if mended else words,
-        severity=_severity(row.cause, count, last - first, bounds),
-        confidence="high" if count >= bounds.few_failures else "medium",
+        severity=_severity(row.cause, int(row.minutes), last - first, bounds),
+        confidence="high" if row.minutes >= bounds.few_minutes else "medium",
         count=1,
         cases=[case],
         first=moment(first),
@@ -292,8 +295,8 @@ def _lines(count: int) -> str:
     return f"{count:,} line{'s' * (count != 1)} of its log"
 
 
-def _severity(cause: str, count: int, lasted: int, bounds: Limits) -> Severity:
-    if cause == BACKUP or count < bounds.few_failures:
+def _severity(cause: str, minutes: int, lasted: int, bounds: Limits) -> Severity:
+    if cause == BACKUP or minutes < bounds.few_minutes:
         return "note"
     if cause == UNTRAINED:
         return "warning" if lasted >= bounds.untrained_days * DAY else "note"
