@@ -45,9 +45,10 @@ SCANNER = _trouble(
     "scanner",
     "rspamd gives up on a scanner for viruses, or another service that it asks",
     "rspamd lualib/lua_scanners/clamav.lua and those beside it",
-    r"[^:<>]{1,80}: failed to scan, maximum retransmits exceed(?s:.*)",
+    r"[A-Za-z0-9_-]+(?: [\[(][A-Za-z0-9_-]+[\])])?: failed to scan, maximum retransmits exceed(?s:.*)",
     ("(normal) <c9a4d1>; lua; clamav.lua:117: ", "clamav: failed to scan, maximum retransmits exceed"),
     ("(normal) <c9a4d1>; lua; savapi.lua:231: ", "SAVAPI [savapi]: failed to scan, maximum retransmits exceed"),
+    ("(normal) <c9a4d1>; lua; clamav.lua:117: ", "first (clamav): failed to scan, maximum retransmits exceed"),
 )
 
 NOT_LEARNED = LogFormat(

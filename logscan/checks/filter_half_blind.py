@@ -234,7 +234,7 @@ def _nothing(result: Result, log: Log, here: kinds.Kinds) -> None:
 
 
 SUMMARY = {
-    SCANNER: "{filter} passed mail that no virus scanner looked at{what}: {n}",
+    SCANNER: "{filter} passed mail without {what}: {n}",
     BACKUP: "amavis's first virus scanner failed, and the second one was asked: {n}",
     REDIS: "rspamd judged mail without Redis, so without Bayes, greylist or limits: {n}",
     BAYES: "{filter} judged mail without Bayes, whose database can't be opened: {n}",
@@ -266,7 +266,9 @@ def _finding(log: Log, row: Any, evidence: list[int], judged: Points, several: b
     # Its lines on Bayes come with each mail: a mail without them was judged by it.
     mended = len(later) >= bounds.mended_mails
     state: State = "mended" if mended else "active"
-    words = SUMMARY[row.cause].format(filter=name, what=f" ({row.what})" if row.what else "", n=_lines(count))
+    words = SUMMARY[row.cause].format(
+        filter=name, what=f"its scanner {row.what}" if row.what else "a virus scanner", n=_lines(count)
+    )
     case = {
         "relay": row.what or None,
         "from": cells.iso(moment(first)),
@@ -279,7 +281,7 @@ def _finding(log: Log, row: Any, evidence: list[int], judged: Points, several: b
         cause=row.cause,
         subject=f"{subject} on {row.host}" if several else subject,
         summary=f"{words}; it is back since {cells.iso(moment(int(later[0])))}" if mended else words,
-        severity=_severity(row.cause, int(row.minutes), last - first, bounds),
+        severity=_severity(row.cause, row.what, int(row.minutes), last - first, bounds),
         confidence="high" if row.minutes >= bounds.few_minutes else "medium",
         count=1,
         cases=[case],
@@ -295,12 +297,16 @@ def _lines(count: int) -> str:
     return f"{count:,} line{'s' * (count != 1)} of its log"
 
 
-def _severity(cause: str, minutes: int, lasted: int, bounds: Limits) -> Severity:
+NO_VIRUSES = re.compile(r"(?i)dcc|pyzor|razor|p0f|spamassassin|oletools|vade|cloudmark|expurgate")
+"""Services that rspamd asks for points, not for viruses (lualib/lua_scanners)."""
+
+
+def _severity(cause: str, what: str, minutes: int, lasted: int, bounds: Limits) -> Severity:
     if cause == BACKUP or minutes < bounds.few_minutes:
         return "note"
     if cause == UNTRAINED:
         return "warning" if lasted >= bounds.untrained_days * DAY else "note"
-    return "problem"
+    return "warning" if cause == SCANNER and NO_VIRUSES.search(what) else "problem"
 
 
 CHECK = Check(
