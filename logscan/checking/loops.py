@@ -176,17 +176,23 @@ def with_clients(partial: Partial) -> pd.DataFrame:
     untaken = partial.parts[UNTAKEN]
     assert isinstance(untaken, Recent)
     keys = hashed(told["host"], told["queue_id"])
-    known = untaken.among(np.unique(keys[told["cause"].isin(REFUSED).to_numpy()])).sort_values(["begun", "client"])
+    mine = np.flatnonzero(told["cause"].isin(REFUSED).to_numpy(dtype=np.bool_)).tolist()
+    known: dict[int, list[tuple[int, str, str, str]]] = {}
+    for key, *life in untaken.among(np.unique(keys[mine]))[
+        ["key", "begun", "client", "client_address", "message_id"]
+    ].itertuples(index=False):
+        known.setdefault(key, []).append(tuple(life))
     message_id, client, subject = (told[name].tolist() for name in ("message_id", "client", "subject"))
-    for at in np.flatnonzero(told["cause"].isin(REFUSED)).tolist():
-        before = known[(known["key"] == keys[at]) & (known["begun"] <= told["at"].iloc[at])]
-        last = before.iloc[-1] if len(before) else None
-        if last is not None:
-            message_id[at], client[at] = last["message_id"], last["client_address"]
-        if told["cause"].iloc[at] == "too-many-hops":
-            subject[at] = (last["client"] if last is not None else "") or "this host"
-    columns = {"message_id": message_id, "client": client, "subject": subject}
-    return told.assign(**{name: pd.Series(each, told.index, "str") for name, each in columns.items()})
+    times, causes = told["at"].tolist(), told["cause"].tolist()
+    for at in mine:
+        before = [life for life in known.get(int(keys[at]), ()) if life[0] <= times[at]]
+        name = ""
+        if before:
+            _, name, client[at], message_id[at] = max(before)
+        if causes[at] == "too-many-hops":
+            subject[at] = name or "this host"
+    changed = {"message_id": message_id, "client": client, "subject": subject}
+    return told.assign(**{name: pd.Series(each, told.index, "str") for name, each in changed.items()})
 
 
 def settle(partial: Partial, frontier: int) -> Partial:

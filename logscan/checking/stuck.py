@@ -18,7 +18,7 @@ from logscan.scan.mail_hashes import mail_hashes
 from logscan.tables import columns
 from logscan.tables.coded import Coded
 from logscan.tables.grouping import combine, numbered
-from logscan.tables.partials import First, Keyed, Part, Points, mixed
+from logscan.tables.partials import First, Part, Points, mixed
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-CASES, THROUGH, TOLD = "stuck cases", "got through", "told"
-"""Parts: the first recipients that are stuck, when mail got through by :func:`key_of`, from when until when the log tells."""
+CASES, THROUGH = "stuck cases", "got through"
+"""Parts: the first recipients that are stuck, and when mail got through by :func:`key_of`."""
 
 MOST_CASES = 20_000
 """Recipients that are kept; more are counted only."""
@@ -49,9 +49,11 @@ def look_at(window: Window, settings: Settings, waited: float, late: float) -> d
     """Return what a window tells of mail to others; ``waited`` and ``late`` are seconds."""
     outside = values(window, "deliveries", "outside")
     ends = np.flatnonzero(values(window, "deliveries", "last") & outside)
-    parts: dict[str, Part] = {"recipients": len(ends), TOLD: _told(window)}
+    parts: dict[str, Part] = {"recipients": len(ends)}
     if not len(ends):
         return parts
+    waits = ends[joined(window, "deliveries", "outcome").take(ends).is_in("deferred")]
+    parts["undecided"] = int(np.count_nonzero(age(window, waits) < waited))
     parts[THROUGH] = _through(window)
     rows, how = _ended(window, ends, waited, late)
     if not len(rows):
@@ -64,16 +66,6 @@ def look_at(window: Window, settings: Settings, waited: float, late: float) -> d
         parts["stuck"] = columns.length(cases)
         parts[CASES] = First.of(cases, MOST_CASES, ("row", "recipient", "queue_id"))
     return parts
-
-
-def _told(window: Window) -> Keyed:
-    """Return from when until when the log tells of mail (UTC ns)."""
-    since, until = (values(window, "entries", name) for name in ("first", "last"))
-    known = since > NO_TIME
-    if not known.any():
-        return Keyed.of({name: np.empty(0, np.int64) for name in ("since", "until")}, least=("since",), most=("until",))
-    one = {"since": since[known].min(keepdims=True), "until": until[known].max(keepdims=True)}
-    return Keyed.of(one, least=("since",), most=("until",))
 
 
 def _through(window: Window) -> Points:

@@ -2,7 +2,7 @@
 
 ## What it finds
 Addresses that an alias, a `.forward`, a Sieve redirect or a mailing list leads to, and that bounced or put off every mail of some
-days: people who left, a provider that is no more, a mistyped member. One finding an address.
+days: people who left, a provider that is no more, a mistyped member. One finding an address; of a list one for all its members.
 
 ## Why it matters
 Who writes to the alias gets a bounce for somebody unknown, or the list's owner does, each time; and mail that is meant for one
@@ -27,6 +27,7 @@ When no mail went to an alias, a forward or a list; and of addresses that only f
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +102,9 @@ def conclude(partial: Partial, log: Log) -> Result:
             f"{plural(open_, 'address', 'addresses')} of {len(seen):,} that aliases, forwards or lists lead to failed and "
             f"{'was' if open_ == 1 else 'were'} never reached, but in fewer than {allowed.mails} mails or {allowed.days:g} days"
         )
-    for cause, subject, rows in _groups(dead, allowed):
-        result.findings.append(_finding(cause, subject, rows, partial, log))
+    taken_out = _TakenOut(partial)
+    for cause, subject, rows in _groups(list(dead.itertuples()), taken_out, allowed):
+        result.findings.append(_finding(cause, subject, rows, taken_out.of(cause, rows), log))
     return result
 
 
@@ -121,7 +123,7 @@ def _since_reached(failed: pd.DataFrame, reached: pd.DataFrame) -> pd.DataFrame:
     Addresses whose counts were left out, of too many, are left out too.
     """
     failed = failed.sort_values(["arrived", "row", "target", "queue_id"], kind="stable", ignore_index=True)
-    key = pd.Series(indirect.hashed(_words(failed["target"]))[:-1], failed.index)
+    key = pd.Series(indirect.hashed(texts.arrow(failed["target"]))[:-1], failed.index)
     last = key.map(dict(zip(reached["target"].tolist(), reached["last"].tolist(), strict=True)))
     known = last.notna().to_numpy(dtype=np.bool_)
     reached_at = last.fillna(0).astype("int64").to_numpy()
@@ -130,45 +132,64 @@ def _since_reached(failed: pd.DataFrame, reached: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _groups(dead: pd.DataFrame, allowed: Limits) -> list[tuple[str, str, pd.DataFrame]]:
-    """Return cause, subject and rows of each finding: by address, those of a domain that is rewritten together."""
-    if dead.empty:
-        return []
-    local, domain = _parts(dead["target"])
-    asked, from_ = _parts(dead["source"])
-    same = (local == asked) & (dead["cause"] == "alias-member")
-    pair = (from_ + " → " + domain).where(same, "")
-    number = dead.assign(pair=pair)[same].groupby("pair")["target"].nunique()
-    rewritten = set(number.index[number >= allowed.rewritten])
-    moved = pair.isin(rewritten)
-    out = [(REWRITTEN, str(name), rows) for name, rows in dead[moved].groupby(pair[moved], sort=True)]
-    for subject, rows in dead[~moved].groupby("target", sort=True):
-        causes = rows["cause"].value_counts().reset_index().sort_values(["count", "cause"], ascending=[False, True])
-        out.append((str(causes["cause"].iloc[0]), str(subject), rows))
-    return out
+class _TakenOut:
+    """Tells whether an address was taken out of what led to it: later mail for that didn't fail there."""
+
+    def __init__(self, partial: Partial) -> None:
+        asked = partial.frame(indirect.ASKED)
+        self.last = dict(zip(asked["source"].tolist(), asked["arrived"].tolist(), strict=True))
+
+    def of(self, cause: str, rows: list[Any]) -> bool:
+        """Whether mail for each of the aliases or lists came in after the last that failed: it would have failed too."""
+        if cause not in ("alias-member", "list-member"):
+            return False
+        tried = max(row.arrived for row in rows)
+        names = pd.Series(sorted({row.source for row in rows}), dtype="str")
+        return all(
+            self.last.get(key, indirect.NEVER) > tried for key in indirect.hashed(texts.arrow(names))[:-1].tolist()
+        )
 
 
-def _parts(addresses: pd.Series) -> tuple[pd.Series, pd.Series]:
-    halves = addresses.str.rpartition("@")
-    return halves[0], halves[2]
+def _groups(dead: list[Any], taken_out: _TakenOut, allowed: Limits) -> list[tuple[str, str, list[Any]]]:
+    """Return cause, subject and rows of each finding: by address, those of one list, or of a rewritten domain, together."""
+    pairs: dict[str, set[str]] = {}
+    for row in dead:
+        pairs.setdefault(_pair(row), set()).add(row.target)
+    by_target: dict[tuple[str, str], list[Any]] = {}
+    for row in dead:
+        if (pair := _pair(row)) and len(pairs[pair]) >= allowed.rewritten:
+            by_target.setdefault((REWRITTEN, pair), []).append(row)
+        else:
+            by_target.setdefault(("", row.target), []).append(row)
+    out: dict[tuple[str, str], list[Any]] = {}
+    for (grouped, subject), rows in sorted(by_target.items()):
+        causes = Counter(row.cause for row in rows)
+        cause = grouped or min(causes, key=lambda each: (-causes[each], each))
+        of_list = cause == "list-member" and not taken_out.of(cause, rows)
+        out.setdefault((cause, min(row.source for row in rows) if of_list else subject), []).extend(rows)
+    return [(*key, sorted(rows, key=lambda row: row.Index)) for key, rows in sorted(out.items())]
 
 
-def _finding(cause: str, subject: str, rows: pd.DataFrame, partial: Partial, log: Log) -> Finding:
-    rewritten = cause == REWRITTEN
-    sources = sorted(set(rows["source"]))
-    mails = int(rows["mail"].nunique())
-    given_up = not rewritten and cause == "alias-member" and _taken_out(rows, sources, partial)
-    if rewritten:
+def _pair(row: Any) -> str:
+    """Return both domains where an alias changes nothing but the domain, else an empty text."""
+    (asked, _, before), (local, _, after) = row.source.rpartition("@"), row.target.rpartition("@")
+    return f"{before} → {after}" if row.cause == "alias-member" and asked == local else ""
+
+
+def _finding(cause: str, subject: str, rows: list[Any], given_up: bool, log: Log) -> Finding:
+    sources, targets = sorted({row.source for row in rows}), sorted({row.target for row in rows})
+    mails = len({row.mail for row in rows})
+    if cause == REWRITTEN:
         summary = f"Addresses that are rewritten from {subject} don't exist: {ev.mails(mails, len(rows))}"
     else:
-        by = ", ".join(sources[:3]) + (" …" if len(sources) > 3 else "")
-        summary = f"Mail that {WORDS[cause]} ({by}) leads to {subject} never arrives: {ev.mails(mails)}"
+        how_many = ev.mails(mails, len(rows))
+        summary = f"Mail that {WORDS[cause]} ({_some(sources)}) leads to {_some(targets)} never arrives: {how_many}"
     return Finding(
         cause=cause,
         subject=subject,
         summary=f"{summary}; later mail for {sources[0]} isn't sent there any more" if given_up else summary,
-        severity="note" if rewritten else "warning",
-        confidence="high" if rows["unknown"].all() else "medium",
+        severity="note" if cause == REWRITTEN else "warning",
+        confidence="high" if all(row.unknown for row in rows) else "medium",
         count=len(rows),
         cases=[
             {
@@ -178,29 +199,24 @@ def _finding(cause: str, subject: str, rows: pd.DataFrame, partial: Partial, log
                 "queue_id": row.queue_id,
                 "time": cells.iso(pd.Timestamp(row.arrived, tz="UTC")),
             }
-            for row in rows.itertuples()
+            for row in rows
         ],
-        first=cells.moment(pd.Timestamp(int(rows["arrived"].min()), tz="UTC")),
-        last=cells.moment(pd.Timestamp(int(rows["at"].max()), tz="UTC")),
+        first=cells.moment(pd.Timestamp(min(row.arrived for row in rows), tz="UTC")),
+        last=cells.moment(pd.Timestamp(max(row.at for row in rows), tz="UTC")),
         state="mended" if given_up else "active",
-        remedy=None if given_up else _remedy(cause, subject, sources, log),
-        evidence=lines_at(log, rows["row"].tolist()),
-        why=f"The last answer: {cells.text(rows['reply'].iloc[-1])}",
+        remedy=None if given_up else _remedy(cause, targets, sources, log),
+        evidence=lines_at(log, [row.row for row in rows]),
+        why=f"The last answer: {cells.text(rows[-1].reply)}",
         mails=mails,
         recipients=len(rows),
     )
 
 
-def _taken_out(rows: pd.DataFrame, sources: list[str], partial: Partial) -> bool:
-    """Whether mail for each of the aliases came in after the last that failed: it would have failed too."""
-    asked = partial.frame(indirect.ASKED)
-    last = dict(zip(asked["source"].tolist(), asked["arrived"].tolist(), strict=True))
-    keys = indirect.hashed(_words(pd.Series(sources, dtype="str")))[:-1].tolist()
-    tried = int(rows["arrived"].max())
-    return all(last.get(key, indirect.NEVER) > tried for key in keys)
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
-def _remedy(cause: str, subject: str, sources: list[str], log: Log) -> Remedy:
+def _remedy(cause: str, targets: list[str], sources: list[str], log: Log) -> Remedy:
     """Return where the address is named, as far as the configuration tells."""
     if cause == REWRITTEN:
         return Remedy(
@@ -209,7 +225,8 @@ def _remedy(cause: str, subject: str, sources: list[str], log: Log) -> Remedy:
             key="dead-destination-rewritten",
         )
     if cause == "list-member":
-        return Remedy(f"Take {subject} out of the members of {', '.join(sources[:3])}.", key="dead-destination-list")
+        return Remedy(f"Take {', '.join(targets)} out of the members of {_some(sources)}.", key="dead-destination-list")
+    subject = targets[0]
     for source in sources:
         alias = log.settings.alias(source)
         if alias is not None and subject in {*alias.targets, *log.settings.expand(source)}:
@@ -222,19 +239,15 @@ def _remedy(cause: str, subject: str, sources: list[str], log: Log) -> Remedy:
             )
     if cause == "forward":
         return Remedy(
-            f"Ask {', '.join(sources[:3])} to take {subject} out of the forward: ~/.forward, or the Sieve script "
+            f"Ask {_some(sources)} to take {subject} out of the forward: ~/.forward, or the Sieve script "
             "(`doveadm sieve get -u USER NAME`).",
             key="dead-destination-forward",
         )
     return Remedy(
-        f"Look for {subject} where {', '.join(sources[:3])} is expanded (`postmap -q ADDRESS` on each map that `postconf "
+        f"Look for {subject} where {_some(sources)} is expanded (`postmap -q ADDRESS` on each map that `postconf "
         "virtual_alias_maps alias_maps` names), and take it out or put the right address in; then `postmap` or `newaliases`.",
         key="dead-destination-alias",
     )
-
-
-def _words(names: pd.Series) -> Any:
-    return texts.arrow(names)
 
 
 CHECK = Check(

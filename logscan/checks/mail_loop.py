@@ -32,6 +32,7 @@ When there is no mail. Two automatic answers of which neither comes within secon
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,9 @@ WORDS = {
     "too-many-hops": "Mail from {subject} came with too many hops: it loops elsewhere",
     "refused-as-loop": "Hosts of {subject} refuse mail that went through too many hops",
 }
+
+MOST_SUBJECTS, MANY = 20, "many of them"
+"""Subjects of a cause that are told apart; more are one finding: a stranger can send mail with many hops from anywhere."""
 
 REMEDIES = {
     "loops-back-to-this-host": "If the domain's mail belongs here, list it: mydestination (users of this system), "
@@ -130,8 +134,8 @@ def conclude(partial: Partial, log: Log) -> Result:
     told = _told(partial, rounds)
     for subject, some in rounds[rounds["loop"]].groupby("subject", sort=True):
         result.findings.append(_two_hosts(str(subject), some, told[told["loop"] == subject], log))
-    for (cause, subject), some in told[told["loop"] == ""].groupby(["cause", "subject"], sort=True):
-        result.findings.append(_said(str(cause), str(subject), some, log))
+    for (cause, subject), rows in _by_subject(told[told["loop"] == ""]).items():
+        result.findings.append(_said(cause, subject, rows, log))
     answers: dict[str, list[pd.DataFrame]] = {}
     for run in in_turn.in_turn(partial):
         if _automatic(run, allowed):
@@ -219,9 +223,23 @@ def _two_hosts(subject: str, some: pd.DataFrame, ends: pd.DataFrame, log: Log) -
     )
 
 
-def _said(cause: str, subject: str, some: pd.DataFrame, log: Log) -> Finding:
-    """Return the finding for what Postfix or another host says of a loop."""
-    genuine = bool(some["genuine"].any())
+def _by_subject(told: pd.DataFrame) -> dict[tuple[str, str], list[Any]]:
+    """Return what is said of loops by cause and subject; of a cause with very many subjects as one."""
+    out: dict[tuple[str, str], list[Any]] = {}
+    for row in told.itertuples():
+        out.setdefault((row.cause, row.subject), []).append(row)
+    number = Counter(cause for cause, _ in out)
+    many: dict[str, list[Any]] = {cause: [] for cause, count in number.items() if count > MOST_SUBJECTS}
+    for (cause, _), rows in out.items():
+        if cause in many:
+            many[cause] += rows
+    few = {key: rows for key, rows in sorted(out.items()) if key[0] not in many}
+    return few | {(cause, MANY): sorted(rows, key=lambda row: row.Index) for cause, rows in sorted(many.items())}
+
+
+def _said(cause: str, subject: str, some: list[Any], log: Log) -> Finding:
+    """Return the finding for what Postfix or another host says of a loop; ``some`` are rows in order of time."""
+    genuine = any(row.genuine for row in some)
     severity: Severity = "problem" if cause in ("loops-back-to-this-host", "alias-circle") else "warning"
     confidence: Confidence = "high" if severity == "problem" else "medium" if cause == "refused-as-loop" else "low"
     if cause == "forwarding-loop":
@@ -235,21 +253,22 @@ def _said(cause: str, subject: str, some: pd.DataFrame, log: Log) -> Finding:
             "client": row.client or None,
             "time": cells.iso(_moment(row.at)),
         }
-        for row in some.itertuples()
+        for row in some
     ]
+    mails = len({row.queue_id for row in some})
     return Finding(
         cause=cause,
         subject=subject,
-        summary=f"{_words(cause, subject)}: {ev.mails(some['queue_id'].nunique(), len(some))}",
+        summary=f"{_words(cause, subject)}: {ev.mails(mails, len(some))}",
         severity=severity,
         confidence=confidence,
         count=len(cases),
         cases=cases,
-        first=_moment(some["at"].min()),
-        last=_moment(some["at"].max()),
+        first=_moment(some[0].at),
+        last=_moment(some[-1].at),
         remedy=Remedy(REMEDIES[cause], key=f"mail-loop-{cause}"),
-        evidence=lines_at(log, some["row"].tolist()),
-        mails=int(some["queue_id"].nunique()),
+        evidence=lines_at(log, [row.row for row in some]),
+        mails=mails,
         recipients=len(some),
     )
 

@@ -26,23 +26,25 @@ trouble, but the sender should know. Delivery reports and automatic answers (wit
 note. Mail kept waiting by this server's own filter or mailboxes is what other checks are about.
 
 ## When it is blind
-When no mail left for outside, or the log is shorter than the time between two attempts (67 minutes by default): mail that waits
-need not show in it.
+When no mail left for outside, or too much of it has waited for less than two hours when the log ends. Mail that waits since
+before the log is seen with its next attempt, within 67 minutes by default; a shorter log need not show it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from logscan.amounts import plural
+from logscan.checking import evidence as ev
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
 from logscan.checking.limits import limits
-from logscan.checking.stuck import AT_DOMAIN, AT_HOP, CASES, THROUGH, TO_RECIPIENT, TOLD, Times, look_at
+from logscan.checking.stuck import AT_DOMAIN, AT_HOP, CASES, THROUGH, TO_RECIPIENT, Times, look_at
 from logscan.correlate.lives import SECOND
 from logscan.findings import Finding, Remedy, Result, Severity
 from logscan.tables import cells
@@ -61,6 +63,12 @@ HOUR = 3600 * SECOND
 
 REPORTS = "delivery reports"
 """The subject of all that has an empty sender and nobody takes."""
+
+SINGLE = "single destinations"
+"""The subject of single mails to hosts that never answer, where they are many."""
+
+MOST_APART = 5
+"""Notes of one such mail each; more are one note."""
 
 SHARED = ("no-connection", "tls", "put-off-by-host", "name-not-found")
 """Reasons that a host has for the mail of all domains it serves."""
@@ -116,8 +124,6 @@ class Limits:
     sender is told."""
     many_domains: int = 3
     """Domains at one next hop whose trouble is the hop's: two may be the same organisation's."""
-    shortest_minutes: float = 67.0
-    """Minutes of log in which mail that waits is tried at least once (Postfix's maximal_backoff_time, 4000 s)."""
 
 
 def look(window: Window, settings: Settings) -> Partial:
@@ -130,14 +136,14 @@ def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding for each destination and reason."""
     allowed = limits(log, "mail-stuck", Limits)
     looked_at = partial.count("recipients")
-    result = Result(checked=looked_at, eligible=looked_at)
+    undecided = partial.count("undecided")
+    result = Result(checked=looked_at - undecided, eligible=looked_at)
     if not looked_at:
         result.blind_because.append("no mail left for anybody outside in these logs")
-    elif _minutes(partial) < allowed.shortest_minutes:
-        result.checked = 0
+    elif ev.too_few(result) or not result.checked:
         result.blind_because.append(
-            f"the log covers less than {allowed.shortest_minutes:.0f} minutes, the time within which Postfix tries mail that "
-            "waits again: such mail need not show in it"
+            f"mail to {plural(undecided, 'recipient')} of {looked_at:,} waits when the log ends, but for less than "
+            f"{allowed.waited_hours:g} hours, which tells nothing yet"
         )
     if CASES not in partial:
         return result
@@ -145,14 +151,11 @@ def conclude(partial: Partial, log: Log) -> Result:
     if len(rows) < partial.count("stuck"):
         result.notes.append(f"mail-stuck looked at the first {len(rows):,} of {partial.count('stuck'):,} recipients")
     rows = _placed(_judged(rows, Times(partial.parts.get(THROUGH))), allowed)
-    for (subject, cause), some in rows.groupby(["subject", "cause"], sort=True):
-        result.findings.append(_finding(str(subject), str(cause), some, log))
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for row in rows.itertuples():
+        groups.setdefault((row.subject, row.cause), []).append(row)
+    result.findings = [_finding(*key, some, log) for key, some in sorted(groups.items())]
     return result
-
-
-def _minutes(partial: Partial) -> float:
-    told = partial.frame(TOLD)
-    return float(max(told["until"].max() - told["since"].min(), 0)) / SECOND / 60 if len(told) else 0.0
 
 
 def _judged(rows: pd.DataFrame, times: Times) -> pd.DataFrame:
@@ -192,63 +195,59 @@ def _placed(rows: pd.DataFrame, allowed: Limits) -> pd.DataFrame:
     several = rows.groupby(["subject", "cause"])["mail"].transform("nunique") >= allowed.outage_mails
     away = (rows["away"] > 0) & ~several
     lasting = (rows["ended"] == "expired") | waited | shared | rows["cause"].eq("tls")
-    return rows.assign(counts=(rows["others"] | (lasting & ~away)) & (rows["report"] == 0))
+    rows = rows.assign(counts=(rows["others"] | (lasting & ~away)) & (rows["report"] == 0))
+    noted = ~rows.groupby(["subject", "cause"])["counts"].transform("any") & ~several & (rows["report"] == 0)
+    many = rows[noted].groupby("cause")["subject"].transform("nunique").reindex(rows.index, fill_value=0) > MOST_APART
+    return rows.assign(subject=rows["subject"].mask(many, SINGLE))
 
 
-def _finding(subject: str, cause: str, rows: pd.DataFrame, log: Log) -> Finding:
+def _finding(subject: str, cause: str, rows: list[Any], log: Log) -> Finding:
     """Return what is to be said of a destination and a reason; of another host that is away for all, a note."""
-    counts = rows["counts"].to_numpy(dtype=np.bool_)
-    open_ = rows["since"].to_numpy() == 0
-    severity: Severity = "warning" if counts.any() else "note"
-    if counts.any() and _is_relayhost(subject, log):
+    counting = [row for row in rows if row.counts]
+    severity: Severity = "warning" if counting else "note"
+    if counting and _is_relayhost(subject, log):
         severity = "problem"
-    active = (open_ & counts).any() if counts.any() else open_.any()
-    since = int(rows["since"].max())
+    active = any(row.since == 0 for row in counting or rows)
     told = _summary(subject, cause, rows)
     return Finding(
         cause=cause,
         subject=subject,
-        summary=told if active else f"{told}; {_through_since(since, log)}",
+        summary=told if active else f"{told}; {_through_since(max(row.since for row in rows), log)}",
         severity=severity,
-        confidence="high" if rows["others"].any() else "medium",
+        confidence="high" if any(row.others for row in rows) else "medium",
         count=len(rows),
-        cases=_cases(rows),
-        first=cells.moment(pd.Timestamp(int(rows["begin"].min()), tz="UTC")),
-        last=cells.moment(pd.Timestamp(int(rows["end"].max()), tz="UTC")),
+        cases=[_case(row) for row in rows],
+        first=cells.moment(pd.Timestamp(min(row.begin for row in rows), tz="UTC")),
+        last=cells.moment(pd.Timestamp(max(row.end for row in rows), tz="UTC")),
         state="active" if active else "mended",
         remedy=Remedy(REMEDIES[cause], key=f"mail-stuck-{cause}") if active else None,
         evidence=lines_at(
-            log, dict.fromkeys([place for pair in zip(rows["first"], rows["row"], strict=True) for place in pair])
+            log, dict.fromkeys(place for row in rows[: ev.MOST_EVIDENCE] for place in (row.first, row.row))
         ),
         why=_why(rows),
-        mails=int(rows["mail"].nunique()),
+        mails=len({row.mail for row in rows}),
         recipients=len(rows),
     )
 
 
-def _summary(subject: str, cause: str, rows: pd.DataFrame) -> str:
-    ended = rows["ended"].value_counts()
+def _summary(subject: str, cause: str, rows: list[Any]) -> str:
+    ended = Counter(row.ended for row in rows)
     told = [
-        f"{plural(int(ended[name]), noun)} {words}"
-        for name, noun, words in (
-            ("expired", "recipient", "given up"),
-            ("deferred", "recipient", "still waiting"),
-            ("delivered", "recipient", "reached late"),
-        )
-        if name in ended
+        f"{plural(ended[name], 'recipient')} {words}"
+        for name, words in (("expired", "given up"), ("deferred", "still waiting"), ("delivered", "reached late"))
+        if ended[name]
     ]
     if cause == "report-returned":
         return f"{WORDS[cause].capitalize()}: {', '.join(told)}"
-    longest = float((rows["end"] - rows["begin"]).max()) / HOUR
-    others = ", while mail of others got through" if rows["others"].any() else ""
+    longest = max(row.end - row.begin for row in rows) / HOUR
+    others = ", while mail of others got through" if any(row.others for row in rows) else ""
     return f"Mail to {subject} is stuck ({WORDS[cause]}){others}: {', '.join(told)}, after up to {longest:.0f} hours"
 
 
-def _why(rows: pd.DataFrame) -> str:
+def _why(rows: list[Any]) -> str:
     """Return the reason that was given most often, the first of several in the order of words."""
-    counts = rows["reason"].value_counts().reset_index()
-    best = counts.sort_values(["count", "reason"], ascending=[False, True])["reason"]
-    return f"Postfix says: {best.iloc[0]}" if len(best) else ""
+    counts = Counter(row.reason for row in rows)
+    return f"Postfix says: {min(counts, key=lambda reason: (-counts[reason], reason))}"
 
 
 def _through_since(since: int, log: Log) -> str:
@@ -263,21 +262,15 @@ def _is_relayhost(hop: str, log: Log) -> bool:
     return bool(host) and hop.lower().partition("[")[0] == host
 
 
-def _cases(rows: pd.DataFrame) -> list[dict[str, object]]:
-    columns = ("message_id", "recipient", "queue_id", "begin", "end", "ended")
-    return [
-        {
-            "message_id": cells.text(message_id),
-            "recipient": recipient,
-            "queue_id": queue_id,
-            "time": cells.iso(pd.Timestamp(begin, tz="UTC")),
-            "until": cells.iso(pd.Timestamp(end, tz="UTC")),
-            "ended": {"deferred": "waiting"}.get(str(ended), str(ended)),
-        }
-        for message_id, recipient, queue_id, begin, end, ended in zip(
-            *(rows[name].tolist() for name in columns), strict=True
-        )
-    ]
+def _case(row: Any) -> dict[str, Any]:
+    return {
+        "message_id": cells.text(row.message_id),
+        "recipient": row.recipient,
+        "queue_id": row.queue_id,
+        "time": cells.iso(pd.Timestamp(row.begin, tz="UTC")),
+        "until": cells.iso(pd.Timestamp(row.end, tz="UTC")),
+        "ended": "waiting" if row.ended == "deferred" else row.ended,
+    }
 
 
 CHECK = Check(
