@@ -28,8 +28,6 @@ _DENIED = re.compile(
 )
 _FULL = re.compile(r"(?i)no space left on device")
 _SCRIPT = re.compile(r"Execution of (?:Sieve|script)|Failed to (?:re-)?compile|Failed to open script")
-_BUSY = re.compile(r"Too many concurrent deliveries")
-"""Dovecot lmtp/lmtp-local.c, lmtp_user_concurrency_limit: the next attempt finds it free."""
 _TROUBLE = re.compile(
     r"(?i)internal (?:server )?error|internal user lookup failure|can't create user output file|input/output error"
     r"|waiting for lock|unable to lock|mailbox (?:is )?(?:locked|busy|unavailable)|create maildir file|cannot update mailbox"
@@ -86,8 +84,6 @@ def _of(said: str, dsn: str, *, refused: bool) -> str:
         return DISABLED
     if dsn == "1.1" or _UNKNOWN.search(said):
         return UNKNOWN
-    if _BUSY.search(said):
-        return ""
     for pattern, cause in ((_FULL, NO_SPACE), (_DENIED, PERMISSION), (_SCRIPT, FAILED), (_TROUBLE, INTERNAL)):
         if pattern.search(said):
             return cause
