@@ -169,8 +169,12 @@ def _asked(window: Window) -> Coded:
     """Return the addresses here that have one of these names, by delivery."""
     names = addresses(window)
     found = Coded(names.asked, names.words)
-    role = found.matching(lambda words: pc.match_substring_regex(words, ROLES))
-    return Coded(np.where(role, found.codes, -1), names.words)
+    role = np.flatnonzero(found.matching(lambda words: pc.match_substring_regex(words, ROLES)))
+    own = window.correlated.local_domains | window.settings.local_domains
+    mine = role[found.take(role).having(lambda each: "@" not in each or _domain(each) in own)]
+    codes = np.full(len(found), -1, np.int64)
+    codes[mine] = found.codes[mine]
+    return Coded(codes, names.words)
 
 
 def _bounced(window: Window) -> list[dict[str, Column]]:
@@ -211,8 +215,7 @@ def _taken(window: Window) -> Keyed:
         words = pa.array([], pa.string())
     else:
         asked = _asked(window)
-        final = columns.values(window, "deliveries", "final") & ~columns.values(window, "deliveries", "outside")
-        rows = np.flatnonzero((asked.codes >= 0) & final)
+        rows = np.flatnonzero((asked.codes >= 0) & columns.values(window, "deliveries", "final"))
         words = asked.take(rows).texts().cast(pa.string())
     some = {"address": words, "mails": np.ones(len(rows), np.int64)}
     some["last"] = columns.values(window, "deliveries", "time")[rows] if len(rows) else np.empty(0, np.int64)
