@@ -170,6 +170,8 @@ def _finding(cause: str, subject: str, some: pd.DataFrame, log: Log, limit: Limi
     turned_away = some["delay"].notna() & ((some["tries"] >= limit.tries) | (some["several"] & (some["tries"] > 1)))
     severity: Severity = "problem" if lost else "warning" if int(turned_away.sum()) >= limit.mails else "note"
     confidence: Confidence = "high" if bool(some["several"].any()) and bool((some["pool"] != "").all()) else "medium"
+    # The recipients of one mail are put off within one session.
+    mails = len(some.assign(minute=some["first"] // (60 * 10**9)).drop_duplicates(["sender", "minute"]))
     return Finding(
         cause=cause,
         subject=subject,
@@ -183,7 +185,7 @@ def _finding(cause: str, subject: str, some: pd.DataFrame, log: Log, limit: Limi
         remedy=Remedy(CURES[cause].format(subject=subject)),
         evidence=lines_at(log, some["line"].tolist()),
         why="It comes from several addresses, each of which is new here." if some["several"].any() else "",
-        mails=len(some),
+        mails=mails,
         recipients=len(some),
     )
 
