@@ -1,4 +1,4 @@
-"""What was refused, and what else was done at the door: refusals by reason, rules, connections, failed logins."""
+"""What was refused, here and by other hosts, and what else was done at the door: rules, connections, failed logins."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from logscan.checking.providers import provider
+from logscan.checking.refused import refused
 from logscan.report import by_key
 from logscan.report.accounts import REFUSING, refusals
-from logscan.report.by_key import ByKey
+from logscan.report.by_key import ByKey, once
 from logscan.report.model import Listing
 from logscan.report.tallies import folded
-from logscan.scan.columns import column, number
+from logscan.scan.columns import column, joined, number, values
+from logscan.tables.grouping import combine
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.tables.partials import Part, Partial
+
+MOST_SHOWN = 200
+"""Characters of another host's reply that a list shows."""
 
 REFUSED = ByKey(
     "rejects",
@@ -48,16 +54,38 @@ FAILED_LOGINS = ByKey(
     by=("client",),
     numbers=("failed", "users tried", "first", "last"),
 )
+ELSEWHERE = ByKey(
+    "refused-elsewhere",
+    "Refused by other hosts",
+    "Attempts to deliver that another host refused or put off, by the cause that its reply tells, by who runs the host, and by "
+    "the reply (codes, addresses and numbers left out). Unknown are replies that no rule knows.",
+    by=("cause", "provider", "reply"),
+    numbers=("attempts", "recipients", "first", "last"),
+)
 
 
 def look(window: Window) -> dict[str, Part]:
     """Return what a window counts for the lists of refusals and sessions."""
-    return {**_rejects(window), **_sessions(window)}
+    return {**_elsewhere(window), **_rejects(window), **_sessions(window)}
 
 
 def listings(partial: Partial, log: Log) -> Iterable[Listing]:
     """Return the lists of refusals and sessions."""
-    return by_key.listings((REFUSED, RULES, SESSIONS, FAILED_LOGINS), partial, log.zone)
+    return by_key.listings((ELSEWHERE, REFUSED, RULES, SESSIONS, FAILED_LOGINS), partial, log.zone)
+
+
+def _elsewhere(window: Window) -> dict[str, Part]:
+    """Count what other hosts refused, by cause, provider and reply."""
+    found = refused(window)
+    columns = (
+        found.why.changed(lambda why: why.cause),
+        found.host.changed(provider),
+        found.why.changed(lambda why: why.text[:MOST_SHOWN]),
+    )
+    recipient = joined(window, "deliveries", "recipient").take(found.row).codes
+    recipients = once(columns, combine(values(window, "deliveries", "mail")[found.row], recipient))
+    times = values(window, "deliveries", "time")[found.row]
+    return ELSEWHERE.look(columns, {"attempts": None, "recipients": recipients}, times=times)
 
 
 def _rejects(window: Window) -> dict[str, Part]:
