@@ -47,10 +47,10 @@ from logscan.checking.providers import (
     TEXTS,
     Answers,
     Replies,
+    alike,
     answered,
     kept,
     named,
-    provider,
     replies_of,
     taken_at,
 )
@@ -97,7 +97,7 @@ class Limits:
     """Mails taken for spam: a mail or two are those mails' trouble."""
     content_share: float = 0.5
     """Share of a provider's mail in that time that must be taken for spam: filters are wrong now and then."""
-    relayed_domains: int = 3
+    relayed_domains: int = 5
     """Domains of recipients behind one host from which it is a relay, and no provider."""
 
 
@@ -127,16 +127,32 @@ def _about_us(window: Window, found: Refused) -> Refused:
 def _refusals(window: Window, some: Refused) -> dict[str, Part]:
     if not len(some.row):
         return {}
-    deliveries = values(window, "deliveries", "mail")[some.row]
-    sender = joined(window, "mails", "sender").take(deliveries)
-    address = joined(window, "mails", "client_address").take(deliveries)
-    local = window.correlated.local_domains
+    mail = values(window, "deliveries", "mail")[some.row]
+    sender = joined(window, "mails", "sender").take(mail)
+    address = joined(window, "mails", "client_address").take(mail)
     flags = {
-        "own": sender.having(lambda text: text.rpartition("@")[2].lower() in local),
+        "own": _own(window, mail, sender),
         "null": sender.is_in(""),
         "theirs": _theirs(some, [address.values[code] if code >= 0 else "" for code in address.codes.tolist()]),
     }
     return {"refused": kept(window, some, flags), TEXTS: replies_of(window, some)}
+
+
+def _own(window: Window, mail: Ints, sender: Coded) -> npt.NDArray[np.bool_]:
+    """Return whose sender is of a domain of this server: one that mail is stored for here, or that its login is of.
+
+    Where no mail is stored at all, as on a server that only sends, each is.
+    """
+    local = window.correlated.local_domains
+    domain = sender.changed(_domain_of)
+    login = joined(window, "mails", "sasl_username").take(mail).changed(_domain_of)
+    same: npt.NDArray[np.bool_] = (domain.hashed() == login.hashed()) & (domain.codes >= 0)
+    same |= domain.having(lambda name: not local or name in local)
+    return same
+
+
+def _domain_of(address: str) -> str | None:
+    return address.rpartition("@")[2].lower() if "@" in address else None
 
 
 def _theirs(some: Refused, clients: list[str]) -> npt.NDArray[np.bool_]:
@@ -152,17 +168,18 @@ def _theirs(some: Refused, clients: list[str]) -> npt.NDArray[np.bool_]:
 
 
 def _hosts(window: Window) -> dict[str, Part]:
-    """Return who took mail, and for which domains where that is one alone: then it may be a relay.
+    """Return which hosts took mail, and for which domains where that is one alone: then it may be a relay.
 
-    A window in which several took mail tells that there is none, whatever the domains of the others.
+    A window in which several took mail tells that there is none, whatever the domains of the others. Hosts that differ in
+    their numbers only are one; a provider's customers have hosts of their own names (Microsoft), or one for all (Google).
     """
     found = taken(window)
-    who = found.host.changed(provider)
-    once = Keyed.of({"provider": who.take(_firsts(who)).texts()})
+    who = found.host.changed(alike)
+    once = Keyed.of({"host": who.take(_firsts(who)).texts()})
     if len(once) != 1:
-        return {"providers": once}
+        return {"hosts": once}
     domain = joined(window, "deliveries", "recipient").take(found.row).changed(lambda to: to.rpartition("@")[2].lower())
-    return {"providers": once, "domains": Keyed.of({"domain": domain.take(_firsts(domain)).texts().fill_null("")})}
+    return {"hosts": once, "domains": Keyed.of({"domain": domain.take(_firsts(domain)).texts().fill_null("")})}
 
 
 def _firsts(column: Coded) -> Ints:
@@ -175,7 +192,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     bounds = limits(log, NAME, Limits)
     count = partial.count("answered")
     result = Result(checked=count, eligible=count)
-    _blind(partial, bounds, result)
+    _blind(partial, log.settings, bounds, result)
     if "refused" not in partial:
         return result
     rows = partial.frame("refused")
@@ -216,17 +233,29 @@ def _severity(part: pd.DataFrame, cause: str, went: Course, bounds: Limits) -> S
     return "warning" if mails >= bounds.policy_mails and people > 1 and not went.between else None
 
 
-def _blind(partial: Partial, bounds: Limits, result: Result) -> None:
+RELAYING = (
+    "relayhost",
+    "default_transport",
+    "transport_maps",
+    "sender_dependent_relayhost_maps",
+    "smtp_fallback_relay",
+)
+"""Parameters by which mail for outside goes to a relay."""
+
+
+def _blind(partial: Partial, settings: Settings, bounds: Limits, result: Result) -> None:
     """Say why nothing can be told of providers: no host answered, or all mail leaves by a relay."""
     if not result.checked:
         result.blind_because.append("no other host took or refused a mail in these logs")
         return
-    providers = partial.frame("providers")["provider"]
+    if settings.known("postfix") and not any(settings.postfix.get(name) for name in RELAYING):
+        return
+    hosts = partial.frame("hosts")["host"]
     domains = len(partial.frame("domains")) if "domains" in partial else 0
-    if len(providers) == 1 and domains >= bounds.relayed_domains:
+    if len(hosts) == 1 and domains >= bounds.relayed_domains:
         result.blind_because.append(
-            f"all mail for outside leaves by {providers.iloc[0]}, for {plural(domains, 'domain')}: what providers say to it "
-            "stands in the log of that relay"
+            f"all mail for outside leaves by {hosts.iloc[0]}, for {plural(domains, 'domain')}: what providers say to it stands "
+            "in the log of that relay"
         )
 
 
