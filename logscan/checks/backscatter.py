@@ -10,7 +10,8 @@ server. And mail that is refused in the dialogue costs nothing, while this is qu
 
 ## What the log shows
 `client=` of a host outside, then `status=bounced (… User unknown …)` or `said: 550 …` of the filter, then bounce's
-`sender non-delivery notification: QUEUEID`, whose mail goes to another host.
+`sender non-delivery notification: QUEUEID`, whose mail goes to another host. amavis says `BouncedInbound` of what it returns
+itself.
 
 ## What to do
 Have Postfix know who exists while the other side is still there: virtual_mailbox_maps or local_recipient_maps that hold all,
@@ -34,10 +35,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from logscan.amounts import plural
 from logscan.checking.check import Check
-from logscan.checking.copies import lines_at, places
+from logscan.checking.copies import lines_at, places, places_of
 from logscan.checking.forwarded import forwarded
 from logscan.checking.limits import limits
 from logscan.findings import Finding, Remedy, Result, Severity
@@ -48,8 +52,6 @@ from logscan.tables.partials import Keyed, Part, Partial
 from logscan.visible import visible
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
@@ -85,7 +87,7 @@ class Limits:
 def look(window: Window, settings: Settings) -> Partial:
     """Take messages about mail from outside that this server took and refused, with whom it refused."""
     from_outside = joined(window, "mails", "origin").is_in("outside")
-    return Partial({"came": int(from_outside.sum()), **_returned(window)})
+    return Partial({"came": int(from_outside.sum()), **_returned(window), **_by_amavis(window)})
 
 
 def _returned(window: Window) -> dict[str, Part]:
@@ -107,6 +109,37 @@ def _returned(window: Window) -> dict[str, Part]:
     kind = _kinds(window, rows)
     rows, kind = rows[kind > 0], kind[kind > 0]
     return {"returned": _cases(window, rows, of_parent[entry[rows]], kind)} if len(rows) else {}
+
+
+def _by_amavis(window: Window) -> dict[str, Part]:
+    """Return mail from outside that amavis itself returned (D_BOUNCE): it makes the message, so that Postfix tells of none.
+
+    Where it thinks better of it, for what is surely spam, it says NoBounce.
+    """
+    if not len(window.verdicts):
+        return {}
+    rows = np.flatnonzero(
+        joined(window, "verdicts", "status").having(lambda text: "BouncedInbound" in text.replace(" ", "").split(","))
+        & ~joined(window, "verdicts", "sender").is_in("", "<>")
+    )
+    if not len(rows):
+        return {}
+    names = ("message_id", "queue_id", "recipients", "sender")
+    message_id, queue_id, recipient, sender = (
+        joined(window, "verdicts", name).take(rows).texts().fill_null("") for name in names
+    )
+    place = places_of(window.verdicts.iloc[rows])
+    texts = {
+        "message_id": message_id,
+        "queue_id": queue_id,
+        "recipient": pc.utf8_trim(recipient, "<>"),
+        "domain": pa.array([""] * len(rows)),
+        "relay": pa.array(["amavis"] * len(rows)),
+        "sender": sender,
+    }
+    at = values(window, "verdicts", "time")[rows]
+    numbers = {"kind": np.full(len(rows), 2), "mail": place, "place": place, "at": at}
+    return {"by amavis": Keyed.of({**texts, **numbers}, least=("place", "at"))}
 
 
 def _of_failure(window: Window, child: Ints) -> npt.NDArray[np.bool_]:
@@ -158,9 +191,10 @@ def conclude(partial: Partial, log: Log) -> Result:
     result = Result(checked=count, eligible=count)
     if not count:
         result.blind_because.append("no mail came in from outside in these logs")
-    if "returned" not in partial:
+    parts = [partial.frame(name) for name in ("returned", "by amavis") if name in partial]
+    if not parts:
         return result
-    rows = partial.frame("returned").sort_values(["place", "recipient", "queue_id"], kind="stable")
+    rows = pd.concat(parts, ignore_index=True).sort_values(["place", "recipient", "queue_id"], kind="stable")
     for domain, part in rows[rows["kind"] == 1].groupby("domain", sort=True):
         if part["recipient"].str.lower().nunique() >= bounds.recipients:
             result.findings.append(_finding(log, part, UNKNOWN, str(domain), bounds))
