@@ -56,7 +56,8 @@ REMEDIES = {
     ),
     "spf": (
         "List this server's addresses, IPv4 and IPv6, in the TXT record (v=spf1) of the sender's domain, and look that there "
-        "is one such record only. The addresses are those that mail leaves by, not those it comes in by."
+        "is one such record only. The addresses are those that mail leaves by, not those it comes in by. A web form "
+        "that sends with its visitor's address as sender needs one of your own, and the visitor's in Reply-To."
     ),
     "dkim": "Let the signer (OpenDKIM, rspamd's dkim_signing) sign for the sender's domain, and publish its key in the DNS.",
     "dmarc": (
@@ -66,6 +67,11 @@ REMEDIES = {
     "unauthenticated": (
         "List this server's addresses in the sender's domain's SPF record, and sign with DKIM (OpenDKIM, rspamd's "
         "dkim_signing); if the domain isn't yours, send in the name of one that is."
+    ),
+    "sender-rejected": (
+        "The domain of the sender's address must be in the DNS, with an MX or an address. For mail of programs: set their "
+        "sender, or myorigin in main.cf, to a domain that is yours (postconf myorigin); a name such as host.lan or localdomain is "
+        "refused."
     ),
     "content": (
         "Look at what these mails have in common: one sender, a link, an attachment, a newsletter. Others may do as this "

@@ -53,7 +53,7 @@ IN_WORDS: dict[str, str] = {
     "greylisted": "greylisting",
     "relay-denied": "the host takes no mail for that domain",
     "too-big": "the mail is too big",
-    "recipient-refuses": "the recipient takes no mail of that sender",
+    "recipient-refuses": "the recipient doesn’t take that mail",
     "remote-trouble": "trouble of the other side",
     "policy-unknown": "its policy, without a reason that is known here",
     "unknown": "an unknown reason",
@@ -97,14 +97,14 @@ ADDRESS = (
 
 LISTED = (
     r"(?:(?:black|block|deny|reject)[- ]?list(?:ed|s)?|\blisted\b|\bbanned\b|\bdns[rx]?bls?\b|\brbls?\b"
-    r"|\b(?:poor|bad|low|negative|no|none/bad|untrusted)[a-z ]{0,12} reputation|reputation[a-z ]{0,12}(?:poor|bad|low))"
+    r"|\b(?:poor|bad|low|negative|none/bad|untrusted)[a-z ]{0,12} reputation|reputation[a-z ]{0,12}(?:poor|bad|low))"
 )
 
 PROVIDERS = (
     _rule("rate", r"unusual rate of .{0,200}(?:rate limited|limited)|detected an unusual rate of mail", GOOGLE, LOOKED_UP),
     _rule("ip-listed", r"unusual rate of unsolicited mail .{0,120}your ip address.{0,120}blocked", GOOGLE, LOOKED_UP, True),
     _rule("rate", r"unusual rate of unsolicited mail", GOOGLE, LOOKED_UP),
-    _rule("rate", r"receiving (?:e?mail|messages) (?:too quickly|at a rate that)", GOOGLE, LOOKED_UP),
+    _rule("recipient-refuses", r"receiving (?:e?mail|messages) (?:too quickly|at a rate that)", GOOGLE, LOOKED_UP),
     _rule("ipv6-no-ptr", r"ipv6 sending guidelines", GOOGLE, LOOKED_UP),
     _rule("no-ptr", r"does(?:n't| not) have a ptr|ptr record (?:setup|does(?:n't| not)|for)", GOOGLE, LOOKED_UP),
     _rule("unauthenticated", r"sender is unauthenticated|authenticate with either spf or dkim", GOOGLE, LOOKED_UP),
@@ -129,6 +129,11 @@ PROVIDERS = (
 
 GENERIC = (
     _rule("greylisted", r"gr[ae]y-?[- ]?list", GENERAL, permanent=False),
+    _rule("recipient-refuses", r"recipient\b.{0,30}(?:has )?(?:blocked|blacklisted|rejects|refuses)\b"
+          r"|blocked by (?:the )?recipient", GENERAL),
+    _rule("content", r"\b(?:surbl|uribl)\b", GENERAL),
+    _rule("sender-rejected", r"sender(?:'s)?(?: address| e-?mail)? (?:is |was |has been )?(?:black|block|deny)[- ]?listed"
+          r"|(?:black|block|deny)[- ]?listed sender|sender (?:is |was )?(?:blocked|banned|denied)", GENERAL),
     _rule("domain-listed", r"(?:sender address|helo command) \S* ?blocked using|blocked using (?:dbl|rhsbl|\w*uribl)|"
           r"\bdomain\b.{0,40}" + LISTED, POSTFIX),
     _rule("content", r"\b(?:url|uri|link)s?\b.{0,40}(?:" + LISTED + r"|blocked)", GENERAL),
@@ -167,7 +172,8 @@ GENERIC = (
           r"|must (?:first )?authenticate|login (?:is )?required"
           r"|please (?:log ?in|authenticate)", GENERAL),
     _rule("content", r"(?:url|link|body|attachment|header|content|subject)\b.{0,60}(?:reject|block|banned|forbid|refuse"
-          r"|not allowed|suspicious|prohibited)|\bvirus|malware|phish|infected|banned (?:file|content)", GENERAL),
+          r"|not allowed|suspicious|prohibited)|\bvirus|malware|phish|infected"
+          r"|(?:banned|forbidden|blocked) (?:file|content|attachment|extension)", GENERAL),
     _rule("rate", r"too (?:many|much) (?:connection|message|mail|recipient|session|concurrent|error|spam)|rate[- ]?limit|throttl"
           r"|(?:connection|message|mail|sending) (?:rate|limit|frequency)|exceeded .{0,40}(?:rate|per (?:hour|minute|day))"
           r"|slow(?:ing)? down|sending too|frequency limit", GENERAL),

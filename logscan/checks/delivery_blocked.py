@@ -77,7 +77,7 @@ NAME = "delivery-blocked"
 SURE = ("ip-listed", "new-ip", "no-ptr", "ipv6-no-ptr", "helo", "tls", "login-required")
 """Causes that are this server's whoever sends."""
 
-MINE = ("domain-listed", *AUTHENTICATION, "content", "policy-unknown", "rate")
+MINE = ("domain-listed", *AUTHENTICATION, "sender-rejected", "content", "policy-unknown", "rate")
 """Causes that depend on the mail: those of mail that others sent, and that is forwarded, are forwarder-refused's."""
 
 
@@ -139,14 +139,15 @@ def _refusals(window: Window, some: Refused) -> dict[str, Part]:
 
 
 def _own(window: Window, mail: Ints, sender: Coded) -> npt.NDArray[np.bool_]:
-    """Return whose sender is of a domain of this server: one that mail is stored for here, or that its login is of.
+    """Return whose sender is this server's affair: of a domain that mail is stored for here, or that its login is of.
 
-    Where no mail is stored at all, as on a server that only sends, each is.
+    Whatever a program of this host sends is; and where no mail is stored at all, as on a server that only sends, all is.
     """
     local = window.correlated.local_domains
     domain = sender.changed(_domain_of)
     login = joined(window, "mails", "sasl_username").take(mail).changed(_domain_of)
     same: npt.NDArray[np.bool_] = (domain.hashed() == login.hashed()) & (domain.codes >= 0)
+    same |= joined(window, "mails", "origin").take(mail).is_in("local")
     same |= domain.having(lambda name: not local or name in local)
     return same
 
@@ -221,7 +222,7 @@ def _severity(part: pd.DataFrame, cause: str, went: Course, bounds: Limits) -> S
     mails = some["mail"].nunique()
     if cause in SURE:
         return None if not mails else "problem" if mails >= bounds.grave_mails else "warning"
-    if cause in ("domain-listed", *AUTHENTICATION):
+    if cause in ("domain-listed", "sender-rejected", *AUTHENTICATION):
         own = some[some["own"] > 0]["mail"].nunique()
         return "problem" if own >= bounds.own_mails else None
     if cause == "rate":
