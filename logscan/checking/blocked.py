@@ -70,8 +70,8 @@ REMEDIES = {
     ),
     "sender-rejected": (
         "The domain of the sender's address must be in the DNS, with an MX or an address. For mail of programs: set their "
-        "sender, or myorigin in main.cf, to a domain that is yours (postconf myorigin); a name such as host.lan or localdomain is "
-        "refused."
+        "sender, or myorigin in main.cf, to a domain that is yours (postconf myorigin); a name such as host.lan or localdomain "
+        "is refused."
     ),
     "content": (
         "Look at what these mails have in common: one sender, a link, an attachment, a newsletter. Others may do as this "
