@@ -181,6 +181,12 @@ def at_once(
     return out
 
 
+def linked(first: Ints, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the chosen tries, and those that follow each other up to one of them, with no day between two."""
+    together = np.append(0, np.cumsum(np.diff(first) > DAY))
+    return np.isin(together, together[chosen])
+
+
 def enough(nets: Iterable[str], networks: int, providers: int) -> bool:
     """Whether these are so many networks, of so many providers."""
     some = set(nets)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking.guess_rows import HOUR, Usual, at_once, enough, named, once, rushes, usual
+from logscan.checking.guess_rows import HOUR, Usual, at_once, enough, linked, named, once, rushes, usual
 from logscan.checking.limits import limits
 from logscan.scan import login_tries
 from logscan.scan.columns import joined, values
@@ -59,7 +59,9 @@ class Limits:
     """Addresses that these must be where nobody here has that account: robots try info and admin everywhere, all the time."""
     all_networks: int = 20
     """Networks that try any accounts in vain within a day, and from which nobody ever got in."""
-    all_providers: int = 10
+    known_networks: int = 10
+    """The same, for accounts that there are here: robots that try names at random seldom hit those."""
+    all_providers: int = 6
     """Providers of these."""
     unusual_networks: int = 8
     """Networks at work in an hour or a day that the server's own share of failures doesn't explain."""
@@ -161,7 +163,7 @@ def _guesses(partial: Partial, log: Log) -> Guesses:
     found = Guesses(rows, good, shared, (), nowhere, left, boxes)
     for by in ("address", "network"):
         _tell_loud(found, known, log.settings, by)
-    _tell_devices(found, known, log.settings)
+    _tell_devices(found, known)
     return _tell_spread(found, slots, known, log.settings)
 
 
@@ -228,28 +230,36 @@ def _tell_loud(found: Guesses, known: Limits, settings: Settings, by: str) -> No
     rows.loc[marked, "source"] = rows.loc[marked, by]
 
 
-def _tell_devices(found: Guesses, known: Limits, settings: Settings) -> None:
+def _tell_devices(found: Guesses, known: Limits) -> None:
     """Mark tries that come from one place at one account or two, hour after hour; at any number where several get in.
 
-    The place is a network; for accounts of this server also a provider, since a telephone has another address each time.
+    The place is a network, in which a device has one address most of the time; or a provider by which the account gets in
+    too, where a telephone has another address each time. Who guesses together has many addresses in one network.
     """
     rows = found.rows
     rows["base"] = rows["network"]
+    at_home = {
+        (provider(net), user)
+        for net, user in zip(found.good["network"].tolist(), found.good["user"].tolist(), strict=True)
+    }
     for by in ("network", "provider"):
         some = rows[(rows["kind"] == "quiet") & (rows["user"] != "")]
-        if by == "provider":
-            mine = {user for user in some["user"].unique().tolist() if found.known(user, settings)}
-            some = some[some["user"].isin(mine)]
         bases = some["network"] if by == "network" else some["network"].map(provider).astype("str")
         some = some.assign(base=bases, hour=some["first"] // HOUR)
         if some.empty:
             continue
-        users = some.groupby("base")["user"].nunique()
-        total = some.groupby(["base", "user"]).agg(n=("n", "sum"), hours=("hour", "nunique"))
+        users, pairs = some.groupby("base")["user"].nunique(), some.groupby(["base", "user"])
+        total = pairs.agg(n=("n", "sum"), hours=("hour", "nunique"))
+        total["most"] = some.groupby(["base", "user", "address"])["n"].sum().groupby(["base", "user"]).max()
         total = total[(total["n"] >= known.device_tries) & (total["hours"] >= known.device_hours)]
-        pairs = {(base, user) for base, user in total.index if users[base] < known.accounts or base in found.shared}
-        chosen = [pair in pairs for pair in zip(some["base"].tolist(), some["user"].tolist(), strict=True)]
-        marked = some[np.array(chosen, np.bool_)]
+        chosen = {
+            (base, user)
+            for base, user in total.index
+            if (users[base] < known.accounts or base in found.shared)
+            and (total.loc[(base, user), "most"] * 2 >= total.loc[(base, user), "n"] or (base, user) in at_home)
+        }
+        flags = [pair in chosen for pair in zip(some["base"].tolist(), some["user"].tolist(), strict=True)]
+        marked = some[np.array(flags, np.bool_)]
         rows.loc[marked.index, "kind"] = "device"
         rows.loc[marked.index, "base"] = marked["base"]
 
@@ -261,13 +271,24 @@ def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits, settings: S
     inside = set(found.good["network"])
     own = {net for net in rows["network"].unique().tolist() if net in found.shared or in_house(net)}
     outside = ~rows["network"].isin(own).to_numpy(dtype=np.bool_)
-    free = outside & rows["kind"].isin(["quiet", "device"]).to_numpy()
-    rows.loc[_at_one_account(found, rows[free & (rows["user"] != "").to_numpy()], known, settings), "kind"] = "spread"
+    # One account, many networks; of those in the rhythm of a device, one may be one, three are none.
+    rhythm = rows[outside & (rows["kind"] == "device").to_numpy()].groupby("user")["network"].nunique()
+    many = set(rhythm.index[rhythm >= known.networks // 2])
+    for also in (False, True):
+        of = rows["kind"].eq("quiet") | (rows["kind"].eq("device") & rows["user"].isin(many) if also else False)
+        free = outside & of.to_numpy(dtype=np.bool_) & rows["user"].ne("").to_numpy(dtype=np.bool_)
+        rows.loc[_at_one_account(found, rows[free], known, settings), "kind"] = "spread"
+    # What else those networks tried meanwhile.
+    part = set(rows.loc[rows["kind"] == "spread", "network"])
+    rows.loc[(rows["kind"] == "quiet").to_numpy() & outside & rows["network"].isin(part).to_numpy(), "kind"] = "spread"
     # Many accounts, many networks, none of which anybody ever came from.
     quiet = rows["kind"].isin(["quiet", "spread"]).to_numpy() & outside & ~rows["network"].isin(inside).to_numpy()
     some = rows[quiet]
-    first, nets = some["first"].to_numpy(), some["network"].tolist()
-    rows.loc[some.index[at_once(first, nets, known.all_networks, known.all_providers)], "kind"] = "spread"
+    here = {user for user in some["user"].unique().tolist() if found.known(user, settings)}
+    for part, networks in ((some[some["user"].isin(here)], known.known_networks), (some, known.all_networks)):
+        times, nets = part["first"].to_numpy(), part["network"].tolist()
+        rows.loc[part.index[at_once(times, nets, networks, known.all_providers)], "kind"] = "spread"
+    first = some["first"].to_numpy()
     for each in told:
         odd = each.inside(first)
         if enough(some["network"][odd].tolist(), known.unusual_networks, known.providers):
@@ -276,7 +297,7 @@ def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits, settings: S
 
 
 def _at_one_account(found: Guesses, some: pd.DataFrame, known: Limits, settings: Settings) -> Ints:
-    """Return the rows (labels) of tries of many networks at one account, be it in the rhythm of a device."""
+    """Return the rows (labels) of tries of many networks at one account."""
     many = some.groupby("user")["network"].nunique()
     some = some[some["user"].isin(set(many.index[many >= known.networks]))]
     index, first = some.index.to_numpy(), some["first"].to_numpy()
@@ -284,7 +305,9 @@ def _at_one_account(found: Guesses, some: pd.DataFrame, known: Limits, settings:
     out = [np.empty(0, np.int64)]
     for user, place in some.groupby("user").indices.items():
         # Names that robots try everywhere (info, admin) and that don't exist here are a noise that never ends.
-        least = 0 if found.known(str(user), settings) else known.unknown_addresses
+        here = found.known(str(user), settings)
+        least = 0 if here else known.unknown_addresses
         args = (first[place], nets[place].tolist(), known.networks, known.providers, addresses[place].tolist(), least)
-        out.append(index[place[at_once(*args)]])
+        chosen = at_once(*args)
+        out.append(index[place[linked(first[place], chosen) if here else chosen]])
     return np.concatenate(out)
