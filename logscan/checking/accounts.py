@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,16 @@ def no_logins(settings: Settings) -> str:
 def at(ns: int) -> datetime:
     """Return a time in UTC ns as an aware datetime, whole seconds."""
     return datetime.fromtimestamp(int(ns) // 10**9, UTC)
+
+
+def when(log: Log, ns: int) -> str:
+    """Return a time in UTC ns as ``18 Nov 22:53``, in the server's zone as everywhere in a report."""
+    return f"{at(ns).astimezone(log.zone or UTC):%d %b %H:%M}"
+
+
+def for_command(user: str) -> str:
+    """Return a user name as it may stand in a command to be copied: ``USER`` for one that a shell would read otherwise."""
+    return user if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._%+@-]*", user) else "USER"
 
 
 def iso(ns: int) -> str | None:

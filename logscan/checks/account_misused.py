@@ -313,7 +313,7 @@ class _Account:
             last=accounts.at(end),
             remedy=Remedy(ASK.replace("USER", self.user))
             if cause == "no-past"
-            else Remedy(REMEDY.replace("USER", self.user), key=f"stop-account-{self.user}"),
+            else Remedy(REMEDY.replace("USER", accounts.for_command(self.user)), key=f"stop-account-{self.user}"),
             evidence=lines_at(self.told.log, [int(each) for each in rows["place"].head(ev.MOST_EVIDENCE)]),
             why=self._why(before, refused, guessed, place),
             mails=count,

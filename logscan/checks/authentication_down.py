@@ -318,7 +318,7 @@ def _finding(log: Log, subject: str, on: str, outages: list[_Outage], known: Lim
         DOVECOT: "Logins at Dovecot could not be checked",
         BACKEND: "The database or directory that knows the accounts gave no answer",
     }[subject]
-    when = f"{accounts.at(longest.first):%d %b %H:%M} UTC"
+    when = accounts.when(log, longest.first)
     summary = f"{words}{on}: {plural(len(outages), 'outage')}, {plural(n, 'line')} that say so, the longest "
     summary += f"{accounts.duration(longest.last - longest.first)} from {when}"
     if not outages[-1].until:

@@ -134,7 +134,7 @@ def conclude(partial: Partial, log: Log) -> Result:
         if entry is not None and not any(entry.network == each.network for some in by_user.values() for each in some):
             result.findings.append(_nameless(log, entry))
             result.blind_because.append(
-                f"{entry.address} logged in by SMTP AUTH on {accounts.at(entry.time):%d %b %H:%M} UTC after it, or its network, "
+                f"{entry.address} logged in by SMTP AUTH on {accounts.when(log, entry.time)} after it, or its network, "
                 f"had guessed: it sent no mail then, so no line tells whose account it is"
             )
     return result
@@ -200,14 +200,14 @@ def _finding(log: Log, user: str, entries: list[_Entry]) -> Finding:
     return Finding(
         cause="same-account" if same else "other-accounts",
         subject=user,
-        summary=f"{user} got in from {first.address} on {accounts.at(first.time):%d %b %H:%M} UTC, {tried} from its network",
+        summary=f"{user} got in from {first.address} on {accounts.when(log, first.time)}, {tried} from its network",
         severity="problem",
         confidence="medium" if same or len(others) < MANY else "high",
         count=len(entries),
         cases=[_case(user, each) for each in entries[: accounts.MOST_CASES]],
         first=accounts.at(first.time),
         last=accounts.at(entries[-1].time),
-        remedy=Remedy(REMEDY.replace("USER", user), key=f"new-password-{user}"),
+        remedy=Remedy(REMEDY.replace("USER", accounts.for_command(user)), key=f"new-password-{user}"),
         evidence=_evidence(log, entries),
         why="Nobody got in from this network before it began to fail.",
     )
@@ -236,7 +236,7 @@ def _evidence(log: Log, entries: list[_Entry]) -> list[Any]:
 def _nameless(log: Log, entry: _Entry) -> Finding:
     users = sorted(set(entry.before["user"]) - {""})
     tries = plural(int(entry.before["n"].sum()), "try", "tries")
-    when = f"{accounts.at(entry.time):%d %b %H:%M} UTC"
+    when = accounts.when(log, entry.time)
     return Finding(
         cause="name-not-logged",
         subject=entry.address,

@@ -158,7 +158,7 @@ def _finding(log: Log, user: str, devices: list[_Device], found: Guesses) -> Fin
     )
     mended = all(each.since for each in devices)
     if mended:
-        summary += f"; it has stopped since {accounts.at(max(each.since for each in devices)):%d %b %H:%M} UTC"
+        summary += f"; it has stopped since {accounts.when(log, max(each.since for each in devices))}"
     sure, severity = _weight(user, devices, found, known)
     return Finding(
         cause="old-password" if known else "unknown-account",
@@ -171,7 +171,7 @@ def _finding(log: Log, user: str, devices: list[_Device], found: Guesses) -> Fin
         first=accounts.at(first),
         last=accounts.at(last),
         state="mended" if mended else "active",
-        remedy=None if mended else _remedy(user, addresses, ways, first, n, known),
+        remedy=None if mended else _remedy(log, user, addresses, ways, first, n, known),
         evidence=accounts.evidence(log, rows),
         why=_why(user, devices, found, known),
     )
@@ -226,7 +226,7 @@ def _case(device: _Device) -> dict[str, Any]:
     }
 
 
-def _remedy(user: str, addresses: list[str], ways: str, first: int, n: int, known: bool) -> Remedy:
+def _remedy(log: Log, user: str, addresses: list[str], ways: str, first: int, n: int, known: bool) -> Remedy:
     where = accounts.listed(addresses)
     if not known:
         return Remedy(
@@ -235,7 +235,7 @@ def _remedy(user: str, addresses: list[str], ways: str, first: int, n: int, know
         )
     message = (
         f"A device of yours tries to fetch or send mail as {user} with a password that is not right (any more): since "
-        f"{accounts.at(first):%d %B %H:%M} UTC {plural(n, 'time')}, from {where}, by {ways}. Please look at telephones, "
+        f"{accounts.when(log, first)} {plural(n, 'time')}, from {where}, by {ways}. Please look at telephones, "
         "tablets and mail programs that you haven't used for a while, and enter the present password there, or remove the "
         "account. If you know of no such device at that address, please tell us: then somebody else is trying."
     )
