@@ -29,7 +29,7 @@ MOST = 2_000
 """Lines kept of each host and event: a server that loses lines all day says so thousands of times; they are counted."""
 
 LOSSES, LOST, CLOCKS, STARTS = "losses", "lost lines", "clock lines", "starts"
-_CLOCK = r"ime (?:just )?moved (?:forward|backward)|backward time jump "
+_CLOCK = r"ime (?:just )?moved (?:forward|backward)|backward time jump detected"
 _MOVED = re.compile(r"ime (?:just )?moved (forward|backward)s? by (\d{1,12}(?:\.\d{1,6})?)")
 _INTERVAL = re.compile(r"allowed within (\d{1,6}) seconds")
 _PROCESS = re.compile(
@@ -203,14 +203,10 @@ def stepped(active: Active | None, host: str, rows: Iterable[Any], least: int, a
         text, at = str(row.text), int(row.at)
         found = _MOVED.search(text)
         forward = bool(found) and found is not None and found[1] == "forward"
-        if "recovered" in text:
-            for step in steps[-1:]:
-                step["recovered"] = at
-            continue
         size = float(found[2]) if found else 0.0
         last = steps[-1] if steps else None
         if last is None or last["forward"] != forward or at - last["last"] > apart * SECOND:
-            last = {"forward": forward, "at": at, "size": 0.0, "places": [], "recovered": None}
+            last = {"forward": forward, "at": at, "size": 0.0, "places": []}
             steps.append(last)
         last["last"], last["size"] = at, max(last["size"], size)
         last["places"].append(int(row.place))
