@@ -36,15 +36,14 @@ class Complaint:
 
 
 ELSEWHERE = (
-    r"is older than source file|map lookup problem|lookup (?:error|failure|problem)|lookup failed for table|query failed"
-    r"|connect to (?:mysql server|pgsql server|TCP map)|dict_ldap_|is unavailable\. |open database |unsupported dictionary type"
-    r"|has reached its process limit|fork: .* -- throttling|not enough free space in mail queue|No space left on device"
+    r"is older than source file|has reached its process limit|fork: .* -- throttling|not enough free space in mail queue"
+    r"|No space left on device"
     r"|Disk quota exceeded|backward time jump|hopcount exceeded|map nesting|recipient nesting limit|alias database loop"
     r"|mail forwarding loop|[Mm]ilter |policy service|proxy filter|SASL: Connect to"
     r"|SASL authentication (?:failure|problem): (?:cannot|Internal|GSSAPI|Password|realm)|authentication failed"
-    r"|dnsblog|RBL lookup|problem talking to"
+    r"|dnsblog|problem talking to"
 )
-"""What other checks tell (RE2)."""
+"""What other checks tell (RE2), beside failed look-ups (:mod:`logscan.checking.lookups`)."""
 
 ASIDE = (
     r"the Postfix mail system is (?:not |already )?running|^to avoid this|^see https?:|^for instructions|^please (?:avoid|update)"

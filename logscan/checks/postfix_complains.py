@@ -40,6 +40,7 @@ from logscan.checking.complaint import ASIDE, ELSEWHERE, Complaint
 from logscan.checking.complaints_running import COMPATIBILITY, PANICKED, RUNNING
 from logscan.checking.complaints_settings import SETTINGS
 from logscan.checking.limits import limits
+from logscan.checking.lookups import lookup_failure
 from logscan.checking.quiet import quiet_since
 from logscan.checking.warned import Bout
 from logscan.findings import Finding, Remedy, Result, Severity
@@ -103,7 +104,9 @@ def look(window: Window, settings: Settings) -> Partial:
     if told is not None:
         told = told.take(told.postfix)
     if told is not None and len(told):
-        elsewhere, aside = told.matching(ELSEWHERE), told.text.matching(warned.finds(f"{ELSEWHERE}|{ASIDE}"))
+        failed = told.text.having(lambda text: lookup_failure(text) is not None)
+        others = told.text.matching(warned.finds(ELSEWHERE)) | failed
+        elsewhere, aside = told.take(others), others | told.text.matching(warned.finds(ASIDE))
         if len(elsewhere):
             same = Coded(np.zeros(len(elsewhere), np.int64), [""])
             parts["elsewhere"] = warned.counted(elsewhere.host, elsewhere.at, elsewhere.place, same, same)

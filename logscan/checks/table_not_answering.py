@@ -29,7 +29,6 @@ those.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from logscan.amounts import plural
 from logscan.checking import warned
 from logscan.checking.check import Check
 from logscan.checking.limits import limits
+from logscan.checking.lookups import FAILURES, lookup_failure
 from logscan.checking.warned import Bout
 from logscan.findings import Finding, Remedy, Result, Severity
 from logscan.scan.columns import column, moments, number
@@ -50,36 +50,6 @@ if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
-
-TOLD = (
-    r"map lookup problem|lookup error|table lookup problem|lookup failed for table|lookup failure$|query failed|connect to "
-    r"(?:mysql server|pgsql server|TCP map) |dict_ldap_|is unavailable\. |open database |unsupported dictionary type"
-)
-"""Which texts are looked at (RE2); :data:`_KINDS` tells them apart."""
-
-_TABLE = r"(?P<it>(?:proxy:)?[a-z0-9-]{2,20}:[^ \"]{1,150}?)"
-_KINDS = tuple(
-    (kind, re.compile(pattern))
-    for kind, pattern in (
-        ("database-away", r"\Aconnect to (?P<it>(?:mysql|pgsql) server [^ ]{1,100}?)(?::|\Z)"),
-        ("database-away", r"\Aconnect to (?P<it>TCP map [^ ]{1,100}?):"),
-        (
-            "database-away",
-            r"\Adict_ldap_\w+: Unable to (?:bind to|connect to LDAP|init LDAP) server (?P<it>[^ ]{1,100})",
-        ),
-        ("database-away", r"\Adict_ldap_\w+(?:\[\d+\])?: [Ss]earch error -?\d+: (?P<it>)"),
-        ("database-away", r"\Apgsql query failed: .* host (?P<it>[^ :]{1,100})"),
-        ("database-away", rf"\A{_TABLE}: query failed"),
-        ("table-unusable", rf"\A{_TABLE} is unavailable\. "),
-        ("table-unusable", r"\Aopen database (?P<it>[^ ]{1,150}?)(?:\.db|\.cdb|\.lmdb|\.pag|\.dir)?: "),
-        ("table-unusable", r"\Aunsupported dictionary type: (?P<it>[a-z0-9-]{1,20})"),
-        ("lookup-failing", rf"\A(?:[a-z0-9_]+: )?(?:table )?{_TABLE}:? (?:table )?lookup (?:error|problem)"),
-        ("lookup-failing", r"lookup failed for table \"(?P<it>[^\" ]{1,150})\""),
-        ("lookup-failing", r"\A(?P<it>[a-z0-9_]{3,60}) (?:map )?lookup (?:problem|failure|error)"),
-    )
-)
-"""Texts of Postfix's global/dict_mysql.c, dict_pgsql.c, dict_ldap.c, maps.c, util/dict_surrogate.c, dict_tcp.c, match_ops.c,
-cleanup/cleanup_map1n.c, trivial-rewrite/resolve.c."""
 
 
 @dataclass(frozen=True)
@@ -97,22 +67,14 @@ class Limits:
     after a minute (retry_interval of the SQL tables)."""
 
 
-def _kind(text: Any) -> str | None:
-    """Return what a text tells: the kind and the table or server, with a line feed between; None where it is of another kind."""
-    for kind, pattern in _KINDS:
-        if found := pattern.search(str(text)):
-            return f"{kind}\n{found['it'].removeprefix('proxy:') or 'the LDAP server'}"
-    return None
-
-
 def look(window: Window, settings: Settings) -> Partial:
     """Return the failed look-ups by what failed and ten minutes, and the recipients that were put off meanwhile."""
     parts: dict[str, Any] = {"mails": len(window.tables["clients"]) + len(window.tables["rejects"])}
     told = warned.warned(window)
     if told is not None:
         told = told.take(told.postfix)
-        told = told.matching(TOLD)
-        kind = told.text.changed(_kind)
+        told = told.matching(FAILURES)
+        kind = told.text.changed(lookup_failure)
         told, kind = told.take(kind.codes >= 0), kind.take(kind.codes >= 0)
         if len(told):
             kinds = kind.changed(lambda both: both.split("\n")[0])
