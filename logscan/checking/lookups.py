@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 FAILURES = (
-    r"map lookup problem|lookup error|table lookup problem|lookup failed for table|lookup failure$|lookup of '"
-    r"|query failed|^connect to (?:mysql server|pgsql server|TCP map) |^dict_ldap_|is unavailable\. |open database |unsupported dictionary type"
+    r"map lookup problem|lookup error|table lookup problem|lookup failed for table|lookup failure$|lookup of '|query failed"
+    r"|^connect to (?:mysql server|pgsql server|TCP map) |^read TCP map |^dict_ldap_|is unavailable\. |open database "
+    r"|unsupported dictionary type"
 )
 """Texts that may be one (RE2)."""
 
