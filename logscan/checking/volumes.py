@@ -62,8 +62,6 @@ class Days:
     """The hours of one host by local day (rows) and hour of the day: one matrix for each of MEASURES."""
 
     host: str
-    start: int
-    """UTC hour (since 1970) at which the first local day begins, by the first day's offset."""
     weekday: Ints
     counts: dict[str, Numbers]
     heard: Bools
@@ -80,7 +78,7 @@ class Odd(NamedTuple):
     hour: int
     measure: str
     more: bool
-    count: int
+    seen: int
     usual: float
 
 
@@ -109,7 +107,7 @@ def days_of(host: str, hours: pd.DataFrame, zone: Any) -> Days | None:
     heard = np.add.reduce(list(counts.values())) > 0
     # 1970-01-01 was a Thursday.
     weekday = (np.arange(start, start + size) + 3) % WEEK
-    return Days(host, start * 24, weekday, counts, heard, known, utc)
+    return Days(host, weekday, counts, heard, known, utc)
 
 
 def _offsets(hours: Ints, zone: Any) -> Ints:

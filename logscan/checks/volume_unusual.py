@@ -125,7 +125,7 @@ def conclude(partial: Partial, log: Log) -> Result:
 def _findings(host: str, found: Sequence[Odd], own: Limits) -> list[Finding]:
     groups: dict[str, list[list[Odd]]] = {}
     for run in runs([each for each in found if (each.measure, each.more) in CAUSES]):
-        far = max(each.count - 2 * own.times * each.usual for each in run) >= 2 * own.least
+        far = max(each.seen - 2 * own.times * each.usual for each in run) >= 2 * own.least
         if len(run) >= (own.more if run[0].more else own.less) or (run[0].more and far):
             groups.setdefault(CAUSES[run[0].measure, run[0].more], []).append(run)
     return [_finding(host, cause, some) for cause, some in groups.items()]
@@ -162,7 +162,7 @@ def _case(host: str, cause: str, run: Sequence[Odd]) -> dict[str, Any]:
         "kind": cause,
         "host": host,
         "hours": len(run),
-        "count": sum(each.count for each in run),
+        "count": sum(each.seen for each in run),
         "usual": round(sum(each.usual for each in run), 1),
     }
 
