@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from logscan.scan.activity import Active
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 DAY = 86_400 * SECOND
 HOUR = 3600 * SECOND
@@ -83,54 +85,61 @@ def judged(active: Active, zone: Any, limits: Limits) -> list[Silence]:
     if not found:
         return []
     found = sorted(sorted(found, key=lambda each: each[0] - each[1])[:MOST])
-    return [_judged(active, start, until, zone, limits) for start, until in found]
-
-
-def _judged(active: Active, start: int, until: int, zone: Any, limits: Limits) -> Silence:
-    shifts = _shifts(active, start, until, zone)
-    counts = _counted(active, start + shifts, until + shifts)
-    days, length = len(shifts), until - start
+    start, until = (np.array(each, np.int64) for each in zip(*found, strict=True))
+    shift, kept = _shifts(active, start, until, zone)
+    counts = _counted(active, start[:, None] + shift, until[:, None] + shift)
+    days = kept.sum(axis=1)
+    least = np.sort(np.where(kept, counts, np.iinfo(np.int64).max), axis=1)[:, :2]
     # Where days are many, one of them may have been silent for the same reason.
-    least = int(np.partition(counts, 1)[1] if days >= 2 * limits.days else counts.min()) if days > 1 else 0
-    share = limits.dense if length < HOUR else limits.filled
-    usual: Usual = "unknown"
-    if days > 1 and least < max(limits.spans, share * length / (SPAN * SECOND)):
-        usual = "idle"
-    elif days >= (2 if length > LONG else limits.days):
-        usual = "unusual" if _as_usual(active, start, until, shifts, limits) else "idle"
-    elif _steady(active, start, until, limits):
-        usual = "unusual"
-    return Silence(start, until, usual, days, least)
-
-
-def _shifts(active: Active, start: int, until: int, zone: Any) -> Ints:
-    """Return by how many ns the same time of day lies apart, on days of the same kind that the log holds whole.
-
-    A working day is compared with working days, a weekend with weekends, what takes about a day or longer with the same days of
-    other weeks.
-    """
-    long = until - start > LONG
-    days = np.arange(-NEAREST, NEAREST + 1)
-    days = days[days != 0] * (7 if long else 1)
-    offset = _offset(start, zone)
-    moved = np.array([offset - _offset(start + int(day) * DAY, zone) for day in days], np.int64)
-    shift = days * DAY + moved
-    kept = (start + shift >= active.first[0]) & (until + shift <= active.last[-1])
-    kept &= np.abs(shift) >= until - start
-    if not long:
-        kept &= (_weekend(start + offset + days * DAY) == _weekend(start + offset)) & (
-            _weekend(until + offset + days * DAY) == _weekend(until + offset)
-        )
-    out: Ints = shift[kept]
+    lowest = np.where(days > 1, np.where(days >= 2 * limits.days, least[:, 1], least[:, 0]), 0)
+    share = np.where(until - start < HOUR, limits.dense, limits.filled)
+    idle = (days > 1) & (lowest < np.maximum(limits.spans, share * (until - start) / (SPAN * SECOND)))
+    enough = days >= np.where(until - start > LONG, 2, limits.days)
+    out = []
+    for nth, (begin, end) in enumerate(found):
+        usual: Usual = "unknown"
+        if idle[nth]:
+            usual = "idle"
+        elif enough[nth]:
+            usual = "unusual" if _as_usual(active, begin, end, shift[nth][kept[nth]], limits) else "idle"
+        elif _steady(active, begin, end, limits):
+            usual = "unusual"
+        out.append(Silence(begin, end, usual, int(days[nth]), int(lowest[nth])))
     return out
 
 
-def _offset(moment: int, zone: Any) -> int:
-    """Return by how many ns the server's clock was ahead of UTC."""
+def _shifts(active: Active, start: Ints, until: Ints, zone: Any) -> tuple[Ints, Bools]:
+    """Return, per silence and day, by how many ns the same time of day lies apart, and which days can be compared.
+
+    A working day is compared with working days, a weekend with weekends, what takes about a day or longer with the same days
+    of other weeks; each of these times the log must hold whole.
+    """
+    long = (until - start > LONG)[:, None]
+    days = np.arange(-NEAREST, NEAREST + 1)
+    days = days[days != 0][None, :] * np.where(long, 7, 1)
+    offset = _offsets(start, zone)[:, None]
+    shift = days * DAY + offset - _offsets(start[:, None] + days * DAY, zone)
+    begin, end = start[:, None], until[:, None]
+    kept = (begin + shift >= active.first[0]) & (end + shift <= active.last[-1]) & (np.abs(shift) >= end - begin)
+    alike = _weekend(begin + offset + days * DAY) == _weekend(begin + offset)
+    alike &= _weekend(end + offset + days * DAY) == _weekend(end + offset)
+    return shift, kept & (long | alike)
+
+
+def _offsets(moment: Ints, zone: Any) -> Ints:
+    """Return by how many ns the server's clock was ahead of UTC at each moment, give or take the hours of a change."""
     if zone is None:
-        return 0
-    ahead = datetime.fromtimestamp(moment // SECOND, UTC).astimezone(zone).utcoffset()
-    return int(ahead.total_seconds()) * SECOND if ahead is not None else 0
+        return np.zeros(moment.shape, np.int64)
+    halves, of_moment = np.unique(moment // (DAY // 2), return_inverse=True)
+    ahead = np.array([_ahead(half, zone) for half in halves.tolist()], np.int64)
+    return ahead[of_moment].reshape(moment.shape)
+
+
+@functools.lru_cache(20_000)
+def _ahead(half: int, zone: Any) -> int:
+    """Return it for the middle of half a day: the zone of a log is slow to ask."""
+    found = datetime.fromtimestamp((2 * half + 1) * 21_600, UTC).astimezone(zone).utcoffset()
+    return int(found.total_seconds()) * SECOND if found is not None else 0
 
 
 def _weekend(local: Any) -> Any:

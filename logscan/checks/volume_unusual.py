@@ -103,22 +103,24 @@ def conclude(partial: Partial, log: Log) -> Result:
         return result
     quiet = True
     for host, hours in part.frame.groupby("host", sort=True):
-        days = days_of(str(host), hours, log.zone)
+        # Hours that can't differ by so many needn't be looked at.
+        if int(hours[list(hourly.MEASURES)].to_numpy().max()) < own.least:
+            continue
+        days, quiet = days_of(str(host), hours, log.zone), False
         if days is None:
             result.eligible += 1
             continue
         found, there, judged = odd_hours(days, own)
-        quiet &= days.counts["mails"].max() < own.least
         result.eligible += there
         result.checked += judged
         result.findings += _findings(str(host), found, own)
+    if quiet:
+        result.blind_because.append(f"no hour had {own.least} mails: too few for counts to tell what is unusual")
     if result.checked < 0.95 * result.eligible:
         result.blind_because.append(
             f"the log holds fewer than {own.days} earlier days of the same kind (working days or weekends) as its last one to "
             "compare with; give older files"
         )
-    elif quiet and not result.findings:
-        result.blind_because.append(f"no hour had {own.least} mails: too few for counts to tell what is unusual")
     return result
 
 
