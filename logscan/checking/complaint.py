@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-HOUR, DAY = 3600, 86_400
+HOURS, DAY = 2 * 3600, 86_400
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Complaint:
     source: str
     lasting: int = 0
     """Seconds from the first to the last line that make it count: what a start of the machine brings is over at once."""
-    quiet: int = HOUR
-    """Seconds with mail and without it after which it was mended; a day where it comes by chance, not with each
-    process."""
+    quiet: int = HOURS
+    """Seconds with mail and without it after which it was mended: mail that was put off is tried again after 4000 s at most.
+    A day where it comes by chance; 0: never, since it is said at starts only, or lies there still."""
 
     @functools.cached_property
     def compiled(self) -> re.Pattern[str]:

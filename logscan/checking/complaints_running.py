@@ -20,7 +20,7 @@ RUNNING = (
         "As root: postfix set-permissions, then postfix check. Files that were copied into the queue directory for a chroot "
         "belong to root.",
         "Postfix conf/postfix-script",
-        quiet=DAY,
+        quiet=0,
     ),
     Complaint(
         "chroot-differs",
@@ -31,7 +31,7 @@ RUNNING = (
         "(postconf -F "
         "'*/*/chroot = n').",
         "Postfix conf/postfix-script",
-        quiet=DAY,
+        quiet=0,
     ),
     Complaint(
         "queue-unwritable",
@@ -52,7 +52,7 @@ RUNNING = (
         "hand. A crash, "
         "a full disk or a bad one is the usual cause.",
         "Postfix qmgr/qmgr_active.c",
-        quiet=DAY,
+        quiet=0,
     ),
     Complaint(
         "maildir-unreachable",

@@ -7,7 +7,7 @@ source file named.
 
 from __future__ import annotations
 
-from logscan.checking.complaint import DAY, HOUR, Complaint
+from logscan.checking.complaint import DAY, Complaint
 
 _FILE = r"(?P<it>[^ ,:\"]{1,150})"
 
@@ -23,6 +23,7 @@ SETTINGS = (
         "Keep {it} in the one list that is right for it and take it out of the other one that the line names, then postfix "
         "reload.",
         "Postfix trivial-rewrite/resolve.c",
+        quiet=DAY,
     ),
     Complaint(
         "own-hostname",
@@ -70,7 +71,6 @@ SETTINGS = (
         "ss -ltnp names the program: stop it (often exim, sendmail or a second Postfix), then postfix start.",
         "Postfix util/inet_listen.c",
         lasting=300,
-        quiet=HOUR,
     ),
     Complaint(
         "service-listed-twice",
@@ -80,7 +80,7 @@ SETTINGS = (
         "Remove one of the two lines of {it} from master.cf, options that are still wanted moved to the other, then postfix "
         "reload.",
         "Postfix master/master_conf.c",
-        quiet=DAY,
+        quiet=0,
     ),
     Complaint(
         "process-crashed",

@@ -187,7 +187,7 @@ def _finding(
         severity = "note"
     if complaint.name in FOLLOWING and all(any(_near(each, other, own.near) for other in behind) for each in found):
         severity = "note"
-    mended = severity != "note" and quiet_since(partial, found, complaint.quiet)
+    mended = severity != "note" and complaint.quiet > 0 and quiet_since(partial, found, complaint.quiet)
     lines = sum(each.lines for each in found)
     name = subject if subject != "others" else f"{plural(len({each.subject for each in found}), 'other')}"
     words = complaint.words.format(it=name)
