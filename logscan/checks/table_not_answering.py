@@ -40,8 +40,10 @@ from logscan.checking import warned
 from logscan.checking.check import Check
 from logscan.checking.limits import limits
 from logscan.checking.lookups import FAILURES, lookup_failure
+from logscan.checking.quiet import quiet_since
 from logscan.checking.warned import Bout
 from logscan.findings import Finding, Remedy, Result, Severity
+from logscan.scan import hourly
 from logscan.scan.columns import column, moments, number
 from logscan.tables.coded import Coded
 from logscan.tables.partials import SECOND, Partial
@@ -62,6 +64,9 @@ class Limits:
     """Recipients put off that make even a short outage matter: fewer are a single mail's."""
     apart: int = 3600
     """Seconds between failures that are of one outage: on a quiet server an hour may pass between two mails."""
+    quiet: int = 7200
+    """Seconds with mail and without a complaint after which a table can be opened again: mail that was put off is tried again
+    after 4000 s at most (maximal_backoff_time)."""
     near: int = 600
     """Seconds between a server's failure and a table's that are about the same outage: Postfix asks a server that was away again
     after a minute (retry_interval of the SQL tables)."""
@@ -69,7 +74,8 @@ class Limits:
 
 def look(window: Window, settings: Settings) -> Partial:
     """Return the failed look-ups by what failed and ten minutes, and the recipients that were put off meanwhile."""
-    parts: dict[str, Any] = {"mails": len(window.tables["clients"]) + len(window.tables["rejects"])}
+    mails = len(window.tables["clients"]) + len(window.tables["rejects"])
+    parts: dict[str, Any] = {"mails": mails, hourly.HOURS: hourly.look(window)}
     told = warned.warned(window)
     if told is not None:
         told = told.take(told.postfix)
@@ -110,7 +116,8 @@ def conclude(partial: Partial, log: Log) -> Result:
     refused = warned.bouts(partial, "refused", 0)
     groups = warned.by_subject(_named(warned.bouts(partial, "failures", own.apart), refused, own))
     for (cause, subject), found in groups.items():
-        result.findings.append(_finding(cause, subject, found, refused, log, own))
+        mended = cause == "table-unusable" and quiet_since(partial, found, own.quiet)
+        result.findings.append(_finding(cause, subject, found, refused, log, own, mended=mended))
     return result
 
 
@@ -138,7 +145,7 @@ def _meet(one: Bout, other: Bout, near: int) -> bool:
 
 
 def _finding(
-    cause: str, subject: str, found: Sequence[Bout], refused: Sequence[Bout], log: Log, own: Limits
+    cause: str, subject: str, found: Sequence[Bout], refused: Sequence[Bout], log: Log, own: Limits, *, mended: bool
 ) -> Finding:
     near = own.near * SECOND
     cases, put_off = [], 0
@@ -151,16 +158,18 @@ def _finding(
     severity: Severity = "note" if not harm else "problem" if put_off else "warning"
     told = plural(sum(each.lines for each in found), "line")
     waiting = f"; {plural(put_off, 'recipient')} put off with 451" if put_off else ""
+    over = "; it can be opened again" if mended else ""
     what = "can't be opened" if cause == "table-unusable" else "didn't answer Postfix"
     return Finding(
         cause=cause,
         subject=subject,
-        summary=f"{subject[:1].upper()}{subject[1:]} {what}, {warned.times(found)} ({told}){waiting}",
+        summary=f"{subject[:1].upper()}{subject[1:]} {what}, {warned.times(found)} ({told}){waiting}{over}",
         severity=severity,
         confidence="high" if cause != "lookup-failing" else "medium",
         count=len(found),
         cases=cases,
-        remedy=_remedy(cause, subject),
+        state="mended" if mended else "active",
+        remedy=None if mended else _remedy(cause, subject),
         evidence=warned.lines_of(log, found),
         recipients=put_off,
         **warned.when(found),
