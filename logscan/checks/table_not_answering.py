@@ -159,11 +159,13 @@ def _finding(
     told = plural(sum(each.lines for each in found), "line")
     waiting = f"; {plural(put_off, 'recipient')} put off with 451" if put_off else ""
     over = "; it can be opened again" if mended else ""
+    # Types and programs are written small at the beginning of a sentence too.
+    name = subject[0].upper() + subject[1:] if subject.startswith(("the ", "a ", "tables ")) else subject
     what = "can't be opened" if cause == "table-unusable" else "didn't answer Postfix"
     return Finding(
         cause=cause,
         subject=subject,
-        summary=f"{subject[:1].upper()}{subject[1:]} {what}, {warned.times(found)} ({told}){waiting}{over}",
+        summary=f"{name} {what}, {warned.times(found)} ({told}){waiting}{over}",
         severity=severity,
         confidence="high" if cause != "lookup-failing" else "medium",
         count=len(found),
