@@ -32,6 +32,9 @@ _FREE = (
     rf"|{_ONE_HITS}(?s:.*)(?={_JUDGED})|(?:{_ONE_HITS}|(?!{_SUBJECT}))(?s:.*)(?=, Hits: )"
 )
 
+# What stands before it may be a stranger's, a subject or a sender: nothing but amavis's own follows.
+_TAIL = r", \d+ ms(?:, Tests: \[[^\[\]]*\])?\Z"
+
 VERDICT = LogFormat(
     name="amavis-verdict",
     title="amavis passes or blocks a mail",
@@ -62,6 +65,7 @@ VERDICT = LogFormat(
     + rx("[^,]*")
     + rx(r"(?:, (?:(?:size|pt): |(?:tag2?|tag3|kill)=)[^,]*)*+")
     + pp.Opt(", queued_as: " + rx("[0-9A-Za-z/]{6,}(?=,|\\Z)")("child_queue_id"))
+    + pp.Opt(rx(rf"(?>(?s:.*), dkim_new=)(?=[^ ]+(?:, rss=\d+)?{_TAIL})") + rx("[^ ,]+(?:,[^ ,]+)*+")("dkim"))
     + rest(),
     samples=(
         Sample(
@@ -162,6 +166,23 @@ VERDICT = LogFormat(
                 "signature": "FA9oR2gGK5AT",
                 "score": "-0.1",
                 "child_queue_id": "4PbHgV0abcz3tG3",
+            },
+        ),
+        Sample(
+            "(28123-05) Passed CLEAN {RelayedOutbound}, ORIGINATING LOCAL [203.0.113.209]:48736 <ann@example.com> ->"
+            " <bob@example.org>, Message-ID: <a2@example.com>, mail_id: tnIDXRGW, Hits: -0.428, size: 316, queued_as:"
+            ' 58A90DFC34, Subject: "x, dkim_new=a:b, 7 ms", Tests: [ALL_TRUSTED=-1], dkim_new=dkim:example.com, 162 ms',
+            {
+                "result": "Passed CLEAN",
+                "status": "RelayedOutbound",
+                "client": "203.0.113.209",
+                "sender": "ann@example.com",
+                "recipients": "<bob@example.org>",
+                "message_id": "<a2@example.com>",
+                "signature": "tnIDXRGW",
+                "score": "-0.428",
+                "child_queue_id": "58A90DFC34",
+                "dkim": "dkim:example.com",
             },
         ),
         Sample(

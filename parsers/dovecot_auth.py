@@ -11,7 +11,7 @@ _GIVEN = r" \((?:SHA1 of )?given password: "
 _LEVEL = pp.Opt(rx("Info: |Warning: |Error: "))
 _ENDS = r"(?:,[0-9a-fA-F.:]+\): |,<[^<>]*>\): |\)<\d*><[^<>]*>: )"
 # Dovecot's bracket ends the line; a user's name that looks like it is followed by what stands behind names.
-_SHOWN = rf"(?:SHA1 of )?given password(?=: (?!(?s:.)*{_ENDS})(?s:.)*\)(?: - trying the next (?:pass|user)db)?\Z)"
+_SHOWN = rf"(?:SHA1 of )?given password(?=: (?!(?s:.*){_ENDS})(?s:.*)\)(?: - trying the next (?:pass|user)db)?\Z)"
 _REASON = (
     pp.NotAny(
         rx("(?:lookup|query|base=|cache |Loading |passdb out|user search|result: |Master user logging in|Falling back)")

@@ -21,7 +21,7 @@ DOVECOT = LogFormat(
     line=(
         _AUTH
         + rx(
-            rf"client in: (?=AUTH(?s:.*){_TAB}resp=(?!<hidden>)|CONT{_TAB}+\d+{_TAB}+[A-Za-z0-9+/])"
+            rf"client in: (?=AUTH(?s:.*){_TAB}resp=(?!<hidden>)|CONT{_TAB}++\d+{_TAB}++[A-Za-z0-9+/])"
             r"|(?:client passdb|client|master userdb|userdb) out: (?=(?s:.*)pass[a-z_]*=(?!<hidden>))"
         )("text")
         + rest()

@@ -2,7 +2,7 @@
 
 ## What it finds
 Mail that people or programs of this server sent under one of its own domains, that another host took, and that no signer
-here (OpenDKIM, rspamd) gave a signature, while it signs other mail. One finding a domain without a key, a way in that the
+here (OpenDKIM, rspamd, amavis) gave a signature, while it signs other mail. One finding a domain without a key, a way in that the
 signer doesn't stand in or doesn't trust, and what it missed now and then.
 
 ## Why it matters
@@ -10,7 +10,8 @@ Large providers refuse or file as spam what has neither a good signature nor a g
 SPF. Nobody here notices: mail programs show no signature of one's own mail.
 
 ## What the log shows
-No `DKIM-Signature field added` of OpenDKIM for any queue ID of the mail, no `DKIM_SIGNED` among rspamd's symbols. OpenDKIM
+No `DKIM-Signature field added` of OpenDKIM for any queue ID of the mail, no `DKIM_SIGNED` among rspamd's symbols, no
+`dkim_new=` at the end of amavis's line. OpenDKIM
 tells why with `LogWhy yes`: `no signing table match for 'a@example.com'`, `mx.example.com [192.0.2.7] not internal`, `not
 authenticated`.
 
@@ -26,7 +27,8 @@ domain's; so are notifications without a sender. What programs send as `root@` t
 
 ## When it is blind
 When nothing in these logs tells of a signature made here: OpenDKIM says so only with `SyslogSuccess yes`, rspamd only where
-its log line has the symbols; amavis and relays outside aren't read for it.
+its log line has the symbols, amavis with its verbose template ($log_templ = $log_verbose_templ). What relays outside sign
+isn't in these logs.
 """
 
 from __future__ import annotations
@@ -122,8 +124,8 @@ def _unseen(known: Unsigned, every: int, log: Log) -> str:
     relay = log.settings.postfix.get("relayhost").strip() if log.settings.known("postfix") else ""
     elsewhere = f"; mail leaves by {relay}, which may sign it" if relay else ""
     return (
-        "nothing in these logs tells of a signature: OpenDKIM's lines with SyslogSuccess yes, or rspamd.log with symbols, "
-        f"would{elsewhere}"
+        "nothing in these logs tells of a signature: OpenDKIM's lines with SyslogSuccess yes, rspamd.log with symbols, or "
+        f"amavis's with $log_verbose_templ would{elsewhere}"
     )
 
 
@@ -221,9 +223,10 @@ def _why(known: Unsigned, cause: str, subject: str) -> str:
 def _cure(cause: str, subject: str) -> str:
     if cause == NO_KEY_FOR:
         return (
-            f"Make a key for {subject} (opendkim-genkey -d {subject} -s SELECTOR; rspamd: rspamadm dkim_keygen), publish its TXT "
-            f"record below SELECTOR._domainkey.{subject}, then name it: OpenDKIM in SigningTable and KeyTable, rspamd in "
-            "local.d/dkim_signing.conf. Reload the signer, and look at the headers of a mail to another provider."
+            f"Make a key for {subject} (opendkim-genkey -d {subject} -s SELECTOR; rspamadm dkim_keygen; amavisd genrsa), publish "
+            f"its TXT record below SELECTOR._domainkey.{subject}, then name it: OpenDKIM in SigningTable and KeyTable, rspamd in "
+            "local.d/dkim_signing.conf, amavis in dkim_key of amavisd.conf. Reload the signer, and look at the headers of a mail "
+            "to another provider."
         )
     if cause == NOT_TRUSTED:
         return (
@@ -260,7 +263,10 @@ CHECK = Check(
     but="but for {noted:mail|mails} of this host's own name",
     group="reputation",
     severity="problem",
-    needs=("deliveries of Postfix", "signatures of OpenDKIM (SyslogSuccess yes) or rspamd's symbols"),
+    needs=(
+        "deliveries of Postfix",
+        "signatures of OpenDKIM (SyslogSuccess yes), rspamd's symbols or amavis's verbose lines",
+    ),
     related=("own-domain-fails-dmarc", "sends-as-others"),
     limits=Limits,
 )

@@ -1,6 +1,6 @@
 """Which outgoing mails a signer on this server gave a DKIM signature, and why it gave some none.
 
-OpenDKIM and rspamd tell it by queue ID, in lines that may lie in another window than the mail's
+OpenDKIM, rspamd and amavis tell it by queue ID, in lines that may lie in another window than the mail's
 (:mod:`logscan.scan.by_queue_id`).
 """
 
@@ -50,8 +50,8 @@ def keys_of(said: Said, rows: Ints) -> Ints:
 
 @per_window
 def said(window: Window) -> Said:
-    """Return what OpenDKIM and rspamd said of mails that they signed, or left unsigned for a reason."""
-    parts = [*_opendkim(window), *_rspamd(window)]
+    """Return what OpenDKIM, rspamd and amavis said of mails that they signed, or left unsigned for a reason."""
+    parts = [*_opendkim(window), *_verdicts(window)]
     if not parts:
         nothing = np.empty(0, object)
         return Said(pa.array([], pa.string()), np.empty(0, np.int64), np.empty(0, np.bool_), nothing, nothing)
@@ -93,16 +93,29 @@ def _named(text: str) -> str:
     return text.partition("'")[2].rpartition("'")[0].rpartition("@")[2].lower()
 
 
-def _rspamd(window: Window) -> list[Said]:
+def _verdicts(window: Window) -> list[Said]:
+    """Return the signatures that filters tell of with their verdict; amavis names the mail before it and after it."""
+    found = []
+    rows = np.flatnonzero(_signed(window))
+    for name in ("queue_id", "child_queue_id") if len(rows) else ():
+        queue_id = some_joined(window, "verdicts", name, rows)
+        some, ids = rows[queue_id.codes >= 0], queue_id.take(queue_id.codes >= 0).texts()
+        blank = np.full(len(some), "", object)
+        found.append(Said(ids, values(window, "verdicts", "time")[some], np.ones(len(some), np.bool_), blank, blank))
+    return found
+
+
+@per_window
+def _signed(window: Window) -> Bools:
+    """Return which verdicts tell of a signature made here."""
+    out = np.zeros(len(window.verdicts), np.bool_)
     rows = np.flatnonzero(shown(window))
-    if not len(rows):
-        return []
-    status = some_joined(window, "verdicts", "status", rows)
-    mine = status.matching(lambda words: pc.match_substring_regex(words, SIGNED))
-    queue_id = some_joined(window, "verdicts", "queue_id", rows)
-    rows, ids = rows[mine & (queue_id.codes >= 0)], queue_id.take(mine & (queue_id.codes >= 0)).texts()
-    blank = np.full(len(rows), "", object)
-    return [Said(ids, values(window, "verdicts", "time")[rows], np.ones(len(rows), np.bool_), blank, blank)]
+    if len(rows):
+        status = some_joined(window, "verdicts", "status", rows)
+        out[rows] = status.matching(lambda words: pc.match_substring_regex(words, SIGNED))
+    if len(out) and (joined(window, "verdicts", "filter").is_in("amavis")).any():
+        out |= joined(window, "verdicts", "dkim").codes >= 0
+    return out
 
 
 @per_window
@@ -128,12 +141,14 @@ def signers(window: Window) -> Keyed:
         found.append(
             _span("opendkim", number(window, "milters", "source")[rows], moments(window, "milters")[rows], signed)
         )
-    rows = np.flatnonzero(shown(window))
-    if len(rows):
-        status = some_joined(window, "verdicts", "status", rows)
-        signed = status.matching(lambda words: pc.match_substring_regex(words, SIGNED))
-        times = values(window, "verdicts", "time")[rows]
-        found.append(_span("rspamd", values(window, "verdicts", "source")[rows].astype(np.int64), times, signed))
+    amavis = np.zeros(0, np.bool_)
+    if len(window.verdicts):
+        amavis = joined(window, "verdicts", "filter").is_in("amavis")
+    for name, told in (("rspamd", shown(window)), ("amavis", amavis)):
+        rows = np.flatnonzero(told)
+        if len(rows):
+            times, sources = (values(window, "verdicts", each)[rows] for each in ("time", "source"))
+            found.append(_span(name, sources.astype(np.int64), times, _signed(window)[rows]))
     nothing = np.empty(0, np.int64)
     frame = pd.concat(found, ignore_index=True) if found else _span("", nothing, nothing, nothing.astype(np.bool_))
     return Keyed.of(frame, sums=["signed"], least=["first"], most=["last"])

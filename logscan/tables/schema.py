@@ -260,6 +260,7 @@ score           float  points
 required        float  points needed
 status          str    DSPAM: Delivered, Quarantined ...; amavis: actions; rspamd: symbols
 client          str    client address
+dkim            str    what amavis signed the mail with, selector:domain
 seconds         float  processing time
 text            str    the rest
 """,
