@@ -171,16 +171,12 @@ def told(partial: Partial) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _named(alerts: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
     """Return the alerts with the client that another line of the same process names at the same time."""
-    bare = alerts.index[(alerts["address"] == "").to_numpy(dtype=np.bool_)]
-    if not len(bare) or not len(clients):
+    bare = (alerts["address"] == "").to_numpy(dtype=np.bool_)
+    if not bare.any() or not len(clients):
         return alerts
-    alerts = alerts.copy()
-    order = clients.sort_values(["process", "time", "address"], ignore_index=True)
-    by = {key: some for key, some in order.groupby("process") if key in set(alerts.loc[bare, "process"])}
-    for at in bare:
-        some = by.get(alerts.loc[at, "process"])
-        if some is not None:
-            apart = (some["time"] - alerts.loc[at, "time"]).abs()
-            if int(apart.min()) <= NEAR:
-                alerts.loc[at, "address"] = some.loc[apart.idxmin(), "address"]
-    return alerts
+    some = alerts[bare].drop(columns="address").sort_values(["time", "place"], ignore_index=True)
+    known = clients[clients["process"].isin(some["process"])].sort_values(["time", "address"], ignore_index=True)
+    found = pd.merge_asof(some, known, on="time", by="process", direction="nearest", tolerance=NEAR)
+    return pd.concat(
+        [alerts[~bare], found.assign(address=found["address"].fillna(""))[list(alerts.columns)]], ignore_index=True
+    )

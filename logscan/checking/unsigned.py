@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.scan import own_domains, signatures
-from logscan.scan.by_queue_id import coded, entries_of, keys_of_entries
+from logscan.scan.by_queue_id import keys_of_entries
 from logscan.scan.columns import some_joined, values
 from logscan.scan.mail_hashes import mail_hashes
 from logscan.scan.opened import opened_at
 from logscan.scan.outgoing import Outgoing, outgoing
 from logscan.scan.own_domains import OwnDomains
-from logscan.scan.signatures import NO_KEY, UNTRUSTED, Said, keys_of, said
+from logscan.scan.signatures import NO_KEY, UNTRUSTED, Said, signed, unsigned
 from logscan.tables.partials import Ints, Keyed, Part, Partial
 
 if TYPE_CHECKING:
@@ -34,20 +34,21 @@ NUMBERS = ("mail", "key", "other", "time", "place", "recipients", "untrusted", "
 
 def look(window: Window, settings: Settings) -> dict[str, Part]:
     """Return the parts from which :class:`Unsigned` is made. For look."""
-    out, found = outgoing(window), said(window)
+    out, told = outgoing(window), signed(window)
     entry, of_row = _lives(window, out)
     keys = keys_of_entries(window, entry)
-    signed = np.zeros(len(out.mail), np.bool_)
-    rows = np.flatnonzero(found.signed)
-    if len(rows) and len(keys):
-        signed[of_row[np.isin(keys, keys_of(found, rows))]] = True
-    left = np.flatnonzero(~signed)
+    good = np.zeros(len(out.mail), np.bool_)
+    if len(told.time) and len(keys):
+        good[of_row[np.isin(keys, told.keys())]] = True
+    left = np.flatnonzero(~good)
+    asked = some_joined(window, "entries", "queue_id", entry[~good[of_row]]).texts()
+    reasons = unsigned(window, asked)
     return {
         **own_domains.look(window, settings),
-        SIGNED: _counts(window, out, np.flatnonzero(signed)),
-        OPEN: _open(window, out, left, found, (entry, keys, of_row)),
-        KEYS: Keyed.of({"key": np.unique(keys_of(found, _elsewhere(window, found, rows)))}, once=True),
-        REASONS: _reasons(window, found),
+        SIGNED: _counts(window, out, np.flatnonzero(good)),
+        OPEN: _open(window, out, left, reasons, (entry, keys, of_row)),
+        KEYS: Keyed.of({"key": np.unique(told.of_no_entry(window).keys().ravel())}, once=True),
+        REASONS: _reasons(reasons.of_no_entry(window)),
         SIGNERS: signatures.signers(window),
     }
 
@@ -59,11 +60,6 @@ def _lives(window: Window, out: Outgoing) -> tuple[Ints, Ints]:
     of_entry = place[values(window, "entries", "mail")]
     entry = np.flatnonzero(of_entry >= 0)
     return entry, of_entry[entry]
-
-
-def _elsewhere(window: Window, found: Said, rows: Ints) -> Ints:
-    """Return those rows of what signers said that are of no entry of this window."""
-    return rows[entries_of(window, coded(found.queue_id.take(pa.array(rows))), found.time[rows]) < 0]
 
 
 def _counts(window: Window, out: Outgoing, rows: Ints) -> Keyed:
@@ -126,27 +122,24 @@ def _none() -> dict[str, Any]:
 
 def _told(found: Said, keys: Ints, of_row: Ints) -> dict[int, dict[str, str]]:
     """Return, by row of mails, why the signer gave it none: the reason, and the domain that it names."""
-    rows = np.flatnonzero(found.reason != "")
-    if not len(rows) or not len(keys):
+    if not len(found.time) or not len(keys):
         return {}
-    every = keys_of(found, rows)
+    every = found.keys().ravel()
     mine = np.flatnonzero(np.isin(every, keys))
     order = np.argsort(keys, kind="stable")
     at = of_row[order[np.searchsorted(keys[order], every[mine])]]
     out: dict[int, dict[str, str]] = {}
-    for row, place in zip(rows[mine % len(rows)].tolist(), at.tolist(), strict=True):
+    for row, place in zip((mine % len(found.time)).tolist(), at.tolist(), strict=True):
         out.setdefault(place, {})[found.reason[row]] = found.domain[row]
     return out
 
 
-def _reasons(window: Window, found: Said) -> Keyed:
+def _reasons(found: Said) -> Keyed:
     """Return why mails of other windows weren't signed, by key."""
-    rows = _elsewhere(window, found, np.flatnonzero(found.reason != ""))
-    thrice = np.tile(rows, 3)
     made = {
-        "key": keys_of(found, rows),
-        "reason": pa.array(found.reason[thrice].tolist(), pa.string()),
-        "asked": pa.array(found.domain[thrice].tolist(), pa.string()),
+        "key": found.keys().ravel(),
+        "reason": pa.array(np.tile(found.reason, 3).tolist(), pa.string()),
+        "asked": pa.array(np.tile(found.domain, 3).tolist(), pa.string()),
     }
     return Keyed.of(made)
 

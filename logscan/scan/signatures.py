@@ -14,9 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.scan.by_queue_id import coded, keys
+from logscan.scan.by_queue_id import coded, entries_of, keys
 from logscan.scan.columns import NO_TIME, column, joined, moments, number, some_joined, values
 from logscan.scan.memo import per_window
+from logscan.tables import texts
+from logscan.tables.coded import Coded
 from logscan.tables.partials import Ints, Keyed
 
 if TYPE_CHECKING:
@@ -31,57 +33,75 @@ NO_KEY, UNTRUSTED = "no key", "not trusted"
 
 
 class Said(NamedTuple):
-    """What signers said of queue IDs, one row each."""
+    """What signers said of queue IDs, one row each: that they signed a mail, or why not."""
 
     queue_id: pa.Array
     time: Ints
     """UTC ns."""
-    signed: Bools
     reason: npt.NDArray[Any]
-    """Why not: :data:`NO_KEY`, :data:`UNTRUSTED`, else empty."""
+    """:data:`NO_KEY`, :data:`UNTRUSTED`; empty where it was signed."""
     domain: npt.NDArray[Any]
     """Whose key was missing, as far as it is told."""
 
+    def keys(self) -> Ints:
+        """Return all keys under which each row's mail may be, three a row (int64, 3 by rows)."""
+        return keys(coded(self.queue_id).hashed(), self.time)
 
-def keys_of(said: Said, rows: Ints) -> Ints:
-    """Return all keys under which a mail may be that some rows speak of, three a row."""
-    return keys(coded(said.queue_id.take(pa.array(rows))).hashed(), said.time[rows]).ravel()
+    def of_no_entry(self, window: Window) -> Said:
+        """Return the rows that are of no entry of this window."""
+        return self.some(np.flatnonzero(entries_of(window, coded(self.queue_id), self.time) < 0))
+
+    def some(self, rows: Ints) -> Said:
+        """Return some rows."""
+        return Said(self.queue_id.take(pa.array(rows)), self.time[rows], self.reason[rows], self.domain[rows])
+
+
+def _said(queue_id: pa.Array, time: Ints) -> Said:
+    blank = np.full(len(time), "", object)
+    return Said(queue_id.cast(pa.string()), time, blank, blank)
 
 
 @per_window
-def said(window: Window) -> Said:
-    """Return what OpenDKIM, rspamd and amavis said of mails that they signed, or left unsigned for a reason."""
-    parts = [*_opendkim(window), *_verdicts(window)]
-    if not parts:
-        nothing = np.empty(0, object)
-        return Said(pa.array([], pa.string()), np.empty(0, np.int64), np.empty(0, np.bool_), nothing, nothing)
-    ids, *others = zip(*parts, strict=True)
-    joined_ = pa.concat_arrays([each.cast(pa.string()) for each in ids])
-    return Said(joined_, *(np.concatenate(each) for each in others))
+def signed(window: Window) -> Said:
+    """Return what OpenDKIM, rspamd and amavis said of mails that they signed."""
+    parts = [_said(*each) for each in (*_opendkim(window), *_verdicts(window))]
+    if len(parts) < 2:
+        return parts[0] if parts else _said(pa.array([], pa.string()), np.empty(0, np.int64))
+    return _said(pa.concat_arrays([each.queue_id for each in parts]), np.concatenate([each.time for each in parts]))
 
 
-def _opendkim(window: Window) -> list[Said]:
-    filters = column(window, "milters", "filter").is_in("opendkim")
-    if not filters.any():
-        return []
+def _opendkim(window: Window) -> list[tuple[pa.Array, Ints]]:
+    queue_id = column(window, "milters", "queue_id")
+    mine = column(window, "milters", "filter").is_in("opendkim") & column(window, "milters", "result").is_in("signed")
+    rows = np.flatnonzero(mine & (queue_id.codes >= 0))
+    return [(queue_id.take(rows).texts(), moments(window, "milters")[rows])] if len(rows) else []
+
+
+def unsigned(window: Window, queue_ids: pa.Array) -> Said:
+    """Return why OpenDKIM signed none of the mails of these queue IDs, and none of mails that aren't in this window.
+
+    With LogWhy it tells that of each mail of strangers too: of those nothing is looked at but their queue IDs.
+    """
     result, queue_id = column(window, "milters", "result"), column(window, "milters", "queue_id")
-    signed = result.is_in("signed")
-    unsigned = result.is_in("unsigned")
-    other = np.flatnonzero(filters & (result.codes < 0))
-    text = column(window, "milters", "text")
-    distrust = np.zeros(len(filters), np.bool_)
-    distrust[other] = text.take(other).matching(_distrusted)
-    rows = np.flatnonzero(filters & (signed | unsigned | distrust) & (queue_id.codes >= 0))
-    if not len(rows):
-        return []
-    reason = np.full(len(rows), "", object)
-    reason[unsigned[rows]], reason[distrust[rows]] = NO_KEY, UNTRUSTED
-    domain = np.full(len(rows), "", object)
-    missing = np.flatnonzero(unsigned[rows])
-    named = text.take(rows[missing]).changed(_named)
-    domain[missing] = np.array([*named.values, ""], object)[named.codes]
-    ids = queue_id.take(rows).texts()
-    return [Said(ids, moments(window, "milters")[rows], signed[rows], reason, domain)]
+    mine = column(window, "milters", "filter").is_in("opendkim") & (result.is_in("unsigned") | (result.codes < 0))
+    rows = np.flatnonzero(mine & (queue_id.codes >= 0))
+    if len(rows):
+        asked, here = (_among(queue_id, each) for each in (queue_ids, texts.arrow(window.entries["queue_id"])))
+        rows = rows[(asked | ~here)[queue_id.codes[rows]]]
+    text = column(window, "milters", "text").take(rows)
+    no_key = result.is_in("unsigned")[rows]
+    kept = np.flatnonzero(no_key | text.matching(_distrusted))
+    rows, no_key, text = rows[kept], no_key[kept], text.take(kept)
+    named = text.changed(_named)
+    domain = np.where(no_key, np.array([*named.values, ""], object)[named.codes], "")
+    reason = np.where(no_key, NO_KEY, UNTRUSTED).astype(object)
+    return Said(queue_id.take(rows).texts().cast(pa.string()), moments(window, "milters")[rows], reason, domain)
+
+
+def _among(column_: Coded, wanted: pa.Array) -> Bools:
+    """Return, by code, whether a text is among some others."""
+    words = column_.words.given if isinstance(column_.words.given, pa.Array) else pa.array(column_.values, pa.string())
+    return np.asarray(pc.is_in(words.cast(pa.string()), value_set=wanted.cast(pa.string())), np.bool_)
 
 
 def _distrusted(words: pa.Array) -> pa.Array:
@@ -93,15 +113,14 @@ def _named(text: str) -> str:
     return text.partition("'")[2].rpartition("'")[0].rpartition("@")[2].lower()
 
 
-def _verdicts(window: Window) -> list[Said]:
+def _verdicts(window: Window) -> list[tuple[pa.Array, Ints]]:
     """Return the signatures that filters tell of with their verdict; amavis names the mail before it and after it."""
     found = []
     rows = np.flatnonzero(_signed(window))
     for name in ("queue_id", "child_queue_id") if len(rows) else ():
         queue_id = some_joined(window, "verdicts", name, rows)
-        some, ids = rows[queue_id.codes >= 0], queue_id.take(queue_id.codes >= 0).texts()
-        blank = np.full(len(some), "", object)
-        found.append(Said(ids, values(window, "verdicts", "time")[some], np.ones(len(some), np.bool_), blank, blank))
+        known = queue_id.codes >= 0
+        found.append((queue_id.take(known).texts(), values(window, "verdicts", "time")[rows[known]]))
     return found
 
 
