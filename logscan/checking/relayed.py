@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Bools = npt.NDArray[np.bool_]
 
-STRANGERS, PASSED, CASES, INWARD, REFUSED = "strangers", "passed", "cases", "inward", "refused"
+STRANGERS, PASSED, CASES, INWARD, REFUSED, CALLED = "strangers", "passed", "cases", "inward", "refused", "called"
 
 MOST_CASES = 100
 """Cases kept of one client; all are counted."""
@@ -68,6 +68,7 @@ def look(window: Window, settings: Settings) -> dict[str, Part]:
         CASES: _cases(window, candidates),
         INWARD: _inward(window, np.flatnonzero(gateway & arrived), of_mail),
         REFUSED: _refused(window),
+        CALLED: _called(window),
     }
 
 
@@ -168,6 +169,14 @@ def _refused(window: Window) -> Keyed:
     time = moments(window, "rejects")[rows]
     made = {"n": np.ones(len(rows), np.int64), "first": time, "last": time}
     return Keyed.of(made, sums=["n"], least=["first"], most=["last"])
+
+
+def _called(window: Window) -> Keyed:
+    """Return how clients at private addresses that were refused called themselves (HELO)."""
+    address = column(window, "rejects", "client_address")
+    rows = np.flatnonzero(address.matching(private))
+    helo = column(window, "rejects", "helo").take(rows)
+    return Keyed.of({"address": address.take(rows).texts(), "helo": helo.made(pc.utf8_lower).texts()})
 
 
 def passed_on(partial: Partial, log: Log, own: OwnDomains) -> pd.DataFrame:

@@ -19,9 +19,11 @@ server's, and no `orig_to=`. Other strangers get `Relay access denied` where onl
 queue, and send spam that still waits nowhere.
 
 ## When it is wrong
-A backup MX and a gateway to other mail servers pass strangers' mail on by design: `relay_domains` and transport maps say so,
-and without a configuration only mail for domains that nobody is a backup of counts. Clients of one's own outside `mynetworks`
-(an access table, a client's certificate) are named as trusted clients, and only noted without a configuration.
+What a mail server in the own network without a name hands on for its users looks like a gateway; it is only noted as long as
+nobody was refused there under several names. A backup MX and a gateway to other mail servers pass strangers' mail on by design:
+`relay_domains` and transport maps say so, and without a configuration only mail for domains that nobody is a backup of counts.
+Clients of one's own outside `mynetworks` (an access table, a client's certificate) are named as trusted clients, and only noted
+without a configuration.
 
 ## When it is blind
 When no stranger handed in mail, or nothing tells which domains are this server's own.
@@ -65,6 +67,9 @@ class Limits:
     exposed: int = 50
     """Strangers' mails without one `Relay access denied` among them, without a configuration: whoever is open to the internet
     sees somebody try to relay well before that."""
+    names: int = 3
+    """Names (HELO) of refused clients behind one private address before strangers are sure to be behind it: bots try to relay
+    within hours, under any name."""
     clients: int = 20
     """Networks of trusted clients that are named one by one."""
     mails: int = 3
@@ -93,11 +98,10 @@ def conclude(partial: Partial, log: Log) -> Result:
         return result
     rows = relayed.passed_on(partial, log, own)
     configured = relayed.all_known(log)
-    hidden = _gateways(partial, rows, told)
-    for address in sorted(hidden):
-        result.findings.append(
-            _finding(log, partial, GATEWAY, address, rows[rows["address"] == address], "warning", "medium")
-        )
+    for address, many in sorted(_gateways(partial, rows, told).items()):
+        grave: Severity = "warning" if many else "note"
+        behind = rows[rows["address"] == address]
+        result.findings.append(_finding(log, partial, GATEWAY, address, behind, grave, "medium" if many else "low"))
     rows = rows[~rows["private"].to_numpy(dtype=bool)]
     if not len(rows):
         return result
@@ -126,15 +130,20 @@ def _without_gateways(rows: pd.DataFrame, told: Limits) -> pd.DataFrame:
     return rows[(nets < told.networks) | rows["recipient"].isin(relayed.PROVIDERS)]
 
 
-def _gateways(partial: Partial, rows: pd.DataFrame, told: Limits) -> set[str]:
-    """Return the private addresses without a name from which strangers' mail comes in, for people here and for outside."""
+def _gateways(partial: Partial, rows: pd.DataFrame, told: Limits) -> dict[str, bool]:
+    """Return the private addresses without a name from which strangers' mail comes in, for people here and for outside.
+
+    And of each whether those that were refused there call themselves by several names: a mail server of one's own that hands
+    on what its users forward has one.
+    """
+    called = partial.frame(relayed.CALLED).groupby("address")["helo"].nunique()
     private = rows[rows["private"].to_numpy(dtype=bool)]
     inward = partial.frame(relayed.INWARD).groupby("address")["sender"].nunique()
-    out = set()
+    out = {}
     for address, some in private.groupby("address"):
         wide = min(some["sender"].nunique(), some["recipient"].nunique()) >= told.domains
         if wide and int(inward.get(address, 0)) >= told.domains:
-            out.add(str(address))
+            out[str(address)] = int(called.get(address, 0)) >= told.names
     return out
 
 
