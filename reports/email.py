@@ -35,6 +35,9 @@ from logscan.visible import visible
 
 MOST_FINDINGS = 12
 MOST_DETAILED = 6
+FEW = 8
+"""Checks of one verdict of which each has its sentence; more are named, and the text part has their sentences."""
+
 MOST_HTML = 100_000
 """Bytes: Gmail clips a message whose HTML is longer (102 kB)."""
 
@@ -122,6 +125,7 @@ def _html(report: Report, options: RenderOptions, pictures: list[Picture], detai
             sentences=verdict_more(report, counts),
             same=shared_cures(findings[:MOST_FINDINGS]),
             pictures=pictures,
+            few=FEW,
             stamp=lambda moment: stamp(moment, report, seconds=False),
             space=Markup("&nbsp;"),
         )
