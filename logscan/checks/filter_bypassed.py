@@ -104,15 +104,22 @@ def conclude(partial: Partial, log: Log) -> Result:
     if known.none and not result.findings:
         result.not_applicable = NO_FILTER
     elif not result.eligible and not result.blind_because:
-        mails = int(counts["open"].sum())
-        if known.unseen:
-            why = UNSEEN
-        elif mails:
-            why = f"{ev.mails(mails)} from outside came into mailboxes, and these logs show none that was filtered"
-        else:
-            why = "no mail from outside came into mailboxes in these logs"
-        result.blind_because.append(why)
+        result.blind_because.append(_why(known, int(counts["open"].sum()), log.settings))
     return result
+
+
+def _why(known: filters.Filters, mails: int, settings: Settings) -> str:
+    """Return why nothing can be said, where no mail from outside is seen to be filtered."""
+    if known.unseen:
+        return UNSEEN
+    if known.door and not known.proxies and not known.log and not known.queue:
+        return f"a milter leaves no trace in Postfix's log: give {filters.logs_to_give(settings, sorted(known.door))}"
+    if not mails:
+        return "no mail from outside came into mailboxes in these logs"
+    why = f"{ev.mails(mails)} from outside came into mailboxes, and these logs show none that was filtered"
+    if known.configured:
+        why += ", though the configuration names a filter: it may not be the one that ran then"
+    return why
 
 
 class _Holes:
@@ -159,7 +166,7 @@ class _Holes:
                 )
                 return
         for tag, mine in sorted(some.groupby("tag"), key=lambda each: str(each[0])):
-            self._service(host, str(tag), mine, result)
+            self._service(host, str(tag), mine, result, certain=handed + proxied > 0)
 
     def _unjudged(self, host: str, rows: pd.DataFrame) -> Bools:
         """Return which mails a filter at the door would have told of: its log was alive, it wasn't away, they weren't too big."""
@@ -170,8 +177,8 @@ class _Holes:
         out &= (low == high) & (rows["size"].to_numpy(np.int64) <= self.largest.get(host, 0))
         return out
 
-    def _service(self, host: str, tag: str, rows: pd.DataFrame, result: Result) -> None:
-        """Judge the unfiltered mail that came in under one tag."""
+    def _service(self, host: str, tag: str, rows: pd.DataFrame, result: Result, *, certain: bool) -> None:
+        """Judge the unfiltered mail that came in under one tag; ``certain``: Postfix's own lines tell what was filtered."""
         where = f"{tag} on {host}" if self.several else tag
         good = self.filtered.times(int(doors([host], [tag])[0]))
         if not len(good):
@@ -187,7 +194,9 @@ class _Holes:
         if told and mixed >= self.limits.rule * told:
             result.findings.append(self._by_rule(where, rest))
         else:
-            result.findings.append(self._by_service(where, tag, rest, "high" if told else "medium", alone=False))
+            # A verdict may be missing for other reasons; a hand-over that is missing never was.
+            unsure: Confidence = "medium" if certain else "low"
+            result.findings.append(self._by_service(where, tag, rest, "high" if told else unsure, alone=False))
 
     def _mixed(self, rows: pd.DataFrame) -> tuple[int, int]:
         """Return how many of the processes that took several mails took both kinds, and how many took several."""
@@ -307,7 +316,7 @@ class _Holes:
             cause=cause,
             subject=subject,
             summary=words.format(what=ev.mails(mails, len(rows))),
-            severity="note" if note or mails < self.limits.least else "problem",
+            severity="note" if note or mails < self.limits.least else "warning" if sure == "low" else "problem",
             confidence=sure,
             count=len(rows),
             cases=[_case(row) | known for row in rows.itertuples()],
