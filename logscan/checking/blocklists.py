@@ -43,8 +43,8 @@ REACH = 300 * SECOND
 """postscreen asks anew at each connection that it hasn't let through before: an error and its refusal lie within minutes."""
 
 BLOCKED_USING = " blocked using "
-BLOCKED = re.compile(rf"(?:^|; )[A-Za-z ]+ \[[^\]\s]+\]{BLOCKED_USING}(?P<name>[\w.-]+)(?:; (?P<why>.*))?\Z", re.DOTALL)
-"""Postfix's default_rbl_reply; what a client writes stands in brackets there, and holds no blank."""
+WHO = re.compile(r"(?:^|; )[A-Za-z ]+ \[[^\]\s]+\]\Z")
+"""What stands before it in Postfix's default_rbl_reply; what a client writes stands in the brackets, and holds no blank."""
 
 ERROR = r"Error: |/returnc/|[Qq]uery (?:[Rr]efused|[Bb]locked)|[Oo]pen resolver|[Ee]xcess(?:ive)? (?:volume|quer)"
 """What lists say of a query that they refuse, in the text beside the address: Spamhaus (www.spamhaus.org/returnc/), URIBL."""
@@ -175,8 +175,8 @@ def _refused(window: Window, near: Near) -> tuple[First | None, int, list[dict[s
 
 def _is_error(text: str) -> bool:
     """Whether a refusal's reason is a list's error, and not what a client wrote."""
-    found = BLOCKED.search(text)
-    return found is not None and REASON.search(found["why"] or "") is not None
+    who, _, rest = text.rpartition(BLOCKED_USING)
+    return WHO.search(who) is not None and REASON.search(rest.partition("; ")[2]) is not None
 
 
 @functools.cache

@@ -181,7 +181,6 @@ def _mails(window: Window, near: Near) -> Rows:
     client = values(window, "entries", "client_row")
     at = np.append(moments(window, "clients"), NO_TIME)[client]
     rows = np.flatnonzero((client >= 0) & near(at))
-    queued, ending = values(window, "entries", "queued")[rows], joined(window, "entries", "ending").take(rows)
     clients = client[rows]
     return Rows.of(
         columns.frame_of(
@@ -193,7 +192,7 @@ def _mails(window: Window, near: Near) -> Rows:
                 "queue_id": _filled(some_joined(window, "entries", "queue_id", rows).texts()),
                 "message_id": _filled(some_joined(window, "entries", "message_id", rows).texts()),
                 "recipient": _recipients(window, rows),
-                "passed": queued & ~ending.is_in("held", "discarded", "canceled"),
+                "passed": values(window, "entries", "queued")[rows],
                 "by": _judges(window, rows),
             }
         )
