@@ -4,7 +4,7 @@ No line of such a trouble names its mail. It is told by the process: a milter's 
 in the mail of the cleanup, that wrote it; amavis's in the mail that this process judges next. DSPAM's daemon is one process:
 there the time tells it, and that its own log has no verdict.
 
-A trouble and its mail lie within half an hour, but perhaps in two windows: so mails near a trouble of the same window are
+A trouble and its mail lie within ten minutes, but perhaps in two windows: so mails near a trouble of the same window are
 kept, and those near the ends of the time that the window covers.
 """
 
@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 
 from logscan.checking.copies import LINE_BITS, places
 from logscan.checking.milter_outages import process_of
-from logscan.checking.nearness import Near, close
+from logscan.checking.nearness import Kept, Near
 from logscan.correlate.lives import SECOND
 from logscan.scan.columns import NO_TIME, column, joined, moments, number, some_joined, values
 from logscan.scan.hops import dspam_hops
-from logscan.tables import columns, texts
-from logscan.tables.partials import First, Partial, Rows
+from logscan.tables import columns
+from logscan.tables.partials import First, Partial
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,8 +47,8 @@ TROUBLES, MAILS, IDS, CONNECTS, HANDED, JUDGED = (
 )
 """Parts of the partial; all but the first hold only what is near a trouble, or near the ends of its window."""
 
-REACH = 1800 * SECOND
-"""A trouble and its mail lie no further apart: a milter is asked for at most 330 s by default, a mail in several steps."""
+REACH = 600 * SECOND
+"""A trouble and its mail lie no further apart: a milter is waited for six minutes in all at most, by default."""
 
 MOST_TROUBLES = 20_000
 """Troubles that are kept, the first ones: an outage of a busy server writes two lines a session."""
@@ -96,11 +96,9 @@ def settle(partial: Partial, frontier: int) -> Partial:
     at = np.sort(partial.frame(TROUBLES)["at"].to_numpy(np.int64))
     parts = dict(partial.parts)
     for name in (MAILS, IDS, CONNECTS, HANDED, JUDGED):
-        frame = partial.frame(name)
-        mine = frame["at"].to_numpy(np.int64)
-        keep = (mine >= frontier - 2 * REACH) | close(mine, at, REACH)
-        if not keep.all():
-            parts[name] = Rows.of(frame[keep])
+        part = parts[name]
+        assert isinstance(part, Kept)
+        parts[name] = part.settled(at, REACH, frontier)
     return Partial(parts)
 
 
@@ -176,26 +174,24 @@ def _chosen(window: Window) -> tuple[Ints, npt.NDArray[np.object_]]:
 # --- mails -----------------------------------------------------------------------------------------------------------
 
 
-def _mails(window: Window, near: Near) -> Rows:
+def _mails(window: Window, near: Near) -> Kept:
     """Return the mails that smtpd took: by whom, when, and what became of them."""
     client = values(window, "entries", "client_row")
     at = np.append(moments(window, "clients"), NO_TIME)[client]
     rows = np.flatnonzero((client >= 0) & near(at))
     clients = client[rows]
-    return Rows.of(
-        columns.frame_of(
-            {
-                "at": at[rows],
-                "process": process_of(window, "clients", clients),
-                "place": _place(window, "clients", clients),
-                "host": _filled(joined(window, "entries", "host").take(rows).texts()),
-                "queue_id": _filled(some_joined(window, "entries", "queue_id", rows).texts()),
-                "message_id": _filled(some_joined(window, "entries", "message_id", rows).texts()),
-                "recipient": _recipients(window, rows),
-                "passed": values(window, "entries", "queued")[rows],
-                "by": _judges(window, rows),
-            }
-        )
+    return Kept(
+        {
+            "at": at[rows],
+            "process": process_of(window, "clients", clients),
+            "place": _place(window, "clients", clients),
+            "host": _filled(joined(window, "entries", "host").take(rows).texts()),
+            "queue_id": _filled(some_joined(window, "entries", "queue_id", rows).texts()),
+            "message_id": _filled(some_joined(window, "entries", "message_id", rows).texts()),
+            "recipient": _recipients(window, rows),
+            "passed": values(window, "entries", "queued")[rows],
+            "by": _judges(window, rows),
+        }
     )
 
 
@@ -239,42 +235,36 @@ def _judges(window: Window, entries: Ints) -> pa.Array:
     return pa.array(found, pa.large_string())
 
 
-def _ids(window: Window, near: Near) -> Rows:
+def _ids(window: Window, near: Near) -> Kept:
     """Return which process of cleanup had which mail when."""
     at = moments(window, "message_ids")
     rows = np.flatnonzero(near(at))
-    return Rows.of(
-        columns.frame_of(
-            {
-                "at": at[rows],
-                "process": process_of(window, "message_ids", rows),
-                "place": _place(window, "message_ids", rows),
-                "host": _filled(column(window, "message_ids", "host").take(rows).texts()),
-                # No code for each of many IDs, most of which nobody asks for.
-                "queue_id": _filled(
-                    window.tables["message_ids"].column("queue_id").take(pa.array(rows)).combine_chunks()
-                ),
-            }
-        )
+    return Kept(
+        {
+            "at": at[rows],
+            "process": process_of(window, "message_ids", rows),
+            "place": _place(window, "message_ids", rows),
+            "host": _filled(column(window, "message_ids", "host").take(rows).texts()),
+            # No code for each of many IDs, most of which nobody asks for.
+            "queue_id": _filled(window.tables["message_ids"].column("queue_id").take(pa.array(rows)).combine_chunks()),
+        }
     )
 
 
-def _connects(window: Window, near: Near) -> Rows:
+def _connects(window: Window, near: Near) -> Kept:
     """Return when sessions of which smtpd began."""
     at = moments(window, "sessions")
     rows = np.flatnonzero(column(window, "sessions", "event").is_in("connect") & near(at))
-    return Rows.of(
-        columns.frame_of(
-            {
-                "at": at[rows],
-                "process": process_of(window, "sessions", rows),
-                "place": _place(window, "sessions", rows),
-            }
-        )
+    return Kept(
+        {
+            "at": at[rows],
+            "process": process_of(window, "sessions", rows),
+            "place": _place(window, "sessions", rows),
+        }
     )
 
 
-def _handed(window: Window, near: Near) -> Rows:
+def _handed(window: Window, near: Near) -> Kept:
     """Return the hand-overs to DSPAM of which its own log tells no verdict: ``begin`` and ``at`` (UTC ns)."""
     free = dspam_hops(window) & (values(window, "deliveries", "verdict_row") < 0)
     free &= values(window, "deliveries", "entry") >= 0
@@ -283,49 +273,44 @@ def _handed(window: Window, near: Near) -> Rows:
     rows, at = rows[near(at)], at[near(at)]
     entry = values(window, "deliveries", "entry")[rows]
     spent = np.nan_to_num(values(window, "deliveries", "delay")[rows].astype(np.float64))
-    return Rows.of(
-        columns.frame_of(
-            {
-                "at": at,
-                "begin": at - (np.clip(spent, 0, 3600) * SECOND).astype(np.int64),
-                "place": places(window)[rows],
-                "host": _filled(joined(window, "entries", "host").take(entry).texts()),
-                "queue_id": _filled(some_joined(window, "entries", "queue_id", entry).texts()),
-                "message_id": _filled(some_joined(window, "entries", "message_id", entry).texts()),
-                "recipient": pc.utf8_lower(_filled(some_joined(window, "deliveries", "recipient", rows).texts())),
-            }
-        )
+    return Kept(
+        {
+            "at": at,
+            "begin": at - (np.clip(spent, 0, 3600) * SECOND).astype(np.int64),
+            "place": places(window)[rows],
+            "host": _filled(joined(window, "entries", "host").take(entry).texts()),
+            "queue_id": _filled(some_joined(window, "entries", "queue_id", entry).texts()),
+            "message_id": _filled(some_joined(window, "entries", "message_id", entry).texts()),
+            "recipient": pc.utf8_lower(_filled(some_joined(window, "deliveries", "recipient", rows).texts())),
+        }
     )
 
 
-def _judged(window: Window, near: Near) -> Rows:
+def _judged(window: Window, near: Near) -> Kept:
     """Return amavis's verdicts by process: the mail that a trouble was about comes next."""
-    verdicts = window.verdicts
-    rows = (
-        np.flatnonzero(joined(window, "verdicts", "filter").is_in("amavis")) if len(verdicts) else np.empty(0, np.int64)
+    rows = np.empty(0, np.int64)
+    if len(window.verdicts):
+        rows = np.flatnonzero(joined(window, "verdicts", "filter").is_in("amavis"))
+        rows = rows[near(values(window, "verdicts", "time")[rows])]
+    if not len(rows):
+        return NONE_JUDGED
+    numbers = (values(window, "verdicts", name)[rows].astype(np.float64) for name in ("source", "line", "pid"))
+    source, line, pid = (np.nan_to_num(each).astype(np.int64) for each in numbers)
+    names = {"message_id": "message_id", "queue_id": "queue_id", "recipient": "recipients", "result": "result"}
+    return Kept(
+        {
+            "at": values(window, "verdicts", "time")[rows],
+            "pid": pid,
+            "place": (source << LINE_BITS) + line,
+            "host": _filled(joined(window, "verdicts", "host").take(rows).texts()),
+            **{name: _filled(some_joined(window, "verdicts", each, rows).texts()) for name, each in names.items()},
+        }
     )
-    at = values(window, "verdicts", "time")[rows] if len(rows) else rows
-    rows, at = rows[near(at)], at[near(at)]
-    some = {name: _filled(some_joined(window, "verdicts", name, rows).texts()) for name in ("message_id", "queue_id")}
-    source, line, pid = (
-        np.nan_to_num(values(window, "verdicts", name)[rows].astype(np.float64)).astype(np.int64)
-        for name in ("source", "line", "pid")
-    )
-    host = (
-        _filled(joined(window, "verdicts", "host").take(rows).texts())
-        if len(verdicts)
-        else pa.array([], pa.large_string())
-    )
-    return Rows.of(
-        columns.frame_of(
-            {
-                "at": at,
-                "pid": pid,
-                "place": (source << LINE_BITS) + line,
-                "host": host,
-                **some,
-                "recipient": texts.arrow(verdicts["recipients"].iloc[rows].fillna("")).cast(pa.large_string()),
-                "result": texts.arrow(verdicts["result"].astype("str").iloc[rows].fillna("")).cast(pa.large_string()),
-            }
-        )
-    )
+
+
+NONE_JUDGED = Kept(
+    {
+        **dict.fromkeys(("at", "pid", "place"), np.empty(0, np.int64)),
+        **dict.fromkeys(("host", "message_id", "queue_id", "recipient", "result"), pa.array([], pa.large_string())),
+    }
+)
