@@ -22,9 +22,9 @@ from logscan.checking.copies import LINE_BITS, places
 from logscan.checking.milter_outages import process_of
 from logscan.checking.nearness import Kept, Near
 from logscan.correlate.lives import SECOND
-from logscan.scan.columns import NO_TIME, column, joined, moments, number, some_joined, values
+from logscan.scan.columns import NO_TIME, column, joined, moments, number, values
 from logscan.scan.hops import dspam_hops
-from logscan.tables import columns
+from logscan.tables import columns, texts
 from logscan.tables.partials import First, Partial
 
 if TYPE_CHECKING:
@@ -147,6 +147,11 @@ def _filled(words: pa.Array) -> pa.Array:
     return pc.fill_null(words, "").cast(pa.large_string())
 
 
+def _texts(window: Window, table: str, name: str, rows: Ints) -> pa.Array:
+    """Return some rows of a column of a joined table as texts; no code for each of many values, most of which differ."""
+    return _filled(texts.arrow(getattr(window, table)[name]).take(pa.array(rows)))
+
+
 def _chosen(window: Window) -> tuple[Ints, npt.NDArray[np.object_]]:
     """Return the rows of filter_errors that may have let a mail pass, and who speaks in each."""
     kind, name, path, text = (column(window, "filter_errors", each) for each in ("kind", "filter", "path", "text"))
@@ -186,8 +191,8 @@ def _mails(window: Window, near: Near) -> Kept:
             "process": process_of(window, "clients", clients),
             "place": _place(window, "clients", clients),
             "host": _filled(joined(window, "entries", "host").take(rows).texts()),
-            "queue_id": _filled(some_joined(window, "entries", "queue_id", rows).texts()),
-            "message_id": _filled(some_joined(window, "entries", "message_id", rows).texts()),
+            "queue_id": _texts(window, "entries", "queue_id", rows),
+            "message_id": _texts(window, "entries", "message_id", rows),
             "recipient": _recipients(window, rows),
             "passed": values(window, "entries", "queued")[rows],
             "by": _judges(window, rows),
@@ -226,11 +231,12 @@ def _judges(window: Window, entries: Ints) -> pa.Array:
     wanted[entries] = True
     of_entry = values(window, "verdicts", "entry")[verdicts]
     verdicts, of_entry = verdicts[wanted[of_entry]], of_entry[wanted[of_entry]]
+    if not len(verdicts):
+        return pa.array([""] * len(entries), pa.large_string())
     out: dict[int, set[str]] = {}
-    if len(verdicts):
-        names = joined(window, "verdicts", "filter").take(verdicts).texts().to_pylist()
-        for entry, name in zip(of_entry.tolist(), names, strict=True):
-            out.setdefault(entry, set()).add(str(name))
+    names = joined(window, "verdicts", "filter").take(verdicts).texts().to_pylist()
+    for entry, name in zip(of_entry.tolist(), names, strict=True):
+        out.setdefault(entry, set()).add(str(name))
     found = [f" {' '.join(sorted(out.get(entry, set())))} " if entry in out else "" for entry in entries.tolist()]
     return pa.array(found, pa.large_string())
 
@@ -279,9 +285,9 @@ def _handed(window: Window, near: Near) -> Kept:
             "begin": at - (np.clip(spent, 0, 3600) * SECOND).astype(np.int64),
             "place": places(window)[rows],
             "host": _filled(joined(window, "entries", "host").take(entry).texts()),
-            "queue_id": _filled(some_joined(window, "entries", "queue_id", entry).texts()),
-            "message_id": _filled(some_joined(window, "entries", "message_id", entry).texts()),
-            "recipient": pc.utf8_lower(_filled(some_joined(window, "deliveries", "recipient", rows).texts())),
+            "queue_id": _texts(window, "entries", "queue_id", entry),
+            "message_id": _texts(window, "entries", "message_id", entry),
+            "recipient": pc.utf8_lower(_texts(window, "deliveries", "recipient", rows)),
         }
     )
 
@@ -303,7 +309,7 @@ def _judged(window: Window, near: Near) -> Kept:
             "pid": pid,
             "place": (source << LINE_BITS) + line,
             "host": _filled(joined(window, "verdicts", "host").take(rows).texts()),
-            **{name: _filled(some_joined(window, "verdicts", each, rows).texts()) for name, each in names.items()},
+            **{name: _texts(window, "verdicts", each, rows) for name, each in names.items()},
         }
     )
 
