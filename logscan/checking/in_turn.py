@@ -62,7 +62,7 @@ def _pairs(window: Window) -> Recent:
         "away": values(window, "deliveries", "outside")[rows],
         "sender": _dictionary(_array(sender), sender.codes[mail]),
         "recipient": _dictionary(names.words, names.asked[rows]),
-        "message_id": joined(window, "mails", "message_id").take(mail).texts(),
+        **{name: texts.arrow(window.mails[name]).take(pa.array(mail)) for name in ("message_id", "queue_id")},
     }
     keys = (np.minimum(by, to) * np.uint64(0x9E3779B97F4A7C15)) ^ np.maximum(by, to)
     last = int(values(window, "mails", "last").max(initial=0))

@@ -158,7 +158,7 @@ def _untaken(window: Window) -> Recent:
     """Return the transactions with a queue ID that never became a mail."""
     rows = np.flatnonzero(values(window, "entries", "mail") < 0)
     names = {
-        name: pc.fill_null(joined(window, "entries", name).take(rows).texts(), "")
+        name: pc.fill_null(some_joined(window, "entries", name, rows).texts(), "")
         for name in ("host", "queue_id", "message_id", "client", "client_address")
     }
     begun = values(window, "entries", "first")[rows]
@@ -247,9 +247,14 @@ def _forwarded(window: Window) -> Keyed | None:
         "most": size,
         "row": places(window)[rows],
         "end": places(window)[rows],
+        # Of the many lives of it one, the same in any window.
+        "queue_id": pc.fill_null(some_joined(window, "mails", "queue_id", mail).texts(), ""),
     }
     return Keyed.of(
-        told, sums=("rounds", "back", *MOMENTS), least=("first", "least", "row"), most=("last", "most", "end")
+        told,
+        sums=("rounds", "back", *MOMENTS),
+        least=("first", "least", "row", "queue_id"),
+        most=("last", "most", "end"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 
 from logscan.checking.copies import places
 from logscan.checking.hand_overs import Kinds
@@ -73,7 +74,7 @@ def _through(window: Window) -> Points:
     rows = left(window)
     at = values(window, "deliveries", "time")[rows]
     rows, at = rows[at > NO_TIME], at[at > NO_TIME]
-    to = some_joined(window, "deliveries", "recipient", rows)
+    to = some_joined(window, "deliveries", "recipient", rows).made(pc.utf8_lower)
     keys = [
         key_of(AT_DOMAIN, domains(window, rows).hashed()),
         key_of(AT_HOP, joined(window, "deliveries", "relay").take(rows).hashed()),

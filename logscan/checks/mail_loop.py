@@ -154,6 +154,7 @@ def _rounds(partial: Partial, allowed: Limits) -> pd.DataFrame:
     found = ways.groupby(["message_id", "asked", "recipient"], as_index=False).agg(
         rounds=("rounds", "sum"), back=("back", "sum"), first=("first", "min"), last=("last", "max"),
         least=("least", "min"), most=("most", "max"), row=("row", "min"), end=("end", "max"), relays=("relay", " ".join),
+        queue_id=("queue_id", "min"),
         **{name: (name, "sum") for name in loops.MOMENTS},
     )  # fmt: skip
     steps = (found["rounds"] - 1).clip(lower=1)
@@ -194,6 +195,7 @@ def _two_hosts(subject: str, some: pd.DataFrame, ends: pd.DataFrame, log: Log) -
         {
             "message_id": row.message_id,
             "recipient": row.asked,
+            "queue_id": row.queue_id,
             "rounds": int(row.rounds),
             "time": cells.iso(_moment(row.first)),
         }
@@ -295,6 +297,7 @@ def _answers(subject: str, mails: pd.DataFrame, log: Log) -> Finding:
             {
                 "message_id": cells.text(row.message_id) or None,
                 "recipient": row.recipient,
+                "queue_id": row.queue_id,
                 "time": cells.iso(_moment(row.at)),
             }
             for row in came.itertuples()

@@ -165,7 +165,7 @@ def _judged(rows: pd.DataFrame, times: Times) -> pd.DataFrame:
     """
     rows = rows.sort_values(["row", "recipient", "queue_id"], kind="stable", ignore_index=True)
     at_domain, at_hop = times.of_names(AT_DOMAIN, rows["domain"]), times.of_names(AT_HOP, rows["hop"])
-    to_same = times.of_names(TO_RECIPIENT, rows["recipient"])
+    to_same = times.of_names(TO_RECIPIENT, rows["recipient"].str.lower())
     others, since = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.int64)
     for at, (begin, end) in enumerate(zip(rows["begin"].tolist(), rows["end"].tolist(), strict=True)):
         others[at] = any(_between(each[at], begin, end) for each in (at_domain, at_hop))
