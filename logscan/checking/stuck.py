@@ -85,6 +85,7 @@ def _through(window: Window) -> Points:
 
 def _ended(window: Window, ends: Ints, waited: float, late: float) -> tuple[Ints, Coded]:
     """Return the last attempts for recipients who were given up, wait long, or got it late, and how they ended."""
+    ends = ends[values(window, "deliveries", "time")[ends] > NO_TIME]
     outcome = joined(window, "deliveries", "outcome").take(ends)
     old = age(window, ends)
     gone, waiting = outcome.is_in("expired"), outcome.is_in("deferred")

@@ -150,7 +150,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     rows = partial.frame(CASES)
     if len(rows) < partial.count("stuck"):
         result.notes.append(f"mail-stuck looked at the first {len(rows):,} of {partial.count('stuck'):,} recipients")
-    rows = _placed(_judged(rows, Times(partial.parts.get(THROUGH))), allowed)
+    rows = _placed(_judged(rows, Times(partial.parts.get(THROUGH))), log, allowed)
     groups: dict[tuple[str, str], list[Any]] = {}
     for row in rows.itertuples():
         groups.setdefault((row.subject, row.cause), []).append(row)
@@ -183,17 +183,18 @@ def _between(times: Ints, begin: int, end: int) -> bool:
     return bool(np.searchsorted(times, end) > np.searchsorted(times, begin, "right"))
 
 
-def _placed(rows: pd.DataFrame, allowed: Limits) -> pd.DataFrame:
+def _placed(rows: pd.DataFrame, log: Log, allowed: Limits) -> pd.DataFrame:
     """Return the cases with ``subject``, whose trouble it is, and ``counts``: it isn't only another host's that is away."""
     rows = rows.assign(cause=rows["cause"].where(rows["report"] == 0, "report-returned"))
     at_hop = rows["hop"].ne("") & rows["cause"].isin(SHARED)
     places = rows[at_hop].groupby(["hop", "cause"])["domain"].transform("nunique").reindex(rows.index, fill_value=0)
-    shared = (places >= allowed.many_domains).to_numpy(dtype=np.bool_)
+    relayed = at_hop & rows["hop"].isin([hop for hop in rows["hop"].unique() if _is_relayhost(hop, log)])
+    shared = ((places >= allowed.many_domains) | relayed).to_numpy(dtype=np.bool_)
     subject = rows["domain"].mask(shared, rows["hop"])
     rows = rows.assign(subject=subject.mask(rows["report"] > 0, REPORTS), shared=shared)
     waited = (rows["end"] - rows["begin"]) >= allowed.outage_hours * HOUR
     several = rows.groupby(["subject", "cause"])["mail"].transform("nunique") >= allowed.outage_mails
-    away = (rows["away"] > 0) & ~several
+    away = (rows["away"] > 0) & ~several & ~relayed
     lasting = (rows["ended"] == "expired") | waited | shared | rows["cause"].eq("tls")
     rows = rows.assign(counts=(rows["others"] | (lasting & ~away)) & (rows["report"] == 0))
     noted = ~rows.groupby(["subject", "cause"])["counts"].transform("any") & ~several & (rows["report"] == 0)
