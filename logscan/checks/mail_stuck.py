@@ -122,6 +122,9 @@ class Limits:
     outage_mails: int = 2
     """Mails to a host that is away for all, from which it is worth a word: a single one may be for a mistyped domain, and its
     sender is told."""
+    lasting_hours: float = 8.0
+    """Hours from the first mail to such a host to the last attempt: repairs take a working day, even where this server gives
+    mail up sooner than that."""
     many_domains: int = 3
     """Domains at one next hop whose trouble is the hop's: two may be the same organisation's."""
 
@@ -193,11 +196,15 @@ def _placed(rows: pd.DataFrame, log: Log, allowed: Limits) -> pd.DataFrame:
     subject = rows["domain"].mask(shared, rows["hop"])
     rows = rows.assign(subject=subject.mask(rows["report"] > 0, REPORTS), shared=shared)
     waited = (rows["end"] - rows["begin"]) >= allowed.outage_hours * HOUR
-    several = rows.groupby(["subject", "cause"])["mail"].transform("nunique") >= allowed.outage_mails
+    groups = rows.groupby(["subject", "cause"])
+    alone = groups["mail"].transform("nunique") < allowed.outage_mails
+    several = ~alone & (
+        groups["end"].transform("max") - groups["begin"].transform("min") >= allowed.lasting_hours * HOUR
+    )
     away = (rows["away"] > 0) & ~several & ~relayed
     lasting = (rows["ended"] == "expired") | waited | shared | rows["cause"].eq("tls")
     rows = rows.assign(counts=(rows["others"] | (lasting & ~away)) & (rows["report"] == 0))
-    noted = ~rows.groupby(["subject", "cause"])["counts"].transform("any") & ~several & (rows["report"] == 0)
+    noted = ~rows.groupby(["subject", "cause"])["counts"].transform("any") & alone & (rows["report"] == 0)
     many = rows[noted].groupby("cause")["subject"].transform("nunique").reindex(rows.index, fill_value=0) > MOST_APART
     return rows.assign(subject=rows["subject"].mask(many, SINGLE))
 
