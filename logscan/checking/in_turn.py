@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from logscan.checking.copies import places
+from logscan.checking.copies import LINE_BITS, places
 from logscan.correlate.lives import SECOND
 from logscan.scan.addresses import addresses
-from logscan.scan.columns import NO_TIME, joined, values
+from logscan.scan.columns import NO_TIME, joined, number, values
 from logscan.tables import texts
 from logscan.tables.coded import Coded
 from logscan.tables.grouping import numbered
@@ -59,6 +59,7 @@ def _pairs(window: Window) -> Recent:
         "at": at[mail],
         "up": by < to,
         "row": places(window)[rows],
+        "opened": _opened(window, mail),
         "away": values(window, "deliveries", "outside")[rows],
         "sender": _dictionary(_array(sender), sender.codes[mail]),
         "recipient": _dictionary(names.words, names.asked[rows]),
@@ -67,6 +68,13 @@ def _pairs(window: Window) -> Recent:
     keys = (np.minimum(by, to) * np.uint64(0x9E3779B97F4A7C15)) ^ np.maximum(by, to)
     last = int(values(window, "mails", "last").max(initial=0))
     return Recent.of(told, np.maximum(keys, np.uint64(1)), last)
+
+
+def _opened(window: Window, mail: Ints) -> Ints:
+    """Return the line by which each mail came in, which tells the order of those of one second; -1 where none does."""
+    row = values(window, "entries", "client_row")[values(window, "mails", "entry")[mail]]
+    source, line = (np.append(number(window, "clients", name), 0)[row] for name in ("source", "line"))
+    return np.where(row >= 0, (source << LINE_BITS) + line, -1)
 
 
 def _to_several(mail: Ints, asked: Ints, size: int) -> Bools:
@@ -90,15 +98,16 @@ def _dictionary(words: pa.Array, codes: Ints) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(of_row.astype(np.int32)), some)
 
 
-def runs(key: npt.NDArray[np.uint64], at: Ints, up: Bools, row: Ints) -> tuple[Ints, Ints]:
-    """Return the order of rows by key and time, and in it the number of each row's run, from 0.
+def runs(mails: pd.DataFrame) -> tuple[Ints, Ints]:
+    """Return the order of mails by key and time, and in it the number of each one's run, from 0.
 
     In a run each mail goes the other way than the one before, and follows it within :data:`PAUSE`.
     """
-    order = np.lexsort((row, at, key))
+    key, at, up, opened, row = (mails[name].to_numpy() for name in ("key", "at", "up", "opened", "row"))
+    order = np.lexsort((row, opened, at, key))
     if not len(order):
         return order, np.empty(0, np.int64)
-    k, t, u = key[order], at[order], up[order]
+    k, t, u = key[order], at[order], up[order].astype(np.bool_)
     breaks = (k[1:] != k[:-1]) | (u[1:] == u[:-1]) | (t[1:] - t[:-1] > PAUSE)
     return order, np.append(0, np.cumsum(breaks)).astype(np.int64)
 
@@ -111,16 +120,16 @@ def settle(partial: Partial, frontier: int) -> Partial:
     pairs = partial.parts.get(PAIRS)
     if not isinstance(pairs, Recent) or pairs.old(frontier - PAUSE) * WORTH < pairs.count or not pairs.count:
         return partial
-    told = pairs.column("at", "up", "row")
-    key, at, up, row = (told[name].to_numpy() for name in ("key", "at", "up", "row"))
-    order, number = runs(key, at, up.astype(np.bool_), row)
-    size = np.bincount(number)
+    told = pairs.column("at", "up", "opened", "row")
+    key, at = told["key"].to_numpy(np.uint64), told["at"].to_numpy()
+    order, of_run = runs(told)
+    size = np.bincount(of_run)
     last = np.zeros(len(size), np.int64)
-    last[number] = at[order]
+    last[of_run] = at[order]
     # A pair that wrote long enough in turn is kept whole.
-    many = np.unique(key[order][size[number] >= _least(partial)])
+    many = np.unique(key[order][size[of_run] >= _least(partial)])
     kept = np.zeros(len(key), np.bool_)
-    kept[order] = among(key[order], many) | (last[number] >= frontier - PAUSE)
+    kept[order] = among(key[order], many) | (last[of_run] >= frontier - PAUSE)
     keys = np.unique(key[kept])
     some = pairs.among(keys)[kept[among(key, keys)]]
     columns = {
@@ -149,11 +158,10 @@ def in_turn(partial: Partial) -> list[pd.DataFrame]:
     if not len(often):
         return []
     some = pairs.among(often)
-    key, at, up, row = (some[name].to_numpy() for name in ("key", "at", "up", "row"))
-    order, number = runs(key, at, up.astype(np.bool_), row)
-    size = np.bincount(number)
+    order, of_run = runs(some)
+    size = np.bincount(of_run)
     long = np.flatnonzero(size >= _least(partial))
-    begins = np.searchsorted(number, long)
+    begins = np.searchsorted(of_run, long)
     found = [
         some.iloc[order[begin : begin + int(size[run])]]
         for begin, run in zip(begins.tolist(), long.tolist(), strict=True)
