@@ -7,7 +7,7 @@ from functools import lru_cache
 
 OVER_QUOTA, UNKNOWN, DISABLED = "over-quota", "unknown-user", "mailbox-disabled"
 PERMISSION, NO_SPACE, INTERNAL = "permission-denied", "no-space", "internal-error"
-BROKEN, FAILED = "script-broken", "script-failed"
+BROKEN, FAILED, REFUSING = "script-broken", "script-failed", "script-refuses"
 
 _ADDRESS = re.compile(r"<[^<>]*>")
 _SAID = re.compile(r"(?s)\bsaid: (?P<code>[45]\d\d)[ -](?P<text>.*)")
@@ -84,7 +84,7 @@ def _of(said: str, dsn: str, *, refused: bool) -> str:
         return DISABLED
     if dsn == "1.1" or _UNKNOWN.search(said):
         return UNKNOWN
-    for pattern, cause in ((_FULL, NO_SPACE), (_DENIED, PERMISSION), (_SCRIPT, FAILED), (_TROUBLE, INTERNAL)):
+    for pattern, cause in ((_FULL, NO_SPACE), (_DENIED, PERMISSION), (_SCRIPT, REFUSING), (_TROUBLE, INTERNAL)):
         if pattern.search(said):
             return cause
     return ""

@@ -98,7 +98,7 @@ def _refined(partial: Partial, limit: Limits) -> pd.DataFrame:
     refused = partial.frame("refusals").copy()
     causes = partial.frame("causes")
     # That a script's run was refused says less than why.
-    rank = causes["cause"].map({replies.INTERNAL: 2, replies.FAILED: 1}).fillna(0).astype("int64")
+    rank = causes["cause"].map({replies.INTERNAL: 2, replies.REFUSING: 1}).fillna(0).astype("int64")
     causes = causes.assign(rank=rank, often=-causes["mails"])[rank < 2].sort_values(["rank", "often", "user", "cause"])
     near, own = int(limit.near_seconds * SECOND), dict[tuple[str, str], str]()
     for row in refused[refused["cause"] == replies.INTERNAL].itertuples():
@@ -118,7 +118,7 @@ def _refined(partial: Partial, limit: Limits) -> pd.DataFrame:
 def _by_dovecot(partial: Partial) -> pd.DataFrame:
     """Return what was refused where only Dovecot's log is at hand."""
     causes = partial.frame("causes").rename(columns={"user": "mailbox"})
-    rank = causes["cause"].isin([replies.INTERNAL, replies.FAILED])
+    rank = causes["cause"].isin([replies.INTERNAL, replies.REFUSING])
     causes = causes[~rank | ~causes["mailbox"].isin(set(causes["mailbox"][~rank]))]
     return causes.assign(relay="Dovecot", failed=0, written=1, told="")
 
@@ -134,7 +134,8 @@ def _refusals(partial: Partial, log: Log, refused: pd.DataFrame, limit: Limits) 
         good[user] = max(good.get(user, time), time)
     findings = []
     for cause, of_cause in refused.sort_values(["cause", "mailbox", "relay"]).groupby("cause", sort=True):
-        open_ = of_cause[[good.get(each.mailbox, -1) <= each.last for each in of_cause.itertuples()]]
+        latest = of_cause.groupby("mailbox")["last"].transform("max")
+        open_ = of_cause[of_cause["mailbox"].map(good).fillna(-1) <= latest]
         whole = open_["mailbox"].nunique() > limit.together
         groups = [(_where(open_), open_)] if whole else list(open_.groupby("mailbox"))
         groups += list(of_cause.drop(open_.index).groupby("mailbox"))
@@ -187,7 +188,7 @@ def _finding(
     else:
         shown = [_case(row) for row in mine.itertuples()]
     last = int(some["last"].max())
-    mended = all(good.get(row.mailbox, -1) > row.last for row in some.itertuples())
+    mended = all(good.get(box, -1) > time for box, time in some.groupby("mailbox")["last"].max().items())
     mails, failed = int(some["mails"].sum()), int(some["failed"].sum())
     state: State = "mended" if mended else "active"
     who = subject if len(boxes) == 1 else f"{len(boxes):,} mailboxes ({named(boxes)})"
@@ -338,6 +339,7 @@ WORDS = {
     replies.PERMISSION: "The mailbox of {who} can't be written, permission denied: {mails}",
     replies.NO_SPACE: "There is no space left to store mail of {who}: {mails}",
     replies.INTERNAL: "The mailbox server failed to store mail of {who}: {mails}",
+    replies.REFUSING: "The Sieve script of {who} fails, and the mail with it: {mails}",
     replies.BROKEN: "The Sieve script of {who} doesn't compile: {mails} came without its rules",
     replies.FAILED: "The Sieve script of {who} fails at run time: {mails}",
 }
@@ -362,6 +364,9 @@ def _cure(cause: str, subject: str, boxes: list[str]) -> str:
         replies.INTERNAL: "Dovecot writes the reason into its error log at that very second (`doveadm log find` tells where "
         f"it lies; `doveadm log errors` shows the last ones). `doveadm user {box}` and `doveadm mailbox status -u {box} "
         "messages INBOX` show whether it goes now; then `postqueue -f`.",
+        replies.REFUSING: "Dovecot's lines of that second, and the log file beside the user's script, tell which action failed "
+        "(a redirect that no server takes, a folder that is full or locked). The mail waits in Postfix's queue: mend it within "
+        "maximal_queue_lifetime, then `postqueue -f`.",
         replies.BROKEN: f"`sievec -d {script}` shows the errors (without -d it would write the compiled script as whoever runs "
         "it), as does the log file beside the script; the user mends it in the mail program (ManageSieve), or you restore the "
         "version before. The mail lies in INBOX.",
