@@ -148,14 +148,14 @@ def _refusals(partial: Partial, log: Log, refused: pd.DataFrame, limit: Limits) 
 
 def _add_last_taken(finding: Finding, some: pd.DataFrame, taken: pd.DataFrame) -> None:
     """Add the last mail that a full mailbox took before it refused the first one, and none since: it left no room."""
-    for row in some.itertuples():
-        if row.mailbox in taken.index and -taken.at[row.mailbox, "back"] <= row.first:
-            last = taken.loc[row.mailbox]
+    for box, first in some.groupby("mailbox")["first"].min().items():
+        if box in taken.index and -taken.at[box, "back"] <= first:
+            last = taken.loc[box]
             finding.cases.append(
                 {
                     "message_id": last["message_id"] or None,
                     "recipient": last["recipient"],
-                    "mailbox": row.mailbox,
+                    "mailbox": box,
                     "queue_id": last["queue_id"],
                     "time": iso(-last["back"]),
                     "reply": "stored: the last mail that found room",
