@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from logscan.amounts import plural
@@ -14,6 +15,7 @@ from logscan.checking.copies import lines_at
 from logscan.checking.providers import Answers, Course, course
 from logscan.checking.refusal_texts import IN_WORDS
 from logscan.findings import Confidence, Finding, Remedy, Severity, State
+from logscan.scan.columns import NO_TIME
 from logscan.tables import cells
 from logscan.visible import visible
 
@@ -92,15 +94,30 @@ REMEDIES = {
 
 def clock(at: int, log: Log) -> str:
     """Return a time (UTC ns) on the server's clock, with its date."""
-    here = pd.Timestamp(at, tz="UTC").tz_convert(log.zone or "UTC")
+    moment = pd.Timestamp(at, tz="UTC")
+    if moment is pd.NaT:
+        return "an unknown time"
+    here = moment.tz_convert(log.zone or "UTC")
     return f"{here:%H:%M} on {here.day} {here:%B %Y}"
+
+
+def known(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the times (UTC ns) that are one: not every line has a stamp."""
+    return times[times != NO_TIME]
 
 
 def course_of(part: pd.DataFrame, answers: Answers) -> Course:
     """Return how a refusal went on at the hosts that refused; ``part`` are rows of :func:`providers.kept`."""
     pairs = part[["server", "host"]].drop_duplicates()
-    times = np.sort(np.concatenate([part["first"].to_numpy(), part["last"].to_numpy()]))
-    return course(times, answers.times(pairs["server"].tolist(), pairs["host"].tolist()))
+    times = known(np.sort(np.concatenate([part["first"].to_numpy(), part["last"].to_numpy()])))
+    accepted = known(answers.times(pairs["server"].tolist(), pairs["host"].tolist()))
+    return course(times, accepted) if len(times) else Course(0, 0, 0, None)
+
+
+def span(part: pd.DataFrame) -> tuple[int, int]:
+    """Return the first and the last time (UTC ns) of some rows; :data:`NO_TIME` where none has one."""
+    times = known(np.concatenate([part["first"].to_numpy(), part["last"].to_numpy()]))
+    return (int(times.min()), int(times.max())) if len(times) else (NO_TIME, NO_TIME)
 
 
 def finding(
@@ -118,7 +135,7 @@ def finding(
     part = part.sort_values(["first", "queue_id", "recipient"], kind="stable")
     reply = replies[0][1] if replies else ""
     mails, recipients = part["mail"].nunique(), len(part[["mail", "recipient"]].drop_duplicates())
-    first, last = int(part["first"].min()), int(part["last"].max())
+    first, last = span(part)
     state: State = "active" if went.ended is None else "mended"
     return Finding(
         cause=cause,
@@ -151,7 +168,7 @@ def _case(row: Any, reply: str) -> dict[str, Any]:
 
 def _summary(log: Log, part: pd.DataFrame, went: Course, subject: str, mails: int, recipients: int) -> str:
     cause, rate = str(part["cause"].iloc[0]), part["cause"].iloc[0] == "rate"
-    first, last = int(part["first"].min()), int(part["last"].max())
+    first, last = span(part)
     lists = sorted(set(part["list"]) - {""})
     words = IN_WORDS[cause] + (f" ({', '.join(visible(name, 80) for name in lists[:NAMED])})" if lists else "")
     held = "put off" if rate else "refused"

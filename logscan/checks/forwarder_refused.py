@@ -37,7 +37,7 @@ import numpy.typing as npt
 
 from logscan.amounts import plural
 from logscan.checking import evidence as ev
-from logscan.checking.blocked import clock, course_of
+from logscan.checking.blocked import clock, course_of, span
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
 from logscan.checking.forwarded import Forwarded, forwarded
@@ -185,8 +185,8 @@ def _finding(log: Log, part: pd.DataFrame, replies: list[tuple[int, str]], answe
         confidence="high" if (part["rewritten"] == 0).all() and cause != "policy-unknown" else "medium",
         count=len(cases),
         cases=cases,
-        first=cells.moment_of(int(part["first"].min())),
-        last=cells.moment_of(int(part["last"].max())),
+        first=cells.moment_of(span(part)[0]),
+        last=cells.moment_of(span(part)[1]),
         state="mended" if mended else "active",
         remedy=None if mended else _remedy(cause, part),
         evidence=lines_at(log, [place for place, _ in replies]),

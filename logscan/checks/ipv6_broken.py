@@ -34,7 +34,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from logscan.amounts import plural
-from logscan.checking.blocked import clock
+from logscan.checking.blocked import clock, span
 from logscan.checking.check import Check
 from logscan.checking.connections import answers, failures, passing_failures
 from logscan.checking.copies import lines_at
@@ -161,7 +161,7 @@ def _given_up(taken: Ints, fresh: pd.DataFrame) -> bool:
 
 
 def _finding(log: Log, server: str, fresh: pd.DataFrame, taken: Ints, ended: int | None) -> Finding:
-    first, last = int(fresh["first"].min()), int(fresh["last"].max())
+    first, last = span(fresh)
     state: State = "active" if ended is None and not _given_up(taken, fresh) else "mended"
     why = str(fresh.groupby("why")["provider"].nunique().sort_values(kind="stable").index[-1])
     number, attempts = fresh["provider"].nunique(), int(fresh["attempts"].sum())
