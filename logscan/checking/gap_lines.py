@@ -212,7 +212,7 @@ def stepped(active: Active | None, host: str, rows: Iterable[Any], least: int, a
         last["places"].append(int(row.place))
     out = []
     for step in steps:
-        size = step["size"] or _by_order(active, step["at"], apart)
+        size = step["size"] or _by_order(active, step["at"], step["places"][0])
         if size < least:
             continue
         ns = int(size * SECOND)
@@ -223,22 +223,18 @@ def stepped(active: Active | None, host: str, rows: Iterable[Any], least: int, a
     return out
 
 
-def _by_order(active: Active | None, at: int, apart: int) -> float:
-    """Return by how many seconds qmgr's lines that were written before this moment are dated later, 0 where none is."""
+NEXT = 3
+"""Lines of qmgr before its complaint that are looked at: one or two may be dated by the new clock already."""
+
+
+def _by_order(active: Active | None, at: int, said: int) -> float:
+    """Return by how many seconds qmgr's last lines before this one, of its file, are dated later; 0 where none is."""
     if active is None:
         return 0.0
     time, place = active.order
-    behind = np.flatnonzero((time >= at - apart * SECOND) & (time <= at + apart * SECOND))
-    if not len(behind):
-        return 0.0
-    # The first line behind the step is the earliest written of those near it that a later time stands before.
-    best = 0
-    for i in behind.tolist():
-        same = (place >> 32) == (place[i] >> 32)
-        earlier = same & (place < place[i]) & (time > time[i])
-        if earlier.any():
-            best = max(best, int(time[earlier].max() - time[i]))
-    return best / SECOND
+    before = np.flatnonzero((place >> 32 == said >> 32) & (place < said))
+    last = before[np.argsort(place[before])][-NEXT:]
+    return max(0.0, float(time[last].max() - at) / SECOND) if len(last) else 0.0
 
 
 def evidence(log: Log, gaps: Iterable[Gap]) -> list[Evidence]:
