@@ -89,7 +89,7 @@ CLOCK = "Let chrony or ntpd run all the time and set the clock in steps at boot 
 _WORDS = {
     "rotated-file-missing": "Give the missing file to logscan if there is one. If not, look into /etc/logrotate.d for rotate, "
     "maxsize and dateext, and into the backup.",
-    "logger-stopped": "Look why it was away: journalctl -u rsyslog (or syslog-ng), the kernel's lines about memory (-k) "
+    "logger-stopped": "Look why it was away: journalctl -u rsyslog (or syslog-ng), journalctl -k (was memory short?) "
     "and the disk's free space. The journal may have the lines of that time: journalctl --since and --until.",
     "clock-step-forward": CLOCK + "On a virtual machine, look whether it was suspended or moved then.",
     "clock-step-backward": CLOCK + "Times, delays and the order of lines are not to be relied on there.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from logscan.checking.copies import LINE_BITS
 from logscan.checking.gap_lines import Gap
 from logscan.sources.rotation import parse
 from logscan.tables.partials import SECOND
@@ -25,14 +26,14 @@ def missing_files(sources: Sequence[SourceRead], active: Sequence[Active], least
 
     ``host`` of such a gap is the set's name. What other files tell of that time is not missing.
     """
-    sets: dict[str, dict[tuple[int, int, int], SourceRead]] = {}
-    for read in sources:
+    sets: dict[str, dict[tuple[int, int, int], int]] = {}
+    for number, read in enumerate(sources):
         if read.bounds is not None and not read.kind.startswith(("dspam", "rspamd")):
             name = parse(read.source.path)
-            sets.setdefault(name.set, {}).setdefault(name.age, read)
+            sets.setdefault(name.set, {}).setdefault(name.age, number)
     found: list[Gap] = []
     for path in sorted(sets):
-        files = sorted(sets[path].items())
+        files = [(age, number, sources[number]) for age, number in sorted(sets[path].items())]
         for gap in _of_set(PurePath(path).name, files, least):
             same = [each for each in found if each.shows(gap.start, gap.until)]
             if not same and _silent(active, gap):
@@ -40,10 +41,10 @@ def missing_files(sources: Sequence[SourceRead], active: Sequence[Active], least
     return found
 
 
-def _of_set(name: str, files: Sequence[tuple[tuple[int, int, int], SourceRead]], least: int) -> list[Gap]:
-    numbers = [-age[2] for age, _ in files]
-    dates = [age[1] for age, _ in files]
-    bounds = [read.bounds for _, read in files]
+def _of_set(name: str, files: Sequence[tuple[tuple[int, int, int], int, SourceRead]], least: int) -> list[Gap]:
+    numbers = [-age[2] for age, *_ in files]
+    dates = [age[1] for age, *_ in files]
+    bounds = [read.bounds for *_, read in files]
     joins = [after[0] - before[1] for before, after in pairwise(bounds) if before and after]
     steps = np.diff([date for date in dates if date < 2**63])
     usual = float(np.median(steps)) if len(steps) >= 2 else 0.0
@@ -61,9 +62,10 @@ def _of_set(name: str, files: Sequence[tuple[tuple[int, int, int], SourceRead]],
         others = [each for at, each in enumerate(joins) if at != i]
         longer = max(least * SECOND, 2 * int(np.median(others)) if others else 0)
         if skipped > 0 and join > longer:
-            newest, oldest = files[i + 1][1].label, files[i][1].label
-            more = {"files": skipped, "between": [oldest, newest]}
-            out.append(Gap("rotated-file-missing", name, older[1], newer[0], (), more))
+            (_, before, old), (_, after, new) = files[i], files[i + 1]
+            places = (before << LINE_BITS) + old.lines, (after << LINE_BITS) + 1
+            more = {"files": skipped, "between": [old.label, new.label]}
+            out.append(Gap("rotated-file-missing", name, older[1], newer[0], places, more))
     return out
 
 
