@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 DAY = 86_400 * SECOND
 
 
-def missing_files(sources: Sequence[SourceRead], active: Sequence[Active], least: int) -> list[Gap]:
+def missing_files(
+    sources: Sequence[SourceRead], active: Sequence[Active], least: int, begun: Callable[[int], bool]
+) -> list[Gap]:
     """Return the times between two files of a set that others should stand between, longer than so many seconds.
 
-    ``host`` of such a gap is the set's name. What other files tell of that time is not missing.
+    ``host`` of such a gap is the set's name. What other files tell of that time is not missing. ``begun(moment)`` says whether
+    a mail system started about then: no file with a date is written while a machine is down.
     """
     sets: dict[str, dict[tuple[int, int, int], int]] = {}
     for number, read in enumerate(sources):
@@ -34,14 +37,16 @@ def missing_files(sources: Sequence[SourceRead], active: Sequence[Active], least
     found: list[Gap] = []
     for path in sorted(sets):
         files = [(age, number, sources[number]) for age, number in sorted(sets[path].items())]
-        for gap in _of_set(PurePath(path).name, files, least):
+        for gap in _of_set(PurePath(path).name, files, least, begun):
             same = [each for each in found if each.shows(gap.start, gap.until)]
             if not same and _silent(active, gap):
                 found.append(gap)
     return found
 
 
-def _of_set(name: str, files: Sequence[tuple[tuple[int, int, int], int, SourceRead]], least: int) -> list[Gap]:
+def _of_set(
+    name: str, files: Sequence[tuple[tuple[int, int, int], int, SourceRead]], least: int, begun: Callable[[int], bool]
+) -> list[Gap]:
     numbers = [-age[2] for age, *_ in files]
     dates = [age[1] for age, *_ in files]
     bounds = [read.bounds for *_, read in files]
@@ -59,6 +64,7 @@ def _of_set(name: str, files: Sequence[tuple[tuple[int, int, int], int, SourceRe
         if dates[i] != dates[i + 1]:
             step = dates[i + 1] - dates[i]
             skipped = round(step / usual) - 1 if usual and dates[i + 1] < 2**63 and step > 1.5 * usual else 0
+            skipped = 0 if begun(newer[0]) else skipped
         others = [each for at, each in enumerate(joins) if at != i]
         longer = max(least * SECOND, 2 * int(np.median(others)) if others else 0)
         if skipped > 0 and join > longer:

@@ -178,7 +178,7 @@ def conclude(partial: Partial, log: Log) -> Result:
                 unknown.append((each.start, each.until))
             elif each.usual == "unusual":
                 begun = starts.get(host, np.empty(0, np.int64))
-                near = bool(len(begun)) and bool((np.abs(begun - each.until) <= own.boot * SECOND).any())
+                near = _near(begun, each.until, own.boot)
                 more = {"days": each.days, "least": each.least}
                 gap = Gap("machine-down" if near else "silence", host, each.start, each.until, (), more)
                 (down if near else gaps).append(gap)
@@ -198,6 +198,10 @@ def conclude(partial: Partial, log: Log) -> Result:
     return result
 
 
+def _near(starts: Any, moment: int, seconds: int) -> bool:
+    return bool(len(starts)) and bool((np.abs(starts - moment) <= seconds * SECOND).any())
+
+
 def _starts(partial: Partial) -> dict[str, Any]:
     told = gap_lines.told(partial, gap_lines.STARTS)
     return {host: np.array([int(row.at) for row in rows], np.int64) for host, rows in told.items()}
@@ -207,7 +211,8 @@ def _told(partial: Partial, active: Sequence[Active], log: Log, own: Limits) -> 
     """Return the gaps that lines and files tell, and the times in which whole machines were down."""
     by_host = {each.host: each for each in active}
     starts = _starts(partial)
-    gaps = missing_files(log.read.sources, active, own.file)
+    every = np.concatenate([*starts.values(), np.empty(0, np.int64)])
+    gaps = missing_files(log.read.sources, active, own.file, lambda moment: _near(every, moment, own.boot))
     down: list[Gap] = []
     for host, rows in gap_lines.told(partial, gap_lines.LOSSES).items():
         gaps += gap_lines.dropped(host, rows, own.burst)
