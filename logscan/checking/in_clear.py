@@ -32,7 +32,7 @@ def look(window: Window) -> dict[str, Part]:
 
 def _protected(words: pa.Array) -> pa.Array:
     """Return which texts of a login line say that it was protected (Dovecot login-common/client-common.c; TSL is 2.4's own)."""
-    return pc.match_substring_regex(words, r"\b(?:TLS|TSL|SSL|secured)\b")
+    return pc.match_substring_regex(words, r"\b(?:TLS|TSL|SSL|secured\b)")
 
 
 def _dovecot(window: Window) -> dict[str, Part]:

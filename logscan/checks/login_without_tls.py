@@ -76,10 +76,13 @@ def conclude(partial: Partial, log: Log) -> Result:
     logins, services = partial.frame(in_clear.LOGINS), partial.frame(in_clear.SERVICES)
     mute = _mute(log, logins, told)
     seen = logins[~logins["host"].isin(mute)]
-    by_command = [_by_command(log, *each) for each in zip(services["service"], services["safe"], strict=True)]
-    apart = services[np.array(by_command, np.bool_)]
-    checked = int(seen["n"].sum()) + int(apart["n"].sum())
-    result = Result(checked=checked, eligible=checked + int(logins["n"].sum()) - int(seen["n"].sum()))
+    kinds = {name: _kind(log, name, safe) for name, safe in zip(services["service"], services["safe"], strict=True)}
+    sessions = _far_sessions(log, partial)
+    open_ = sessions[sessions["service"].isin([name for name, kind in kinds.items() if not kind])]
+    untold, mute_ones = int(open_["n"].sum()), int(logins["n"].sum()) - int(seen["n"].sum())
+    # Those in clear from this network's own addresses are left out of all counts.
+    checked = int(seen["n"].sum()) + int(services["safe"].sum()) + int(sessions["n"].sum()) - untold
+    result = Result(checked=checked, eligible=checked + untold + mute_ones)
     if not result.eligible:
         result.blind_because.append(
             "no login in these logs whose line tells of TLS: neither of Dovecot, nor of a submission service with counters at "
@@ -87,14 +90,30 @@ def conclude(partial: Partial, log: Log) -> Result:
         )
         return result
     if ev.too_few(result):
-        result.blind_because.append(
-            f"no line of {Counted(result.eligible - checked):login|logins} says TLS or secured: either none is encrypted, or "
-            "login_log_format_elements leaves %{secured} (%c) out; give doveconf -n"
-        )
+        result.blind_because += _missing(mute_ones, untold, sorted(set(open_["service"])))
     rows = partial.frame(in_clear.PLAIN)
     rows = rows[~rows["host"].isin(mute)]
-    result.findings = [*_logins(log, rows, told), *_sessions(log, partial, set(apart["service"]))]
+    result.findings = [
+        *_logins(log, rows, told),
+        *_sessions(log, partial, {name for name, kind in kinds.items() if kind == COMMAND}),
+    ]
     return result
+
+
+def _missing(logins: int, sessions: int, services: list[str]) -> list[str]:
+    """Return why some logins couldn't be looked at."""
+    out = []
+    if logins:
+        out.append(
+            f"no line of {Counted(logins):login|logins} says TLS or secured: either none is encrypted, or "
+            "login_log_format_elements leaves %{secured} (%c) out; give doveconf -n"
+        )
+    if sessions:
+        out.append(
+            f"{Counted(sessions):session|sessions} with a login on {', '.join(f'{name}/smtpd' for name in services)} had no "
+            "STARTTLS, and whether TLS began with the connection (465) isn't told by that name: give main.cf and master.cf"
+        )
+    return out
 
 
 def _mute(log: Log, logins: pd.DataFrame, told: Limits) -> set[str]:
@@ -105,14 +124,20 @@ def _mute(log: Log, logins: pd.DataFrame, told: Limits) -> set[str]:
     return {str(name) for name in safe.index[safe < told.proof]}
 
 
-def _by_command(log: Log, service: str, safe: int) -> bool:
-    """Whether TLS begins with a command in a service (by its tag), not with the connection."""
+COMMAND, CONNECTION = "command", "connection"
+
+
+def _kind(log: Log, service: str, safe: int) -> str:
+    """Return whether TLS begins with a command in a service (by its tag), or with the connection; empty where nothing tells."""
     tag = f"{service}/smtpd"
     listeners = [each for each in log.settings.listeners() if each.tag == tag]
     if listeners:
-        return not any(each.service.on("smtpd_tls_wrappermode") for each in listeners)
+        wrapped = {each.service.on("smtpd_tls_wrappermode") for each in listeners}
+        return "" if len(wrapped) > 1 else CONNECTION if True in wrapped else COMMAND
     name = service.rpartition("/")[2].lower()
-    return safe > 0 and "submission" in name and not name.endswith("s")
+    if name in ("smtps", "submissions", "465", "ssmtp"):
+        return CONNECTION
+    return COMMAND if safe > 0 and "submission" in name and not name.endswith("s") else ""
 
 
 def _near(address: str, own: str) -> bool:
@@ -130,6 +155,13 @@ def _logins(log: Log, rows: pd.DataFrame, told: Limits) -> list[Finding]:
     many = rows.groupby("remote_address")["user"].transform("nunique") >= told.users
     found = [_finding(log, MACHINE, str(name), some) for name, some in rows[many].groupby("remote_address", sort=True)]
     return found + [_finding(log, USER, str(name), some) for name, some in rows[~many].groupby("user", sort=True)]
+
+
+def _far_sessions(log: Log, partial: Partial) -> pd.DataFrame:
+    """Return the sessions with a login and without STARTTLS from addresses that aren't this network's own."""
+    rows = partial.frame(in_clear.SESSIONS)
+    near = [is_private(each) or log.settings.is_mine(each) for each in rows["address"].fillna("")]
+    return rows[~np.array(near, np.bool_) & rows["address"].notna().to_numpy()]
 
 
 def _sessions(log: Log, partial: Partial, services: set[str]) -> list[Finding]:

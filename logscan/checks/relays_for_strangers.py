@@ -26,7 +26,8 @@ Clients of one's own outside `mynetworks` (an access table, a client's certifica
 without a configuration.
 
 ## When it is blind
-When no stranger handed in mail, or nothing tells which domains are this server's own.
+When no stranger handed in mail, or nothing tells which domains are this server's own; where it looks like a gateway to other
+servers, and no configuration says so.
 """
 
 from __future__ import annotations
@@ -111,7 +112,14 @@ def conclude(partial: Partial, log: Log) -> Result:
         )
         return result
     if not configured:
+        every = int(rows["n"].sum())
         rows = _without_gateways(rows, told)
+        left = every - int(rows["n"].sum())
+        if left:
+            result.blind_because.append(
+                f"{ev.mails(left)} of strangers went on to domains that they send to from everywhere: whether this server is meant "
+                "to take them in (relay_domains, transport maps) isn't known; give main.cf and master.cf"
+            )
     few = rows["net"].nunique() <= told.clients
     for net, some in rows.groupby("net", sort=True) if few else [(MANY, rows)]:
         severity: Severity = "warning" if configured and int(some["n"].sum()) >= told.mails else "note"
