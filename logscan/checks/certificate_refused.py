@@ -83,8 +83,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     last = dict(zip(served["net"], served["last"], strict=True))
     rows = rows[rows["net"].isin(last)].sort_values(["time", "place"], ignore_index=True)
     for (program, host, kind), some in rows.groupby(["program", "host", "kind"], sort=True, dropna=False):
-        if _together(some, told):
-            result.findings.append(_finding(log, f"{program} on {host}", str(kind), some, last, told))
+        result.findings.append(_finding(log, f"{program} on {host}", str(kind), some, last, told))
     return result
 
 
@@ -110,15 +109,16 @@ def _finding(log: Log, subject: str, kind: str, rows: pd.DataFrame, last: dict[s
     over = again >= told.healed * len(nets)
     words = {
         EXPIRED: "has expired",
-        ISSUER: "is of an issuer that they don't know",
-        REFUSED: "isn't one that they accept",
+        ISSUER: "is of an unknown issuer",
+        REFUSED: "can't be accepted",
     }[kind]
-    summary = f"Clients in {len(nets)} networks say that the certificate of {subject} {words}: {Counted(len(rows)):time|times}"
+    who = f"Clients in {len(nets)} networks say" if len(nets) > 1 else "A client says"
+    summary = f"{who} that the certificate of {subject} {words}: {Counted(len(rows)):time|times}"
     return Finding(
         cause=kind,
         subject=subject,
         summary=f"{summary}; {again} of these networks were served since" if over else summary,
-        severity="problem" if kind == EXPIRED else "warning",
+        severity="note" if not _together(rows, told) else "problem" if kind == EXPIRED else "warning",
         confidence="high" if kind == EXPIRED else "medium",
         count=len(rows),
         cases=[_case(row) for row in rows.itertuples()],
@@ -161,6 +161,7 @@ CHECK = Check(
     causes=(EXPIRED, ISSUER, REFUSED),
     order=345,
     clear="Known clients don't refuse the certificate ({checked:client|clients} looked at)",
+    but="but for {noted:time|times} by single ones",
     group="accounts",
     severity="problem",
     needs=("logins of Dovecot or clients of Postfix",),

@@ -3,7 +3,7 @@
 ## What it finds
 Logins to the mailboxes or to submission that sent the password as it is (PLAIN, LOGIN, tokens of OAuth) over a connection that
 wasn't encrypted, from addresses that aren't this network's own. One finding a user, one a machine that several users log in
-from, one a client of submission.
+from, one a user or client of submission.
 
 ## Why it matters
 Whoever carries the connection, a hotel's WLAN or a hacked router, reads the password, and with it all mail; it opens
@@ -165,7 +165,7 @@ def _far_sessions(log: Log, partial: Partial) -> pd.DataFrame:
 
 
 def _sessions(log: Log, partial: Partial, services: set[str]) -> list[Finding]:
-    """Return the findings on submission, one a client."""
+    """Return the findings on submission: one a user, where the client's address tells who it is, else one a client."""
     rows = in_clear.submitted(partial)
     rows = rows[rows["service"].isin(services) & rows["address"].notna()].sort_values(
         ["first", "place"], ignore_index=True
@@ -173,7 +173,11 @@ def _sessions(log: Log, partial: Partial, services: set[str]) -> list[Finding]:
     rows = rows.assign(
         near=[is_private(each) or log.settings.is_mine(each) for each in rows["address"]], protocol="submission"
     )
-    return [_finding(log, SUBMISSION, str(name), some) for name, some in rows.groupby("address", sort=True)]
+    who = [
+        names[0] if len(names) == 1 else address for names, address in zip(rows["users"], rows["address"], strict=True)
+    ]
+    by = rows.groupby(pd.Series(who, dtype="str"), sort=True)
+    return [_finding(log, SUBMISSION, str(name), some) for name, some in by]
 
 
 def _finding(log: Log, cause: str, subject: str, rows: pd.DataFrame) -> Finding:
@@ -183,11 +187,12 @@ def _finding(log: Log, cause: str, subject: str, rows: pd.DataFrame) -> Finding:
     users, addresses = _whose(cause, shown)
     count = int(shown["n"].sum())
     places = f" from {', '.join(addresses[:3])}{' …' if len(addresses) > 3 else ''}"
-    times, who = Counted(count), f" as {', '.join(users[:3])}" if users else ""
+    times, who = Counted(count), f" as {', '.join(users[:3])}" if users and subject not in users else places
+    who = who if subject not in addresses or users else ""
     summary = {
         USER: f"{subject or 'A user without a name'} logged in without TLS{places}: {times:login|logins}",
         MACHINE: f"{len(users)} users logged in without TLS from {subject}: {times:login|logins}",
-        SUBMISSION: f"A client at {subject} logged in to submission without TLS{who}: {times:session|sessions}",
+        SUBMISSION: f"{_client(subject, addresses)} logged in to submission without TLS{who}: {times:session|sessions}",
     }[cause]
     return Finding(
         cause=cause,
@@ -203,6 +208,10 @@ def _finding(log: Log, cause: str, subject: str, rows: pd.DataFrame) -> Finding:
         evidence=lines_at(log, sorted(shown["place"].tolist())),
         why="The server takes passwords before TLS has begun.",
     )
+
+
+def _client(subject: str, addresses: list[str]) -> str:
+    return f"A client at {subject}" if subject in addresses else subject
 
 
 def _whose(cause: str, rows: pd.DataFrame) -> tuple[list[str], list[str]]:

@@ -23,7 +23,8 @@ that service in master.cf for the others. Not trusted: put the client's network 
 
 ## When it is wrong
 Where a later relay signs what this server doesn't. Mail of lists and forwarded mail is passed over, as it isn't the own
-domain's; so are notifications without a sender. What programs send as `root@` this host's own name is only noted.
+domain's; so are notifications without a sender. What programs send as `root@` this host's own name, and one or
+two mails, are only noted.
 
 ## When it is blind
 When nothing in these logs tells of a signature made here: OpenDKIM says so only with `SyslogSuccess yes`, rspamd only where
@@ -105,8 +106,7 @@ def conclude(partial: Partial, log: Log) -> Result:
         )
     total = result.checked
     for (cause, subject), rows in _grouped(known, covered, told):
-        if len(rows) >= (1 if cause in TOLD and rows["told"].any() else told.mails):
-            result.findings.append(_finding(known, log, cause, subject, rows, total, told))
+        result.findings.append(_finding(known, log, cause, subject, rows, total, told))
     return result
 
 
@@ -163,7 +163,8 @@ def _finding(
 ) -> Finding:
     mails, recipients = len(rows), int(rows["recipients"].sum())
     since = _signed_since(known, cause, subject, rows, told)
-    host_only = cause == NO_KEY_FOR and not known.own.takes(subject)
+    few = len(rows) < (1 if cause in TOLD and rows["told"].any() else told.mails)
+    small = few or (cause == NO_KEY_FOR and not known.own.takes(subject))
     grave = mails >= told.many and mails >= told.share * total
     count = ev.mails(mails, recipients)
     words = {
@@ -176,7 +177,7 @@ def _finding(
         cause=cause,
         subject=subject,
         summary=f"{words}; signed since" if since else words,
-        severity="note" if host_only else "problem" if grave else "warning",
+        severity="note" if small else "problem" if grave else "warning",
         confidence="high" if rows["told"].all() else "medium",
         count=mails,
         cases=[_case(row) for row in rows.itertuples()],
@@ -260,7 +261,7 @@ CHECK = Check(
     causes=(NO_KEY_FOR, NOT_TRUSTED, WAY, MISSED),
     order=210,
     clear="All mail of own domains that left was signed ({checked:mail|mails} looked at)",
-    but="but for {noted:mail|mails} of this host's own name",
+    but="but for {noted:mail|mails} of this host's own name, or missed by chance",
     group="reputation",
     severity="problem",
     needs=(

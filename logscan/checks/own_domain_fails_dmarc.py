@@ -168,7 +168,7 @@ CHECK = Check(
     conclude,
     causes=(NAMED, STEADY),
     order=235,
-    clear="No host of this server's domains fails DMARC ({checked:result|results} looked at)",
+    clear="No own host elsewhere shows whose mail fails DMARC ({checked:result|results} looked at)",
     group="reputation",
     severity="warning",
     needs=("DMARC results of OpenDMARC or rspamd", "clients of Postfix"),

@@ -117,8 +117,8 @@ def conclude(partial: Partial, log: Log) -> Result:
         left = every - int(rows["n"].sum())
         if left:
             result.blind_because.append(
-                f"{ev.mails(left)} of strangers went on to domains that they send to from everywhere: whether this server is meant "
-                "to take them in (relay_domains, transport maps) isn't known; give main.cf and master.cf"
+                f"{ev.mails(left)} of strangers went on to domains that they send to from everywhere: whether this server is "
+                "meant to take them in (relay_domains, transport maps) isn't known; give main.cf and master.cf"
             )
     few = rows["net"].nunique() <= told.clients
     for net, some in rows.groupby("net", sort=True) if few else [(MANY, rows)]:
@@ -218,7 +218,7 @@ def _case(row: Any) -> dict[str, Any]:
 WHY = {
     ANYBODY: "No client was told Relay access denied meanwhile.",
     TRUSTED: "Something lets these clients relay that others may not: mynetworks, an access table, a client's certificate.",
-    GATEWAY: "mynetworks holds the gateway's address, so that all who come through it count as this network's own.",
+    GATEWAY: "mynetworks seems to hold the gateway's address, so that all who come through it count as this network's own.",
 }
 CURES = {
     ANYBODY: (
