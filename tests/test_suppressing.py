@@ -16,6 +16,7 @@ from logscan.checking.check import all_checks
 from logscan.checking.limits import Threshold, fault, thresholds
 from logscan.findings import Suppression
 from logscan.rendering.renderers import renderers
+from logscan.rendering.summary import summarise, verdict_line
 from logscan.report.model import Report
 from logscan.samples import story
 from logscan.scan.options import Options
@@ -64,6 +65,7 @@ def test_the_forms_for_programs_tell_it() -> None:
         "check": NAME, "subject": "*", "cause": "*", "until": "2027-01-31", "reason": "moves to the new server in January",
     }  # fmt: skip
     assert f'severity="problem",state="suppressed"}} {len(told)}' in str(logscan.render(found, "prometheus"))
+    assert verdict_line(summarise(found)).startswith(f"All clear but for {len(told)} suppressed findings: ")
     line = str(logscan.render(found, "nagios"))
     assert f"{len(told)} suppressed" in line
 

@@ -129,7 +129,8 @@ def verdict_line(counts: Summary) -> str:
         return "Nothing could be judged"
     if not counts.all_clear:
         return f"Nothing wrong found, but {plural(counts.blind, 'check')} could not see"
-    looked = f"All clear: {plural(counts.clear, 'check')} looked"
+    known = f" but for {plural(counts.suppressed, 'suppressed finding')}" if counts.suppressed else ""
+    looked = f"All clear{known}: {plural(counts.clear, 'check')} looked"
     return looked + (f", {counts.blind} {'is' if counts.blind == 1 else 'are'} blind" if counts.blind else "")
 
 
