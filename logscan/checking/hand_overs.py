@@ -102,7 +102,7 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
     rows = np.flatnonzero(failed & (values(window, "deliveries", "time") > NO_TIME))
     if not len(rows):
         return {}
-    hop = _next_hops(window, rows)
+    hop = next_hops(window, rows)
     # Most of what fails is at other hosts.
     ours = kinds.ours(hop)
     rows, hop = rows[ours], hop.take(ours)
@@ -193,7 +193,7 @@ def _mails(window: Window, rows: Ints) -> Ints:
     return hashes(["\0".join(map(str, each)) for each in zip(*names, *times, strict=True)])[number] ^ kind
 
 
-def _next_hops(window: Window, rows: Ints) -> Coded:
+def next_hops(window: Window, rows: Ints) -> Coded:
     """Return each deferral's relay, or the one that its text names."""
     relay = joined(window, "deliveries", "relay").take(rows)
     unnamed = relay.is_in("none")

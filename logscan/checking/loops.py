@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.checking.copies import LINE_BITS, places
+from logscan.checking.outage import SUSPENDED
 from logscan.correlate.lives import SECOND
 from logscan.scan.addresses import addresses
 from logscan.scan.columns import column, joined, moments, number, some_joined, values
-from logscan.scan.destinations import SUSPENDED, domains, left
+from logscan.scan.destinations import domains, left
 from logscan.tables import columns, texts
 from logscan.tables.coded import Coded
 from logscan.tables.grouping import combine, numbered

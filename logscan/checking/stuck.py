@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from logscan.checking.copies import places
-from logscan.checking.hand_overs import Kinds
+from logscan.checking.hand_overs import Kinds, next_hops
+from logscan.checking.outage import SUSPENDED
 from logscan.correlate.lives import SECOND
 from logscan.scan.columns import NO_TIME, joined, some_joined, values
-from logscan.scan.destinations import SUSPENDED, domains, left, next_hops
+from logscan.scan.destinations import domains, left
 from logscan.scan.mail_hashes import mail_hashes
 from logscan.tables import columns
 from logscan.tables.coded import Coded
@@ -144,7 +145,7 @@ def _cases(window: Window, rows: Ints, how: Coded, first: Ints, last: Ints, hop:
         "away": reply.having(AWAY.search).astype(np.int64),
         "reason": reply.changed(_shown).texts(),
         "domain": domains(window, rows).texts(),
-        "hop": hop.changed(lambda name: name or "").texts(),
+        "hop": pc.fill_null(hop.texts(), ""),
         "recipient": some_joined(window, "deliveries", "recipient", rows).texts(),
         "queue_id": joined(window, "entries", "queue_id").take(entry).texts(),
         "message_id": joined(window, "mails", "message_id").take(mail).texts(),
