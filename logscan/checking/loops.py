@@ -17,8 +17,9 @@ from logscan.correlate.lives import SECOND
 from logscan.scan.addresses import addresses
 from logscan.scan.columns import column, joined, moments, number, some_joined, values
 from logscan.scan.destinations import domains, left
+from logscan.scan.hops import filter_hops
 from logscan.tables import columns, texts
-from logscan.tables.coded import Coded
+from logscan.tables.coded import Coded, either
 from logscan.tables.grouping import combine, numbered
 from logscan.tables.partials import First, Keyed, Part, Partial
 from logscan.tables.recent import WORTH, Recent, hashed
@@ -69,13 +70,13 @@ HOPS = "message rejected: hopcount exceeded"
 """Of cleanup_message.c."""
 
 
-def look_at(window: Window) -> dict[str, Part]:
-    """Return what a window tells of mail that goes round."""
+def look_at(window: Window, least: int) -> dict[str, Part]:
+    """Return what a window tells of mail that goes round; ``least`` rounds count."""
     told = [each for each in (_said(window), _refused(window)) if each is not None]
     parts: dict[str, Part] = {UNTAKEN: _untaken(window)}
     if told:
         parts[TOLD] = First.of(columns.stacked(told), MOST_CASES, ("at", "row", "queue_id", "recipient"))
-    if (forwarded := _forwarded(window)) is not None:
+    if (forwarded := _forwarded(window, least)) is not None:
         parts[ROUNDS] = forwarded
     return parts
 
@@ -212,31 +213,43 @@ def settle(partial: Partial, frontier: int) -> Partial:
 # --- forwarded again and again ----------------------------------------------------------------------------------------
 
 
-def _forwarded(window: Window) -> Keyed | None:
-    """Count, by message-id and address, the mails from outside that left for outside again, and what tells that they grow."""
+def _forwarded(window: Window, least: int) -> Keyed | None:
+    """Count, by message-id and address, the mails that came in and left again, and what tells that they grow.
+
+    That is mail from outside that left for outside; and of a mail that went on from host to host, all of which the log has, each
+    of ``least`` lives or more.
+    """
+    onward = _handed_on(window, least)
     away = joined(window, "mails", "direction").is_in("forwarded")
-    if not away.any():
+    if not away.any() and not len(onward):
         return None
     rows = left(window)
-    mail = values(window, "deliveries", "mail")[rows]
-    kept = (mail >= 0) & np.append(away, False)[mail]
-    rows, mail = rows[kept], mail[kept]
+    rows = rows[np.append(away, False)[values(window, "deliveries", "mail")[rows]]]
+    rows, lives = np.append(rows, onward), np.arange(len(rows) + len(onward)) >= len(rows)
+    mail, entry = (values(window, "deliveries", name)[rows] for name in ("mail", "entry"))
     ident = joined(window, "mails", "message_id").take(mail)
-    named = (ident.codes >= 0) & ~ident.is_in("", "<>")
-    rows, mail, ident = rows[named], mail[named], ident.take(named)
+    named = (mail >= 0) & (ident.codes >= 0) & ~ident.is_in("", "<>")
+    rows, lives, mail, entry, ident = rows[named], lives[named], mail[named], entry[named], ident.take(named)
     if not len(rows):
         return None
-    names, at = addresses(window), values(window, "mails", "first")[mail]
-    relay = joined(window, "deliveries", "relay").take(rows)
-    size = np.clip(values(window, "mails", "size")[mail], 0, LARGEST)
-    second = at // SECOND % WRAP
+    names, relay = addresses(window), joined(window, "deliveries", "relay").take(rows)
+    at, size = (
+        np.where(lives, values(window, "entries", name)[entry], values(window, "mails", name)[mail])
+        for name in ("first", "size")
+    )
+    client = either(
+        some_joined(window, "mails", "client_address", mail),
+        some_joined(window, "entries", "client_address", entry),
+        lives,
+    )
+    size, second = np.clip(size, 0, LARGEST), at // SECOND % WRAP
     told = {
         "message_id": ident.texts(),
         "asked": names.words.take(pa.array(names.asked[rows])),
         "recipient": names.words.take(pa.array(names.recipient[rows])),
         "relay": pc.fill_null(relay.texts(), ""),
         "rounds": np.ones(len(rows), np.int64),
-        "back": _sent_back(window, mail, relay).astype(np.int64),
+        "back": _sent_back(client, relay).astype(np.int64),
         "first": at,
         "last": at,
         "t": second,
@@ -267,14 +280,21 @@ def rises(sums: pd.DataFrame) -> npt.NDArray[np.float64]:
     return found
 
 
-def _sent_back(window: Window, mail: Ints, relay: Coded) -> Bools:
+def _handed_on(window: Window, least: int) -> Ints:
+    """Return the hand-overs to other hosts of this log, of mails that have so many lives."""
+    many = values(window, "mails", "lives") >= least
+    if not many.any():
+        return np.empty(0, np.int64)
+    mine = np.append(many, False)[values(window, "deliveries", "mail")] & ~filter_hops(window)
+    return np.flatnonzero(mine & joined(window, "deliveries", "outcome").is_in("handed-on"))
+
+
+def _sent_back(client: Coded, relay: Coded) -> Bools:
     """Return which mails went to the host that they came from."""
-    client = joined(window, "mails", "client_address").take(mail)
-    both = combine(client.codes, relay.codes)
-    number_, first = numbered(both)
+    of_pair, first = numbered(combine(client.codes, relay.codes))
     found = [
         bool(a) and f"[{a}]" in str(b)
         for a, b in zip(client.take(first).texts().to_pylist(), relay.take(first).texts().to_pylist(), strict=True)
     ]
-    out: Bools = np.asarray(found, np.bool_)[number_]
+    out: Bools = np.asarray(found, np.bool_)[of_pair]
     return out

@@ -119,7 +119,11 @@ def look(window: Window, settings: Settings) -> Partial:
     """Take what is said of loops, mail that was forwarded, and who wrote to whom when."""
     allowed = limits(window.log, "mail-loop", Limits)
     return Partial(
-        {"mails": len(window.mails), **loops.look_at(window), **in_turn.look_at(window, int(allowed.answers))}
+        {
+            "mails": len(window.mails),
+            **loops.look_at(window, int(allowed.rounds)),
+            **in_turn.look_at(window, int(allowed.answers)),
+        }
     )
 
 
