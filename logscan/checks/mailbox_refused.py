@@ -22,8 +22,8 @@ path Dovecot tells; for a script `sievec -d PATH`, and the errors in the log fil
 
 ## When it is wrong
 What a user's own script discards, refuses or answers is meant so and passed over, as are unknown recipients refused at
-RCPT, a mailbox server that doesn't answer at all, and refusals for what is in the mail. Delivery reports
-to an address that sends only (a newsletter's) and that no mailbox belongs to are a note. What was delivered later, or a
+RCPT, a mailbox server that doesn't answer at all, and refusals for what is in the mail. So are delivery
+reports to an address that only sends (a newsletter's), and that no mailbox belongs to. What was delivered later, or a
 mailbox that took mail again, is mended.
 
 ## When it is blind
@@ -88,6 +88,9 @@ def conclude(partial: Partial, log: Log) -> Result:
     elif not told_of:
         result.notes.append("Dovecot's lines of lmtp or lda aren't in these logs: Sieve scripts that fail don't show.")
     refused = _refined(partial, limit) if here else _by_dovecot(partial)
+    # Reports to an address that only ever sends, and that nobody has, are missed by nobody.
+    written = refused.groupby(["cause", "mailbox"])["written"].transform("sum") > 0
+    refused = refused[written | (refused["cause"] != replies.UNKNOWN)]
     found = [*_refusals(partial, log, refused, limit), *_scripts(partial, log, limit)]
     result.findings.extend(found)
     return result
@@ -200,7 +203,7 @@ def _finding(
         cause=cause,
         subject=subject,
         summary=summary,
-        severity=_severity(cause, some, mended),
+        severity="problem" if failed or not mended else "warning",
         confidence="high",
         count=mails,
         cases=shown,
@@ -217,13 +220,6 @@ def _finding(
         mails=mails,
         recipients=mails,
     )
-
-
-def _severity(cause: str, some: pd.DataFrame, mended: bool) -> Severity:
-    """Return how much it matters: reports to an address that only ever sends are missed by nobody."""
-    if cause == replies.UNKNOWN and not some["written"].any():
-        return "note"
-    return "problem" if some["failed"].any() or not mended else "warning"
 
 
 def _case(row: Any) -> dict[str, Any]:
