@@ -211,7 +211,9 @@ def _split(time: list[int], rank: list[int], arrival: list[int], ids: list[int],
                 pass
             elif kind == RANKS["deliveries"]:
                 # What came before its mail arrived belongs to another: an aborted transaction, a mail that ended unseen.
-                start = next(j for j in range(begins[-1] if begins else 0, i + 1) if time[j] >= arrived - LATE)
+                window = range(begins[-1] if begins else 0, i + 1)
+                # Without a stamp there is no arrival either: then it is the delivery itself.
+                start = next((j for j in window if time[j] >= arrived - LATE), i)
             elif kind == client:
                 # Lines of its own may be stamped before it: those behind a gap, within a few seconds.
                 behind = [j for j in range(begins[-1] + 1 if begins else 1, i) if at - time[j] <= EARLY]
