@@ -97,7 +97,7 @@ SETTINGS = (
         "daemon-fails",
         r"\A(?P<it>/[^ :]{1,150}): bad command startup -- throttling|\Aprocess (?P<that>/[^ ]{1,150}) pid \d+ exit status \d+",
         "problem",
-        "{it} ends right after it is started, again and again: its service doesn't work",
+        "{it} ended right after it was started: its service doesn't work while that lasts",
         "The fatal line of that daemon right before names the reason. postfix check and postconf -n show errors in main.cf "
         "and master.cf.",
         "Postfix master/master_spawn.c",
