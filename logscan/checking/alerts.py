@@ -44,7 +44,7 @@ def look(window: Window) -> dict[str, Part]:
     dovecot, postfix = _dovecot(window), _postfix(window)
     some = [each for each in (dovecot, postfix) if len(each["time"])]
     return {
-        ALERTS: Keyed.of(_stacked(some) if some else postfix, once=True),
+        ALERTS: Keyed.of(_stacked(some) if some else postfix),
         CLIENTS: _clients(window),
         SERVED: _served(window),
     }

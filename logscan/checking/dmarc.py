@@ -45,7 +45,7 @@ def look(window: Window, settings: Settings) -> dict[str, Part]:
     return {
         **own_domains.look(window, settings),
         RESULTS: _results(window, milters, verdicts),
-        FAILS: Keyed.of(_stacked(found) if found else fails[0], once=True),
+        FAILS: Keyed.of(_stacked(found) if found else fails[0]),
         ENTRIES: _edges(window, milters),
     }
 
@@ -165,7 +165,7 @@ def _edges(window: Window, milters: Ints) -> Keyed:
         time, first = moments(window, "milters")[milters], values(window, "entries", "first")
         at_edge = (first < time.min()) | (first > time.max())
         entry = np.flatnonzero(at_edge & joined(window, "entries", "origin").is_in("outside"))
-    return Keyed.of({"key": keys_of_entries(window, entry), **_clients(window, entry)}, once=True)
+    return Keyed.of({"key": keys_of_entries(window, entry), **_clients(window, entry)})
 
 
 def failed(partial: Partial, log: Log) -> tuple[pd.DataFrame, OwnDomains]:
