@@ -38,7 +38,7 @@ _SHOWN = tuple(
         # Dovecot auth/auth-request.c, auth_request_append_password(); passdb-pam.c.
         ("given password: ", r"(\((?:SHA1 of )?given password: )(?!<hidden>).*"),
         # auth/auth-client-connection.c, auth-master-connection.c with auth_debug_passwords.
-        ("client in: auth", r"(\bclient in: AUTH\b.*?\b(?:011)?resp=)(?!<hidden>).*"),
+        ("client in: auth", r"(\bclient in: AUTH(?![a-z]).*?(?:\b|#011|\\t)resp=)(?!<hidden>).*"),
         ("client in: cont", rf"(\bclient in: CONT{_TAB}+\d+{_TAB}+)(?!<hidden>).*"),
         (" out: ", r"(\b(?:passdb|master|userdb|client) out: .*?pass\w*=)(?!<hidden>).*"),
         # auth/auth-request.c, passdb.c, passdb-cache.c with auth_debug_passwords.
@@ -54,6 +54,8 @@ _SHOWN = tuple(
         ("< ", rf"({_DIALOGUE})(?!(?i:{_COMMANDS})$){_BASE64}$"),
         (", init_response ", rf"(\bsasl_method \S+, init_response ){_BASE64}"),
         ("decoded ", r"(\bdecoded (?:initial )?response:? )(?!<hidden>).+"),
+        # A journal's message with odd bytes is a list of numbers, which may spell a password.
+        ('"message"', r'("MESSAGE" ?: ?)\[[\d, ]+\]'),
         # Queries and connections of databases, of any program.
         ("pass", r"(?i)(\bpass(?:word|wd)? ?= ?')(?!<hidden>)[^']*"),
         ("pass", r"(?i)(\bpass(?:word|wd)=)(?!<hidden>|')[^\s,;&\")]+"),
