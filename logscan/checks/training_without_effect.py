@@ -19,7 +19,7 @@ tells `Tell: Setting local for alice:1000`, or `service unavailable: TELL comman
 
 ## When it is wrong
 What was learned before already is no failure, nor is a mail too short to learn (a note). One Bayes database for all makes it
-equal under whom is trained: then `learns-for-another-user` says nothing wrong, and is a warning only.
+equal under whom is trained: so `learns-for-another-user` is a warning only, and a note where all mail is judged under one name.
 
 ## When it is blind
 Without the filter's log of that time (rspamd.log), or without a move and a call. sa-learn writes no log: its calls show only
@@ -239,8 +239,9 @@ def _other_users(log: Log, users: pd.DataFrame, calls: pd.DataFrame) -> list[Fin
                 cause="learns-for-another-user",
                 subject=user,
                 summary=f"spamd learned {ev.mails(n)} under {user}, and judges none under that name, but under {named}",
-                severity="warning",
-                confidence="medium",
+                # Where all mail is judged under one name, all may well share what is learned.
+                severity="warning" if len(others) > 1 else "note",
+                confidence="medium" if len(others) > 1 else "low",
                 count=n,
                 cases=[{"time": cells.iso(row.time), "user": user, "addresses": []} for row in rows],
                 first=cells.moment(rows[0].time),
