@@ -114,6 +114,7 @@ def _counted(partial: Partial, log: Log, known: Filters, found: int) -> Result:
     door = partial.count("door") if milters else 0
     hops, dspam = partial.count("hops"), partial.count("dspam_hops")
     spoke = "dspam" in log.read.programs
+    warned = int(partial.frame(unscanned.TROUBLES)["who"].isin([unscanned.DOOR, unscanned.CLEANUP]).sum())
     told = partial.count("hops_judged") - partial.count("dspam_judged")
     checked = max(door + told + (dspam if spoke else partial.count("dspam_judged")), 0)
     result = Result(checked=max(checked, found), eligible=max(door + hops, found))
@@ -121,6 +122,11 @@ def _counted(partial: Partial, log: Log, known: Filters, found: int) -> Result:
         result.not_applicable = "No filter is set up here, so none can let mail pass by failing."
     elif known.proxies and not hops and not found:
         result.not_applicable = "A before-queue proxy filter that fails lets no mail pass: Postfix refuses it."
+    elif warned and not partial.count("door") and not found:
+        result.blind_because.append(
+            f"Postfix warned {warned:,} time{'s' * (warned != 1)} that a milter failed, and what mail smtpd took then isn't in "
+            "these logs: give the log with its lines `client=` too"
+        )
     elif known.unseen and not found:
         result.blind_because.append(
             "which filter this server has isn't known: none shows in these logs; give main.cf and master.cf"
