@@ -154,10 +154,10 @@ def kept(window: Window, some: Refused, flags: dict[str, Bools], others: Mapping
         "host": some.host,
         "cause": some.why.changed(lambda why: why.cause),
         "list": some.why.changed(lambda why: why.listed_by),
-        "message_id": joined(window, "entries", "message_id").take(entry),
-        "queue_id": joined(window, "entries", "queue_id").take(entry),
-        "recipient": joined(window, "deliveries", "recipient").take(some.row),
-        "sender": joined(window, "entries", "sender").take(mail),
+        "message_id": some_joined(window, "entries", "message_id", entry),
+        "queue_id": some_joined(window, "entries", "queue_id", entry),
+        "recipient": some_joined(window, "deliveries", "recipient", some.row),
+        "sender": some_joined(window, "entries", "sender", mail),
     }
     return Keyed.of(
         {

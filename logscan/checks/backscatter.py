@@ -45,7 +45,7 @@ from logscan.checking.copies import lines_at, places, places_of
 from logscan.checking.forwarded import forwarded
 from logscan.checking.limits import limits
 from logscan.findings import Finding, Remedy, Result, Severity
-from logscan.scan.columns import column, joined, values
+from logscan.scan.columns import column, joined, some_joined, values
 from logscan.scan.mail_hashes import mail_hashes
 from logscan.tables import cells
 from logscan.tables.partials import Keyed, Part, Partial
@@ -95,7 +95,7 @@ def _returned(window: Window) -> dict[str, Part]:
     parent, child = values(window, "legs", "parent")[bounces], values(window, "legs", "child")[bounces]
     root = values(window, "entries", "root")[parent]
     wanted = joined(window, "entries", "origin").take(root).is_in("outside") & _of_failure(window, child)
-    wanted &= ~joined(window, "entries", "sender").take(root).is_in("")
+    wanted &= ~some_joined(window, "entries", "sender", root).is_in("")
     told = np.zeros(len(window.entries) + 1, np.bool_)
     told[values(window, "deliveries", "entry")[values(window, "deliveries", "outside")]] = True
     wanted &= told[child]
@@ -118,15 +118,15 @@ def _by_amavis(window: Window) -> dict[str, Part]:
     """
     if not len(window.verdicts):
         return {}
-    rows = np.flatnonzero(
-        joined(window, "verdicts", "status").having(lambda text: "BouncedInbound" in text.replace(" ", "").split(","))
-        & ~joined(window, "verdicts", "sender").is_in("", "<>")
-    )
+    rows = np.flatnonzero(joined(window, "verdicts", "filter").is_in("amavis"))
+    status = some_joined(window, "verdicts", "status", rows)
+    rows = rows[status.having(lambda text: "BouncedInbound" in text.replace(" ", "").split(","))]
+    rows = rows[~some_joined(window, "verdicts", "sender", rows).is_in("", "<>")]
     if not len(rows):
         return {}
     names = ("message_id", "queue_id", "recipients", "sender")
     message_id, queue_id, recipient, sender = (
-        joined(window, "verdicts", name).take(rows).texts().fill_null("") for name in names
+        some_joined(window, "verdicts", name, rows).texts().fill_null("") for name in names
     )
     place = places_of(window.verdicts.iloc[rows])
     texts = {
@@ -147,13 +147,12 @@ def _of_failure(window: Window, child: Ints) -> npt.NDArray[np.bool_]:
     kind = column(window, "notifications", "kind")
     other = column(window, "notifications", "child_queue_id").take(~kind.having(lambda name: "non-delivery" in name))
     names = {other.values[code] for code in other.used().tolist()}
-    return ~joined(window, "entries", "queue_id").take(child).having(lambda name: name in names)
+    return ~some_joined(window, "entries", "queue_id", child).having(lambda name: name in names)
 
 
 def _kinds(window: Window, rows: Ints) -> Ints:
     """Return why each was refused: 1 there is no such user, 2 by a filter, 0 for any other reason."""
-    dsn, reply = (joined(window, "deliveries", name).take(rows) for name in ("dsn", "reply"))
-    relay = joined(window, "deliveries", "relay").take(rows)
+    dsn, reply, relay = (some_joined(window, "deliveries", name, rows) for name in ("dsn", "reply", "relay"))
     meant = ~dsn.is_in(*NOT_MEANT)
     nobody = dsn.is_in("5.1.1", "5.1.10") | reply.having(NO_USER.search)
     by_filter = relay.is_in(*window.facts.filter_relays)
@@ -163,14 +162,14 @@ def _kinds(window: Window, rows: Ints) -> Ints:
 def _cases(window: Window, rows: Ints, child: Ints, kind: Ints) -> Keyed:
     entry = values(window, "deliveries", "entry")[rows]
     mail = values(window, "mails", "entry")[values(window, "deliveries", "mail")[rows]]
-    recipient = joined(window, "deliveries", "recipient").take(rows)
+    recipient = some_joined(window, "deliveries", "recipient", rows)
     texts = {
-        "message_id": joined(window, "entries", "message_id").take(entry),
-        "queue_id": joined(window, "entries", "queue_id").take(child),
+        "message_id": some_joined(window, "entries", "message_id", entry),
+        "queue_id": some_joined(window, "entries", "queue_id", child),
         "recipient": recipient,
         "domain": recipient.changed(lambda address: address.rpartition("@")[2].lower()),
         "relay": joined(window, "deliveries", "relay").take(rows),
-        "sender": joined(window, "entries", "sender").take(mail),
+        "sender": some_joined(window, "entries", "sender", mail),
     }
     return Keyed.of(
         {

@@ -56,7 +56,7 @@ from logscan.checking.providers import (
 from logscan.checking.refusal_texts import AUTHENTICATION, IN_WORDS
 from logscan.checking.refused import Refused, refused, taken
 from logscan.findings import Finding, Remedy, Result
-from logscan.scan.columns import column, joined, values
+from logscan.scan.columns import column, some_joined, values
 from logscan.tables import cells
 from logscan.tables.partials import Part, Partial, Points
 from logscan.visible import visible
@@ -108,7 +108,7 @@ def _refusals(window: Window, some: Refused, sent_on: Forwarded) -> dict[str, Pa
         return {}
     place = np.searchsorted(sent_on.row, some.row)
     sent_on = sent_on.take(place)
-    sender = joined(window, "entries", "sender").take(values(window, "deliveries", "entry")[some.row])
+    sender = some_joined(window, "entries", "sender", values(window, "deliveries", "entry")[some.row])
     flags = {
         "rewritten": sender.having(lambda text: text.upper().startswith(("SRS0", "SRS1"))),
         "bad": _failed_here(window, some, sent_on),
@@ -132,7 +132,7 @@ def _failed_here(window: Window, some: Refused, sent_on: Forwarded) -> Bools:
     bad = column(window, "milters", "queue_id").take(failed)
     names = {str(bad.values[code]) for code in bad.used().tolist()}
     first = values(window, "mails", "entry")[mail]
-    out |= joined(window, "entries", "queue_id").take(first).having(lambda name: name in names)
+    out |= some_joined(window, "entries", "queue_id", first).having(lambda name: name in names)
     return out
 
 
