@@ -196,8 +196,11 @@ def _signed_since(known: Unsigned, cause: str, subject: str, rows: pd.DataFrame,
     """Whether mail of the same kind was signed later, and none missed any more."""
     name = "way" if cause in (NOT_TRUSTED, WAY) else "domain"
     same = known.signed[known.signed[name] == subject]
-    wait = told.settled_hours * 60 * MINUTE if cause == MISSED else 0
-    return bool(len(same)) and int(same["last"].max()) > int(rows["time"].max()) + wait
+    end = int(rows["time"].max())
+    # What left before the first signature did so before the signer was set up, or came back.
+    began = len(same) > 0 and end < int(same["first"].min())
+    wait = told.settled_hours * 60 * MINUTE if cause == MISSED and not began else 0
+    return bool(len(same)) and int(same["last"].max()) > end + wait
 
 
 def _case(row: Any) -> dict[str, Any]:
