@@ -40,8 +40,6 @@ BOUNDED = {
     ("traffic", "by 60"): "the charts of the traffic",
     ("flow", "ways"): "the map of the mail's way",
     ("flow", "ports.strangers"): "what tells port 25 from the submission port",
-    ("concerns", "full"): "the number of full mailboxes",
-    ("concerns", "busy"): "what accounts handed in from many networks",
 }
 """Parts of panels that count by key, and what is made of them: from too many keys it is a part of the truth."""
 
