@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import logscan
-from logscan.checking.check import all_checks
+from logscan.checking.check import GROUPS, all_checks
 from logscan.cli import cli
 from logscan.samples import stories
 
@@ -84,9 +84,26 @@ def test_every_command_stands_in_the_readme(checkout: Path) -> None:
     assert [name for name in cli.list_commands(None) if f"`logscan {name}`" not in text] == []  # type: ignore[arg-type]
 
 
-def test_every_check_stands_in_the_readme(checkout: Path) -> None:
+def test_the_readme_names_the_checks_at_the_heart_and_what_the_others_are_about(checkout: Path) -> None:
     text = (checkout / "README.md").read_text()
-    assert [check.name for check in all_checks() if f"| `{check.name}` |" not in text] == []
+    assert [c.name for c in all_checks() if c.group == "heart" and f"| `{c.name}` |" not in text] == []
+    assert [title for title in GROUPS.values() if f"**{title}**" not in text][1:] == []
+
+
+def test_checks_name_only_checks_there_are_as_their_relatives() -> None:
+    names = {check.name for check in all_checks()}
+    assert {check.name: set(check.related) - names for check in all_checks() if set(check.related) - names} == {}
+    assert [check.name for check in all_checks() if check.name in check.related] == []
+
+
+def test_what_is_known_of_a_check_is_known_without_running_it() -> None:
+    for check in all_checks():
+        assert check.title, check.name
+        assert check.clear, check.name
+        assert check.causes, check.name
+        assert check.group in GROUPS, check.name
+        assert check.group == "heart" or check.needs, check.name
+        assert set(check.many) <= set(check.causes), check.name
 
 
 def test_every_link_of_the_documents_leads_somewhere(checkout: Path) -> None:

@@ -351,18 +351,12 @@ def _lasting(seconds: float) -> str:
     return plural(round(minutes / 60), "hour") if minutes < 2 * 24 * 60 else plural(round(minutes / 60 / 24), "day")
 
 
-def marks(source: str, target: str) -> bool:
-    """Whether mail goes this way into a filter."""
-    return target.startswith("filter:")
-
-
 CHECK = Check(
     NAME,
     "Mail waited for a filter that was out of reach",
     look,
     conclude,
     causes=(*(name for name, _ in REASONS), "filter-away", "way-back-closed"),
-    marks=marks,
     order=105,
     clear="No mail waited for a filter that was out of reach ({checked:hand-over|hand-overs} looked at)",
     but="but for short interruptions that {noted:mail|mails} met",
