@@ -18,6 +18,7 @@ import pyparsing as pp
 from click.testing import CliRunner
 
 DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 
 import house  # noqa: E402
@@ -355,7 +356,7 @@ VERDICTS = ("found", "clear", "blind", "not-applicable")
 
 def matrix_page() -> str:
     """Return the table of what is tested: each check with each filter at each verdict, and the tests that show it."""
-    record = json.loads((DOCS.parent / "tests" / "data" / "matrix.json").read_text())
+    record = json.loads((ROOT / "tests" / "data" / "matrix.json").read_text())
     shown: dict[tuple[str, str, str], list[str]] = {}
     for name, seen in record.items():
         for check, verdict in seen["verdicts"].items():
