@@ -31,6 +31,9 @@ NONE = "(none)"
 
 LOCAL = ("localhost25", "sendmail")
 
+KNOWN = 0.9
+"""Share of lines that have to be understood: a lab's own filter writes lines that nobody knows."""
+
 
 @dataclass
 class Score:
@@ -96,6 +99,9 @@ def scores(truth: dict[str, Any], scan: Scan, report: Report, learned: set[str])
 GAPS, BY_ADDRESS, BY_USER = ("log-gap",), ("password-guessing",), ("dictionary-full",)
 """Checks whose cases are times, networks and dictionaries; those of the others are mails."""
 
+CALLED = {"training": "training-without-effect"}
+"""Checks that a truth calls by another name."""
+
 MOST_OF = 0.9
 """Share of the addresses of one attack that makes it known: one that only succeeded never failed."""
 
@@ -105,7 +111,7 @@ def told(truth: dict[str, Any], report: Report, check: str) -> Score:
 
     Notes aren't counted: they say what is as it should be.
     """
-    due = [case for case in truth.get("cases", ()) if case["check"] == check]
+    due = [case for case in truth.get("cases", ()) if CALLED.get(case["check"], case["check"]) == check]
     said = [case for finding, case in cases(report, check) if finding.severity != "note"]
     if check in GAPS:
         return Score(check, Counter(range(len(due))), Counter(_gap(case, due) for case in said))
@@ -130,18 +136,16 @@ def told(truth: dict[str, Any], report: Report, check: str) -> Score:
 def _gap(case: dict[str, Any], due: list[dict[str, Any]]) -> int:
     """Return which gap of the truth one is that was reported, -1 for none of them.
 
-    Neither end is in the log: it is known by lines before and after. A clock that went back has its end before its
-    beginning; what tells the steps apart is by how much.
+    Neither end is in the log: it is known by lines before and after. A clock that went back is told by ``seconds`` below 0, in
+    the truth by an end before the beginning; what tells such steps apart is by how much.
     """
-    begin, end = (datetime.fromisoformat(case[name]).timestamp() for name in ("from", "until"))
+    begin, end = sorted(datetime.fromisoformat(case[name]).timestamp() for name in ("from", "until"))
+    back = float(case.get("seconds", 0)) < 0
     fitting: list[tuple[float, int]] = []
     for number, each in enumerate(due):
-        first, last = (float(each[a] if a in each else each[b]) for a, b in (("from", "before"), ("until", "after")))
-        if (
-            (last < first) == (end < begin)
-            and min(first, last) <= max(begin, end)
-            and min(begin, end) <= max(first, last)
-        ):
+        told = [float(each[a] if a in each else each[b]) for a, b in (("from", "before"), ("until", "after"))]
+        first, last = sorted(told)
+        if (told[1] < told[0]) == back and first <= end and begin <= last:
             fitting.append((abs((last - first) - (end - begin)), number))
     return min(fitting)[1] if fitting else -1
 
@@ -382,13 +386,21 @@ def main(folders: list[str]) -> int:
     if folders and folders[0] == "--counts":
         return counts(folders[1:])
     bad = 0
+    totals: dict[str, list[int]] = {}
     print(f"{'story':38} {'check':24} {'expected':>8} {'reported':>8} {'precision':>9} {'recall':>7}")
     for name in folders:
         folder = Path(name)
         truth = truth_of(folder)
-        scan = logscan.read(folder, jobs=1)
+        # Stamps without a year, in files that were copied since: the truth knows when it was.
+        scan = logscan.read(
+            folder, jobs=1, year=datetime.fromisoformat(truth["until"]).year if "until" in truth else None
+        )
         report = logscan.analyse(scan)
         for score in scores(truth, scan, report, dictionaries(folder)):
+            counts_ = (score.hits, sum(score.expected.values()), sum(score.reported.values()))
+            totals[score.name] = [a + b for a, b in zip(totals.get(score.name, (0, 0, 0)), counts_, strict=True)]
+            if not any(counts_):
+                continue
             print(
                 f"{folder.name:38} {score.name:24} {sum(score.expected.values()):8} {sum(score.reported.values()):8} "
                 f"{score.precision:9.3f} {score.recall:7.3f}{'' if score.perfect else '  <<<'}"
@@ -409,7 +421,11 @@ def main(folders: list[str]) -> int:
         )
         for line in off[:5]:
             print("    ", line)
-        bad += int(found != expected or wrong > 0 or bool(off) or known < 1)
+        bad += int(found != expected or wrong > 0 or bool(off) or known < KNOWN)
+    print(f"\nover {len(folders)} folders:")
+    for check, (hits, due, said) in totals.items():
+        ratios = f"precision {hits / said if said else 1:.3f} recall {hits / due if due else 1:.3f}"
+        print(f"{check:26} expected {due:5} reported {said:5} {ratios}")
     return int(bad > 0)
 
 
