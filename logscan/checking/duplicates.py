@@ -105,8 +105,10 @@ def _eras(frame: pd.DataFrame) -> Ints:
 def several(frame: pd.DataFrame) -> list[list[Copy]]:
     """Return the copies of each mail and mailbox that has more than one, in the order of the first one.
 
-    ``frame`` is :func:`ordered`, behind it what no reply tells of. Copies are of one mail by message-id and sender.
+    ``frame`` is :func:`ordered`, behind it what no reply tells of. Copies are of one mail by message-id and sender. What a
+    command took lies in no mailbox, however often it came.
     """
+    frame = frame[frame["mailbox"].notna()]
     keyed = frame.assign(of=frame["root"].where(alone(frame), -1))
     key = ["ident", "sender", "mailbox", "of", "era"]
     distinct = keyed.drop_duplicates([*key, "store"])
