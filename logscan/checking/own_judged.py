@@ -92,7 +92,15 @@ def _rounded(step: int) -> str:
 
 
 def unknown_milter(known: Filters) -> str:
-    """Return the reason for being blind where a milter is all that there is, and its address doesn't say what it is."""
+    """Return the reason for being blind where a milter is all that there is, and its address doesn't say what it is.
+
+    Where none is configured, a filter's own lines are all that there is.
+    """
+    if not known.unknown_milters:
+        return (
+            "a filter writes lines of its own, and nothing in these logs shows which mail is handed to it: give Postfix's lines "
+            "of the same time, main.cf and master.cf"
+        )
     return (
         f"there is a milter at {known.unknown_milters[0]}: whether it judges spam isn't told by its address, and it leaves no "
         "trace in Postfix's log; give its own log"
