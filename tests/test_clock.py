@@ -193,6 +193,17 @@ def test_the_chain_of_a_rotated_set_goes_back_over_years() -> None:
     assert years(solve(chain, [], [], now=NOW, host_zone=UTC)) == [2024, 2024, 2025, 2025]
 
 
+def test_file_times_before_the_lines_that_a_user_dates_tell_nothing_of_the_set() -> None:
+    """A log of a clock that is ahead: the files are as old as their copy, and their lines of the year the user names."""
+    copied = "2026-01-04 00:00:00"
+    chain = [
+        clock("mail.log.2.gz", "12-31 23:00:00", "01-01 22:00:00", turns=1, mtime=copied),
+        clock("mail.log.1", "01-01 23:00:00", "01-02 22:00:00", mtime=copied),
+        clock("mail.log", "01-03 00:00:00", "01-03 09:00:00", mtime=copied),
+    ]
+    assert years(solve(chain, [], [], year=2027, now=NOW, host_zone=UTC)) == [2026, 2027, 2027]
+
+
 def test_a_set_whose_parts_overlap_by_jitter_stays_in_one_year() -> None:
     pair = [
         clock("m/mail.log.1", "06-01 00:00:00", "06-30 00:00:07"),

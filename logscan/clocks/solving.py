@@ -244,10 +244,13 @@ class _Solver:
         self._set(key, self._latest(key, self._bound(key) + GRACE), way)
 
     def _before(self, key: int, newer: int) -> None:
-        """Set the year of a source that ends before ``newer`` begins."""
-        bound = self._span(newer, self.out.base_year[newer])[0]
-        mtime = self.clocks[key].mtime
-        if mtime is not None:
+        """Set the year of a source that ends before ``newer`` begins.
+
+        The file's own time bounds it too, unless that of ``newer`` is earlier than its lines: then such times tell nothing here.
+        """
+        bound, last = self._span(newer, self.out.base_year[newer])
+        mtime, other = self.clocks[key].mtime, self.clocks[newer].mtime
+        if mtime is not None and (other is None or last <= int(other * SECOND) + GRACE):
             bound = min(bound, int(mtime * SECOND))
         self._set(key, self._latest(key, bound + GRACE), "set")
 
