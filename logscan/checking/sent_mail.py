@@ -99,3 +99,21 @@ def prepared(frame: pd.DataFrame, found: Guesses, log: Log) -> pd.DataFrame:
     mails = mails.merge(found.good[["network", "user", "first"]], on=["network", "user"], how="left")
     mails["since"] = mails.pop("first").fillna(mails["time"]).astype("int64")
     return mails.sort_values(["time", "place", "queue_id"], kind="stable", ignore_index=True)
+
+
+def spans(time: Ints, rows: Ints, width: int) -> list[Ints]:
+    """Return the rows of each span of up to ``width`` ns, once for each beginning: a flood has many mails a second.
+
+    ``time`` (UTC ns) is in order, ``rows`` are places in it, in order.
+    """
+    begin = np.searchsorted(time[rows], time[rows] - width)
+    ends = np.flatnonzero(np.append(begin[1:] != begin[:-1], True)) if len(rows) else begin
+    return [rows[begin[end] : end + 1] for end in ends.tolist()]
+
+
+def most_until(time: Ints, counts: Ints, width: int) -> Ints:
+    """Return for each row, and one more, the largest sum of ``counts`` within ``width`` ns among the rows before; 1 at least."""
+    total = np.append(0, np.cumsum(counts))
+    begin = np.searchsorted(time, time - width)
+    most: Ints = np.maximum.accumulate(np.append(1, total[1:] - total[begin]))
+    return most

@@ -29,6 +29,7 @@ Without mail with a login; where an account has no past in the log before it sen
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +176,7 @@ class _Account:
         self.away = np.array([away[each] for each in self.networks], np.bool_)
         good = told.found.good
         self.home = np.sort(good.loc[good["user"] == user, "first"].to_numpy())
+        self.most: dict[int, Ints] = {}
         self.unjudged = np.zeros(len(rows), np.bool_)
         """Mails that were much, while nothing tells what is usual."""
 
@@ -192,10 +194,12 @@ class _Account:
             return self._finding("burst", strange)
         return self._finding("no-past", self.unjudged) if self.unjudged.any() else None
 
-    def _windows(self, rows: Ints, width: int) -> list[Ints]:
-        """Return for each row those up to ``width`` ns before it."""
-        begin = np.searchsorted(self.time[rows], self.time[rows] - width)
-        return [rows[start : end + 1] for end, start in enumerate(begin.tolist())]
+    @functools.cached_property
+    def guessed_from(self) -> int:
+        """When somebody first guessed the account's password (UTC ns)."""
+        tried = self.told.found.rows
+        mine = tried[(tried["user"] == self.user) & tried["kind"].isin(["loud", "spread"])]
+        return int(mine["first"].min()) if len(mine) else np.iinfo(np.int64).max
 
     def _many_networks(self, grace: int) -> Bools:
         """Return the mails of networks that are new together."""
@@ -203,7 +207,7 @@ class _Account:
         fresh = np.flatnonzero(self.away & (self.time - self.since <= HOUR + grace))
         if len({provider(self.networks[row]) for row in fresh.tolist()}) < TWO:
             return out
-        for rows in self._windows(fresh, HOUR):
+        for rows in sent_mail.spans(self.time, fresh, HOUR):
             new = rows[self.since[rows] >= self.time[rows[0]] - grace]
             if len(new) < known.mails or self.recipients[new].sum() < known.recipients:
                 continue
@@ -229,13 +233,13 @@ class _Account:
         """Return the mails of a network that is new to an account that was at home elsewhere, where they are far too many."""
         known, out = self.known, np.zeros(len(self.time), np.bool_)
         fresh = np.flatnonzero(self.away & (self.time - self.since <= WIDE + grace))
-        for rows in self._windows(fresh, WIDE):
+        for rows in sent_mail.spans(self.time, fresh, WIDE):
             start = int(self.time[rows[0]])
             new = rows[self.since[rows] >= start - grace]
             count = int(self.recipients[new].sum())
             if len(new) < known.few_mails or count < known.many:
                 continue
-            before = np.flatnonzero(self.time < start - grace)
+            before = np.arange(np.searchsorted(self.time, start - grace))
             if not len(before) and not (self.home < start - grace).any() and not self._guessed(start):
                 self.unjudged[new] = True
                 continue
@@ -247,11 +251,11 @@ class _Account:
         """Return the mails of an hour that are far more than ever, and of which much is refused."""
         known, out = self.known, np.zeros(len(self.time), np.bool_)
         refused = self.rows["refused"].to_numpy()
-        for rows in self._windows(np.arange(len(self.time)), HOUR):
+        for rows in sent_mail.spans(self.time, np.arange(len(self.time)), HOUR):
             count = int(self.recipients[rows].sum())
             if count < known.flood or refused[rows].sum() < known.refused * count:
                 continue
-            before = np.flatnonzero(self.time < self.time[rows[0]])
+            before = np.arange(np.searchsorted(self.time, self.time[rows[0]]))
             if not len(before) or self.time[rows[0]] - self.time[0] < known.past_days * DAY:
                 self.unjudged[rows] = True
             elif count >= known.flood_times * self._most(before, HOUR):
@@ -260,9 +264,9 @@ class _Account:
 
     def _most(self, before: Ints, width: int) -> int:
         """Return the most recipients within so many nanoseconds before; 1 at least."""
-        total = np.append(0, np.cumsum(self.recipients[before]))
-        begin = np.searchsorted(self.time[before], self.time[before] - width)
-        return max(int((total[1:] - total[begin]).max(initial=1)), 1)
+        if width not in self.most:
+            self.most[width] = sent_mail.most_until(self.time, self.recipients, width)
+        return int(self.most[width][len(before)])
 
     def _from(self, nets: set[str], start: int) -> Bools:
         """Return the mails from these networks from then on, as long as no day is without any."""
@@ -322,9 +326,7 @@ class _Account:
 
     def _guessed(self, start: int) -> bool:
         """Whether somebody guessed the account's password before."""
-        tried = self.told.found.rows
-        mine = tried[(tried["user"] == self.user) & tried["kind"].isin(["loud", "spread"])]
-        return bool((mine["first"] < start).any())
+        return self.guessed_from < start
 
     def _sure(self, cause: str, refused: float, guessed: bool, before: int, place: Ints) -> Confidence:
         if cause == "no-past":
