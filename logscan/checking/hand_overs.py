@@ -74,6 +74,18 @@ class Kinds:
             return "mailbox"
         return "service" if relay == NO_TRANSPORT or HERE.search(relay) else None
 
+    def with_ports(self, hops: Coded) -> Coded:
+        """Return hops with the port that a text leaves out (``conversation with HOST[ADDRESS]``), where it can be one only."""
+        at: dict[str, set[str]] = {}
+        for relay in {*self.facts.filter_relays, *self.facts.mailbox_relays}:
+            place, _, port = relay.rpartition("]:")
+            if port:
+                at.setdefault(f"{place}]", set()).add(relay)
+        known = {place: min(relays) for place, relays in at.items() if len(relays) == 1}
+        if not known or not hops.is_in(*known).any():
+            return hops
+        return hops.changed(lambda each: known.get(each, each))
+
     def ours(self, relays: Coded) -> Bools:
         """Return which relays are of some kind: most of many hosts are not."""
         named = pa.array([NO_TRANSPORT, *self.facts.filter_relays, *self.facts.mailbox_relays], pa.string())
@@ -104,6 +116,7 @@ def _failures(window: Window, kinds: Kinds) -> dict[str, Part]:
         return {}
     hop = next_hops(window, rows)
     # Most of what fails is at other hosts.
+    hop = kinds.with_ports(hop)
     ours = kinds.ours(hop)
     rows, hop = rows[ours], hop.take(ours)
     reply = some_joined(window, "deliveries", "reply", rows).texts()
