@@ -68,11 +68,14 @@ def _behind(window: Window) -> dict[str, Part]:
         filter_hops(window) & (values(window, "deliveries", "mail") >= 0) & (values(window, "deliveries", "entry") >= 0)
     )
     rows = np.flatnonzero(hop & joined(window, "deliveries", "status").is_in("sent"))
+    entry = values(window, "deliveries", "entry")
+    # Where both its Message-ID and its sender stand before the log begins, nothing could be known again as this mail.
+    told = (joined(window, "entries", "message_id").codes >= 0) | (joined(window, "entries", "sender").codes >= 0)
+    rows = rows[told[entry[rows]]]
     lost = gone(window)
-    lost = lost[hop[lost]]
+    lost = lost[hop[lost] & told[entry[lost]]]
     missing = np.zeros(len(hop), np.bool_)
     missing[lost] = True
-    entry = values(window, "deliveries", "entry")
     host = joined(window, "entries", "host").take(entry[rows])
     relay, away = joined(window, "deliveries", "relay").take(rows), values(window, "deliveries", "outside")[rows]
     code, first = numbered(combine(host.codes, relay.codes, away.astype(np.int64)))
