@@ -273,6 +273,12 @@ def _blind(result: Result, log: Log, here: Kinds, found: Moves, open_moves: Unca
             f"{open_moves.undecided} of {result.eligible} trainings: users moved mail into or out of Junk, and whether it was "
             f"learned isn't in these logs; {open_moves.reason}"
         )
+    if result.eligible and not len(found.frame) and not found.piped:
+        # A call that fails on its way leaves no line with the filter.
+        result.blind_because.append(
+            "only trainings that reached the filter are in these logs; those that don't are told by Dovecot's lines of moves "
+            "(mail_plugins = … notify mail_log) or by the script that calls"
+        )
     if result.eligible or found.piped:
         return
     names, settings = here.names, log.settings
