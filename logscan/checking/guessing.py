@@ -6,9 +6,10 @@ network tries, how many networks try one account, and how fast.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,19 +113,33 @@ class Guesses:
     left: int
     """Refused logins that were too many to be kept one by one."""
     boxes: frozenset[int]
+    """Hashes of the mailboxes that got mail."""
+    mailboxes: frozenset[str]
+    """Mailboxes of the configuration, in lower case."""
 
-    def known(self, user: str, settings: Settings) -> bool:
+    def known(self, user: str) -> bool:
         """Whether an account is one of this server's: somebody got in by it, or it has a mailbox."""
-        return bool(user) and (
-            user in self.users
-            or int(hashes([user])[0]) in self.boxes
-            or user in {each.lower() for each in settings.mailboxes}
-        )
+        return bool(user) and (user in self.users or user in self.mailboxes or int(hashes([user])[0]) in self.boxes)
 
-    @property
+    @functools.cached_property
     def users(self) -> frozenset[str]:
         """The accounts by which somebody got in."""
         return frozenset(self.good["user"])
+
+    @functools.cached_property
+    def _good_places(self) -> dict[Any, Ints]:
+        return dict(self.good.groupby("user").indices)
+
+    def good_of(self, user: str) -> pd.DataFrame:
+        """Return the rows of ``good`` of one account."""
+        return self.good.take(self._good_places.get(user, np.empty(0, np.int64)))
+
+    @functools.cached_property
+    def guessed(self) -> dict[str, int]:
+        """When each account was first guessed at (UTC ns)."""
+        guesses = self.rows[self.rows["kind"].isin(["loud", "spread"])]
+        first = guesses.groupby("user")["first"].min()
+        return dict(zip(first.index.tolist(), first.tolist(), strict=True))
 
     def of(self, kind: str) -> pd.DataFrame:
         """Return the rows of one kind."""
@@ -157,14 +172,15 @@ def _guesses(partial: Partial, log: Log) -> Guesses:
     rows = rows[rows["network"] != ""]
     rows = rows.sort_values(["first", "place", "address", "user", "how"], kind="stable", ignore_index=True)
     boxes = frozenset(partial.frame(BOXES)["box"].tolist())
+    mailboxes = frozenset(each.lower() for each in log.settings.mailboxes)
     rows["kind"], rows["source"] = "quiet", rows["address"]
     rows.loc[_home(rows, good, known), "kind"] = "home"
     shared, left = _shared(rows, good, known, log.settings), int(tries.rest[0]) if tries.rest else 0
-    found = Guesses(rows, good, shared, (), nowhere, left, boxes)
+    found = Guesses(rows, good, shared, (), nowhere, left, boxes, mailboxes)
     for by in ("address", "network"):
-        _tell_loud(found, known, log.settings, by)
+        _tell_loud(found, known, by)
     _tell_devices(found, known)
-    return _tell_spread(found, slots, known, log.settings)
+    return _tell_spread(found, slots, known)
 
 
 def _shared(rows: pd.DataFrame, good: pd.DataFrame, known: Limits, settings: Settings) -> frozenset[str]:
@@ -203,14 +219,14 @@ def _home(rows: pd.DataFrame, good: pd.DataFrame, known: Limits) -> Bools:
     )
 
 
-def _tell_loud(found: Guesses, known: Limits, settings: Settings, by: str) -> None:
+def _tell_loud(found: Guesses, known: Limits, by: str) -> None:
     """Mark the tries of addresses, or of networks, that guess alone; ``by`` is the column that names them."""
     rows = found.rows
     some = rows[rows["kind"] == "quiet"]
     if found.shared:
-        pairs = zip(some["network"].tolist(), some["user"].tolist(), strict=True)
-        mine = [net in found.shared and found.known(user, settings) for net, user in pairs]
-        some = some[~np.array(mine, np.bool_)]
+        here = {user for user in some["user"].unique().tolist() if found.known(user)}
+        mine = (some["network"].isin(found.shared) & some["user"].isin(here)).to_numpy(dtype=np.bool_)
+        some = some[~mine]
     if some.empty:
         return
     told = some.assign(hour=some["first"] // HOUR, nameless=some["user"] == "")
@@ -252,11 +268,12 @@ def _tell_devices(found: Guesses, known: Limits) -> None:
         total = pairs.agg(n=("n", "sum"), hours=("hour", "nunique"))
         total["most"] = some.groupby(["base", "user", "address"])["n"].sum().groupby(["base", "user"]).max()
         total = total[(total["n"] >= known.device_tries) & (total["hours"] >= known.device_hours)]
+        one_most = (total["most"] * 2 >= total["n"]).tolist()
+        few = set(users.index[users < known.accounts]) | found.shared
         chosen = {
-            (base, user)
-            for base, user in total.index
-            if (users[base] < known.accounts or base in found.shared)
-            and (total.loc[(base, user), "most"] * 2 >= total.loc[(base, user), "n"] or (base, user) in at_home)
+            pair
+            for pair, one in zip(total.index.tolist(), one_most, strict=True)
+            if pair[0] in few and (one or pair in at_home)
         }
         flags = [pair in chosen for pair in zip(some["base"].tolist(), some["user"].tolist(), strict=True)]
         marked = some[np.array(flags, np.bool_)]
@@ -264,7 +281,7 @@ def _tell_devices(found: Guesses, known: Limits) -> None:
         rows.loc[marked.index, "base"] = marked["base"]
 
 
-def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits, settings: Settings) -> Guesses:
+def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits) -> Guesses:
     """Mark the tries of many networks that guess together."""
     rows = found.rows
     told = usual(rows, slots, known.alike)
@@ -277,14 +294,14 @@ def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits, settings: S
     for also in (False, True):
         of = rows["kind"].eq("quiet") | (rows["kind"].eq("device") & rows["user"].isin(many) if also else False)
         free = outside & of.to_numpy(dtype=np.bool_) & rows["user"].ne("").to_numpy(dtype=np.bool_)
-        rows.loc[_at_one_account(found, rows[free], known, settings), "kind"] = "spread"
+        rows.loc[_at_one_account(found, rows[free], known), "kind"] = "spread"
     # What else those networks tried meanwhile.
     part = set(rows.loc[rows["kind"] == "spread", "network"])
     rows.loc[(rows["kind"] == "quiet").to_numpy() & outside & rows["network"].isin(part).to_numpy(), "kind"] = "spread"
     # Many accounts, many networks, none of which anybody ever came from.
     quiet = rows["kind"].isin(["quiet", "spread"]).to_numpy() & outside & ~rows["network"].isin(inside).to_numpy()
     some = rows[quiet]
-    here = {user for user in some["user"].unique().tolist() if found.known(user, settings)}
+    here = {user for user in some["user"].unique().tolist() if found.known(user)}
     for part, networks in ((some[some["user"].isin(here)], known.known_networks), (some, known.all_networks)):
         times, nets = part["first"].to_numpy(), part["network"].tolist()
         rows.loc[part.index[at_once(times, nets, networks, known.all_providers)], "kind"] = "spread"
@@ -296,7 +313,7 @@ def _tell_spread(found: Guesses, slots: pd.DataFrame, known: Limits, settings: S
     return replace(found, usual=told)
 
 
-def _at_one_account(found: Guesses, some: pd.DataFrame, known: Limits, settings: Settings) -> Ints:
+def _at_one_account(found: Guesses, some: pd.DataFrame, known: Limits) -> Ints:
     """Return the rows (labels) of tries of many networks at one account."""
     many = some.groupby("user")["network"].nunique()
     some = some[some["user"].isin(set(many.index[many >= known.networks]))]
@@ -305,7 +322,7 @@ def _at_one_account(found: Guesses, some: pd.DataFrame, known: Limits, settings:
     out = [np.empty(0, np.int64)]
     for user, place in some.groupby("user").indices.items():
         # Names that robots try everywhere (info, admin) and that don't exist here are a noise that never ends.
-        here = found.known(str(user), settings)
+        here = found.known(str(user))
         least = 0 if here else known.unknown_addresses
         args = (first[place], nets[place].tolist(), known.networks, known.providers, addresses[place].tolist(), least)
         chosen = at_once(*args)

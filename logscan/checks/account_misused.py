@@ -29,7 +29,6 @@ Without mail with a login; where an account has no past in the log before it sen
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -174,8 +173,7 @@ class _Account:
             for each in set(self.networks)
         }
         self.away = np.array([away[each] for each in self.networks], np.bool_)
-        good = told.found.good
-        self.home = np.sort(good.loc[good["user"] == user, "first"].to_numpy())
+        self.home = np.sort(told.found.good_of(user)["first"].to_numpy())
         self.most: dict[int, Ints] = {}
         self.unjudged = np.zeros(len(rows), np.bool_)
         """Mails that were much, while nothing tells what is usual."""
@@ -193,13 +191,6 @@ class _Account:
         if strange.any():
             return self._finding("burst", strange)
         return self._finding("no-past", self.unjudged) if self.unjudged.any() else None
-
-    @functools.cached_property
-    def guessed_from(self) -> int:
-        """When somebody first guessed the account's password (UTC ns)."""
-        tried = self.told.found.rows
-        mine = tried[(tried["user"] == self.user) & tried["kind"].isin(["loud", "spread"])]
-        return int(mine["first"].min()) if len(mine) else np.iinfo(np.int64).max
 
     def _many_networks(self, grace: int) -> Bools:
         """Return the mails of networks that are new together."""
@@ -326,7 +317,7 @@ class _Account:
 
     def _guessed(self, start: int) -> bool:
         """Whether somebody guessed the account's password before."""
-        return self.guessed_from < start
+        return self.told.found.guessed.get(self.user, start) < start
 
     def _sure(self, cause: str, refused: float, guessed: bool, before: int, place: Ints) -> Confidence:
         if cause == "no-past":
