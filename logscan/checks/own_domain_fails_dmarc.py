@@ -38,6 +38,7 @@ from logscan.checking import evidence as ev
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
 from logscan.checking.limits import limits
+from logscan.checking.shown import most_seen
 from logscan.findings import Finding, Remedy, Result
 from logscan.tables import cells
 from logscan.tables.partials import Partial
@@ -86,14 +87,17 @@ def conclude(partial: Partial, log: Log) -> Result:
         )
         return result
     rows, own = dmarc.failed(partial, log)
-    open_ = 0
     rows = rows.sort_values(["time", "place", "queue_id"], ignore_index=True)
-    for (domain, net), some in rows.groupby(["domain", "net"], sort=True):
-        named = _named(own, some)
-        if named or _steady(some["time"], told):
-            result.findings.append(_finding(log, str(domain), str(net), some, named))
-        else:
-            open_ += len(some)
+    client = rows["client"].fillna("").str.lower()
+    ours = {name for name in client.unique().tolist() if own.takes(name) or _below(own, name)}
+    rows = rows.assign(named=client.where(client.isin(ours), "").to_numpy())
+    is_named = (rows["named"] != "").groupby([rows["domain"], rows["net"]]).transform("any")
+    chosen = rows[is_named | _steady(rows, told)]
+    open_ = len(rows) - len(chosen)
+    chosen = most_seen(chosen, ("domain", "net"), result, "own-domain-fails-dmarc, networks", chosen["named"] != "")
+    for (domain, net), some in chosen.groupby(["domain", "net"], sort=True):
+        names = sorted(set(some["named"]) - {""})
+        result.findings.append(_finding(log, str(domain), str(net), some, names[0] if names else ""))
     span = int(seen["last"].max() - seen["first"].min())
     if open_ and span < (told.span_days - 1) * DAY:
         result.blind_because.append(
@@ -103,18 +107,17 @@ def conclude(partial: Partial, log: Log) -> Result:
     return result
 
 
-def _steady(times: pd.Series, told: Limits) -> bool:
-    """Whether mails at these times (UTC ns) came a little at a time, again and again, over days."""
-    days = (times // DAY).value_counts()
-    span = int(days.index.max() - days.index.min()) + 1
-    often = len(days) >= max(told.days, told.share * span)
-    return len(times) >= told.mails and often and span >= told.span_days and int(days.max()) <= told.most_a_day
-
-
-def _named(own: OwnDomains, rows: pd.DataFrame) -> str:
-    """Return the name of a client that lies in a domain of ours: Postfix names a client only where its address agrees."""
-    names = sorted({name for name in rows["client"].fillna("").str.lower() if own.takes(name) or _below(own, name)})
-    return names[0] if names else ""
+def _steady(rows: pd.DataFrame, told: Limits) -> pd.Series:
+    """Return which rows are of a network whose mails came a little at a time, again and again, over days."""
+    by = ["domain", "net"]
+    daily = rows.assign(day=rows["time"] // DAY).groupby([*by, "day"]).size().reset_index(name="n")
+    of = daily.groupby(by).agg(
+        mails=("n", "sum"), most=("n", "max"), days=("n", "size"), first=("day", "min"), last=("day", "max")
+    )
+    span = of["last"] - of["first"] + 1
+    often = (of["days"] >= told.days) & (of["days"] >= told.share * span)
+    steady = (of["mails"] >= told.mails) & often & (span >= told.span_days) & (of["most"] <= told.most_a_day)
+    return steady.reindex(pd.MultiIndex.from_frame(rows[by])).set_axis(rows.index)
 
 
 def _below(own: OwnDomains, name: str) -> bool:
