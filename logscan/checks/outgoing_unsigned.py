@@ -37,6 +37,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from logscan.checking import evidence as ev
@@ -44,6 +45,7 @@ from logscan.checking import unsigned
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
 from logscan.checking.limits import limits
+from logscan.checking.shown import most_seen
 from logscan.checking.unsigned import Unsigned
 from logscan.findings import Finding, Remedy, Result
 from logscan.tables import cells
@@ -105,8 +107,12 @@ def conclude(partial: Partial, log: Log) -> Result:
             "cover: give the whole of it"
         )
     total = result.checked
-    for (cause, subject), rows in _grouped(known, covered, told):
-        result.findings.append(_finding(known, log, cause, subject, rows, total, told))
+    if len(covered):
+        named = _named(known, covered)
+        mine = named["subject"].isin({each for each in named["subject"].unique() if known.own.takes(each)})
+        shown = most_seen(named, ("cause", "subject"), result, "outgoing-unsigned, domains", mine)
+        for (cause, subject), rows in shown.groupby(["cause", "subject"], sort=True):
+            result.findings.append(_finding(known, log, str(cause), str(subject), rows, total, told))
     return result
 
 
@@ -133,29 +139,16 @@ TOLD = (NO_KEY_FOR, NOT_TRUSTED)
 """Causes that the signer itself may tell."""
 
 
-def _grouped(known: Unsigned, rows: pd.DataFrame, told: Limits) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """Return the mails by cause and subject."""
-    if not len(rows):
-        return []
+def _named(known: Unsigned, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the mails with ``cause`` and ``subject``, and whether the signer ``told`` why."""
     enough = known.signed.groupby("way")["n"].sum() if len(known.signed) else pd.Series(dtype="int64")
-    ways = set(enough.index[enough > 0])
-    domains = set(known.signed["domain"])
-    out: dict[tuple[str, str], list[int]] = {}
-    for at, row in enumerate(rows.itertuples()):
-        domain = row.asked or row.domain
-        if row.no_key and not (row.untrusted and domain in domains):
-            key = (NO_KEY_FOR, domain)
-        elif row.untrusted:
-            key = (NOT_TRUSTED, row.way)
-        elif row.way not in ways:
-            key = (WAY, row.way)
-        elif domain not in domains:
-            key = (NO_KEY_FOR, domain)
-        else:
-            key = (MISSED, domain)
-        out.setdefault(key, []).append(at)
-    rows = rows.assign(told=rows["no_key"].astype(bool) | rows["untrusted"].astype(bool))
-    return [(key, rows.iloc[out[key]]) for key in sorted(out)]
+    domain = rows["domain"].where(rows["asked"].fillna("") == "", rows["asked"])
+    signed, way = domain.isin(set(known.signed["domain"])), rows["way"].isin(set(enough.index[enough > 0]))
+    no_key, untrusted = rows["no_key"].astype(bool), rows["untrusted"].astype(bool)
+    causes = (no_key & ~(untrusted & signed), untrusted, ~way, ~signed)
+    cause = np.select(causes, (NO_KEY_FOR, NOT_TRUSTED, WAY, NO_KEY_FOR), MISSED)
+    by_way = np.isin(cause, (NOT_TRUSTED, WAY))
+    return rows.assign(cause=cause, subject=rows["way"].where(by_way, domain), told=no_key | untrusted)
 
 
 def _finding(
