@@ -104,11 +104,19 @@ def prepared(frame: pd.DataFrame, found: Guesses, log: Log) -> pd.DataFrame:
 def spans(time: Ints, rows: Ints, width: int) -> list[Ints]:
     """Return the rows of each span of up to ``width`` ns, once for each beginning: a flood has many mails a second.
 
-    ``time`` (UTC ns) is in order, ``rows`` are places in it, in order.
+    ``time`` (UTC ns) is in order, ``rows`` are places in it, in order. Of more than :data:`MOST_SPANS` spans, one for each
+    twentieth of the width: they overlap, and each costs what it holds.
     """
     begin = np.searchsorted(time[rows], time[rows] - width)
     ends = np.flatnonzero(np.append(begin[1:] != begin[:-1], True)) if len(rows) else begin
+    if len(ends) > MOST_SPANS:
+        part = time[rows[begin[ends]]] // (width // 20)
+        ends = ends[np.append(True, part[1:] != part[:-1]) | (np.arange(len(ends)) == len(ends) - 1)]
     return [rows[begin[end] : end + 1] for end in ends.tolist()]
+
+
+MOST_SPANS = 1_000
+"""Spans of one account that are all looked at: who writes mail by hand has fewer in months."""
 
 
 def most_until(time: Ints, counts: Ints, width: int) -> Ints:

@@ -115,7 +115,7 @@ def conclude(partial: Partial, log: Log) -> Result:
             f"account-misused: of very many mails with a login {len(mails):,} were looked at, by chance"
         )
     first_to = partial.frame(sent_mail.TO)
-    told = _Told(log, known, found, first_to)
+    told = _Told(log, known, found, first_to, dict(first_to.groupby("user").indices))
     unjudged = []
     for user, some in mails[mails["user"].isin(_busy(mails, known))].groupby("user", sort=True):
         rows = some.reset_index(drop=True)
@@ -156,6 +156,8 @@ class _Told:
     known: Limits
     found: Guesses
     first_to: pd.DataFrame
+    places: dict[Any, Ints]
+    """Where each account (a hash) is in ``first_to``."""
 
 
 class _Account:
@@ -174,6 +176,8 @@ class _Account:
         }
         self.away = np.array([away[each] for each in self.networks], np.bool_)
         self.home = np.sort(told.found.good_of(user)["first"].to_numpy())
+        place = told.places.get(int(hashes([user])[0]), np.empty(0, np.int64))
+        self.first_to = told.first_to["first"].to_numpy()[place]
         self.most: dict[int, Ints] = {}
         self.unjudged = np.zeros(len(rows), np.bool_)
         """Mails that were much, while nothing tells what is usual."""
@@ -269,8 +273,7 @@ class _Account:
 
     def _strangers(self, rows: Ints) -> float:
         """Return which share of the recipients the account wrote to for the first time then; 1 where nothing is known."""
-        firsts = self.told.first_to
-        mine = firsts.loc[firsts["user"] == int(hashes([self.user])[0]), "first"].to_numpy()
+        mine = self.first_to
         start, end = self.time[rows[0]], self.time[rows[-1]]
         if not (mine < start).any():
             return 1.0
