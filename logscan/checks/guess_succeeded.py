@@ -44,6 +44,7 @@ from logscan.checking.copies import lines_at
 from logscan.checking.guess_rows import DAY
 from logscan.checking.guessing import Guesses
 from logscan.checking.limits import limits
+from logscan.checking.shown import MOST
 from logscan.findings import Finding, Remedy, Result
 from logscan.scan import login_tries
 from logscan.scan.columns import NO_TIME, column, moments, number
@@ -123,15 +124,27 @@ def conclude(partial: Partial, log: Log) -> Result:
     silent = partial.frame("silent").sort_values(["first", "place"])
     tried = _Tried(found, known, {*found.good["network"], *silent["network"]})
     by_user: dict[str, list[_Entry]] = {}
-    inside = found.good[found.good["network"].isin(tried.by.keys())]
-    for row in inside.sort_values(["first", "place", "user"]).itertuples():
+    inside = found.good[found.good["network"].isin(tried.by.keys())].sort_values(["first", "place", "user"])
+    for at, row in enumerate(inside.itertuples()):
+        if len(by_user) == MOST:
+            result.notes.append(
+                f"guess-succeeded: {MOST} accounts are shown; {plural(len(inside) - at, 'more login')} from networks that "
+                "guessed were not looked at"
+            )
+            break
         entry = tried.entry(row)
         if entry is not None:
             by_user.setdefault(str(row.user), []).append(entry)
     result.findings = [_finding(log, user, entries) for user, entries in by_user.items()]
-    for row in silent.itertuples():
+    named = {each.network for some in by_user.values() for each in some}
+    silent = silent[silent["network"].isin(set(tried.by) - named)]
+    if len(silent) > MOST:
+        result.notes.append(
+            f"guess-succeeded: of {len(silent):,} networks that guessed and logged in without mail {MOST} were looked at"
+        )
+    for row in silent.head(MOST).itertuples():
         entry = tried.entry(row)
-        if entry is not None and not any(entry.network == each.network for some in by_user.values() for each in some):
+        if entry is not None:
             result.findings.append(_nameless(log, entry))
             result.blind_because.append(
                 f"{entry.address} logged in by SMTP AUTH on {accounts.when(log, entry.time)} after it, or its network, "
@@ -160,11 +173,12 @@ class _Tried:
         self.found, self.known = found, known
         rows = found.rows[(found.rows["kind"] != "home") & found.rows["network"].isin(networks)]
         self.by = dict(list(rows.groupby("network"))) if len(rows) else {}
+        self.begun = {net: int(some["first"].iloc[0]) for net, some in self.by.items()}
 
     def entry(self, row: Any) -> _Entry | None:
         """Return what makes a login one of a guesser; None where it is none."""
         some = self.by.get(row.network)
-        if some is None or row.network in self.found.shared:
+        if some is None or row.network in self.found.shared or row.first <= self.begun[row.network]:
             return None
         before = some[(some["first"] < row.first) & (row.first - some["last"] <= self.known.days * DAY)]
         user = getattr(row, "user", "")
