@@ -110,11 +110,29 @@ def entered(count: int) -> list[str]:
     return out
 
 
+def foreign(count: int) -> list[str]:
+    """Return logins that each send four mails under a domain of elsewhere."""
+    out = []
+    for n in range(count):
+        login = f"desk.example.org[198.51.100.17], sasl_method=PLAIN, sasl_username=u{n}@example.org"
+        for k in range(4):
+            out += mail(10 * n + k, 10 * n + k, login, "a@shop.example", "kim@example.net")
+    return out
+
+
+def in_clear(count: int) -> list[str]:
+    """Return users who log in without TLS, behind many who do it with."""
+    out = [got_in(n, f"nora{n}@example.org", "198.51.100.17") for n in range(20)]
+    return out + [got_in(30 + n, f"u{n}@example.org", address(n)).replace(" TLS,", "") for n in range(count)]
+
+
 FLOODS: dict[str, Callable[[int], list[str]]] = {
     "stale-password": devices,
     "own-domain-fails-dmarc": forged,
     "outgoing-unsigned": domains,
     "guess-succeeded": entered,
+    "sends-as-others": foreign,
+    "login-without-tls": in_clear,
 }
 
 

@@ -42,6 +42,7 @@ from logscan.checking import in_clear
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
 from logscan.checking.limits import limits
+from logscan.checking.shown import most_seen
 from logscan.findings import Counted, Finding, Remedy, Result, Severity
 from logscan.scan.client_networks import is_private, network
 from logscan.tables import cells
@@ -94,8 +95,8 @@ def conclude(partial: Partial, log: Log) -> Result:
     rows = partial.frame(in_clear.PLAIN)
     rows = rows[~rows["host"].isin(mute)]
     result.findings = [
-        *_logins(log, rows, told),
-        *_sessions(log, partial, {name for name, kind in kinds.items() if kind == COMMAND}),
+        *_logins(log, rows, told, result),
+        *_sessions(log, partial, {name for name, kind in kinds.items() if kind == COMMAND}, result),
     ]
     return result
 
@@ -145,7 +146,7 @@ def _near(address: str, own: str) -> bool:
     return is_private(address) or network(address) == network(own)
 
 
-def _logins(log: Log, rows: pd.DataFrame, told: Limits) -> list[Finding]:
+def _logins(log: Log, rows: pd.DataFrame, told: Limits, result: Result) -> list[Finding]:
     """Return the findings on logins to mailboxes."""
     if not len(rows):
         return []
@@ -153,8 +154,11 @@ def _logins(log: Log, rows: pd.DataFrame, told: Limits) -> list[Finding]:
     rows = rows.assign(near=[_near(*pair) for pair in pairs], user=rows["user"].fillna(""))
     rows = rows[rows["remote_address"] != rows["local_address"]].sort_values(["first", "place"], ignore_index=True)
     many = rows.groupby("remote_address")["user"].transform("nunique") >= told.users
-    found = [_finding(log, MACHINE, str(name), some) for name, some in rows[many].groupby("remote_address", sort=True)]
-    return found + [_finding(log, USER, str(name), some) for name, some in rows[~many].groupby("user", sort=True)]
+    found = []
+    for cause, by, some in ((MACHINE, "remote_address", rows[many]), (USER, "user", rows[~many])):
+        shown = most_seen(some, (by,), result, f"login-without-tls, {cause}", ~some["near"])
+        found += [_finding(log, cause, str(name), each) for name, each in shown.groupby(by, sort=True)]
+    return found
 
 
 def _far_sessions(log: Log, partial: Partial) -> pd.DataFrame:
@@ -164,7 +168,7 @@ def _far_sessions(log: Log, partial: Partial) -> pd.DataFrame:
     return rows[~np.array(near, np.bool_) & rows["address"].notna().to_numpy()]
 
 
-def _sessions(log: Log, partial: Partial, services: set[str]) -> list[Finding]:
+def _sessions(log: Log, partial: Partial, services: set[str], result: Result) -> list[Finding]:
     """Return the findings on submission: one a user, where the client's address tells who it is, else one a client."""
     rows = in_clear.submitted(partial)
     rows = rows[rows["service"].isin(services) & rows["address"].notna()].sort_values(
@@ -176,8 +180,9 @@ def _sessions(log: Log, partial: Partial, services: set[str]) -> list[Finding]:
     who = [
         names[0] if len(names) == 1 else address for names, address in zip(rows["users"], rows["address"], strict=True)
     ]
-    by = rows.groupby(pd.Series(who, dtype="str"), sort=True)
-    return [_finding(log, SUBMISSION, str(name), some) for name, some in by]
+    rows = rows.assign(who=pd.Series(who, index=rows.index, dtype="str"))
+    shown = most_seen(rows, ("who",), result, f"login-without-tls, {SUBMISSION}", ~rows["near"])
+    return [_finding(log, SUBMISSION, str(name), some) for name, some in shown.groupby("who", sort=True)]
 
 
 def _finding(log: Log, cause: str, subject: str, rows: pd.DataFrame) -> Finding:

@@ -38,6 +38,7 @@ from logscan.checking import evidence as ev
 from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
 from logscan.checking.limits import limits
+from logscan.checking.shown import most_seen
 from logscan.findings import Finding, Remedy, Result
 from logscan.scan import own_domains
 from logscan.scan.columns import joined, some_joined, values
@@ -133,8 +134,12 @@ def conclude(partial: Partial, log: Log) -> Result:
     foreign = counts[~own.are(counts["domain"]) & ~counts["domain"].isin(logins).to_numpy()]
     whole = counts.groupby("user")["n"].sum()
     some = partial.frame("cases")
+    foreign = most_seen(foreign, ("user",), result, "sends-as-others, logins", foreign["n"] >= told.mails)
+    of_user = some.groupby("user").indices
+    none = np.empty(0, np.int64)
     for user, rows in foreign.groupby("user", sort=True):
-        result.findings.append(_finding(log, str(user), rows, int(whole[user]), some[some["user"] == user], told))
+        cases = some.take(of_user.get(user, none))
+        result.findings.append(_finding(log, str(user), rows, int(whole[user]), cases, told))
     return result
 
 
