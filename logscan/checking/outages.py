@@ -124,17 +124,18 @@ def _of_relay(part: pd.DataFrame, host: str, relay: str, kind: Kind, through: In
     ends = np.searchsorted(number, np.arange(count), "right")
     words = reasons.of(part["words"], number, relay)
     out = []
+    spent, kept = part["spent"].to_numpy(), part[ROWS]
     for one in range(count):
         last = int(at[ends[one] - 1])
         after = int(np.searchsorted(through, last, "right"))
         over = after < len(through)
         # A first attempt that waited in vain began before its line; what got through by then was before the outage.
         good = int(np.searchsorted(through, at[begins[one]], "right"))
-        began = int(at[begins[one]] - part["spent"].iat[begins[one]])
+        began = int(at[begins[one]] - spent[begins[one]])
         began = max(began, int(through[good - 1])) if good else began
         times = moment(began), moment(int(through[after]) if over else last), over
         counts = int(by_mail[one]), int(by_recipient[one]), int(returned[one])
-        rows = part.iloc[begins[one] : ends[one]][ROWS]
+        rows = kept.iloc[begins[one] : ends[one]]
         out.append(Outage(host, relay, kind, *times, *counts, words[one], len(rows), rows))
     return out
 

@@ -207,6 +207,7 @@ class _Finder:
         if worst == "note" and cause != "filter-turns-away" and self._often(some):
             worst = "warning"
         cases = [case for each in some for case in self._cases(each)]
+        share = ev.MOST_EVIDENCE // len(some)
         return Finding(
             cause=cause,
             subject=subject,
@@ -219,7 +220,9 @@ class _Finder:
             last=max(each.until for each in some),
             state="mended" if self._old(some) else "active",
             remedy=Remedy(self._remedy(cause, some), key=f"{NAME}-{cause}-{some[0].relay}"),
-            evidence=ev.merged(*(lines_at(self.log, self._lines(each)[: 12 // len(some) or 1]) for each in some)),
+            evidence=ev.merged(
+                *(lines_at(self.log, self._lines(each)[: share or 1]) for each in some[: ev.MOST_EVIDENCE])
+            ),
             why=f"Postfix says: {some[0].reason}" if some[0].reason else "",
             mails=mails,
             recipients=recipients,
@@ -283,9 +286,14 @@ class _Finder:
                 one = {name: str(getattr(row, name)) for name in ("session", "client", "sender") if getattr(row, name)}
                 out.append({"message_id": None, "recipient": None, **one, "time": _iso(row.at), **known})
         elif outage.rows is not None and "mail" in outage.rows:
-            for row in outage.rows.drop_duplicates(["mail", "person"]).itertuples():
-                names = self.names.get((int(row.mail), int(row.person)), dict.fromkeys(NAMES))
-                out.append({**names, "time": _iso(row.at), **known})
+            # Columns, not frames: a filter that is away each minute has outages by the thousand, each of a row or two.
+            first: dict[tuple[int, int], int] = {}
+            for at, mail, person in zip(
+                *(outage.rows[name].tolist() for name in ("at", "mail", "person")), strict=True
+            ):
+                first.setdefault((mail, person), at)
+            for pair, at in first.items():
+                out.append({**self.names.get(pair, dict.fromkeys(NAMES)), "time": _iso(at), **known})
         return out or [known]
 
     @staticmethod
