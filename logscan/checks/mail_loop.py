@@ -32,6 +32,7 @@ When there is no mail. Two automatic answers of which neither comes within secon
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,9 @@ WORDS = {
 
 MOST_SUBJECTS, MANY = 20, "many of them"
 """Subjects of a cause that are told apart; more are one finding: a stranger can send mail with many hops from anywhere."""
+
+BRACKETED = re.compile(r"\[([^\[\]]*)\]")
+"""Addresses of relays."""
 
 REMEDIES = {
     "loops-back-to-this-host": "If the domain's mail belongs here, list it: mydestination (users of this system), "
@@ -136,8 +140,14 @@ def conclude(partial: Partial, log: Log) -> Result:
         result.blind_because.append("no mail in these logs")
     rounds = _rounds(partial, allowed)
     told = _told(partial, rounds)
-    for subject, some in rounds[rounds["loop"]].groupby("subject", sort=True):
-        result.findings.append(_two_hosts(str(subject), some, told[told["loop"] == subject], log))
+    circles: dict[str, list[Any]] = {}
+    for row in rounds[rounds["loop"]].sort_values(["subject", "first", "message_id"]).itertuples():
+        circles.setdefault(str(row.subject), []).append(row)
+    ends: dict[str, list[Any]] = {}
+    for row in told[told["loop"] != ""].itertuples():
+        ends.setdefault(str(row.loop), []).append(row)
+    for subject, some in circles.items():
+        result.findings.append(_two_hosts(subject, some, ends.get(subject, []), log))
     for (cause, subject), rows in _by_subject(told[told["loop"] == ""]).items():
         result.findings.append(_said(cause, subject, rows, log))
     answers: dict[str, list[pd.DataFrame]] = {}
@@ -153,7 +163,8 @@ def conclude(partial: Partial, log: Log) -> Result:
 def _rounds(partial: Partial, allowed: Limits) -> pd.DataFrame:
     """Return mails by how often each was forwarded to one address: with ``subject``, ``relays``, and ``loop``: it goes round."""
     if loops.ROUNDS not in partial:
-        return pd.DataFrame({"message_id": [], "subject": [], "loop": np.empty(0, np.bool_)})
+        none: dict[str, Any] = {name: [] for name in ("message_id", "subject", "first", "last", "relays")}
+        return pd.DataFrame(none | {"loop": np.empty(0, np.bool_)})
     ways = partial.frame(loops.ROUNDS).sort_values(["message_id", "asked", "recipient", "relay"], kind="stable")
     found = ways.groupby(["message_id", "asked", "recipient"], as_index=False).agg(
         rounds=("rounds", "sum"), back=("back", "sum"), first=("first", "min"), last=("last", "max"),
@@ -183,18 +194,35 @@ def _told(partial: Partial, rounds: pd.DataFrame) -> pd.DataFrame:
     sent = set(rounds["message_id"])
     circles = rounds[rounds["loop"]]
     by_id = dict(zip(circles["message_id"], circles["subject"], strict=True))
-    of = pd.Series([by_id.get(ident, "") for ident in told["message_id"]], told.index, "str")
-    for row in circles.itertuples():
-        near = (told["at"] >= row.last) & (told["at"] <= row.last + in_turn.PAUSE)
-        came = np.array([bool(client) and f"[{client}]" in row.relays for client in told["client"]], np.bool_)
-        of = of.mask((of == "") & told["cause"].eq("too-many-hops") & near & came, row.subject)
+    by_id_only = pd.Series([by_id.get(ident, "") for ident in told["message_id"]], told.index, "str")
+    by_client = pd.Series(_stopped(told, circles), told.index, "str")
+    of = by_id_only.where(by_id_only != "", by_client.where(told["cause"].eq("too-many-hops"), ""))
     kept = told["cause"].isin(["too-many-hops", "forwarding-loop", "refused-as-loop"])
     return told.assign(loop=of.where(kept, ""), genuine=(told["genuine"] > 0) | told["message_id"].isin(sent))
 
 
-def _two_hosts(subject: str, some: pd.DataFrame, ends: pd.DataFrame, log: Log) -> Finding:
+def _stopped(told: pd.DataFrame, circles: pd.DataFrame) -> list[str]:
+    """Return, for each row of what is said, the first circle whose mail came by its client just before; empty: none."""
+    rows: dict[str, list[int]] = {}
+    for number, client in enumerate(told["client"]):
+        if client:
+            rows.setdefault(client, []).append(number)
+    at, out = told["at"].to_numpy(np.int64), np.full(len(told), "", object)
+    last, subjects = circles["last"].tolist(), circles["subject"].tolist()
+    # From the last circle to the first, so that the first stays; the rows are in order of time.
+    times = {client: at[some] for client, some in rows.items()}
+    numbers = {client: np.array(some, np.int64) for client, some in rows.items()}
+    for circle, relays in reversed(list(enumerate(circles["relays"]))):
+        for client in set(BRACKETED.findall(relays)) & times.keys():
+            begin = np.searchsorted(times[client], last[circle])
+            end = np.searchsorted(times[client], last[circle] + in_turn.PAUSE, "right")
+            out[numbers[client][begin:end]] = subjects[circle]
+    found: list[str] = out.tolist()
+    return found
+
+
+def _two_hosts(subject: str, some: list[Any], ends: list[Any], log: Log) -> Finding:
     """Return the finding for an address whose mail goes round; ``ends`` are the rows by which it was stopped."""
-    some = some.sort_values(["first", "message_id"])
     cases: list[dict[str, Any]] = [
         {
             "message_id": row.message_id,
@@ -203,10 +231,10 @@ def _two_hosts(subject: str, some: pd.DataFrame, ends: pd.DataFrame, log: Log) -
             "rounds": int(row.rounds),
             "time": cells.iso(_moment(row.first)),
         }
-        for row in some.itertuples()
+        for row in some
     ]
-    most = int(some["rounds"].max())
-    back = bool((2 * some["back"] >= some["rounds"]).all())
+    most = max(int(row.rounds) for row in some)
+    back = all(2 * row.back >= row.rounds for row in some)
     return Finding(
         cause="two-host-loop",
         subject=subject,
@@ -215,12 +243,10 @@ def _two_hosts(subject: str, some: pd.DataFrame, ends: pd.DataFrame, log: Log) -
         confidence="high" if back or len(ends) else "medium",
         count=len(cases),
         cases=cases,
-        first=_moment(some["first"].min()),
-        last=_moment(max([some["last"].max(), *ends["at"].tolist()] if len(ends) else [some["last"].max()])),
+        first=_moment(some[0].first),
+        last=_moment(max([*(row.last for row in some), *(row.at for row in ends)])),
         remedy=Remedy(REMEDIES["two-host-loop"], key="mail-loop-two-host-loop"),
-        evidence=lines_at(
-            log, [*some["row"].tolist()[:4], *some["end"].tolist()[:4], *(ends["row"].tolist() if len(ends) else [])]
-        ),
+        evidence=lines_at(log, [*(r.row for r in some[:4]), *(r.end for r in some[:4]), *(r.row for r in ends)]),
         why="Each round the mail comes back from the host that it was sent to."
         if back
         else "The mail grows with each round.",
