@@ -134,6 +134,7 @@ class _Milters:
         self.by_id = _Rows(mails, "host", "queue_id")
         self.connects = _Rows(partial.frame(near.CONNECTS), "process")
         self.ids = _Rows(partial.frame(near.IDS), "process")
+        self.told: dict[tuple[Any, ...], tuple[int, int]] = {}
 
     def passed(self, troubles: pd.DataFrame) -> Iterator[Passed]:
         for row in troubles.itertuples(index=False):
@@ -171,11 +172,21 @@ class _Milters:
         end = (row.at + near.REACH, 0)
         if next_one := self.connects.first(row.process, (begun[0].at, begun[0].place + 1), near.REACH):
             end = (next_one[0].at, next_one[0].place)
-        mails = self.by_process.between(row.process, since, end)
-        later = [mail for mail in mails if (mail.at, mail.place if _one_file(mails, row.place) else LAST) > at]
-        if start or (later and command != "DATA"):
-            return later
-        return [*mails[: len(mails) - len(later)][-1:], *later]
+        mails, order = self.by_process.rows.get(row.process, []), self.by_process.order.get(row.process, [])
+        begin, finish = bisect_left(order, since), bisect_left(order, end)
+        one_file = _one_file(mails[begin : begin + 1], row.place)
+        later = bisect_right(order, at) if one_file else bisect_left(order, (row.at, -1))
+        later = min(max(later, begin), max(begin, finish))
+        fresh = self._fresh((row.process, row.path, start), later, finish)
+        before = [] if start or (later < finish and command != "DATA") else mails[max(begin, later - 1) : later]
+        return [*before, *(mail for first, last in fresh for mail in mails[first:last])]
+
+    def _fresh(self, key: tuple[Any, ...], first: int, last: int) -> list[tuple[int, int]]:
+        """Return what of a range of mails no trouble of this kind before has told: a session may have thousands of both."""
+        old = self.told.get(key, (first, first))
+        touching = first <= old[1] and last >= old[0]
+        self.told[key] = (min(first, old[0]), max(last, old[1])) if touching else (first, last)
+        return [(first, min(last, old[0])), (max(first, old[1]), last)] if touching else [(first, last)]
 
     def _of_cleanup(self, row: Any, command: str) -> list[Any]:
         at = (row.at, row.place)
@@ -185,8 +196,9 @@ class _Milters:
         out = []
         for line in some:
             if abs(line.at - row.at) <= near.REACH:
-                lives = [mail for mail in self.by_id.rows.get((line.host, line.queue_id), []) if mail.at <= line.at]
-                out += lives[-1:]
+                key = (line.host, line.queue_id)
+                place = bisect_right(self.by_id.order.get(key, []), (line.at, LAST))
+                out += self.by_id.rows.get(key, [])[max(place - 1, 0) : place]
         return out
 
 

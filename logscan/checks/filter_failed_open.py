@@ -182,7 +182,7 @@ def _finding(log: Log, cause: str, subject: str, some: list[Passed], grave: int)
         for each in some
     ]
     reasons = [each.reason for each in some]
-    reason = max(sorted(set(reasons)), key=reasons.count)
+    reason = max(sorted(often := Counter(reasons)), key=often.__getitem__)
     mails = len({each.mail if each.mail >= 0 else -each.place for each in some})
     name = f"DSPAM for {subject}" if some[0].user else subject
     words = SUMMARY[cause].format(subject=name, reason=reason[:200])

@@ -30,6 +30,7 @@ there this check is not applicable.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -158,7 +159,7 @@ def _refusals(log: Log, refused: pd.DataFrame) -> list[Finding]:
     out = []
     for (name, short), rows in groups.items():
         reasons = [_reason(cells.text(row.text) or "") for row in rows]
-        reason = max(sorted(set(reasons)), key=reasons.count)
+        reason = max(sorted(often := Counter(reasons)), key=often.__getitem__)
         n, who = len(rows), NAMES.get(name, name)
         out.append(
             Finding(
