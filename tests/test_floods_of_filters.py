@@ -85,8 +85,20 @@ def circles(count: int) -> list[str]:
     return out
 
 
+def session(count: int) -> list[str]:
+    """Return one session of many mails before each of which its milter is away."""
+    away = "warning: connect to Milter service inet:127.0.0.1:11332: Connection refused"
+    out = [f"{at(0)} postfix/smtpd[7]: connect from x.example.net[203.0.113.9]"]
+    for n in range(count):
+        queue_id = f"C{n:06X}"
+        out.append(f"{at(1 + n // 50)} postfix/smtpd[7]: {away}")
+        out += entry(1 + n // 50, queue_id, f"{n}@example.net", "x.example.net[203.0.113.9]", 2000)
+    return out
+
+
 FLOODS: dict[str, tuple[str, Callable[[int], list[str]], int, Callable[[Result], int]]] = {
     "outages": ("filter-unreachable", outages, 500, lambda result: result.findings[0].count),
+    "session": ("filter-failed-open", session, 2_500, lambda result: result.findings[0].mails),
     "circles": ("mail-loop", circles, 400, lambda result: len(result.findings)),
 }
 """By name: the check, the lines of so many, how many, and what tells that all were seen."""
@@ -116,7 +128,10 @@ def test_twice_the_flood_takes_no_more_than_twice_as_long(name: str, tmp_path: P
         folder.mkdir()
         (folder / "mail.log").write_text("\n".join(lines(count)) + "\n", "utf-8")
         (folder / "master.cf").write_text(MASTER, "utf-8")
-        (folder / "main.cf").write_text("mydestination = example.com\n", "utf-8")
+        (folder / "main.cf").write_text(
+            "mydestination = example.com\nsmtpd_milters = inet:127.0.0.1:11332\nmilter_default_action = accept\n",
+            "utf-8",
+        )
         some, spent, result = cost(check, folder)
         assert seen(result) == count, result.findings[:2]
         calls.append(some)
