@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.rendering import charts, flowmap
 from logscan.rendering.foreseen import cures, foreseen
-from logscan.rendering.grouping import Group, remedy_of, shared_cures
+from logscan.rendering.grouping import Group, cure_of, remedy_of, shared_cures
 from logscan.rendering.limits import Limits, take
 from logscan.rendering.markup import templates
 from logscan.rendering.renderers import Renderer, RenderOptions
@@ -83,6 +83,8 @@ class Card:
     more_paths: int
     anchor: bool
     """Whether links to the check lead to this card."""
+    same: Group | None = None
+    """What is to act on that has the same cure, for a card of what isn't."""
 
     @property
     def remedy(self) -> Remedy | None:
@@ -265,7 +267,9 @@ def render(report: Report, options: RenderOptions) -> str:
         anchored.add(check.name)
         return _card(number, each, check, report, options, limits, anchor)
 
-    first, second = [], [card(None, each) for each in rest[: limits.findings]]
+    by_cure = {cure_of(group.first): group for group in reversed(shown)} | {None: None}
+    first = []
+    second = [replace(card(None, each), same=by_cure.get(cure_of(each))) for each in rest[: limits.findings]]
     room = limits.findings
     for number, group in enumerate(shown, 1):
         some = group.findings[: max(1, min(room - (len(shown) - number), limits.members))]

@@ -12,8 +12,9 @@ import pytest
 import report_sample
 
 from logscan.findings import Finding, Result
+from logscan.rendering.grouping import groups, remedy_of, shared_cures
 from logscan.rendering.renderers import render
-from logscan.rendering.summary import clear_text, remedy_of, shared_remedies, summarise, verdict_line, verdict_more
+from logscan.rendering.summary import clear_text, summarise, verdict_line, verdict_more
 from logscan.report.model import Report
 
 FORMS = ("html", "text", "email")
@@ -118,22 +119,26 @@ def test_what_is_mended_stands_under_its_check_and_has_nothing_to_do(form: str, 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_one_cure_is_printed_once_and_referred_to(form: str) -> None:
-    report = report_of(replace(CLEAR, findings=[found(user=user) for user in ("alice", "bob", "carol")]))
-    assert set(shared_remedies(report.found).values()) == {1}
+    people = [
+        replace(found(user=user), cause=cause)
+        for user, cause in (("alice", "login-without-domain"), ("bob", "other-domain"), ("carol", "unknown-user"))
+    ]
+    report = report_of(replace(CLEAR, findings=people))
+    assert set(shared_cures(groups(report, report.found)).values()) == {1}
     text = shown(report, form)
     copies = 2 if form == "email" else 1  # its text part and its HTML part
     assert text.count("+  antispam_dspam_args") == copies
     told = re.sub(r"<a href=[^>]*>|</a>", "", text).lower()
     assert told.count("the same as for finding 1, once for both") == 2 * copies
     other = replace(found(user="dora"), remedy=replace(report_sample.TRAINING.remedy, diff="+x"))  # type: ignore[type-var]
-    assert len(shared_remedies([*report.found, other])) == 2
+    assert len(shared_cures(groups(report, [*report.found, other]))) == 2
 
 
 def test_a_note_with_the_cure_of_a_finding_refers_to_it_on_the_page() -> None:
     note = replace(found(user="bob"), severity="note")
     page = shown(report_of(replace(CLEAR, findings=[found(), note])), "html")
     assert page.count("+  antispam_dspam_args") == 1
-    assert f'The same as for <a href="#f-{found().id}">finding 1</a>' in page
+    assert f'The same as for <a href="#g-{found().id}">finding 1</a>' in page
 
 
 def test_findings_say_mails_and_recipients_apart() -> None:

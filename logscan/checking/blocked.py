@@ -103,7 +103,8 @@ def clock(at: int, log: Log) -> str:
 
 def known(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the times (UTC ns) that are one: not every line has a stamp."""
-    return times[times != NO_TIME]
+    out: npt.NDArray[np.int64] = times[times != NO_TIME]
+    return out
 
 
 def course_of(part: pd.DataFrame, answers: Answers) -> Course:

@@ -126,7 +126,7 @@ def groups(report: Report, findings: Iterable[Finding]) -> list[Group]:
     order = {check.name: place for place, check in enumerate(report.checks)}
     found: dict[tuple[Any, ...], list[Finding]] = {}
     for each in findings:
-        check = owner.get(id(each)) or check_of[each.check]
+        check = owner.get(id(each)) or check_of.setdefault(each.check, Result(name=each.check))
         key = (check.name, each.cause, each.severity, each.state, cure_of(each))
         found.setdefault(key, []).append(each)
     made = [
@@ -137,7 +137,13 @@ def groups(report: Report, findings: Iterable[Finding]) -> list[Group]:
         for some in found.values()
     ]
     return sorted(
-        made, key=lambda each: (SEVERITIES.index(each.severity), -each.mails, -each.count, order[each.check.name])
+        made,
+        key=lambda each: (
+            SEVERITIES.index(each.severity),
+            -each.mails,
+            -each.count,
+            order.get(each.check.name, len(order)),
+        ),
     )
 
 
