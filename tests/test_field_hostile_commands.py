@@ -297,6 +297,8 @@ COMMANDS: list[Callable[[Path], tuple[str | Path, ...]]] = [
     lambda folder: ("formats", "--check", next(folder.glob("*.log"))),
     lambda folder: ("formats", "--check", folder / f"missing{NASTY}"),
     lambda folder: ("explain", NASTY),
+    lambda folder: ("audit", folder),
+    lambda folder: ("audit", folder / f"missing{NASTY}"),
     lambda folder: ("demo", NASTY),
     lambda folder: (NASTY,),
 ]
@@ -314,7 +316,7 @@ def test_no_command_writes_a_raw_control_character(run: Run, nasty: Path, number
 def test_every_command_is_held_to_it() -> None:
     from logscan.cli import cli
 
-    with_names = {"analyse", "trace", "formats", "explain", "demo"}
+    with_names = {"analyse", "audit", "trace", "formats", "explain", "demo"}
     assert set(cli.list_commands(None)) == with_names | {"checks", "reports"}  # type: ignore[arg-type]
 
 

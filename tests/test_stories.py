@@ -220,12 +220,16 @@ def test_every_finding_shows_its_lines() -> None:
         scan, report = told(name)
         labels = {source.label for source in scan.sources}
         for finding in report.found:
+            if finding.check == "stray-dictionary":
+                continue  # told by the listing of DSPAM's home: no line of a log
             assert finding.evidence, (name, finding.summary)
             assert {each.source for each in finding.evidence} <= labels
 
 
 def test_evidence_is_the_very_line_of_the_file() -> None:
     for finding in told("training-user-without-domain")[1].found:
+        if finding.check == "stray-dictionary":
+            continue
         assert any(each.source == "mail.log" for each in finding.evidence)
         for each in (line for line in finding.evidence if line.source == "mail.log"):
             lines = (story("training-user-without-domain") / each.source).read_text().splitlines()

@@ -63,7 +63,7 @@ class Limits:
     known_networks: int = 10
     """The same, for accounts that there are here: robots that try names at random seldom hit those."""
     all_providers: int = 6
-    """Providers of these."""
+    """Providers that these networks belong to at least: one provider's customers have many networks."""
     unusual_networks: int = 8
     """Networks at work in an hour or a day that the server's own share of failures doesn't explain."""
     alike: float = 0.001

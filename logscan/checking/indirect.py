@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from logscan.checking.copies import places
 from logscan.scan.addresses import Addresses, addresses
-from logscan.scan.aliases import top_rows
 from logscan.scan.columns import joined, some_joined, values
 from logscan.scan.mail_hashes import mail_hashes
 from logscan.tables import columns
@@ -84,10 +83,16 @@ def _sources(window: Window, rows: Ints) -> Ints:
     over[values(window, "legs", "child")[by_leg]] = values(window, "legs", "delivery")[by_leg]
     led = over[entry]
     out = np.where(free & (led >= 0), np.append(names.asked, -1)[led], out)
-    # Expanded in front of the filter: the hand-over knows the alias.
-    top = top_rows(window)[rows]
-    moved = (out < 0) & (top != rows) & (names.recipient[top] == own) & (names.asked[top] != own)
-    return np.where(moved, names.asked[top], out)
+    # Expanded in front of the filter: a hand-over of the same mail to the same recipient knows the alias, whichever it is.
+    mail, size = values(window, "deliveries", "mail"), len(names.words) + 1
+    told = np.flatnonzero((mail >= 0) & (names.recipient >= 0) & (names.asked >= 0) & (names.asked != names.recipient))
+    keys = mail[told] * size + names.recipient[told]
+    order = np.lexsort((names.asked[told], keys))
+    keys, asked = keys[order], names.asked[told][order]
+    mine = mail[rows] * size + own
+    at = np.searchsorted(keys, mine)
+    known = np.append(keys, -1)[at] == mine
+    return np.where((out < 0) & known & ~_completed(names, rows), np.append(asked, -1)[at], out)
 
 
 def _completed(names: Addresses, rows: Ints) -> Bools:

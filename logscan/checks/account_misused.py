@@ -66,11 +66,11 @@ class Limits:
     mails: int = 10
     """Mails within that hour: a person on the way writes fewer."""
     recipients: int = 20
-    """Recipients within that hour."""
+    """Recipients within that hour: whoever changes networks on the way writes to a few."""
     two_mails: int = 20
     """Mails within an hour from two new providers: nobody writes twenty mails in an hour on a telephone and a desktop."""
     two_recipients: int = 60
-    """Recipients of these."""
+    """Recipients of these: a telephone and a desktop in turn write to a few people each."""
     many: int = 30
     """Recipients within three hours, from a new network, that make one wonder: a person writes to fewer on a journey."""
     few_mails: int = 4
@@ -128,8 +128,8 @@ def conclude(partial: Partial, log: Log) -> Result:
     result.checked -= len(unjudged)
     if ev.too_few(result):
         result.blind_because.append(
-            f"{accounts.people(unjudged)} sent much from one network, and the log tells nothing of what is usual for them: "
-            "give a longer log, or that of the logins (IMAP) too"
+            f"{plural(len(unjudged), 'account')} sent much from one network, and the log tells nothing of what is usual for "
+            "them: give a longer log, or that of the logins (IMAP) too"
         )
     return result
 

@@ -266,7 +266,7 @@ CURES = {
 
 CHECK = Check(
     "login-without-tls",
-    "Passwords cross the net in clear",
+    "Passwords cross the net unencrypted",
     look,
     conclude,
     causes=(USER, MACHINE, SUBMISSION),
