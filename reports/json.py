@@ -193,7 +193,7 @@ def document(report: Report) -> dict[str, Any]:
             }
             for each in report.unknown
         ],
-        "mails": report.mails,
+        "mails": report.mails | ({"open_recipients": report.open_recipients} if "open" in report.mails else {}),
         "checks": [_check(each) for each in report.checks],
         "plan": as_json(report.plan),
         "concerns": report.concerns,

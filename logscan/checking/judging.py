@@ -30,14 +30,14 @@ def looked(checks: Sequence[Check], window: Window) -> dict[str, Partial]:
 
 def settled(checks: Sequence[Check], partials: Sequence[dict[str, Partial]], frontier: int) -> dict[str, Partial]:
     """Return what several windows showed as one, without what nothing from ``frontier`` (UTC ns) on is compared with."""
-    whole = _together(checks, partials)
+    whole = together(checks, partials)
     return {
         each.name: each.settle(whole[each.name], frontier) if each.settle is not None else whole[each.name]
         for each in checks
     }
 
 
-def _together(checks: Sequence[Check], partials: Sequence[dict[str, Partial]]) -> dict[str, Partial]:
+def together(checks: Sequence[Check], partials: Sequence[dict[str, Partial]]) -> dict[str, Partial]:
     """Return what several windows showed as one, by check; parts that checks share are put together, and kept, once."""
     made: dict[tuple[int, ...], Part] = {}
     out = {}
@@ -61,7 +61,7 @@ def concluded(
 ) -> list[Result]:
     """Return the checks' answers; ``today`` is the day that suppressions are measured by."""
     results = []
-    whole = _together(checks, partials)
+    whole = together(checks, partials)
     for check in checks:
         result = check.conclude(whole[check.name], log)
         result.name, result.title, result.many = check.name, check.title, check.many

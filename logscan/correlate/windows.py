@@ -25,6 +25,8 @@ from logscan.tables.schema import EVENTS
 
 NO_TIME = np.iinfo(np.int64).min
 
+DAY = 86_400 * 10**9
+
 
 @dataclass
 class Open:
@@ -43,6 +45,16 @@ class Open:
     def rows(self) -> int:
         """How many event rows are carried: what memory follows."""
         return sum(len(table) for table in self.tables.values())
+
+    @property
+    def frontier(self) -> int:
+        """UTC ns before which no row that is still to come was written: the oldest line that is carried, less a day.
+
+        A clock that was set back may give later lines earlier stamps.
+        """
+        first = [pc.min(table.column("time")).as_py() for table in self.tables.values() if len(table)]
+        known = [each for each in first if each is not None and each > NO_TIME]
+        return int(min([*known, self.now])) - DAY
 
 
 class Windows:

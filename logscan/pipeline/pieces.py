@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from logscan.checking.judging import concluded, settled, wanted
+from logscan.checking.judging import concluded, settled, together, wanted
 from logscan.pipeline.afar import Afar, Seen, seen
 from logscan.pipeline.ways import Ways
-from logscan.report import building
+from logscan.report import building, overview
 from logscan.report.model import Report
 from logscan.scan.log import Log
 from logscan.scan.window import Window
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_APART = 8
 """Windows whose partials are kept one by one; then they are put together."""
+
+OF_OPEN = ("outages", "concerns")
+"""Panels that are about what goes on: an outage that lasts past midnight is in the day's report."""
 
 
 class Looking:
@@ -33,6 +36,8 @@ class Looking:
         self.of_checks: list[dict[str, Partial]] = []
         self.of_panels: list[dict[str, Partial]] = []
         self.ways = Ways(log)
+        self.open_counts: dict[str, int] = {}
+        """Counts of the mails that are open, as the overview has them, where these were looked at."""
         self._afar: Afar | None = None
         self._waiting: deque[tuple[Callable[[], Seen], int | None]] = deque()
 
@@ -49,6 +54,28 @@ class Looking:
             self._waiting.append((self._afar.look(window), frontier))
         while crew is not None and len(self._waiting) > crew.jobs:
             self._take_first()
+
+    def of_closed(self) -> dict[str, Partial]:
+        """Return what the checks saw in the windows so far, by name of the check."""
+        while self._waiting:
+            self._take_first()
+        self.of_checks = [together(self.checks, self.of_checks)]
+        return self.of_checks[0]
+
+    def add_open(self, window: Window) -> None:
+        """Look at what is open, as if the log ended here: checks see it as they see what is closed, and few panels do.
+
+        Its mails aren't counted (:attr:`open_counts` does), since they will be when they are closed.
+        """
+        while self._waiting:
+            self._take_first()
+        found = seen(self.names, window)
+        self.of_checks.append(found.checks)
+        self.open_counts = overview.mails(found.panels["overview"])
+        hosts = Partial({"hosts": found.panels["overview"].parts["hosts"]})
+        panels = {name: found.panels[name] if name in OF_OPEN else Partial() for name in found.panels}
+        self.of_panels.append(panels | {"overview": hosts})
+        self.ways.add(window)
 
     def conclude(self, now: datetime | None = None) -> Report:
         """Return the report on all windows; aware ``now`` is when it is made."""

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from logscan.correlate.build import correlate
-from logscan.correlate.windows import NO_TIME, Windows
+from logscan.correlate.windows import Windows
 from logscan.pipeline.opening import Opened, warm
 from logscan.pipeline.queues import listed
 from logscan.reading.stream import WINDOW, stream_sources
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from logscan.correlate.pieces import Piece
     from logscan.reading.survey import Progress
     from logscan.reading.workers import Crew
-
-DAY = 86_400 * 10**9
 
 
 class Stream:
@@ -86,13 +83,8 @@ class Stream:
 
     @property
     def frontier(self) -> int:
-        """UTC ns before which no row of the windows still to come was written: the oldest line that is carried, less a day.
-
-        A clock that was set back may give later lines earlier stamps.
-        """
-        first = [pc.min(table.column("time")).as_py() for table in self._windows.open.tables.values() if len(table)]
-        known = [each for each in first if each is not None and each > NO_TIME]
-        return int(min([*known, self._windows.open.now])) - DAY
+        """UTC ns before which no row of the windows still to come was written."""
+        return self._windows.open.frontier
 
     def _window(self, piece: Piece) -> Window:
         window = Window(self.log, piece.correlated, piece.tables)

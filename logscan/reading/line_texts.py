@@ -29,7 +29,9 @@ def fetch(reads: Iterable[SourceRead], wanted: dict[str, set[int]]) -> dict[tupl
     out: dict[tuple[str, int], str] = {}
     for read in reads:
         numbers = sorted(wanted.get(read.label, ()))
-        if numbers:
+        if numbers and read.texts is not None:
+            out.update(((read.label, number), read.texts.get(number, GONE)) for number in numbers)
+        elif numbers:
             out.update(((read.label, number), GONE) for number in numbers)
             for number, line in _lines(read, numbers):
                 text = line.rstrip(b"\r\n")[:LONGEST].decode("utf-8", "backslashreplace")

@@ -38,6 +38,8 @@ class SourceRead:
     """The offsets from UTC that its stamps carry, in the order of its lines."""
     bounds: tuple[int, int] | None = None
     """First and last time of its rows, UTC ns, once clocks are solved."""
+    texts: dict[int, str] | None = None
+    """By number, the lines that were kept of a source that isn't read any more: it was read by an earlier run."""
 
     def is_chunk(self, number: int, data: bytes) -> bool:
         """Whether this is what was parsed as that chunk."""

@@ -80,6 +80,7 @@ def build(log: Log, panels: Mapping[str, Partial], results: Sequence[Result], *,
                 read.error,
             )
             for read in log.read.sources
+            if read.texts is None
         ],
         unknown=_unknown(log),
         mails=overview.mails(panels["overview"]),

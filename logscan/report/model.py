@@ -169,6 +169,9 @@ class Report:
     paths: dict[str, list[str]] = field(default_factory=dict)
     """A mail's whole way in lines of text, by queue ID, for the mails named in cases."""
 
+    open_recipients: dict[str, int] = field(default_factory=dict)
+    """Of the daily run: the recipients of mails still open, by their last status; these mails count when they are closed."""
+
     audit: bool = False
     """Whether there was no log at all, so that the configuration alone speaks."""
     configuration: list[tuple[str, str]] = field(default_factory=list)

@@ -69,8 +69,8 @@ class TableWriter:
             return
         try:
             for name in TABLES:
-                frame = calls(window) if name == TRAININGS else _frame(window, name)
-                self._write(CALLS if name == TRAININGS else name, self._numbered(name, frame))
+                frame = calls(window) if name == TRAININGS else table_of(window, name)
+                self._write(CALLS if name == TRAININGS else name, numbered(name, frame, self._before))
         except OSError as error:
             self._failed = error
             return
@@ -112,25 +112,28 @@ class TableWriter:
                 writer.close()
         self._held.close()
 
-    def _numbered(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
-        frame = frame.drop(columns=[column for column in INTERNAL if column in frame.columns])
-        for table, column, to in POINTERS:
-            if table == name and column in frame.columns and self._before.get(to):
-                rows = frame[column].to_numpy()
-                frame[column] = np.where(rows >= 0, rows + self._before[to], rows)
-        return frame
-
     def _write(self, name: str, frame: pd.DataFrame) -> None:
         if name not in self._writers:
-            self._writers[name] = pq.ParquetWriter(self._aside / f"{name}.parquet", _schema(frame))
+            self._writers[name] = pq.ParquetWriter(self._aside / f"{name}.parquet", fixed_schema(frame))
         schema = self._writers[name].schema
         self._writers[name].write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
 
 
-def _frame(window: Window, name: str) -> pd.DataFrame:
+def table_of(window: Window, name: str) -> pd.DataFrame:
+    """Return a table of a window as it is written: without passwords."""
     frame: pd.DataFrame = getattr(window, name) if name in JOINED else window.events(name)
     told = {column: _without_passwords(frame[column]) for column in ("text", "reason") if column in frame}
     return frame.assign(**told)
+
+
+def numbered(name: str, frame: pd.DataFrame, before: Mapping[str, int]) -> pd.DataFrame:
+    """Return a window's table whose numbers of rows go on behind those of the windows ``before``, by table."""
+    frame = frame.drop(columns=[column for column in INTERNAL if column in frame.columns])
+    for table, column, to in POINTERS:
+        if table == name and column in frame.columns and before.get(to):
+            rows = frame[column].to_numpy()
+            frame[column] = np.where(rows >= 0, rows + before[to], rows)
+    return frame
 
 
 def _without_passwords(column: pd.Series) -> pd.Series:
@@ -142,7 +145,7 @@ def _without_passwords(column: pd.Series) -> pd.Series:
     return texts.each(column, lambda words: words.map(without_passwords))
 
 
-def _schema(frame: pd.DataFrame) -> pa.Schema:
+def fixed_schema(frame: pd.DataFrame) -> pa.Schema:
     """Return a schema that holds whatever a later window has: a column's type doesn't depend on what stands in it."""
     found = pa.Schema.from_pandas(frame, preserve_index=False)
     for number, field in enumerate(found):

@@ -9,9 +9,13 @@ from logscan.scan.options import Options
 from logscan.writing import readers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from logscan.reading.reads import Read
     from logscan.settings import Settings
     from logscan.settings.dspam_home import Inventory
+    from logscan.store.model import Loss
+    from logscan.tables.partials import Partial
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ class Log:
     zone: Any = None
     """The server's time zone (tzinfo), in which reports show times."""
     facts: Facts = field(default_factory=Facts)
+    pasts: Mapping[str, Partial] = field(default_factory=dict)
+    """By name of the check, what it remembers of earlier runs; none where nothing is remembered."""
+    losses: Sequence[Loss] = ()
+    """Lines that the daily run knows to have been written, and never read."""
     rows: int = 0
     """Event rows that were looked at so far."""
 

@@ -1,0 +1,195 @@
+"""The daily run: what is new since the last one, joined to what was open then, looked at, and made ready to be remembered.
+
+Nothing is remembered before :meth:`logscan.store.state.State.commit`; what is written by then counts only if that is reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from logscan.checking.remembering import pasts_of, remembered
+from logscan.correlate.build import completed
+from logscan.pipeline.continuing import SECOND, NewLines
+from logscan.pipeline.memory import give_back
+from logscan.pipeline.opening import Opened
+from logscan.pipeline.pieces import Looking
+from logscan.scan.options import Options
+from logscan.sources.finding import order
+from logscan.store.carried import NAMES, Carried, from_blobs, to_blobs
+from logscan.store.cursors import Continuation, continued
+from logscan.store.model import Cursor, Loss, Partition
+from logscan.store.partitions import PartitionWriter
+
+if TYPE_CHECKING:
+    from logscan.reading.survey import Progress
+    from logscan.report.anonymise import Anonymiser
+    from logscan.report.model import Report
+    from logscan.scan.log import Log
+    from logscan.scan.window import Window
+    from logscan.store.state import State
+
+PASTS = "pasts"
+"""The blob of what checks remember."""
+
+FORGOTTEN = "{what} of the last run can't be used, and is left out: {why}"
+
+
+@dataclass
+class Made:
+    """A report of a run, and the time of its lines (UTC ns; None where there was no new one)."""
+
+    report: Report
+    since: int | None
+    until: int | None
+    lines: int = 0
+    """New lines; of several reports of one run, all of them at the last."""
+
+
+@dataclass
+class Daily:
+    """One run; :meth:`reports` gives its reports, the other methods what is to be remembered of it once they are made."""
+
+    state: State
+    sources: Sequence[str | Path] = ()
+    config: Sequence[str | Path] = ()
+    dspam_home: str | Path | None = None
+    options: Options = field(default_factory=Options)
+    jobs: int | None = None
+    year: int | None = None
+    timezone: str | None = None
+    progress: Progress | None = None
+    window: int | None = None
+    checks: Sequence[str] = ()
+    skip: Sequence[str] = ()
+    names: Callable[[Log], Anonymiser] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.opened = Opened(self.sources, self.config, self.dspam_home, self.options, None)
+        self.continuation: Continuation = continued(self.opened.logs, self.state.cursors())
+        self.opened.logs = order(self.continuation.sources)
+        self.notes += self.continuation.notes
+        self._writer: PartitionWriter | None = None
+        self._pasts = self._known_pasts()
+        self._kept = b""
+        self.lines: NewLines | None = None
+
+    @property
+    def losses(self) -> list[Loss]:
+        """Lines that were written and never read."""
+        return self.continuation.losses
+
+    @property
+    def log(self) -> Log:
+        """What is known of the log."""
+        assert self.lines is not None
+        return self.lines.log
+
+    def reports(self, *, by_day: bool = False, now: datetime | None = None) -> Iterator[Made]:
+        """Yield the report on all new lines; ``by_day``, one for each day of them. There always is one."""
+        self.lines = lines = NewLines(
+            self.opened,
+            self._carried(),
+            jobs=self.jobs,
+            year=self.year,
+            timezone=self.timezone,
+            progress=self.progress,
+            window=self.window,
+        )
+        lines.log.pasts, lines.log.losses = self._pasts, self.losses
+        self._writer = PartitionWriter(self.state.folder, lines.log.zone, lines.before.before)
+        day = looking = None
+        for each, tables in lines.pieces(by_day=by_day):
+            if looking is not None and each != day:
+                yield self._made(looking, now)
+                looking = None
+            looking, day = looking or self._looking(), each
+            self._look(looking, tables)
+            del tables
+            give_back()
+        if looking is None:
+            looking = self._looking()
+            self._look(looking, completed({}))
+        yield self._made(looking, now)
+
+    def cursors(self) -> list[Cursor]:
+        """Return where the logs are left off."""
+        assert self.lines is not None
+        return self.continuation.after(self.lines.log.read.sources[: len(self.opened.logs)])
+
+    def blobs(self) -> dict[str, bytes]:
+        """Return what is carried to the next run."""
+        assert self.lines is not None
+        assert self._writer is not None
+        return to_blobs(self.lines.carry(self._writer.before)) | {PASTS: self._kept}
+
+    def partitions(self) -> list[Partition]:
+        """Make the tables' files last; raises OSError."""
+        assert self._writer is not None
+        return self._writer.finish()
+
+    def abandon(self) -> None:
+        """Take away what was written, where it isn't to be remembered."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+    def _looking(self) -> Looking:
+        return Looking(self.log, checks=self.checks, skip=self.skip)
+
+    def _look(self, looking: Looking, tables: dict[str, pa.Table]) -> None:
+        assert self.lines is not None
+        assert self._writer is not None
+        window = self.lines.feed(tables)
+        looking.add(window, self.lines.frontier, self.lines.crew)
+        self._writer.add(window)
+
+    def _made(self, looking: Looking, now: datetime | None) -> Made:
+        lines = self.lines
+        assert lines is not None
+        lines.settle()
+        lines.log.notes[:] = [*self.notes, *lines.log.notes]
+        closed = looking.of_closed()
+        moment = lines.windows.open.now
+        self._kept = remembered(looking.checks, closed, self._pasts, moment)
+        window = lines.open_now()
+        looking.add_open(window)
+        report = looking.conclude(now)
+        opened = looking.open_counts
+        report.mails |= {"open": opened.pop("total")}
+        report.open_recipients = opened
+        zone = lines.log.zone or UTC
+        first, last = (_moment(each, zone) for each in (lines.first, lines.last))
+        report.period = replace(report.period, first=first, last=last)
+        count = sum(read.lines for read in lines.log.read.sources)
+        made = Made(report, lines.first, lines.last, count)
+        lines.first = lines.last = None
+        self._pasts = lines.log.pasts = pasts_of(self._kept)
+        return made
+
+    def _carried(self) -> Carried:
+        blobs = {name: blob for name in NAMES if (blob := self.state.blob(name)) is not None}
+        try:
+            return from_blobs(blobs)
+        except ValueError as error:
+            self.notes.append(FORGOTTEN.format(what="The open mails", why=error))
+            return Carried()
+
+    def _known_pasts(self) -> Any:
+        blob = self.state.blob(PASTS)
+        if blob is None:
+            return {}
+        try:
+            return pasts_of(blob)
+        except ValueError as error:
+            self.notes.append(FORGOTTEN.format(what="What checks remember", why=error))
+            return {}
+
+
+def _moment(ns: int | None, zone: Any) -> datetime | None:
+    return None if ns is None else datetime.fromtimestamp(ns // SECOND, UTC).astimezone(zone)
