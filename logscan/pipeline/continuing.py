@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import time_ns
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from logscan.correlate.build import completed, correlate
 from logscan.correlate.rows import put_together
-from logscan.correlate.windows import NO_TIME, Windows
+from logscan.correlate.windows import DAY, NO_TIME, Windows
 from logscan.pipeline.opening import Opened, warm
 from logscan.reading.stream import WINDOW, stream_sources
 from logscan.reading.survey import survey
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 SECOND = 10**9
 
+FAR = 200 * DAY
+"""Between what was read last and what is read next, where runs were closer: the year was told wrongly."""
+
 
 class NewLines:
     """The new lines of a log as pieces (:meth:`pieces`), each to be joined by :meth:`feed`; ``log`` tells the rest."""
@@ -39,6 +43,7 @@ class NewLines:
         jobs: int | None = None,
         year: int | None = None,
         timezone: str | None = None,
+        ran: int | None = None,
         progress: Progress | None = None,
         window: int | None = None,
     ) -> None:
@@ -46,13 +51,15 @@ class NewLines:
         if not opened.logs and timezone is None:
             timezone = before.zone or None
         surveyed = survey(opened.logs, jobs=jobs, year=year, timezone=timezone, progress=progress, meanwhile=warm)
+        if year is None and (other := _other_year(surveyed.read.tables, before.open.now, ran)) is not None:
+            surveyed = survey(opened.logs, jobs=jobs, year=other, timezone=timezone)
         self.log = opened.log(surveyed.read)
         self._pieces = stream_sources(
             opened.logs, surveyed, jobs=jobs, window=WINDOW if window is None else window, progress=progress
         )
         place = len(opened.logs)
         for reads in (surveyed.read.sources, self._pieces.ledger.reads):
-            reads += before.reads()
+            reads.extend(before.reads())
         open_ = before.placed(place)
         sample = put_together([open_.tables, opened.narrowed(surveyed.read.tables, self.log)])
         found = correlate(sample, opened.known)
@@ -132,6 +139,23 @@ class NewLines:
         day = datetime.fromtimestamp(moment // SECOND, UTC).astimezone(zone).date()
         after = datetime.combine(day + timedelta(days=1), datetime.min.time(), zone)
         return day.isoformat(), int(after.timestamp()) * SECOND
+
+
+def _other_year(tables: dict[str, pa.Table], before: int, ran: int | None) -> int | None:
+    """Return the year of the last line, where stamps were taken to be of another year than what they go on from.
+
+    What is new was written since the last run, which ended at ``ran`` and had read lines up to ``before`` (UTC ns).
+    """
+    times = [time[time > NO_TIME] for time in (table.column("time").to_numpy() for table in tables.values())]
+    known = [time for time in times if len(time)]
+    if not known or before == NO_TIME or ran is None or time_ns() - ran > FAR:
+        return None
+    first, last = (
+        datetime.fromtimestamp(int(each) // SECOND, UTC) for each in (min(map(np.min, known)), max(map(np.max, known)))
+    )
+    then = datetime.fromtimestamp(before // SECOND, UTC)
+    off = round((first - then).days / 365.25)
+    return last.year - off if abs((first - then).days) > FAR // DAY else None
 
 
 def _earliest(tables: dict[str, pa.Table], least: int) -> int:

@@ -5,7 +5,7 @@ Nothing is remembered before :meth:`logscan.store.state.State.commit`; what is w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from logscan.report.anonymise import Anonymiser
     from logscan.report.model import Report
     from logscan.scan.log import Log
-    from logscan.scan.window import Window
     from logscan.store.state import State
 
 PASTS = "pasts"
@@ -63,11 +62,13 @@ class Daily:
     jobs: int | None = None
     year: int | None = None
     timezone: str | None = None
+    ran: int | None = None
+    """When the run before ended, UTC ns by this host's clock."""
     progress: Progress | None = None
     window: int | None = None
     checks: Sequence[str] = ()
     skip: Sequence[str] = ()
-    names: Callable[[Log], Anonymiser] | None = None
+    anonymise: bool = False
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -79,6 +80,8 @@ class Daily:
         self._pasts = self._known_pasts()
         self._kept = b""
         self.lines: NewLines | None = None
+        self.names: Anonymiser | None = None
+        """Learns the names that are to be replaced in what is shown; the state keeps them as they are."""
 
     @property
     def losses(self) -> list[Loss]:
@@ -99,10 +102,15 @@ class Daily:
             jobs=self.jobs,
             year=self.year,
             timezone=self.timezone,
+            ran=self.ran,
             progress=self.progress,
             window=self.window,
         )
         lines.log.pasts, lines.log.losses = self._pasts, self.losses
+        if self.anonymise:
+            from logscan.report.anonymise import Anonymiser
+
+            self.names = Anonymiser(lines.log)
         self._writer = PartitionWriter(self.state.folder, lines.log.zone, lines.before.before)
         day = looking = None
         for each, tables in lines.pieces(by_day=by_day):
@@ -148,6 +156,8 @@ class Daily:
         window = self.lines.feed(tables)
         looking.add(window, self.lines.frontier, self.lines.crew)
         self._writer.add(window)
+        if self.names is not None:
+            self.names.learn(window)
 
     def _made(self, looking: Looking, now: datetime | None) -> Made:
         lines = self.lines
@@ -159,10 +169,9 @@ class Daily:
         self._kept = remembered(looking.checks, closed, self._pasts, moment)
         window = lines.open_now()
         looking.add_open(window)
+        if self.names is not None:
+            self.names.learn(window)
         report = looking.conclude(now)
-        opened = looking.open_counts
-        report.mails |= {"open": opened.pop("total")}
-        report.open_recipients = opened
         zone = lines.log.zone or UTC
         first, last = (_moment(each, zone) for each in (lines.first, lines.last))
         report.period = replace(report.period, first=first, last=last)

@@ -36,7 +36,7 @@ class Looking:
         self.of_checks: list[dict[str, Partial]] = []
         self.of_panels: list[dict[str, Partial]] = []
         self.ways = Ways(log)
-        self.open_counts: dict[str, int] = {}
+        self.open_counts: dict[str, int] | None = None
         """Counts of the mails that are open, as the overview has them, where these were looked at."""
         self._afar: Afar | None = None
         self._waiting: deque[tuple[Callable[[], Seen], int | None]] = deque()
@@ -84,7 +84,8 @@ class Looking:
         results = concluded(
             self.checks, self.of_checks, self.log, now.astimezone(self.log.zone).date() if now else None
         )
-        report = building.build(self.log, _together(self.of_panels), results, now=now)
+        panels = _together(self.of_panels)
+        report = building.build(self.log, panels, results, now=now, still_open=self.open_counts)
         report.notes += [note for result in results for note in result.notes]
         self.ways.fill(report)
         return report

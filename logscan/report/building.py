@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from logscan.checking import outages
+from logscan.correlate.outcomes import ENDS
 from logscan.findings import Result
 from logscan.reading.line_texts import fetch
 from logscan.remedies import combined
@@ -35,6 +36,9 @@ PANELS: dict[str, Callable[[Window], Partial]] = {
 """What looks at each window for the report, by name."""
 
 
+ENDS_OF_OPEN = ("recipients", *ENDS, "rejected")
+"""Counts of recipients that are told of mails still open."""
+
 BOUNDED = {
     ("overview", "hosts"): "the list of hosts",
     ("traffic", "by 60"): "the charts of the traffic",
@@ -59,8 +63,18 @@ def looked(window: Window) -> dict[str, Partial]:
     return {name: look(window) for name, look in PANELS.items()}
 
 
-def build(log: Log, panels: Mapping[str, Partial], results: Sequence[Result], *, now: datetime | None = None) -> Report:
-    """Return the report on a log, from what the panels saw in its windows, and the checks' results."""
+def build(
+    log: Log,
+    panels: Mapping[str, Partial],
+    results: Sequence[Result],
+    *,
+    now: datetime | None = None,
+    still_open: Mapping[str, int] | None = None,
+) -> Report:
+    """Return the report on a log, from what the panels saw in its windows, and the checks' results.
+
+    ``still_open`` has the counts of mails that are open, where these are counted apart (by the daily run).
+    """
     zone = log.zone or UTC
     report = Report(
         version=__version__,
@@ -102,7 +116,12 @@ def build(log: Log, panels: Mapping[str, Partial], results: Sequence[Result], *,
     lists = listings.listings(panels["listings"], log, failed)
     report.traffic = replace(traffic.traffic(panels["traffic"], report), listings=lists)
     report.flow = flow.flow(panels["flow"], log, report)
-    report.concerns = concerns.concerns(panels["concerns"], report.mails, failed)
+    every = report.mails["total"]
+    if still_open is not None:
+        report.open_recipients = {name: count for name, count in still_open.items() if name in ENDS_OF_OPEN}
+        report.mails["open"] = still_open["total"]
+        every += still_open["total"]
+    report.concerns = concerns.concerns(panels["concerns"], report.mails, failed, every)
     return report
 
 

@@ -56,14 +56,14 @@ def look(window: Window) -> Partial:
     )
 
 
-def concerns(partial: Partial, mails: Mapping[str, int], outages: Sequence[Outage]) -> list[str]:
+def concerns(partial: Partial, mails: Mapping[str, int], outages: Sequence[Outage], every: int) -> list[str]:
     """Return short sentences' halves that go on behind "but": ``46 attempts for 20 mails were put off``.
 
-    ``mails`` are the report's counts.
+    ``mails`` are the report's counts, ``every`` all mails that were looked at.
     """
     said = [
         _outages(outages),
-        _were_put_off(partial, mails["total"]),
+        _were_put_off(partial, every),
         "" if outages else _waited_long(partial),
         _bounced(mails),
         _refused_for_policy(partial),
