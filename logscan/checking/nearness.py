@@ -6,18 +6,13 @@ keeps the rows near what it saw itself, and those near its ends, keeps all that 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from logscan.scan.columns import NO_TIME, moments
-from logscan.tables import columns
-from logscan.tables.columns import Column
+from logscan.tables.kept import close
 
 if TYPE_CHECKING:
     from logscan.scan.window import Window
@@ -27,15 +22,6 @@ Bools = npt.NDArray[np.bool_]
 
 FREE = ("sessions", "filter_errors", "service_events", "logins")
 """Tables whose rows belong to no mail, and lie in the window of their own time."""
-
-
-def close(at: Ints, others: Ints, reach: int) -> Bools:
-    """Return which times (UTC ns) are within ``reach`` of one of the others, which are in order."""
-    if not len(others):
-        return np.zeros(len(at), np.bool_)
-    place = np.minimum(np.searchsorted(others, at - reach), len(others) - 1)
-    found: Bools = np.abs(others[place] - at) <= reach
-    return found
 
 
 class Near:
@@ -56,28 +42,3 @@ class Near:
             return known
         ends = (at <= self.first + self.reach) | (at >= self.last - self.reach)
         return known & (ends | close(at, self.at, self.reach))
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Rows with ``at`` (UTC ns) that are kept as columns: most parts of most windows are never looked at as a frame."""
-
-    columns: Mapping[str, Column]
-
-    @functools.cached_property
-    def frame(self) -> pd.DataFrame:
-        """The rows; their order tells nothing."""
-        return columns.frame_of(self.columns)
-
-    def merged(self, others: Sequence[Kept]) -> Kept:
-        """Return the rows of all."""
-        return Kept(columns.stacked([each.columns for each in (self, *others)]))
-
-    def settled(self, others: Ints, reach: int, frontier: int) -> Kept:
-        """Return the rows within ``reach`` of some times, which are in order, or of what comes from ``frontier`` on."""
-        at = np.asarray(self.columns["at"], np.int64)
-        keep = (at >= frontier - 2 * reach) | close(at, others, reach)
-        if keep.all():
-            return self
-        rows = np.flatnonzero(keep)
-        return Kept({name: columns.taken(column, rows) for name, column in self.columns.items()})

@@ -20,11 +20,12 @@ import pyarrow.compute as pc
 
 from logscan.checking.copies import LINE_BITS, places
 from logscan.checking.milter_outages import process_of
-from logscan.checking.nearness import Kept, Near
+from logscan.checking.nearness import Near
 from logscan.correlate.lives import SECOND
 from logscan.scan.columns import NO_TIME, column, joined, moments, number, values
 from logscan.scan.hops import dspam_hops
 from logscan.tables import columns, texts
+from logscan.tables.kept import Kept
 from logscan.tables.partials import First, Partial
 
 if TYPE_CHECKING:
