@@ -64,6 +64,11 @@ class Check:
     settle: Callable[[Partial, int], Partial] | None = None
     """Lets go of what nothing to come can be compared with: ``settle(partial, frontier)``, where all rows of windows that are
     still to come are of ``frontier`` (UTC ns) or later. What is concluded in the end stays the same."""
+    remember: Callable[[Partial, int], Partial] | None = None
+    """What later runs may ask for, which see new lines only: ``remember(partial, now)`` returns the parts of a partial (of this
+    run, or of this run and the past together) that tell what is usual, or what a case to come needs; bounded, and of no more
+    than a horizon before ``now`` (UTC ns). ``conclude`` finds it in ``log.pasts`` (:mod:`logscan.checking.pasts`); what it
+    counts and reports is of the new lines still."""
     order: int = 100
     """Place in the report: the seven at the heart come first."""
     clear: str = ""

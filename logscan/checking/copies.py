@@ -52,9 +52,10 @@ def places_of(frame: pd.DataFrame) -> Ints:
 
 
 def lines_at(log: Log, chosen: Iterable[int]) -> list[Evidence]:
-    """Return the evidence for lines of the log as from :func:`places`; negative ones are none."""
-    some = [place for place in chosen if place >= 0][:MOST_EVIDENCE]
+    """Return the evidence for lines of the log as from :func:`places`; negative ones are none, nor what is of no source here."""
     sources = log.read.sources
+    end = len(sources) << LINE_BITS
+    some = [place for place in chosen if 0 <= place < end][:MOST_EVIDENCE]
     return [Evidence(sources[place >> LINE_BITS].label, place % 2**LINE_BITS, "") for place in some]
 
 

@@ -35,6 +35,11 @@ def named(frame: pd.DataFrame, log: Log, users: frozenset[str] | None = None) ->
     return frame.assign(user=pd.Series(names, index=frame.index, dtype="str"))
 
 
+def new_lines(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of which new lines tell, with ``n`` of these alone: what the past tells was told by an earlier run."""
+    return rows[rows["fresh"] > 0].assign(n=lambda some: some["fresh"])
+
+
 def once(frame: pd.DataFrame, slots: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return each try once, without those of times at which no password could be checked, and how many tell no address.
 
@@ -49,7 +54,7 @@ def once(frame: pd.DataFrame, slots: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     some = frame[(take_again == by["again"]).to_numpy(dtype=np.bool_)].copy()
     some.loc[(some["how"] == "auth") & of_address["own"].loc[some.index], "how"] = "smtp"
     nowhere = some["address"] == ""
-    count = int(some.loc[nowhere, "n"].sum()) if nowhere.all() else 0
+    count = int(some.loc[nowhere, "fresh"].sum()) if nowhere.all() else 0
     return some[~nowhere].copy(), count
 
 

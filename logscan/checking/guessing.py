@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from logscan.checking.guess_rows import HOUR, Usual, at_once, enough, linked, named, once, rushes, usual
+from logscan.checking.guess_rows import DAY, HOUR, Usual, at_once, enough, linked, named, once, rushes, usual
 from logscan.checking.limits import limits
+from logscan.checking.pasts import chosen, new_rows, newest, past
 from logscan.scan import login_tries
 from logscan.scan.columns import joined, values
 from logscan.scan.memo import per_window
 from logscan.scan.networks import in_house, network, provider
-from logscan.tables.partials import Keyed, Part, Partial, hashes
+from logscan.tables.partials import Keyed, Part, Partial, hashes, merged
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -101,9 +102,10 @@ class Guesses:
 
     rows: pd.DataFrame
     """address, network, user, how, slot, n, first, last (UTC ns), place, kind; ``source``: the address or network that guesses;
-    ``base``: the network that a device is in, or its provider. In the order of time."""
+    ``base``: the network that a device is in, or its provider; ``fresh``: how many of ``n`` the new lines tell
+    (:func:`~logscan.checking.guess_rows.new_lines`), all where no past is remembered. In the order of time."""
     good: pd.DataFrame
-    """network, user → n, first, last, place, opened."""
+    """network, user → n, first, last, place, opened, fresh."""
     shared: frozenset[str]
     """Networks by which several users get in."""
     usual: tuple[Usual, ...]
@@ -151,27 +153,64 @@ _MADE: weakref.WeakKeyDictionary[Log, tuple[tuple[Part, ...], Guesses]] = weakre
 
 def guesses(partial: Partial, log: Log) -> Guesses:
     """Return what the refused logins are; the checks that share the parts share the answer, whose frames nobody changes."""
-    asked = tuple(partial.parts[name] for name in (login_tries.TRIES, login_tries.GOOD, login_tries.SLOTS, BOXES))
+    before = past(log, *PARTS)
+    asked = tuple(each.parts[name] for each in (partial, before) if each is not None for name in PARTS)
     known = _MADE.get(log)
-    if known is None or any(a is not b for a, b in zip(known[0], asked, strict=True)):
-        known = _MADE[log] = asked, _guesses(partial, log)
+    if known is None or len(known[0]) != len(asked) or any(a is not b for a, b in zip(known[0], asked, strict=True)):
+        known = _MADE[log] = asked, _guesses(partial, before, log)
     return known[1]
 
 
-def _guesses(partial: Partial, log: Log) -> Guesses:
+PARTS = (login_tries.TRIES, login_tries.GOOD, login_tries.SLOTS, BOXES)
+
+TRIED_DAYS, GOOD_DAYS, SLOT_DAYS = 7, 42, 28
+"""Days that a past tells of: refused logins, as :class:`guess-succeeded <logscan.checks.guess_succeeded.Limits>` looks back;
+where accounts get in from, as people come back from holidays; how many logins there are as a rule, four weeks of days."""
+
+MOST_TRIED, MOST_GOOD, MOST_BOXES = 30_000, 50_000, 50_000
+"""Rows that a past has of each; some 20 bytes each."""
+
+_KEPT: list[tuple[tuple[Part, ...], int, dict[str, Part]]] = []
+
+
+def remember(partial: Partial, now: int) -> dict[str, Part]:
+    """Return what later runs may ask for; the checks that share the parts share the answer."""
+    asked = tuple(partial.parts[name] for name in PARTS if name in partial)
+    if len(asked) < len(PARTS):
+        return {}
+    if not _KEPT or _KEPT[0][1] != now or any(a is not b for a, b in zip(_KEPT[0][0], asked, strict=True)):
+        tries, good, slots, boxes = asked
+        assert isinstance(boxes, Keyed)
+        made: dict[str, Part] = {
+            login_tries.TRIES: newest(tries, "last", now - TRIED_DAYS * DAY, MOST_TRIED),
+            login_tries.GOOD: newest(good, "last", now - GOOD_DAYS * DAY, MOST_GOOD),
+            login_tries.SLOTS: newest(slots, "slot", (now - SLOT_DAYS * DAY) // login_tries.SLOT, MOST_TRIED),
+            BOXES: Keyed.of({"box": np.sort(boxes.columns["box"])[:MOST_BOXES]}, once=True),
+        }
+        _KEPT[:] = [(asked, now, made)]
+    return dict(_KEPT[0][2])
+
+
+def _guesses(partial: Partial, before: Partial | None, log: Log) -> Guesses:
     known = limits(log, "password-guessing", Limits)
-    good = named(partial.frame(login_tries.GOOD), log)
+    every = partial if before is None else merged([Partial(chosen(partial, PARTS)), before])
+    good = named(new_rows(partial.frame(login_tries.GOOD), before and before.frame(login_tries.GOOD), "n"), log)
     good = good.groupby(["network", "user"], as_index=False).agg(
-        {"n": "sum", "first": "min", "place": "min", "opened": "min", "last": "max"}
+        {"n": "sum", "first": "min", "place": "min", "opened": "min", "last": "max", "fresh": "sum"}
     )
     tries = partial.parts[login_tries.TRIES]
     assert isinstance(tries, Keyed)
-    slots = partial.frame(login_tries.SLOTS)
-    rows, nowhere = once(named(tries.frame, log, frozenset(good["user"])), slots)
+    slots = every.frame(login_tries.SLOTS)
+    tried = new_rows(tries.frame, before and before.frame(login_tries.TRIES), "n")
+    if before is not None:
+        tried = tried.groupby(list(login_tries.TRIED), as_index=False).agg(
+            {"n": "sum", "first": "min", "place": "min", "last": "max", "fresh": "sum"}
+        )
+    rows, nowhere = once(named(tried, log, frozenset(good["user"])), slots)
     rows["network"] = pd.Series([network(each) for each in rows["address"].tolist()], index=rows.index, dtype="str")
     rows = rows[rows["network"] != ""]
     rows = rows.sort_values(["first", "place", "address", "user", "how"], kind="stable", ignore_index=True)
-    boxes = frozenset(partial.frame(BOXES)["box"].tolist())
+    boxes = frozenset(every.frame(BOXES)["box"].tolist())
     mailboxes = frozenset(each.lower() for each in log.settings.mailboxes)
     rows["kind"], rows["source"] = "quiet", rows["address"]
     rows.loc[_home(rows, good, known), "kind"] = "home"

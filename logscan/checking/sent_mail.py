@@ -10,13 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from logscan.checking.guess_rows import named
+from logscan.checking.guess_rows import DAY, HOUR, named
+from logscan.checking.pasts import newest, past
 from logscan.scan.columns import joined, number, some_joined, values
 from logscan.scan.login_tries import LINE_BITS, account
 from logscan.scan.memo import per_window
 from logscan.scan.networks import network
-from logscan.tables import texts
-from logscan.tables.partials import Keyed, Part, mixed
+from logscan.tables import columns, texts
+from logscan.tables.partials import Keyed, Part, Partial, mixed
 
 if TYPE_CHECKING:
     from logscan.checking.guessing import Guesses
@@ -91,9 +92,47 @@ def _nothing() -> dict[str, Part]:
     }
 
 
+PAST_DAYS, EXACT_DAYS, PAIR_DAYS = 21, 1, 180
+"""Days that a past tells of: mails, three weeks, as people come back from holidays; each of them, what may go on after midnight;
+and whom an account wrote to."""
+
+MOST_SENT, MOST_PAIRS = 30_000, 60_000
+"""Rows that a past has of each; some 25 bytes each."""
+
+
+def remember(partial: Partial, now: int) -> dict[str, Part]:
+    """Return how much each account sent from where, by the hour but for the last day, and to whom it wrote.
+
+    A row of an hour is dated by its first mail; neither has names of single mails.
+    """
+    if SENT not in partial or TO not in partial:
+        return {}
+    sent = newest(partial.parts[SENT], "time", now - PAST_DAYS * DAY, 10 * MOST_SENT)
+    frame = sent.frame.assign(queue_id="", message_id="")
+    old = (frame["time"] < now - EXACT_DAYS * DAY).to_numpy(dtype=np.bool_)
+    hourly = frame[old].assign(hour=lambda rows: rows["time"] // HOUR)
+    hourly = hourly.groupby(["user", "address", "hour"], as_index=False).agg(
+        {"time": "min", "place": "min", "recipients": "sum", "refused": "sum"}
+    )
+    whole = pd.concat([frame[~old], hourly.assign(queue_id="", message_id="")], ignore_index=True)[list(frame.columns)]
+    kept = Keyed.of(whole.astype(dict.fromkeys(TEXTS, "str")), sums=sent.sums)
+    to = newest(partial.parts[TO], "first", now - PAIR_DAYS * DAY, MOST_PAIRS)
+    # An account's rows beside each other take half the bytes.
+    order = np.lexsort((to.columns["first"], to.columns["user"]))
+    pairs = {name: columns.taken(column, order) for name, column in to.columns.items()}
+    return {SENT: newest(kept, "time", 0, MOST_SENT), TO: Keyed.of(pairs, least=("first",), once=True)}
+
+
 def prepared(frame: pd.DataFrame, found: Guesses, log: Log) -> pd.DataFrame:
-    """Return the mails in the order of time with network, provider, and since when the account comes from there (UTC ns)."""
-    mails = named(frame, log, found.users)
+    """Return the mails in the order of time with network, provider, and since when the account comes from there (UTC ns).
+
+    ``fresh`` tells the mails of new lines from what was remembered.
+    """
+    before = past(log, SENT)
+    whole = frame.assign(fresh=True)
+    if before is not None:
+        whole = pd.concat([whole, before.frame(SENT).assign(fresh=False)], ignore_index=True)
+    mails = named(whole, log, found.users)
     addresses = mails["address"].tolist()
     mails["network"] = pd.Series([network(each) for each in addresses], index=mails.index, dtype="str")
     mails = mails.merge(found.good[["network", "user", "first"]], on=["network", "user"], how="left")

@@ -44,6 +44,7 @@ from logscan.checking.copies import lines_at
 from logscan.checking.guess_rows import DAY, HOUR
 from logscan.checking.guessing import Guesses
 from logscan.checking.limits import limits
+from logscan.checking.pasts import chosen, with_past
 from logscan.findings import Confidence, Finding, Remedy, Result
 from logscan.scan.networks import in_house, provider
 from logscan.tables.partials import Keyed, Partial, hashes
@@ -103,7 +104,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     kept = partial.parts[sent_mail.SENT]
     assert isinstance(kept, Keyed)
     mails = sent_mail.prepared(kept.frame, found, log)
-    people = mails["user"].nunique()
+    people = mails.loc[mails["fresh"], "user"].nunique()
     result = Result(checked=people, eligible=people)
     if not people:
         result.not_applicable = accounts.no_logins(log.settings)
@@ -111,10 +112,8 @@ def conclude(partial: Partial, log: Log) -> Result:
             result.blind_because.append("no mail with a login (sasl_username=) in these logs")
         return result
     if kept.rest and kept.limit < 2**64:
-        result.notes.append(
-            f"account-misused: of very many mails with a login {len(mails):,} were looked at, by chance"
-        )
-    first_to = partial.frame(sent_mail.TO)
+        result.notes.append(f"account-misused: of very many mails with a login {len(kept):,} were looked at, by chance")
+    first_to = with_past(Partial(chosen(partial, [sent_mail.TO])), log, CHECK.name).frame(sent_mail.TO)
     told = _Told(log, known, found, first_to, dict(first_to.groupby("user").indices))
     unjudged = []
     for user, some in mails[mails["user"].isin(_busy(mails, known))].groupby("user", sort=True):
@@ -141,7 +140,8 @@ def _busy(mails: pd.DataFrame, known: Limits) -> set[str]:
     out = set(by.index[(by["size"] >= known.few_mails) & (by["sum"] >= min(known.recipients, known.many))])
     hourly = mails.groupby(["user", mails["time"] // HOUR])["recipients"].sum()
     # A flood of an hour may lie in two of the clock's.
-    return out | set(hourly.index.get_level_values(0)[hourly.to_numpy() >= known.flood / 2])
+    out |= set(hourly.index.get_level_values(0)[hourly.to_numpy() >= known.flood / 2])
+    return out & set(mails.loc[mails["fresh"], "user"])
 
 
 WIDE = 3 * HOUR
@@ -166,6 +166,8 @@ class _Account:
     def __init__(self, user: str, rows: pd.DataFrame, told: _Told) -> None:
         self.user, self.rows, self.told, self.known = user, rows, told, told.known
         self.time, self.since = rows["time"].to_numpy(), rows["since"].to_numpy()
+        self.fresh = rows["fresh"].to_numpy(dtype=np.bool_)
+        """Which are of new lines: what was remembered was told by an earlier run."""
         self.recipients = rows["recipients"].to_numpy()
         self.networks = rows["network"].tolist()
         shared = told.found.shared
@@ -186,15 +188,15 @@ class _Account:
         """Return what is found of it, if anything: by the strongest sign."""
         grace = self.known.grace * HOUR
         strange = self._many_networks(grace)
-        if strange.any():
+        if strange[self.fresh].any():
             return self._finding("many-networks", strange)
         strange = self._new_network(grace)
-        if strange.any():
+        if strange[self.fresh].any():
             return self._finding("new-network", strange)
         strange = self._burst()
-        if strange.any():
+        if strange[self.fresh].any():
             return self._finding("burst", strange)
-        return self._finding("no-past", self.unjudged) if self.unjudged.any() else None
+        return self._finding("no-past", self.unjudged) if self.unjudged[self.fresh].any() else None
 
     def _many_networks(self, grace: int) -> Bools:
         """Return the mails of networks that are new together."""
@@ -280,17 +282,18 @@ class _Account:
         new = np.count_nonzero((mine >= start) & (mine <= end))
         return min(new / max(int(self.recipients[rows].sum()), 1), 1.0)
 
-    def _finding(self, cause: str, chosen: Bools) -> Finding:
-        rows = self.rows[chosen]
-        place = np.flatnonzero(chosen)
+    def _finding(self, cause: str, strange: Bools) -> Finding:
+        rows = self.rows[strange & self.fresh]
+        place = np.flatnonzero(strange)
         count, recipients = len(rows), int(rows["recipients"].sum())
-        start, end = int(rows["time"].min()), int(rows["time"].max())
+        # It may go on from the day before.
+        start, end = int(self.time[place[0]]), int(rows["time"].max())
         before = np.flatnonzero(self.time < start)
         refused = int(rows["refused"].sum()) / max(recipients, 1)
         guessed = self._guessed(start)
         sure = self._sure(cause, refused, guessed, len(before), place)
         networks = sorted(set(rows["network"]))
-        summary = f"{self.user} sent {ev.mails(count, recipients)} in {accounts.duration(end - start)} from "
+        summary = f"{self.user} sent {ev.mails(count, recipients)} in {accounts.duration(end - int(rows['time'].min()))} from "
         if cause == "no-past":
             summary += f"{accounts.listed(networks)}; the log tells nothing of what is usual for it: not judged"
         elif cause == "burst":
@@ -307,7 +310,7 @@ class _Account:
             confidence=sure,
             count=count,
             cases=[_case(self.user, row) for row in rows.head(accounts.MOST_CASES).itertuples()],
-            first=accounts.at(start),
+            first=accounts.at(int(rows["time"].min())),
             last=accounts.at(end),
             remedy=Remedy(ASK.replace("USER", self.user))
             if cause == "no-past"
@@ -382,6 +385,7 @@ CHECK = Check(
     "Somebody else sends by an account",
     look,
     conclude,
+    remember=lambda partial, now: Partial({**guessing.remember(partial, now), **sent_mail.remember(partial, now)}),
     causes=("many-networks", "new-network", "burst", "no-past"),
     order=315,
     clear="No account sent what its owner wouldn't ({checked:account|accounts} looked at)",

@@ -119,12 +119,13 @@ def conclude(partial: Partial, log: Log) -> Result:
                 if len(found.rows)
                 else accounts.NO_LOGIN
             )
-    if found.left > (1 - ev.COVERED) * (found.left + int(found.rows["n"].sum())):
+    if found.left > (1 - ev.COVERED) * (found.left + int(found.rows["fresh"].sum())):
         result.blind_because.append(accounts.TOO_MANY.format(found.left))
     silent = partial.frame("silent").sort_values(["first", "place"])
     tried = _Tried(found, known, {*found.good["network"], *silent["network"]})
     by_user: dict[str, list[_Entry]] = {}
-    inside = found.good[found.good["network"].isin(tried.by.keys())].sort_values(["first", "place", "user"])
+    inside = found.good[found.good["network"].isin(tried.by.keys()) & (found.good["fresh"] > 0)]
+    inside = inside.sort_values(["first", "place", "user"])
     for at, row in enumerate(inside.itertuples()):
         if len(by_user) == MOST:
             result.notes.append(
@@ -275,6 +276,7 @@ CHECK = Check(
     "A guessed password was right",
     look,
     conclude,
+    remember=lambda partial, now: Partial(guessing.remember(partial, now)),
     causes=("other-accounts", "same-account", "name-not-logged"),
     order=310,
     clear="Nobody got in from where passwords were guessed ({checked:login|logins} looked at)",

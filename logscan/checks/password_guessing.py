@@ -38,6 +38,7 @@ import pandas as pd
 from logscan.amounts import percent, plural
 from logscan.checking import accounts, guessing
 from logscan.checking.check import Check
+from logscan.checking.guess_rows import new_lines
 from logscan.checking.guessing import Guesses, Limits
 from logscan.checking.limits import limits
 from logscan.findings import Confidence, Finding, Remedy, Result
@@ -62,7 +63,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding for each source that guesses, and one for those that guess together."""
     found = guessing.guesses(partial, log)
     good = int(partial.frame(login_tries.SLOTS)["good"].sum())
-    tried = int(found.rows["n"].sum())
+    tried = int(found.rows["fresh"].sum())
     result = Result(checked=good + tried, eligible=good + tried + found.nowhere + found.left)
     if not result.eligible:
         result.not_applicable = accounts.no_logins(log.settings)
@@ -76,10 +77,10 @@ def conclude(partial: Partial, log: Log) -> Result:
         result.notes.append(
             f"password-guessing: of {found.left + tried:,} refused logins {tried:,} were kept one by one, and looked at"
         )
-    loud = found.of("loud")
+    loud = new_lines(found.of("loud"))
     if len(loud):
         result.findings += _of_sources(log, loud, found)
-    spread = found.of("spread")
+    spread = new_lines(found.of("spread"))
     if len(spread):
         result.findings.append(_together(log, spread, found))
     return result
@@ -188,6 +189,7 @@ CHECK = Check(
     "Somebody guesses passwords",
     look,
     conclude,
+    remember=lambda partial, now: Partial(guessing.remember(partial, now)),
     causes=("one-source", "many-sources"),
     order=305,
     clear="Nobody guessed passwords ({checked:login|logins} looked at, refused ones among them)",

@@ -39,7 +39,7 @@ from logscan.amounts import plural
 from logscan.checking import accounts, guessing
 from logscan.checking import evidence as ev
 from logscan.checking.check import Check
-from logscan.checking.guess_rows import DAY, HOUR, steady_gap
+from logscan.checking.guess_rows import DAY, HOUR, new_lines, steady_gap
 from logscan.checking.guessing import OWN, Guesses
 from logscan.checking.limits import limits
 from logscan.findings import Confidence, Finding, Remedy, Result, Severity
@@ -81,7 +81,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     known = limits(log, "stale-password", Limits)
     found = guessing.guesses(partial, log)
     slots = partial.frame(login_tries.SLOTS)
-    count = int(slots["good"].sum()) + int(found.rows["n"].sum())
+    count = int(slots["good"].sum()) + int(found.rows["fresh"].sum())
     result = Result(checked=count, eligible=count + found.left)
     if ev.too_few(result):
         result.blind_because.append(accounts.TOO_MANY.format(found.left))
@@ -163,7 +163,8 @@ def _device(net: str, user: str, rows: pd.DataFrame, found: Guesses, known: Limi
     later = int(good["last"].max()) if len(good) else 0
     if later - last > 2 * pause * 1e9:
         since = later
-    return _Device(net, user, rows, pause, steady, bool(len(good)), since)
+    new = new_lines(rows)
+    return _Device(net, user, new, pause, steady, bool(len(good)), since) if len(new) else None
 
 
 def _finding(log: Log, user: str, devices: list[_Device], found: Guesses) -> Finding:
@@ -271,6 +272,7 @@ CHECK = Check(
     "A device tries an old password",
     look,
     conclude,
+    remember=lambda partial, now: Partial(guessing.remember(partial, now)),
     causes=("old-password", "unknown-account"),
     order=320,
     clear="No device goes on trying an old password ({checked:login|logins} looked at, refused ones among them)",

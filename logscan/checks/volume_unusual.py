@@ -35,10 +35,11 @@ from logscan.amounts import plural
 from logscan.checking import warned
 from logscan.checking.check import Check
 from logscan.checking.limits import limits
+from logscan.checking.pasts import newest, past, with_past
 from logscan.checking.volumes import Odd, days_of, odd_hours, runs
 from logscan.findings import Finding, Remedy, Result, Severity
 from logscan.scan import hourly
-from logscan.tables.partials import Keyed, Partial
+from logscan.tables.partials import MOST_KEYS, Keyed, Partial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,19 +91,36 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial({hourly.HOURS: hourly.look(window)})
 
 
+def remember(partial: Partial, now: int) -> Partial:
+    """Return the counts of the weeks that hours are compared with."""
+    return Partial(
+        {name: newest(part, "hour", now // hourly.HOUR - WEEKS, MOST_KEYS) for name, part in partial.parts.items()}
+    )
+
+
+WEEKS = 43 * 24
+"""Hours of the six weeks before the last day (:attr:`Limits.memory`)."""
+
+
 def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding for each host and kind of unusual hours."""
     own = limits(log, CHECK.name, Limits)
     result = Result()
-    part = partial.parts.get(hourly.HOURS)
-    if not isinstance(part, Keyed) or not len(part):
+    new = partial.parts.get(hourly.HOURS)
+    if not isinstance(new, Keyed) or not len(new):
         result.blind_because.append("no mail of Postfix in these logs")
         return result
+    part = with_past(partial, log, CHECK.name).parts[hourly.HOURS]
+    assert isinstance(part, Keyed)
+    before = past(log, hourly.HOURS)
+    # Mail that waited closes late: hours of earlier days come up in it that were judged then.
+    begun = {} if before is None else before.frame(hourly.HOURS).groupby("host")["hour"].max().to_dict()
     if part.limit < 2**64:
         result.blind_because.append("there are too many hosts and hours in these logs to keep the counts of all")
         return result
     quiet = True
-    for host, hours in part.frame.groupby("host", sort=True):
+    mine = part.frame[part.frame["host"].isin(new.frame["host"])]
+    for host, hours in mine.groupby("host", sort=True):
         # Hours that can't differ by so many needn't be looked at.
         if int(hours[list(hourly.MEASURES)].to_numpy().max()) < own.least:
             continue
@@ -113,7 +131,7 @@ def conclude(partial: Partial, log: Log) -> Result:
         found, there, judged = odd_hours(days, own)
         result.eligible += there
         result.checked += judged
-        result.findings += _findings(str(host), found, own)
+        result.findings += _findings(str(host), found, own, begun.get(host, 0))
     if quiet:
         result.blind_because.append(f"no hour had {own.least} mails: too few for counts to tell what is unusual")
     if result.checked < 0.95 * result.eligible:
@@ -124,9 +142,12 @@ def conclude(partial: Partial, log: Log) -> Result:
     return result
 
 
-def _findings(host: str, found: Sequence[Odd], own: Limits) -> list[Finding]:
+def _findings(host: str, found: Sequence[Odd], own: Limits, begun: int) -> list[Finding]:
+    """Return a finding for each kind of hours; times that were over before the hour ``begun`` were told by an earlier run."""
     groups: dict[str, list[list[Odd]]] = {}
     for run in runs([each for each in found if (each.measure, each.more) in CAUSES]):
+        if run[-1].hour < begun:
+            continue
         far = max(each.seen - 2 * own.times * each.usual for each in run) >= 2 * own.least
         if len(run) >= (own.more if run[0].more else own.less) or (run[0].more and far):
             groups.setdefault(CAUSES[run[0].measure, run[0].more], []).append(run)
@@ -190,6 +211,7 @@ CHECK = Check(
     "Far more or far less mail than usual",
     look,
     conclude,
+    remember=remember,
     causes=tuple(sorted(CAUSES.values())),
     order=560,
     clear="No hour stands out from this server's own past ({checked:hour|hours} of the last day looked at)",

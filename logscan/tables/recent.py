@@ -10,7 +10,7 @@ they came.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -187,6 +187,14 @@ class Recent:
             for_good = Block(some["key"].to_numpy(np.uint64), _packed(_columns(some)), FOR_GOOD)
             left = (*left, for_good)
         return replace(self, blocks=left)
+
+    def changed(self, change: Callable[[dict[str, npt.NDArray[Any] | pa.Array]], Mapping[str, Any]]) -> Recent:
+        """Return it with the columns of each window's rows as ``change`` makes them."""
+        blocks = []
+        for block in self.blocks:
+            made = change(_columns(block.rows()))
+            blocks.append(replace(block, packed=_packed(made)))
+        return replace(self, blocks=tuple(blocks))
 
     def laid(self, shelf: Shelf) -> Recent:
         """Return it with what is packed laid into a file: memory holds the keys. Raises OSError."""
