@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from matrix import filter_of, on_record
 
 import logscan
 from logscan.checking.check import Check, all_checks
+from logscan.store.model import Loss
 
 FOLDER = Path(__file__).parent / "data" / "cases"
 CASES = [
@@ -26,6 +28,7 @@ def test_a_check_says_of_a_small_log_what_is_true(check: str, case: dict[str, An
     for name, text in case.get("config", {}).items():
         (tmp_path / name).write_text(text.lstrip("\n"))
     scan = logscan.read(tmp_path, jobs=1, year=2026, timezone="UTC")
+    scan.log.losses = [_loss(**each) for each in case.get("loss", [])]
     assert {each.unknown for each in scan.sources} == {0}
     (result,) = logscan.analyse(scan, checks=[check]).checks
     assert result.verdict == case["verdict"], result
@@ -35,6 +38,12 @@ def test_a_check_says_of_a_small_log_what_is_true(check: str, case: dict[str, An
     for finding, expected in zip(result.findings, case["findings"], strict=True):
         for key in expected.keys() - {"cause", "subject", "count"}:
             assert getattr(finding, key) == expected[key], key
+
+
+def _loss(kind: Any, why: str, path: str = "mail.log", size: int | None = None, **times: datetime) -> Loss:
+    """Return a loss as a case names it; it may leave out its size and its times."""
+    since, until = (int(times[at].timestamp()) * 10**9 if at in times else None for at in ("since", "until"))
+    return Loss(kind, path, size, since, until, why)
 
 
 def test_every_check_has_cases_and_none_is_of_a_check_there_is_not() -> None:

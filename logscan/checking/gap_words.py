@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from logscan.amounts import plural
+from logscan.checking import unread
 from logscan.findings import Remedy
 from logscan.tables.partials import SECOND
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 def summary(kind: str, host: str, gaps: Sequence[Gap], lost: int) -> str:
     """Return the sentence for some gaps of one kind on a host; ``lost`` is how many lines its logger said it threw away."""
     count, longest = len(gaps), max(abs(each.until - each.start) for each in gaps)
+    if kind == unread.UNREAD:
+        return unread.summary(host, gaps)
     times = "once" if count == 1 else f"{count:,} times"
     if kind == "rate-limiting":
         lines = f"at least {plural(lost, 'line')}" if lost else "lines, it doesn't say how many,"
@@ -102,6 +105,8 @@ _WORDS = {
 
 def remedy(kind: str, texts: Sequence[str]) -> Remedy:
     """Return what helps; ``texts`` are the logger's own words, which say whose limit it was."""
+    if kind == unread.UNREAD:
+        return unread.remedy(texts)
     if kind != "rate-limiting":
         return Remedy(_WORDS[kind])
     words = ""

@@ -3,7 +3,8 @@
 ## What it finds
 Times of which the log doesn't tell the whole truth: lines thrown away by a rate limit (rsyslog, journald), a rotated file that
 is missing between others, a logger that was away, a clock that was set forward or back, mails some of whose lines are
-missing, and silences in which this server always wrote something on other days. One finding a host and kind.
+missing, and silences in which this server always wrote something on other days; and, in `logscan daily`, lines that went
+before it read them (rotated away, cut, vacuumed). One finding a host or file and kind.
 
 ## Why it matters
 Everything else that is said of the log is said of what is there: mails of a gap look lost or unfinished, outages begin too late,
@@ -16,9 +17,10 @@ backwards by 3583.5 seconds`, Postfix's `backward time jump detected`; deliverie
 queue; `mail.log.4.gz` and `mail.log.2.gz` without `mail.log.3.gz`.
 
 ## What to do
-By kind. Rate limits: raise or switch off the limit for mail. A missing file: give it, or look why logrotate keeps too few. A
-logger that was away: its own journal tells why. A clock: let chrony or ntpd slew it from the start, and look whether the machine
-was suspended. A silence: look whether the machine stood still or the log was written elsewhere.
+By kind. Lines that went unread: let logrotate and the journal keep more than is written between two runs, `create` instead of
+`copytruncate`. Rate limits: raise or switch off the limit for mail. A missing file: give it, or look why logrotate keeps too
+few. A logger that was away: its own journal tells why. A clock: let chrony or ntpd slew it from the start, and look whether the
+machine was suspended. A silence: look whether the machine stood still or the log was written elsewhere.
 
 ## When it is wrong
 Nights and hours without mail are none: a silence counts only where at least four comparable days have lines at that very time and
@@ -48,12 +50,15 @@ from logscan.checking.gap_lines import Gap
 from logscan.checking.gap_words import remedy, summary
 from logscan.checking.limits import limits
 from logscan.checking.missing_files import missing_files
+from logscan.checking.pasts import past, with_past
 from logscan.checking.silences import judged
+from logscan.checking.unread import UNREAD, unread
 from logscan.findings import Finding, Result, Severity
 from logscan.scan import activity
 from logscan.scan.columns import values
 from logscan.tables import cells
 from logscan.tables.partials import SECOND, First, Keyed, Partial
+from logscan.visible import visible
 
 if TYPE_CHECKING:
     from logscan.scan.activity import Active
@@ -114,6 +119,10 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial({**activity.look(window), **gap_lines.look(window), **_whole(window)})
 
 
+OF_FILES = ("rotated-file-missing", UNREAD)
+"""Kinds of gaps that are a file's, whichever hosts write into it."""
+
+
 def _whole(window: Window) -> dict[str, Any]:
     """Return by host and ten minutes how many entries were delivered, and how many of these qmgr never took up."""
     entries = window.entries
@@ -164,15 +173,17 @@ def _lines(window: Window, entries: Any) -> Any:
 def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding for each host and kind of gap."""
     own = limits(log, CHECK.name, Limits)
-    active = activity.activity(partial)
+    active = activity.activity(with_past(partial, log, CHECK.name))
+    told = _told_before(log)
     gaps, down = _told(partial, active, log, own)
+    gaps += unread(log.losses)
     silences = {each.host: judged(each, log.zone, own) for each in active}
     starts = _starts(partial)
     unknown: list[tuple[int, int]] = []
-    every = sum(len(some) for some in silences.values())
+    every = sum(each.until > told.get(host, 0) for host, some in silences.items() for each in some)
     for host, some in silences.items():
         for each in some:
-            if any(gap.shows(each.start, each.until) for gap in (*gaps, *down)):
+            if each.until <= told.get(host, 0) or any(gap.shows(each.start, each.until) for gap in (*gaps, *down)):
                 continue
             if each.usual == "unknown":
                 unknown.append((each.start, each.until))
@@ -196,6 +207,12 @@ def conclude(partial: Partial, log: Log) -> Result:
         if read.error:
             result.blind_because.append(f"{read.label} wasn't read whole: {read.error}")
     return result
+
+
+def _told_before(log: Log) -> dict[str, int]:
+    """Return by host up to when an earlier run saw its lines, and told of their silences (UTC ns)."""
+    before = past(log, activity.POINTS, activity.HOSTS)
+    return {each.host: int(each.last[-1]) for each in activity.activity(before)} if before is not None else {}
 
 
 def _near(starts: Any, moment: int, seconds: int) -> bool:
@@ -261,7 +278,7 @@ def _of_host(host: str, rows: Sequence[Any], begun: int, gaps: Sequence[Gap], ow
     for row in rows:
         if row.first <= begun + MINUTE:
             continue
-        known = (each for each in gaps if each.kind == "rotated-file-missing" or each.host == host)
+        known = (each for each in gaps if each.kind in OF_FILES or each.host == host)
         if any(each.start - SLOT <= row.last and row.first <= each.until + margin for each in known):
             continue
         if runs and row.slot - runs[-1][-1].slot <= 2:
@@ -313,6 +330,7 @@ def _finding(kind: str, host: str, gaps: Sequence[Gap], lost: int, evidence: lis
         for each in gaps
         for low, high in [sorted((each.start, each.until))]
     ]
+    known = [at for each in gaps for at in (each.start, each.until) if at]
     return Finding(
         cause=kind,
         subject=host or "this host",
@@ -321,10 +339,11 @@ def _finding(kind: str, host: str, gaps: Sequence[Gap], lost: int, evidence: lis
         confidence="medium" if weak else "high",
         count=len(gaps),
         cases=cases,
-        first=_moment(min(min(each.start, each.until) for each in gaps)),
-        last=_moment(max(max(each.start, each.until) for each in gaps)),
+        first=_moment(min(known)) if known else None,
+        last=_moment(max(known)) if known else None,
         remedy=None if note else remedy(kind, [each.text for each in gaps]),
         evidence=evidence,
+        why=" ".join(dict.fromkeys(visible(str(each.more["why"])) for each in gaps if "why" in each.more)),
         mails=sum(int(each.more.get("mails", 0)) for each in gaps),
     )
 
@@ -333,7 +352,9 @@ def _moment(ns: int) -> Any:
     return cells.moment(pd.Timestamp(ns, unit="ns", tz="UTC"))
 
 
-def _iso(ns: int) -> str:
+def _iso(ns: int) -> str | None:
+    if not ns:
+        return None
     return str(cells.iso(pd.Timestamp(ns, unit="ns", tz="UTC")))
 
 
@@ -346,9 +367,10 @@ CHECK = Check(
     "Lines are missing from the log",
     look,
     conclude,
+    remember=lambda partial, now: Partial(activity.remember(partial, now)),
     causes=(
         *("clock-step-backward", "clock-step-forward", "lines-missing", "logger-stopped", "machine-down"),
-        *("rate-limiting", "rotated-file-missing", "silence"),
+        *("rate-limiting", "rotated-file-missing", "silence", UNREAD),
     ),
     order=505,
     clear="No line is missing from the log, as far as it shows itself (all lines of {checked:mail|mails} are there)",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
+DAY = 86_400 * SECOND
+
 SPAN = 64
 """Seconds of a span: the width that :class:`~logscan.tables.partials.Points` comes to where they are many."""
 
@@ -67,6 +69,36 @@ def look(window: Window) -> dict[str, Part]:
         HOSTS: Keyed.of(
             frame_of({"host": np.array(names, object), "seen": np.ones(len(names), np.int64)}), sums=["seen"]
         ),
+    }
+
+
+PAST_DAYS = 17
+"""Days that a past tells of: silences are compared with the fifteen days before (:mod:`logscan.checking.silences`)."""
+
+MOST_REMEMBERED = 100_000
+"""Points that a past has: some three bytes each, as they are in order; two a minute for three servers."""
+
+
+def remember(partial: Partial, now: int) -> dict[str, Part]:
+    """Return when each host wrote, to the second."""
+    if POINTS not in partial or HOSTS not in partial:
+        return {}
+    points = partial.parts[POINTS]
+    assert isinstance(points, Points)
+    key, at = points.columns["key"], points.columns["at"]
+    last = at < 0
+    # Seconds are enough, and take less room than what is told in nanoseconds; none is moved away from the others of its span.
+    second = np.where(last, -1 - at, at) // SECOND * SECOND
+    order = np.lexsort((second, last, key))
+    order = order[second[order] >= now - PAST_DAYS * DAY]
+    if len(order) > MOST_REMEMBERED:
+        order = order[second[order] > np.sort(second[order])[-MOST_REMEMBERED - 1]]
+    kept = {"key": key[order], "at": np.where(last, -1 - second, second)[order]}
+    hosts = partial.frame(HOSTS)
+    there = np.isin(hashes(hosts["host"]), kept["key"])
+    return {
+        POINTS: Points(kept, points.size, points.most, points.width),
+        HOSTS: Keyed.of(hosts[there], sums=["seen"], once=True),
     }
 
 
