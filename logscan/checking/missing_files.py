@@ -69,7 +69,8 @@ def _of_set(
         longer = max(least * SECOND, 2 * int(np.median(others)) if others else 0)
         if skipped > 0 and join > longer:
             (_, before, old), (_, after, new) = files[i], files[i + 1]
-            places = (before << LINE_BITS) + old.lines, (after << LINE_BITS) + 1
+            last, first = old.source.before + old.lines, new.source.before + 1
+            places = (before << LINE_BITS) + last, (after << LINE_BITS) + first
             more = {"files": skipped, "between": [old.label, new.label]}
             out.append(Gap("rotated-file-missing", name, older[1], newer[0], places, more))
     return out

@@ -19,7 +19,7 @@ class SourceClock:
     ``first`` and ``last`` are its first and last wall clock (ns within a leap year); ``turns`` is the last line's turn,
     ``low`` and ``high`` the lowest and highest (see :class:`logscan.envelopes.unwrapping.Lines`); ``mtime`` the file time (epoch
     seconds); ``year`` the calendar year of turn 0 where the lines tell it, else 0; ``leap_turns`` the turns in which a
-    29 February was seen.
+    29 February was seen; ``since`` the UTC time (ns) of the line before the first, where that is known.
     """
 
     name: str
@@ -31,6 +31,7 @@ class SourceClock:
     mtime: float | None = None
     year: int = 0
     leap_turns: tuple[int, ...] = ()
+    since: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Turns wall clocks without year and zone into UTC, from what else in the logs tells the time.
 
-Years are trusted in this order: anchors, the lines themselves, ``--year``, other sources that tell theirs, the date in a
-file's name, the neighbours in a rotated set, the file's time, now. Zones: ``--timezone``, the offsets in the stamps of
-other sources or this host's where the anchors agree with them, else the offset the anchors show.
+Years are trusted in this order: anchors, the lines themselves, ``--year``, the line that a source goes on behind, other
+sources that tell theirs, the date in a file's name, the neighbours in a rotated set, the file's time, now. Zones:
+``--timezone``, the offsets in the stamps of other sources or this host's where the anchors agree with them, else the offset
+the anchors show.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ GRACE = 2 * DAY
 
 NAME_GRACE = 35 * DAY
 """The same for a date in a file's name, which may be the day its period began (a month at most)."""
+
+SET_BACK = 60 * DAY
+"""By how much a clock may have been set back between a line and the next: more would look like a year."""
 
 NEAR = 100 * DAY
 """Sources that tell their year tell that of others only this close: half a year off, either year would do."""
@@ -133,7 +137,7 @@ class _Solver:
         for keys in self.sets.values():
             self._years(keys)
         self._zones()
-        weak = {"name", "set", "mtime", "now", "absolute"}
+        weak = {"name", "set", "mtime", "now", "absolute", "before"}
         sources = self.out.year_from
         self.out.inferred_year = any(way in weak for way in sources.values())
         self.out.inferred_zone = "host" in self.out.zone_from.values()
@@ -205,6 +209,10 @@ class _Solver:
         if by_user is not None:
             self._set(key, by_user, "user")
             return
+        base = self._going_on(key)
+        if base is not None:
+            self._set(key, base, "before")
+            return
         base = self._nearest(key)
         if base is not None:
             self._set(key, base, "absolute")
@@ -212,6 +220,14 @@ class _Solver:
         dated = rotation.parse(clock.name).until
         if dated is not None:
             self._set(key, self._latest(key, dated + NAME_GRACE), "name")
+
+    def _going_on(self, key: int) -> int | None:
+        """Return the base year with which the source goes on behind the line before it, if its file's time allows that."""
+        since = self.clocks[key].since
+        if since is None:
+            return None
+        base = self._earliest(self.clocks[key], since - SET_BACK)
+        return base if self._span(key, base)[1] <= self._bound(key) + GRACE else None
 
     def _nearest(self, key: int) -> int | None:
         """Return the base year that brings the source nearest to those that tell theirs, if any is near."""
@@ -257,13 +273,15 @@ class _Solver:
     def _after(self, key: int, older: int) -> None:
         """Set the year of a source that begins after ``older`` ends: the earliest there is."""
         bound = self._span(older, self.out.base_year[older])[1] - GRACE
-        clock = self.clocks[key]
+        self._set(key, self._earliest(self.clocks[key], bound), "set")
+
+    def _earliest(self, clock: SourceClock, bound: int) -> int:
+        """Return the earliest base year with which the first line of ``clock`` isn't before ``bound``."""
         base = datetime.fromtimestamp(bound / SECOND, UTC).year
         for candidate in range(base, base + 9):
-            if self._span(key, candidate)[0] >= bound and self._leaps(clock, candidate):
-                base = candidate
-                break
-        self._set(key, base, "set")
+            if naive_at(clock.first, candidate) >= bound and self._leaps(clock, candidate):
+                return candidate
+        return base
 
     # zones
 
@@ -313,6 +331,7 @@ class _Solver:
             "set": "follows from the other files of its set",
             "mtime": "taken from the file's time",
             "now": "taken to be the latest possible",
+            "before": "it goes on behind lines that were read before",
             "absolute": "that of the files that tell theirs",
             "user": "as given with --year",
         }

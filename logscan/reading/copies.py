@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from logscan.reading.reads import SourceRead
 
 Dropped = dict[int, npt.NDArray[np.bool_]]
-"""By source: for each of its lines (from 0) whether it was read elsewhere."""
+"""By source: for each of its lines that were read (from 0) whether it was read elsewhere."""
 
 NOT_LOGS = ("dspam-system-log", "dspam-user-log")
 """Kinds whose lines have no twin in a syslog; DSPAM's own logs are matched by signature, not by line."""
@@ -49,7 +49,7 @@ def find(reads: Sequence[SourceRead], solution: Solution) -> Dropped:
     return dropped
 
 
-def keep(dropped: Dropped, table: pa.Table) -> npt.NDArray[np.bool_] | None:
+def keep(dropped: Dropped, table: pa.Table, reads: Sequence[SourceRead]) -> npt.NDArray[np.bool_] | None:
     """Return a mask of the rows that stay, or None when all do."""
     if not dropped:
         return None
@@ -58,7 +58,7 @@ def keep(dropped: Dropped, table: pa.Table) -> npt.NDArray[np.bool_] | None:
     mask = np.ones(len(table), np.bool_)
     for number, lines in dropped.items():
         rows = np.flatnonzero(source == number)
-        mask[rows] = ~lines[line[rows] - 1]
+        mask[rows] = ~lines[line[rows] - 1 - reads[number].source.before]
     return mask
 
 

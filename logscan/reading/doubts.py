@@ -19,7 +19,7 @@ from logscan.reading.ledger import Ledger
 FEW = 50
 """One in so many may disagree: a line can be late, a Message-ID forged."""
 
-WEAK = frozenset({"name", "set", "mtime", "now", "absolute"})
+WEAK = frozenset({"name", "set", "mtime", "now", "absolute", "before"})
 """Ways to a year that another source, or another line, may prove wrong."""
 
 

@@ -18,7 +18,7 @@ MOST_OFFSETS = 1000
 
 
 class Place(NamedTuple):
-    """Where a chunk stands in its source: how many lines are before it, and the year turn of its first wall clock."""
+    """Where a chunk stands in its file: how many lines are before it, and the year turn of its first wall clock."""
 
     before: int
     turn: int
@@ -41,7 +41,7 @@ class Ledger:
         read.digests.append(worked.digest)
         read.chunk = chunk
         read.error = read.error or worked.error
-        before = read.lines
+        before = read.source.before + read.lines
         if span is not None:
             read.index.append((before, *span))
         if parsed.lines and read.lines == 0:
@@ -107,6 +107,7 @@ class Ledger:
                 low=low,
                 high=high,
                 mtime=read.source.mtime,
+                since=read.source.since,
                 year=parsed.year,
                 leap_turns=parsed.leap_turns,
             )

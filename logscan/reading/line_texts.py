@@ -23,7 +23,7 @@ GONE = "(this line can't be shown: what it was read from isn't there any more, o
 def fetch(reads: Iterable[SourceRead], wanted: dict[str, set[int]]) -> dict[tuple[str, int], str]:
     """Return the lines by (label, number from 1); in the place of one that isn't there any more stands :data:`GONE`.
 
-    An uncompressed file is entered where the wanted line's chunk begins; others are read from the start. A chunk that
+    An uncompressed file is entered where the wanted line's chunk begins; others are read from their start. A chunk that
     isn't what it was when it was parsed proves nothing: its lines are gone.
     """
     out: dict[tuple[str, int], str] = {}
@@ -52,7 +52,7 @@ def _lines(read: SourceRead, numbers: list[int]) -> Iterable[tuple[int, bytes]]:
                 if read.is_chunk(chunk, data):
                     yield from _cut(data, before, some)
         return
-    before, left = 0, list(numbers)
+    before, left = read.source.before, list(numbers)
     for chunk, data in enumerate(read.source.chunks(read.chunk or CHUNK)):
         if not read.is_chunk(chunk, data):
             return

@@ -124,7 +124,7 @@ class Merger:
         result: dict[str, pa.Table] = {}
         for name in names:
             full = pa.table(final(name, tables.pop(name), times[name], heads))
-            keep = copies.keep(drop, full)
+            keep = copies.keep(drop, full, reads)
             result[name] = full if keep is None else full.filter(pa.array(keep))
         counted = ledger.programs.result(), ledger.templates.result(), ledger.formats
         return Merged(Read(result, reads, *counted, solution, ledger.notes()), lanes)

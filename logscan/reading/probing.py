@@ -51,7 +51,8 @@ def probe(source: Source, most: int) -> Probed:
     """Look into a source; about ``most`` bytes of it, all where it has no more."""
     source.error = ""
     if source.size is not None and source.spans(1 << 62) is not None and source.opener.pinned is not None:
-        out = _anywhere(source, source.opener.pinned.size, most)
+        end = source.opener.pinned.size if source.stop is None else min(source.stop, source.opener.pinned.size)
+        out = _anywhere(source, end, most)
     else:
         out = _through(source, most)
     out.error = source.error
@@ -95,19 +96,21 @@ def _parsed(source: Source, pieces: Iterable[_Piece]) -> list[Parsed]:
 # --- files that can be entered anywhere ----------------------------------------------------------------------------
 
 
-def _anywhere(source: Source, size: int, most: int) -> Probed:
+def _anywhere(source: Source, stop: int, most: int) -> Probed:
+    size = max(stop - source.start, 0)
     if size <= most:
-        whole = parse(source.read_span(0, size), source.kind, source.context) if size else None
+        whole = parse(source.read_span(source.start, size), source.kind, source.context) if size else None
         return Probed([whole] if whole else [], whole=True)
     seen: list[tuple[int, int, _Piece]] = []
-    end = 0
-    for start, length in _plan(size, most):
+    end = source.start
+    for at, length in _plan(size, most):
+        start = source.start + at
         begin = max(start, end)
-        data, begin = _lines(source, begin, start + length - begin, size)
+        data, begin = _lines(source, begin, start + length - begin, stop)
         if data:
             end = begin + len(data)
             seen.append((begin, end, _Piece(data, _clocks(source, data))))
-    return Probed(_parsed(source, _refined(source, seen, size)))
+    return Probed(_parsed(source, _refined(source, seen, stop)))
 
 
 def _plan(size: int, most: int) -> list[tuple[int, int]]:
@@ -121,17 +124,18 @@ def _plan(size: int, most: int) -> list[tuple[int, int]]:
     return sorted(some)
 
 
-def _lines(source: Source, start: int, length: int, size: int) -> tuple[bytes, int]:
+def _lines(source: Source, start: int, length: int, stop: int) -> tuple[bytes, int]:
     """Return the whole lines of a part of a file, and where they begin."""
     if length <= 0:
         return b"", start
-    data = source.read_span(max(start - 1, 0), length + min(start, 1))
-    if start:
+    inside = start > source.start
+    data = source.read_span(start - inside, length + inside)
+    if inside:
         first = data.find(b"\n")
         if first < 0:
             return b"", start
         data, start = data[first + 1 :], start + first
-    if start + len(data) < size:
+    if start + len(data) < stop:
         last = data.rfind(b"\n")
         if last < 0 and len(data) < LONGEST:
             return b"", start
@@ -139,7 +143,7 @@ def _lines(source: Source, start: int, length: int, size: int) -> tuple[bytes, i
     return data, start
 
 
-def _refined(source: Source, seen: list[tuple[int, int, _Piece]], size: int) -> Iterator[_Piece]:
+def _refined(source: Source, seen: list[tuple[int, int, _Piece]], stop: int) -> Iterator[_Piece]:
     """Yield the pieces with others in between where neighbours differ."""
     left = MOST_BETWEEN
     todo = seen[::-1]
@@ -148,7 +152,7 @@ def _refined(source: Source, seen: list[tuple[int, int, _Piece]], size: int) -> 
         while todo and left and (gap := todo[-1][0] - one[1]) > 0 and differ(one[2].clocks, todo[-1][2].clocks):
             left -= 1
             length = PROBE if gap > 3 * PROBE else gap
-            data, begin = _lines(source, one[1] + (gap - length) // 2, length, size)
+            data, begin = _lines(source, one[1] + (gap - length) // 2, length, stop)
             if not data:
                 break
             todo.append((begin, begin + len(data), _Piece(data, _clocks(source, data))))

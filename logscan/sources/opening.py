@@ -62,12 +62,17 @@ class Opener:
                 break
         return out[:size]
 
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the stored bytes in pieces of up to ``size``; raises OSError or :class:`OpenError`."""
+    def pieces(self, size: int, start: int = 0) -> Iterator[bytes]:
+        """Yield the stored bytes in pieces of up to ``size``; raises OSError or :class:`OpenError`.
+
+        What is pinned can be entered at byte ``start``.
+        """
         if self.kind == "stream":
             yield from self._streamed(size)
             return
         with self._open() as file:
+            if start:
+                file.seek(start)
             while piece := file.read(size):
                 yield piece
         if self.broken:

@@ -53,6 +53,10 @@ class Source:
     bzip2, xz, zstd or empty; ``size`` its bytes as stored, where known; ``mtime`` in epoch seconds; ``first_time`` the
     UTC time (ns) of its first line where that tells it; ``context`` what :func:`logscan.envelopes.unwrapping.unwrap` needs (the
     user of a DSPAM user log). ``error`` says after reading why not all could be read.
+
+    A source may be a part of what lies there: from byte ``start`` up to byte ``stop`` (None: its end) of the unpacked
+    content, NUL bytes counted; both stand behind a newline. ``before`` is the number of lines before that part, ``since``
+    the UTC time (ns) of the last of them, where known. ``size`` is that of the part where it isn't packed.
     """
 
     path: str
@@ -65,6 +69,10 @@ class Source:
     first_time: int | None = None
     context: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    start: int = 0
+    stop: int | None = None
+    before: int = 0
+    since: int | None = None
 
     def chunks(self, size: int = 4 << 20) -> Iterator[bytes]:
         """Yield the content, unpacked, in pieces of whole lines of about ``size`` bytes; the last may lack its newline.
@@ -73,7 +81,7 @@ class Source:
         be read once, beyond what they were recognised by.
         """
         errors: list[str] = []
-        pieces = blocks(self.opener, errors, min(size, BLOCK))
+        pieces = self.raw(errors, min(size, BLOCK))
         if self.kind != "journal-export":
             # A log cut to nothing while its writer stays at the old place (copytruncate) starts with a run of NULs.
             endless = self.opener.kind in ("stream", "remote", "journal", "kept")
@@ -81,6 +89,16 @@ class Source:
         yield from whole_lines(pieces, size, self.boundary)
         if errors:
             self.error = errors[0]
+
+    def raw(self, errors: list[str], size: int = BLOCK) -> Iterator[bytes]:
+        """Yield the bytes from ``start`` to ``stop``, unpacked, NULs among them; what can't be read is added to ``errors``."""
+        if self.start and not self.compression and self.opener.pinned is not None:
+            return _between(entered(self.opener, self.start, errors, size), 0, self._length)
+        return _between(blocks(self.opener, errors, size), self.start, self._length)
+
+    @property
+    def _length(self) -> int | None:
+        return None if self.stop is None else max(self.stop - self.start, 0)
 
     @property
     def boundary(self) -> tuple[bytes, ...]:
@@ -90,7 +108,8 @@ class Source:
     def spans(self, size: int = 4 << 20) -> list[tuple[int, int]] | None:
         """Return (offset, length) of pieces of whole lines, or None where the content must be read in sequence.
 
-        Only plain local files have spans. The file is taken to end where it ended when it was found.
+        Only plain local files have spans; offsets are those in the file. It is taken to end where it ended when it was
+        found.
         """
         if self.compression or self.opener.kind != "local" or self.kind in BOUNDARIES:
             return None
@@ -99,7 +118,7 @@ class Source:
         if held is None:
             return None
         try:
-            start, total = 0, held.size
+            start, total = self.start, held.size if self.stop is None else min(self.stop, held.size)
             while start < total:
                 end = min(start + size, total)
                 if end < total:
@@ -138,6 +157,27 @@ def blocks(opener: Opener, errors: list[str], size: int = BLOCK) -> Iterator[byt
         yield from unpack(opener.pieces(size), errors)
     except (OSError, OpenError) as error:
         errors.append(why(error) if isinstance(error, OSError) else str(error))
+
+
+def entered(opener: Opener, start: int, errors: list[str], size: int = BLOCK) -> Iterator[bytes]:
+    """Yield what lies there, as stored, from byte ``start`` on; what can't be read is added to ``errors``."""
+    try:
+        yield from opener.pieces(size, start)
+    except (OSError, OpenError) as error:
+        errors.append(why(error) if isinstance(error, OSError) else str(error))
+
+
+def _between(pieces: Iterator[bytes], start: int, length: int | None) -> Iterator[bytes]:
+    """Yield ``length`` bytes of a stream (None: all) from byte ``start`` on."""
+    at, end = 0, None if length is None else start + length
+    for piece in pieces:
+        begin, at = at, at + len(piece)
+        if at > start or begin >= start:
+            part = piece[max(start - begin, 0) : None if end is None else max(end - begin, 0)]
+            if part:
+                yield part
+        if end is not None and at >= end:
+            return
 
 
 def _without_nuls(blocks: Iterator[bytes], errors: list[str], most: int | None) -> Iterator[bytes]:
