@@ -41,7 +41,7 @@ def cut_behind(read: Callable[[int, int], bytes], place: int, total: int) -> int
             if at < 0 or begin + at + 1 >= total:
                 break
             first = begin + at + 1 if first is None else first
-            if at + 1 < len(window) and not _goes_on(window, at):
+            if at + 1 < len(window) and not goes_on(window, at):
                 return begin + at + 1
         if begin + len(window) >= total:
             return first or total
@@ -50,7 +50,7 @@ def cut_behind(read: Callable[[int, int], bytes], place: int, total: int) -> int
     return None
 
 
-def _goes_on(data: bytes, at: int) -> bool:
+def goes_on(data: bytes, at: int) -> bool:
     """Whether what ends in the newline at ``at`` may go on behind it."""
     if data[at + 1 : at + 2] in (b" ", b"\t"):
         return True
@@ -70,7 +70,7 @@ def _last_cut(data: bytes, boundaries: tuple[bytes, ...]) -> int:
     plain = boundaries == (b"\n",)
     last = at = max(data.rfind(boundary) for boundary in boundaries)
     for _ in range(TRIES if plain else 0):
-        if at < 0 or (at + 1 < len(data) and not _goes_on(data, at)):
+        if at < 0 or (at + 1 < len(data) and not goes_on(data, at)):
             return at
         at = data.rfind(b"\n", 0, at)
     return last

@@ -93,7 +93,7 @@ class _Finder:
         if arg == "-":
             stream = self.stdin or sys.stdin.buffer
             self._add(streamed(stream, HEAD), "-", "standard input", explicit=True)
-        elif arg == "journal:" or arg.startswith("journal:"):
+        elif arg.startswith("journal:"):
             self._journal(arg)
         elif "://" in arg:
             self._remote(arg)
@@ -108,7 +108,8 @@ class _Finder:
 
     def _journal(self, arg: str) -> None:
         try:
-            self._add(journal(), "journal:", "journal", explicit=True, kind="journal-json")
+            opener = journal(arg.removeprefix("journal:"))
+            self._add(opener, opener.path, "journal", explicit=True, kind="journal-json")
         except OpenError as error:
             self.found.errors.append((arg, str(error)))
 
@@ -219,7 +220,7 @@ class _Finder:
         elif kind in ("binary", "mbox") or (kind == "empty" and not explicit and "log" not in Path(label).name):
             self._pass(path, label, NOT_LOGS[kind])
         else:
-            source = Source(path, label, kind, opener, packed, opener.size, opener.mtime, _first_time(head, kind))
+            source = Source(path, label, kind, opener, packed, opener.size, opener.mtime, first_time(head, kind))
             if kind == "dspam-user-log":
                 source.context["user"] = dspam_user(path)
             self.found.sources.append(source)
@@ -241,7 +242,8 @@ class _Finder:
         self.found.passed_over.append(PassedOver(path, label, reason))
 
 
-def _first_time(head: bytes, kind: str) -> int | None:
+def first_time(head: bytes, kind: str) -> int | None:
+    """Return the UTC time (ns) of the first line that tells it, of those within the first bytes of some lines."""
     from logscan.envelopes.unwrapping import NO_TIME, unwrap
 
     end = head.rfind(b"\n", 0, 4096) + 1

@@ -113,15 +113,19 @@ class Opener:
                 return fsspec.open(self.extra, "rb").open()
             except Exception as error:  # fsspec's back ends raise errors of their own, unrelated types
                 raise OpenError(f"it could not be opened: {_words(error, self.extra)}") from error
-        return _Journal()
+        return _Journal(self.extra or ())
 
 
 class _Journal:
     """The output of journalctl; ``--all`` because JSON leaves out fields of 4096 bytes and more without it."""
 
+    def __init__(self, options: tuple[str, ...]) -> None:
+        self._options = options
+        self._any = any(each.startswith(("--after-cursor=", "--since=")) for each in options)
+        """Whether there was a record, or need be none."""
+
     def __enter__(self) -> _Journal:
-        self._any = False
-        command = ["journalctl", "-o", "json", "--all", "--no-pager", "--quiet"]
+        command = ["journalctl", *self._options, "-o", "json", "--all", "--no-pager", "--quiet"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         return self
 
@@ -158,11 +162,16 @@ def streamed(stream: BinaryIO, size: int, path: str = "-", *, owned: bool = Fals
     return Opener("stream", path, start=start, stream=stream, owned=owned)
 
 
-def journal() -> Opener:
-    """Return the opener of this host's journal; raises :class:`OpenError` where there is no journalctl."""
+def journal(folder: str = "") -> Opener:
+    """Return the opener of this host's journal, or of the one in a folder; raises :class:`OpenError` without journalctl.
+
+    ``extra`` are the options that journalctl is given.
+    """
     if shutil.which("journalctl") is None:
         raise OpenError("there is no journalctl on this host; name a log file instead")
-    return Opener("journal", "journal:")
+    if folder and not Path(folder).is_dir():
+        raise OpenError("there is no such folder; check the path")
+    return Opener("journal", f"journal:{folder}", extra=(f"--directory={folder}",) if folder else ())
 
 
 def shown(url: str) -> str:

@@ -33,6 +33,10 @@ class Cursor:
     """When the last line that was consumed was written; None where no line told."""
     journal: str = ""
     """The journal's own cursor of the last record."""
+    live: bool = True
+    """Whether lines were still to come when it was left off: no newer file of its set had any."""
+    stored: str = ""
+    """Digest (hex) of a packed file's stored size and ends, by which it is known without unpacking it."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,140 @@
+"""What was left off in a file that isn't there any more: whether lines are missing, and how that came, as far as can be told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from logscan.sources import rotation
+from logscan.store.contents import digest
+from logscan.store.model import Cursor, Loss
+
+if TYPE_CHECKING:
+    from logscan.store.contents import Content
+
+
+@dataclass
+class Missing:
+    """What became of the files of cursors that nothing goes on from."""
+
+    losses: list[Loss] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    away: list[Cursor] = field(default_factory=list)
+    """Cursors that are kept, in case their files come back."""
+    older: dict[int, Cursor] = field(default_factory=dict)
+    """By content (its id): the cursor of which it is an earlier state, all of which was read."""
+
+    @classmethod
+    def of(
+        cls,
+        before: Sequence[Cursor],
+        found: Iterable[tuple[Content, Cursor | None]],
+        fitted: set[int],
+    ) -> Missing:
+        """Look at what is missing: ``found`` are all contents with their cursors, ``fitted`` the ids of all that fit any."""
+        out = cls()
+        new = [content for content, cursor in found if cursor is None]
+        for cursor in before:
+            if id(cursor) not in fitted:
+                out._look(cursor, new)
+        for content, known in found:
+            if known is not None and known.path != content.source.path:
+                out._look_at_cut(known, content, new)
+        return out
+
+    def _look(self, cursor: Cursor, new: Sequence[Content]) -> None:
+        why_not = _unreadable(cursor.path)
+        here = next((each for each in new if each.source.path == cursor.path), None)
+        if not cursor.offset:
+            mine = rotation.parse(cursor.path).set
+            if cursor.live and not why_not and not any(rotation.parse(each.source.path).set == mine for each in new):
+                self._lost("gone", cursor, None, "it was empty, and is gone: what was written to it since wasn't read")
+            return
+        older = next((each for each in new if _is_earlier(each, cursor)), None)
+        if why_not:
+            self.away.append(cursor)
+            if cursor.live:
+                self._lost("unreadable", cursor, _grown(cursor), why_not)
+            return
+        self.away.append(replace(cursor, live=False))
+        if older is not None:
+            self.older[id(older)] = cursor
+            self.notes.append(
+                f"{older.source.label}: it holds the first {older.size:,} of {cursor.offset:,} bytes that were read before (a "
+                "backup that was put back?): nothing of it is read again."
+            )
+            if cursor.live:
+                why = "older content was put in its place: lines that were written in between can't be read any more"
+                self._lost("overwritten", cursor, None, why)
+        elif cursor.live:
+            self._vanished(cursor, here)
+
+    def _vanished(self, cursor: Cursor, here: Content | None) -> None:
+        if here is None or here.inode != cursor.inode:
+            why = "it is gone, and no other file goes on where it was left off"
+            self._lost("gone", cursor, None, why)
+            return
+        nuls = _nuls(here)
+        size = nuls - cursor.offset if nuls >= cursor.offset else None
+        if size != 0:
+            self._lost(
+                "cut", cursor, size, "it holds other lines now, and no copy has what it held where it was left off"
+            )
+
+    def _look_at_cut(self, cursor: Cursor, copy: Content, new: Sequence[Content]) -> None:
+        """Tell of a file that was copied and cut: what was written in between is lost."""
+        here = next((each for each in new if each.source.path == cursor.path), None)
+        if here is None or here.inode is None or here.inode != cursor.inode or copy.inode == cursor.inode:
+            return
+        nuls = _nuls(here)
+        if nuls > copy.size:
+            self._lost(
+                "cut", cursor, nuls - copy.size, f"it was written to between its copy ({copy.source.path}) and the cut"
+            )
+        elif nuls < copy.size:
+            self.notes.append(
+                f"{here.source.label}: it was copied to {copy.source.label} and cut (copytruncate): lines that were written "
+                "between the copy and the cut are in neither, and nothing tells whether there were any."
+            )
+
+    def _lost(self, kind: object, cursor: Cursor, size: int | None, why: str) -> None:
+        self.losses.append(Loss(kind, cursor.path, size, cursor.last, None, why))  # type: ignore[arg-type]
+
+
+def _is_earlier(content: Content, cursor: Cursor) -> bool:
+    """Whether a content is what a file was before all of it was read: it begins alike, and is shorter."""
+    head = content.head[: cursor.head_size]
+    return len(head) == cursor.head_size and digest(head) == cursor.head and content.size < cursor.offset
+
+
+def _unreadable(path: str) -> str:
+    """Return why a path can't be read, though it is there; empty where it can, or isn't there."""
+    if "://" in path:
+        return ""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except PermissionError:
+        return "it may not be read by this user any more; run as root or as a member of the group adm"
+    except OSError:
+        return ""
+    return ""
+
+
+def _grown(cursor: Cursor) -> int | None:
+    """Return how many bytes a file that can't be read has beyond what was read; None where that can't be told."""
+    try:
+        status = Path(cursor.path).stat()
+    except OSError:
+        return None
+    same = (status.st_dev, status.st_ino) == cursor.inode and not cursor.stored and status.st_size >= cursor.offset
+    return status.st_size - cursor.offset if same else None
+
+
+def _nuls(content: Content) -> int:
+    """Return how many NUL bytes a file begins with: where its writer stood when it was cut under it."""
+    if content.packed or content.head[:1] != b"\0":
+        return 0
+    return content.leading(b"\0")
