@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from logscan.clocks.solving import SECOND
-from logscan.reading.reads import SourceRead
+
+from logscan.reading.whole import read_sources
 from logscan.sources.finding import discover
 from logscan.store.cursors import Continuation, continued
 from logscan.store.model import Cursor, Loss
@@ -48,20 +48,14 @@ class Logs:
         """Read what is new; return its lines."""
         found = discover([str(self.folder)])
         self.last = continued(found.sources, self.cursors)
-        out: list[str] = []
-        reads = []
-        for source in self.last.sources:
-            text = b"".join(source.chunks()).decode()
-            lines = text.splitlines()
-            times = [
-                int(datetime.fromisoformat(each[:25]).timestamp()) * SECOND for each in lines if each[19:20] == "+"
-            ]
-            bounds = (min(times), max(times)) if times else None
-            reads.append(
-                SourceRead(source, source.label, source.kind, lines=len(lines), error=source.error, bounds=bounds)
-            )
-            out += lines
-        self.cursors = self.last.after(reads)
+        read = read_sources(self.last.sources, jobs=1)
+        out = [
+            each.rstrip("\n")
+            for source in self.last.sources
+            for each in b"".join(source.chunks()).decode().splitlines(keepends=True)
+        ]
+        assert sum(each.lines for each in read.sources) == len(out)
+        self.cursors = self.last.after(read.sources)
         self.read += out
         return out
 

@@ -44,6 +44,9 @@ class Ledger:
         before = read.source.before + read.lines
         if span is not None:
             read.index.append((before, *span))
+            if worked.size:
+                read.missed += span[0] - max(read.reached, read.source.start)
+                read.reached = span[0] + worked.size
         if parsed.lines and read.lines == 0:
             read.kind = parsed.kind
         for count in ("lines", "understood", "noise", "unknown", "undecodable"):

@@ -30,6 +30,10 @@ class SourceRead:
     """(number of the line before, byte offset, length) of each chunk of an uncompressed file."""
     digests: list[int] = field(default_factory=list)
     """What each chunk is known again by."""
+    reached: int = 0
+    """Up to which byte of a plain file something could be read."""
+    missed: int = 0
+    """Bytes before that which couldn't."""
     chunk: int = 0
     """Bytes of a chunk, where there is no index."""
     clock: SourceClock | None = None

@@ -34,6 +34,8 @@ class Worked:
     error: str = ""
     lines: Lines | None = None
     """What its lines are compared with others by, where that was asked for."""
+    size: int = 0
+    """Its bytes that could be read."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def work(source: Source, span: Span | None, chunk: bytes | None, twins: bool = F
     data = source.read_span(*span) if span is not None else chunk or b""
     parsed = parse(data, source.kind, source.context)
     lines = Lines.of(source, data) if twins else None
-    return Worked(parsed, zlib.crc32(data), source.error if span else "", lines)
+    return Worked(parsed, zlib.crc32(data), source.error if span else "", lines, len(data))
 
 
 def settled(source: Source, task: Task, done: Worked | Lost) -> Worked:
@@ -69,7 +71,8 @@ def settled(source: Source, task: Task, done: Worked | Lost) -> Worked:
     if isinstance(done, Lost):
         data = source.read_span(*task.span) if task.span is not None else task.chunk or b""
         lines = data.count(b"\n") + (bool(data) and not data.endswith(b"\n"))
-        return Worked(Parsed(source.kind, lines), zlib.crc32(data), f"{lines:,} lines were not read: {done.why}")
+        why = f"{lines:,} lines were not read: {done.why}"
+        return Worked(Parsed(source.kind, lines), zlib.crc32(data), why, size=len(data))
     again = done.error and task.span is not None
     return work(source, task.span, None, done.lines is not None) if again else done
 

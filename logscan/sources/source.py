@@ -142,6 +142,8 @@ class Source:
             return b""
         if len(found) < length and held is not None:
             self.error = cut(offset + len(found), held.size)
+            if self.stop is not None:  # what is gone on in later must not begin within a line
+                found = found[: found.rfind(b"\n") + 1]
         return found
 
     def settled(self) -> None:

@@ -5,7 +5,7 @@ A plain file is asked at its places, some kilobytes each; what is packed has to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ ENDS = 4096
 
 LONGEST = 16 << 20
 """Bytes of a journal's record that are looked through for its cursor."""
+
+OVER = {"journal-export": b"\n\n", "json-pretty": b"\n}\n"}
+"""What a record of several lines ends with."""
 
 STEP = 64 << 10
 """Bytes looked through at once for a line's end."""
@@ -120,12 +123,14 @@ class Content:
     def whole_lines(self, start: int) -> int:
         """Return where the last line behind ``start`` ends that is whole, and isn't gone on with in a line to come.
 
-        Records of several lines count as one line: nothing tells whether the last one is whole, so it is left.
+        Records of several lines count as one line; where nothing tells whether the last one is whole, it is left.
         """
         boundary = self.source.boundary
         end = self.size
         if boundary != (b"\n",):
-            return self._last_of(boundary, start, end)
+            over = OVER.get(self.source.kind)
+            whole = over is not None and end > start and self.before(end, len(over)) == over
+            return end if whole else self._last_of(boundary, start, end)
         first = place = self._last_of((b"\n",), start, end)
         window = (self.before(place, ENDS) or b"") + self.behind(place)[:1]
         at = min(place, ENDS) - 1
@@ -155,10 +160,26 @@ class Content:
             end = begin + longest
         return start
 
-    def lines(self) -> int:
-        """Return how many newlines it has."""
+    def count(self, stop: int) -> int:
+        """Return how many newlines stand before a place."""
         errors: list[str] = []
-        return sum(block.count(b"\n") for block in blocks(self.source.opener, errors))
+        lines = 0
+        for block in blocks(self.source.opener, errors):
+            lines += block[: max(stop, 0)].count(b"\n")
+            stop -= len(block)
+        return lines
+
+    def part(self, start: int, stop: int) -> bytes:
+        """Return the bytes between two places of a plain file."""
+        return self._pread(start, max(min(stop, self._size) - start, 0))
+
+    def each_line(self) -> Iterator[bytes]:
+        """Yield the whole lines of a plain file, with their newlines."""
+        rest, at = b"", 0
+        while block := self._pread(at, min(STEP, self._size - at)):
+            at += len(block)
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            yield from (line + b"\n" for line in whole.split(b"\n")) if newline else ()
 
     def known(self, size: int) -> None:
         """Believe that a packed content has so many bytes: it was gone through before."""

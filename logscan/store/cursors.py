@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from logscan.reading.keeping import keep
 from logscan.sources import rotation
-from logscan.sources.finding import first_time, order
-from logscan.store.contents import ENDS, Content, digest
+from logscan.sources.finding import order
+from logscan.store.contents import Content, digest
 from logscan.store.copied import Known, without_copies
 from logscan.store.journals import Journals
 from logscan.store.missing import Missing
 from logscan.store.model import Cursor, Loss
+from logscan.store.parts import Part, Sets
 
 if TYPE_CHECKING:
     from logscan.reading.reads import SourceRead
@@ -25,19 +26,6 @@ if TYPE_CHECKING:
 
 MOST_AWAY = 500
 """Cursors of files that are found no more which are kept, in case they come back (a disk that isn't mounted)."""
-
-
-@dataclass
-class Part:
-    """What is to be read of one content: bytes from ``start`` (where ``cursor`` left off) to ``stop``; None: all there is."""
-
-    content: Content
-    cursor: Cursor | None
-    start: int = 0
-    stop: int | None = None
-    live: bool = True
-    source: Source | None = None
-    """As it is to be read; None where nothing of it is new."""
 
 
 @dataclass
@@ -63,34 +51,10 @@ class Continuation:
         these are made use of.
         """
         read_of = {id(read.source): read for read in reads}
-        out = []
-        for part in self.parts:
-            read = read_of.get(id(part.source)) if part.source is not None else None
-            if part.source is None or read is None:
-                out += [_moved(part)] if part.cursor is not None or part.source is None else []
-            else:
-                out.append(self._read(part, read))
+        out = [part.after(read_of.get(id(part.source)), self.losses) for part in self.parts]
         out += self.journals.after(read_of, self.losses)
         self.losses[:] = [_until(loss, reads) for loss in self.losses]
-        return [*out, *self.away[-MOST_AWAY:]]
-
-    def _read(self, part: Part, read: SourceRead) -> Cursor:
-        """Return the cursor of a part that was read."""
-        cursor = part.cursor
-        stop = part.content.size if part.stop is None else part.stop
-        last = read.bounds[1] if read.bounds else cursor.last if cursor else None
-        if read.error:
-            self.losses.append(
-                Loss(
-                    "unreadable",
-                    part.content.source.path,
-                    None,
-                    cursor.last if cursor else None,
-                    None,
-                    f"not all of it could be read: {read.error}",
-                )
-            )
-        return _cursor(part, read.kind, stop, (cursor.lines if cursor else 0) + read.lines, last)
+        return [*(each for each in out if each is not None), *self.away[:MOST_AWAY]]
 
 
 def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuation:
@@ -101,7 +65,6 @@ def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuati
     """
     if any(each.opener.kind == "stream" or each.path == "-" for each in sources):
         raise ValueError("standard input can't be gone on in: name files, folders or journal:")
-    out = Continuation()
     logs = [each for each in sources if each.opener.kind != "journal"]
     for each in logs:
         keep(each)
@@ -109,20 +72,15 @@ def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuati
     files = [each for each in before if not each.journal]
     found, fitted = _fitting(contents, files)
     missing = Missing.of(files, found, fitted)
-    for content, cursor in without_copies(found, out.notes):
-        part = Part(content, cursor, cursor.offset if cursor else 0, live=_live(content, contents))
-        if id(content) in missing.older:
-            part.cursor = _all_of(part, missing.older[id(content)])
-        else:
-            _bound(part)
-        out.parts.append(part)
-    out.losses += missing.losses
-    out.notes += missing.notes
-    out.away += missing.away
-    out.journals = Journals.of([each for each in sources if each.opener.kind == "journal"], before)
-    out.losses += out.journals.losses
+    journals = Journals.of([each for each in sources if each.opener.kind == "journal"], before)
+    out = Continuation(
+        losses=[*missing.losses, *journals.losses], notes=missing.notes, away=missing.away, journals=journals
+    )
+    sets = Sets(contents)
+    found = [(content, missing.known.get(id(content), cursor)) for content, cursor in found]
+    out.parts = [Part.of(*each, live=sets.live(each[0])) for each in without_copies(found, out.notes)]
     new = [part.source for part in out.parts if part.source is not None]
-    out.sources = order([*new, *out.journals.sources])
+    out.sources = order([*new, *journals.sources])
     return out
 
 
@@ -156,84 +114,6 @@ def _fitting(contents: Sequence[Content], before: Sequence[Cursor]) -> tuple[lis
 def _fits(content: Content, cursor: Cursor) -> bool:
     found = content.before(cursor.offset, cursor.tail_size)
     return found is not None and digest(found) == cursor.tail
-
-
-def _live(content: Content, contents: Sequence[Content]) -> bool:
-    """Whether lines may still come: no newer file of its set has any, and the name isn't that of a rotated one."""
-    mine = rotation.parse(content.source.path)
-    if content.source.compression or mine.age[2] < 0:
-        return False
-    for other in contents:
-        name = rotation.parse(other.source.path)
-        if name.set == mine.set and name.age > mine.age and (other.packed or other.size):
-            return False
-    return True
-
-
-def _bound(part: Part) -> None:
-    """Tell up to where a part is to be read, and make its source."""
-    content, source = part.content, part.content.source
-    if not content.packed:
-        part.stop = content.whole_lines(part.start) if part.live else content.size
-    elif part.cursor is not None:
-        part.stop = content.whole_lines(part.start) if content.error else content.size
-    if part.stop is not None and part.stop <= part.start:
-        return
-    cursor = part.cursor
-    size = part.stop - part.start if part.stop is not None and not source.compression else source.size
-    began = first_time(content.behind(part.start), source.kind) if part.start else source.first_time
-    part.source = replace(
-        source,
-        start=part.start,
-        stop=part.stop,
-        before=cursor.lines if cursor else 0,
-        since=cursor.last if cursor else None,
-        size=size,
-        first_time=began,
-        error="",
-    )
-
-
-def _cursor(part: Part, kind: str, offset: int, lines: int, last: int | None) -> Cursor:
-    """Return the cursor of a content at a place."""
-    content = part.content
-    head = content.head[: min(ENDS, offset)]
-    tail = content.before(offset, ENDS) or b""
-    return Cursor(
-        path=content.source.path,
-        kind=kind,
-        head=digest(head),
-        head_size=len(head),
-        offset=offset,
-        tail=digest(tail),
-        tail_size=len(tail),
-        lines=lines,
-        inode=content.inode,
-        last=last,
-        live=part.live,
-        stored=content.stored,
-    )
-
-
-def _moved(part: Part) -> Cursor:
-    """Return the cursor of a content of which nothing was read now, as it lies there now."""
-    content, cursor = part.content, part.cursor
-    if cursor is None:  # an empty file: it tells that older ones of its set get no lines any more
-        return _cursor(part, content.source.kind, 0, 0, None)
-    unread = part.source is not None
-    return replace(
-        cursor,
-        path=content.source.path,
-        inode=content.inode,
-        live=part.live or unread,
-        stored="" if unread else content.stored,
-    )
-
-
-def _all_of(part: Part, cursor: Cursor) -> Cursor:
-    """Return the cursor of a content all of which was read before, as the beginning of another one."""
-    stop = part.content.whole_lines(0)
-    return _cursor(part, part.content.source.kind, stop, part.content.lines(), cursor.last)
 
 
 def _until(loss: Loss, reads: Sequence[SourceRead]) -> Loss:

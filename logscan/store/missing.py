@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logscan.sources import rotation
-from logscan.store.contents import digest
+from logscan.store import recent
+from logscan.store.contents import ENDS, digest
 from logscan.store.model import Cursor, Loss
+from logscan.store.parts import at
 
 if TYPE_CHECKING:
     from logscan.store.contents import Content
+    from logscan.store.copied import Known
 
 
 @dataclass
@@ -24,53 +27,69 @@ class Missing:
     notes: list[str] = field(default_factory=list)
     away: list[Cursor] = field(default_factory=list)
     """Cursors that are kept, in case their files come back."""
-    older: dict[int, Cursor] = field(default_factory=dict)
-    """By content (its id): the cursor of which it is an earlier state, all of which was read."""
+    known: dict[int, Cursor] = field(default_factory=dict)
+    """By content (its id): where what is new in it begins, though no cursor fits it."""
 
     @classmethod
-    def of(
-        cls,
-        before: Sequence[Cursor],
-        found: Iterable[tuple[Content, Cursor | None]],
-        fitted: set[int],
-    ) -> Missing:
+    def of(cls, before: Sequence[Cursor], found: Sequence[Known], fitted: set[int]) -> Missing:
         """Look at what is missing: ``found`` are all contents with their cursors, ``fitted`` the ids of all that fit any."""
         out = cls()
         new = [content for content, cursor in found if cursor is None]
+        sets = {rotation.parse(content.source.path).set for content, _ in found}
         for cursor in before:
             if id(cursor) not in fitted:
-                out._look(cursor, new)
+                out._look(cursor, new, sets)
         for content, known in found:
             if known is not None and known.path != content.source.path:
                 out._look_at_cut(known, content, new)
         return out
 
-    def _look(self, cursor: Cursor, new: Sequence[Content]) -> None:
-        why_not = _unreadable(cursor.path)
-        here = next((each for each in new if each.source.path == cursor.path), None)
-        if not cursor.offset:
-            mine = rotation.parse(cursor.path).set
-            if cursor.live and not why_not and not any(rotation.parse(each.source.path).set == mine for each in new):
-                self._lost("gone", cursor, None, "it was empty, and is gone: what was written to it since wasn't read")
-            return
-        older = next((each for each in new if _is_earlier(each, cursor)), None)
+    def _look(self, cursor: Cursor, new: Sequence[Content], sets: set[str]) -> None:
+        mine = rotation.parse(cursor.path).set
+        why_not = _unreadable(cursor.path, here=mine in sets)
         if why_not:
             self.away.append(cursor)
             if cursor.live:
                 self._lost("unreadable", cursor, _grown(cursor), why_not)
             return
+        if not cursor.offset:
+            if cursor.live and mine not in sets:
+                self._lost("gone", cursor, None, "it was empty, and is gone: what was written to it since wasn't read")
+            return
+        if any(self._was_known(each, cursor) for each in new):
+            return
         self.away.append(replace(cursor, live=False))
-        if older is not None:
-            self.older[id(older)] = cursor
+        if cursor.live:
+            self._vanished(cursor, next((each for each in new if each.source.path == cursor.path), None))
+
+    def _was_known(self, content: Content, cursor: Cursor) -> bool:
+        """Whether a content is what was read before, written anew: without its oldest lines, or as it once was."""
+        if id(content) in self.known:
+            return False
+        label = content.source.label
+        place = recent.goes_on(content, cursor) if cursor.path.startswith(content.source.path) else None
+        if place is not None:
+            offset, lines, whole = place
+            self.known[id(content)] = _known(content, offset, lines, cursor)
+            if whole:
+                return True
             self.notes.append(
-                f"{older.source.label}: it holds the first {older.size:,} of {cursor.offset:,} bytes that were read before (a "
-                "backup that was put back?): nothing of it is read again."
+                f"{label}: older content was put in its place: the {lines:,} lines that were read before aren't read again."
             )
-            if cursor.live:
-                why = "older content was put in its place: lines that were written in between can't be read any more"
-                self._lost("overwritten", cursor, None, why)
-        elif cursor.live:
-            self._vanished(cursor, here)
+        elif _is_earlier(content, cursor):
+            offset = content.whole_lines(0)
+            self.known[id(content)] = _known(content, offset, content.count(offset), cursor)
+            self.notes.append(
+                f"{label}: it holds the first {content.size:,} of {cursor.offset:,} bytes that were read before: they "
+                "aren't read again."
+            )
+        else:
+            return False
+        self.away.append(replace(cursor, live=False, recent=""))
+        if cursor.live:
+            why = "older content was put in its place: lines that were written to it since it was read are gone"
+            self._lost("overwritten", cursor, None, why)
+        return True
 
     def _vanished(self, cursor: Cursor, here: Content | None) -> None:
         if here is None or here.inode != cursor.inode:
@@ -110,10 +129,16 @@ def _is_earlier(content: Content, cursor: Cursor) -> bool:
     return len(head) == cursor.head_size and digest(head) == cursor.head and content.size < cursor.offset
 
 
-def _unreadable(path: str) -> str:
-    """Return why a path can't be read, though it is there; empty where it can, or isn't there."""
+def _known(content: Content, offset: int, lines: int, cursor: Cursor) -> Cursor:
+    """Return the cursor of lines that stand in a content too."""
+    made = at(content, offset, lines, cursor.last, tail=content.before(offset, ENDS) or b"")
+    return replace(made, recent=cursor.recent, stored="")
+
+
+def _unreadable(path: str, *, here: bool) -> str:
+    """Return why a path can't be read, though it may be there; ``here`` says that others of its set are."""
     if "://" in path:
-        return ""
+        return "" if here else "nothing could be read there now"
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     except PermissionError:

@@ -37,6 +37,8 @@ class Cursor:
     """Whether lines were still to come when it was left off: no newer file of its set had any."""
     stored: str = ""
     """Digest (hex) of a packed file's stored size and ends, by which it is known without unpacking it."""
+    recent: str = ""
+    """The last lines that were read of a live log, see :mod:`logscan.store.recent`."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,149 @@
+"""What is to be read of one log, from where it was left off to its last whole line, and the cursor that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from logscan.sources import rotation
+from logscan.sources.finding import first_time
+from logscan.store import recent
+from logscan.store.contents import ENDS, digest
+from logscan.store.model import Cursor, Loss
+
+if TYPE_CHECKING:
+    from logscan.reading.reads import SourceRead
+    from logscan.sources.source import Source
+    from logscan.store.contents import Content
+
+
+class Sets:
+    """The rotated sets that some logs make: which of them still get lines."""
+
+    def __init__(self, contents: Iterable[Content]) -> None:
+        self.newest: dict[str, tuple[int, int, int]] = {}
+        """By set: the age of its newest file that has any lines."""
+        self.current: set[str] = set()
+        """Names of files without number or date."""
+        for content in contents:
+            name = rotation.parse(content.source.path)
+            if content.packed or content.size:
+                self.newest[name.set] = max(name.age, self.newest.get(name.set, name.age))
+            if name.until is None and not name.age[2]:
+                self.current.add(PurePath(name.set).name)
+
+    def live(self, content: Content) -> bool:
+        """Whether lines may still come: no newer file of its set has any, and nothing says that it was rotated."""
+        name = rotation.parse(content.source.path)
+        if content.source.compression or content.source.opener.kind not in ("local", "kept") or name.age[2]:
+            return False
+        if name.until is not None and PurePath(name.set).name in self.current:
+            return False  # rotated into a folder of its own
+        return name.age >= self.newest.get(name.set, name.age)
+
+
+@dataclass
+class Part:
+    """What is to be read of one content: from where ``cursor`` left off, up to ``stop`` (None: to its end)."""
+
+    content: Content
+    cursor: Cursor | None
+    live: bool
+    stop: int | None = None
+    source: Source | None = None
+    """As it is to be read; None where nothing of it is new."""
+    tail: bytes = b""
+    """What stands before ``stop``, looked at before it is read: a file may be cut meanwhile."""
+
+    @classmethod
+    def of(cls, content: Content, cursor: Cursor | None, *, live: bool) -> Part:
+        """Tell up to where a content is to be read, and make the source for that."""
+        out = cls(content, cursor, live)
+        source, start = content.source, out.start
+        growing = live or bool(source.opener.broken)
+        if not content.packed or cursor is not None:
+            out.stop = content.whole_lines(start) if growing or content.error else content.size
+            out.tail = content.before(out.stop, ENDS) or b""
+            if out.stop <= start:
+                return out
+        size = source.size if out.stop is None or source.compression else out.stop - start
+        began = first_time(content.behind(start), source.kind) if start else source.first_time
+        lines, last = (cursor.lines, cursor.last) if cursor is not None else (0, None)
+        out.source = replace(
+            source, start=start, stop=out.stop, before=lines, since=last, size=size, first_time=began, error=""
+        )
+        return out
+
+    @property
+    def start(self) -> int:
+        """Where it was left off."""
+        return self.cursor.offset if self.cursor is not None else 0
+
+    def after(self, read: SourceRead | None, losses: list[Loss]) -> Cursor | None:
+        """Return the cursor to be believed next time; ``losses`` are told what couldn't be read."""
+        if self.source is None:
+            return self._moved()
+        if read is None:
+            return self._unread()
+        cursor, path = self.cursor, self.content.source.path
+        since = cursor.last if cursor is not None else None
+        last = read.bounds[1] if read.bounds else since
+        lines = self.source.before + read.lines
+        if read.error and not read.lines:
+            losses.append(Loss("unreadable", path, None, since, None, f"nothing of it could be read: {read.error}"))
+            return self._unread()
+        if read.index and self.stop is not None and read.reached < self.stop:
+            # The rest stands in a copy, or it is missing next time: till then nobody can tell.
+            reached = max(read.reached, self.start)
+            found = at(self.content, reached, lines, last, kind=read.kind, tail=b"")
+            return replace(found, live=True)
+        if read.missed or (read.error and not read.index):
+            size = read.missed or None
+            losses.append(Loss("unreadable", path, size, since, None, f"not all of it could be read: {read.error}"))
+        stop = self.stop
+        if stop is None:
+            size = self.content.size
+            stop = self.content.whole_lines(0) if self.content.error else size
+        tail = self.tail if self.stop is not None else self.content.before(stop, ENDS)
+        out = at(self.content, stop, lines, last, kind=read.kind, tail=tail or b"")
+        return replace(out, live=self.live, recent=self._recent(stop))
+
+    def _recent(self, stop: int) -> str:
+        """Return what is to be kept of the last lines before ``stop``."""
+        plain = not self.content.packed and self.source is not None and self.source.boundary == (b"\n",)
+        return recent.added(self.cursor, self.content, self.start, stop) if self.live and plain else ""
+
+    def _moved(self) -> Cursor:
+        """Return the cursor of a content of which nothing is new, as it lies there now."""
+        content, cursor = self.content, self.cursor
+        if cursor is None:  # without a whole line; it tells that older files of its set get none any more
+            return replace(at(content, 0, 0, None, tail=b""), live=self.live)
+        kept = cursor.recent if self.live else ""
+        place = content.source.path
+        return replace(cursor, path=place, inode=content.inode, live=self.live, stored=content.stored, recent=kept)
+
+    def _unread(self) -> Cursor | None:
+        """Return the cursor of a content that wasn't read, though it has something new."""
+        if self.cursor is None:
+            return None
+        return replace(self.cursor, path=self.content.source.path, inode=self.content.inode, live=True, stored="")
+
+
+def at(content: Content, offset: int, lines: int, last: int | None, *, kind: str = "", tail: bytes) -> Cursor:
+    """Return the cursor of a content at a place, before which ``tail`` stands."""
+    head = content.head[:offset]
+    return Cursor(
+        path=content.source.path,
+        kind=kind or content.source.kind,
+        head=digest(head),
+        head_size=len(head),
+        offset=offset,
+        tail=digest(tail),
+        tail_size=len(tail),
+        lines=lines,
+        inode=content.inode,
+        last=last,
+        stored=content.stored if offset else "",
+    )
