@@ -343,7 +343,9 @@ OUTPUT = 'format = "text"\noutput = "{0}/taken.txt"\ntables = "{0}/taken"\n'
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Path:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings in the current folder, of a user who isn't root: root never follows them (tests/test_settings_of_root.py)."""
+    monkeypatch.setattr("logscan.commands.settings_file.is_root", lambda: False)
     path = tmp_path / "logscan.toml"
     path.write_text(OUTPUT.format(tmp_path).replace("format", "[analyse]\nformat", 1).replace('"text"', '["text"]'))
     path.write_text(path.read_text().replace(f'"{tmp_path}/taken.txt"', f'["{tmp_path}/taken.txt"]'))

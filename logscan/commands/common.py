@@ -25,7 +25,8 @@ OLDEST, NEWEST = 1970, 2200
 
 READING = (
     click.option("--settings", type=click.Path(path_type=Path), metavar="FILE", is_eager=True, expose_value=False,
-                 callback=load_settings, help="Settings file; default: logscan.toml here, in ~/.config/logscan or /etc/logscan."),
+                 callback=load_settings,
+                 help="Settings file; default: logscan.toml here (not for root), in ~/.config/logscan or /etc/logscan."),
     click.option("--since", metavar="TIME", help="From this time on: 2026-11-22, '2026-11-22 07:00', yesterday, -2h."),
     click.option("--until", metavar="TIME", help="Up to, but without, this time."),
     click.option("--timezone", metavar="ZONE", help="Zone of stamps without one: Europe/Berlin, +02:00."),

@@ -14,8 +14,12 @@ import click
 from logscan import console, trust
 from logscan.cli import NAGIOS
 from logscan.commands.settings_checks import CHECKS, SUPPRESS, limits_of, suppressions_of
+from logscan.store.folders import is_root
 
-SETTINGS = ("logscan.toml", "~/.config/logscan/logscan.toml", "/etc/logscan/logscan.toml")
+HERE = "logscan.toml"
+"""In the folder that the command runs in; root doesn't follow it: a folder somebody led root into must not steer root."""
+
+SETTINGS = (HERE, "~/.config/logscan/logscan.toml", "/etc/logscan/logscan.toml")
 """Where settings are looked for, the first one counts."""
 
 MOST = 1 << 20
@@ -64,8 +68,12 @@ def _named(path: Path) -> Path:
 
 
 def _found() -> Path | None:
-    """Return the first settings file there is; one that others can write doesn't count."""
-    for place in SETTINGS:
+    """Return the first settings file there is; one that others can write doesn't count, nor, for root, one that lies here."""
+    places: tuple[str, ...] = SETTINGS
+    if is_root():
+        places = tuple(place for place in SETTINGS if place != HERE)
+        _passed_over(Path(HERE), places)
+    for place in places:
         path = Path(place)
         try:
             path = path.expanduser()
@@ -78,6 +86,22 @@ def _found() -> Path | None:
             return path
         console.note(f"{path}: these settings are not followed, since {why}")
     return None
+
+
+def _passed_over(here: Path, places: tuple[str, ...]) -> None:
+    """Say that root doesn't follow the settings in this folder, unless it is one that root's settings lie in."""
+    try:
+        if not here.is_file():
+            return
+        others = [Path(place).expanduser() for place in places]
+        if any(each.exists() and each.samefile(here) for each in others):
+            return
+        why = trust.doubt(here)
+    except (OSError, RuntimeError):
+        return
+    because = f", since {why}" if why else ": root follows ~/.config/logscan and /etc/logscan only"
+    named = "" if why else "; --settings logscan.toml names it"
+    console.note(f"{here.absolute()}: these settings are not followed{because}{named}")
 
 
 def _content(path: Path) -> dict[str, Any]:
