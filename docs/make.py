@@ -25,6 +25,7 @@ import house  # noqa: E402
 
 from logscan.checking.check import GROUPS, Check, all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
+from logscan.commands.sample_settings import sample_settings  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
 from logscan.grammar.formats import LogFormat  # noqa: E402
 from logscan.plugins import modules  # noqa: E402
@@ -459,6 +460,7 @@ def pages() -> dict[str, str]:
         "matrix.md": matrix_page(),
         "commands.md": commands_page(),
         "architecture.md": architecture_page(),
+        "../contrib/logscan.toml": sample_settings(cli),
     }
 
 
