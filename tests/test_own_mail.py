@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from logscan.reports.email import message
 
 import logscan
+from logscan.checking import own_cases
 from logscan.findings import Finding, Result
+from logscan.rendering.renderers import RenderOptions
 from logscan.report.model import Report
 from logscan.samples import story
 
@@ -701,3 +705,20 @@ def test_rspamds_remedy_takes_away_the_very_action_that_kept_the_mail_back(
     }
     assert ("reject = 30" in text) == (action == "reject")
     assert ("none changes that mail is refused" in text) == (action == "reject")
+
+
+def test_logscan_s_own_reports_are_counted_in_a_note(tmp_path: Path) -> None:
+    cases = tomllib.loads((Path(__file__).parent / "data/cases/local-mail-filtered.toml").read_text())["case"]
+    (case,) = [each for each in cases if "beside logscan's own report" in each["name"]]
+    (tmp_path / "mail.log").write_text(case["log"])
+    scan = logscan.read(tmp_path, jobs=1, year=2026, timezone="UTC")
+    (result,) = logscan.analyse(scan, checks=["local-mail-filtered"]).checks
+    assert (result.checked, result.eligible) == (1, 1)
+    assert [note.partition(",")[0] for note in result.notes] == ["1 mail with logscan's own reports"]
+
+
+def test_what_the_mail_writes_is_what_the_check_knows() -> None:
+    """The Message-ID of the report, as ``reports/email.py`` makes it."""
+    report = logscan.analyse(logscan.read(story("healthy"), jobs=1))
+    sent = message(report, RenderOptions(mail_from="reports@example.org", mail_to=("kim@example.org",)))
+    assert re.fullmatch(own_cases.REPORT, sent["Message-ID"])

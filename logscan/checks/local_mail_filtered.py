@@ -18,7 +18,8 @@ permit_sasl_authenticated. None of it where fetchmail hands in mail of strangers
 
 ## When it is wrong
 fetchmail, webmail and Mailman connect from this host too; mail from a foreign sender that stays here is passed over. A
-milter that looks at local mail is no finding as long as it tags none.
+milter that looks at local mail is no finding as long as it tags none. logscan's own reports, known by their Message-ID and
+handed in on this host, are left out and counted in a note, unless the filter tagged one or kept it back.
 
 ## When it is blind
 When no local process sent mail, or when no filter shows, neither in the log nor in the configuration: a milter leaves no
@@ -34,7 +35,7 @@ from logscan.checking.check import Check
 from logscan.checking.own_findings import by_origin, groups_of_mail
 from logscan.checking.own_judged import NO_FILTER, UNSEEN, unknown_milter
 from logscan.checking.own_mail import OwnMail
-from logscan.findings import Result, Severity
+from logscan.findings import Counted, Result, Severity
 from logscan.tables.partials import Partial
 
 if TYPE_CHECKING:
@@ -56,14 +57,17 @@ def conclude(partial: Partial, log: Log) -> Result:
     """Look at each delivery of mail that a local process handed in."""
     own = OwnMail.of(partial, log)
     local = own.cases[own.cases["outside"] | ~own.cases["fetched"]]
+    reports = own_cases.own_reports(local)
+    ours, local = groups_of_mail(local[reports])[1], local[~reports]
     counts = own.counts[(own.counts["came"] == "local") & (own.counts["outside"] | ~own.counts["fetched"])]
     known = own.filters
-    total = int(counts["n"][~counts["kept"]].sum()) + int((local["kept"] != "").sum())
+    total = int(counts["n"][~counts["kept"]].sum()) + int((local["kept"] != "").sum()) - int(reports.sum())
     result = Result(checked=total, eligible=total)
     if known.none:
         result.not_applicable = NO_FILTER
     elif not total:
-        result.blind_because.append("no mail from a local process in these logs")
+        but = " but logscan's own reports" if ours else ""
+        result.blind_because.append(f"no mail from a local process{but} in these logs")
     elif known.unseen:
         result.checked = 0
         result.blind_because.append(UNSEEN)
@@ -71,8 +75,15 @@ def conclude(partial: Partial, log: Log) -> Result:
         result.checked = 0
         result.blind_because.append(unknown_milter(known))
     words = "{what} from {who}, handed in by a program on this host, went through the filter"
+    if ours and not known.none:
+        result.notes.append(
+            f"{Counted(ours):mail|mails} with logscan's own reports, handed in on this host, left out: {THEIRS}"
+        )
     result.findings = by_origin(own, local[local["passed"]], "warning", words, detail=_detail)
     return result
+
+
+THEIRS = "what a report is about is not the report; one that is tagged or kept back counts"
 
 
 def _detail(rows: pd.DataFrame) -> tuple[str, Severity]:
