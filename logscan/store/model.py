@@ -183,3 +183,20 @@ class Remembered:
     first_seen: int
     """When the run that saw it first ended."""
     ack: Acknowledgement | None = None
+    back_run: int | None = None
+    """The last run that found it again after it was gone."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run as it is remembered."""
+
+    number: int
+    begun: int
+    ended: int
+    since: int | None
+    """First and last line that it read; None where there was none."""
+    until: int | None
+    lines: int
+    version: str
+    reports: int
