@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from logscan.store import schema
+from logscan.store import recording, schema
 from logscan.store.places import StateError
 
 BUSY = 30.0
@@ -69,6 +69,8 @@ def fit(connection: sqlite3.Connection, path: Path) -> None:
     if found := faults(connection):
         raise sqlite3.DatabaseError(found[0])
     _has_tables(connection, version)
+    if version and (missing := recording.unsealed(connection)):
+        raise sqlite3.DatabaseError(f"not all rows are there, or not as they were written ({', '.join(missing)})")
     lasting(connection)
     schema.migrate(connection)
     connection.execute("BEGIN IMMEDIATE")  # fails at once where nothing can be written
@@ -131,11 +133,13 @@ def words(path: Path, error: sqlite3.Error) -> str:
 
 
 def looks_like_one(path: Path) -> None:
-    """Raise sqlite3.DatabaseError where the file's head isn't SQLite's; an empty file is one that nothing was written to.
+    """Raise sqlite3.DatabaseError where the file's head isn't SQLite's.
 
-    SQLite itself takes a format of writing that it doesn't know for a file that must not be written.
+    SQLite itself takes an empty file for a new database, and an unknown format for a file that must not be written.
     """
     with path.open("rb") as file:
         head = file.read(20)
-    if head and (len(head) < 20 or head[:16] != b"SQLite format 3\0" or not set(head[18:]) <= {1, 2}):
+    if not head:
+        raise sqlite3.DatabaseError("it is empty")
+    if len(head) < 20 or head[:16] != b"SQLite format 3\0" or not set(head[18:]) <= {1, 2}:
         raise sqlite3.DatabaseError("its head isn't that of an SQLite database")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from logscan.store import database, schema
+from logscan.amounts import plural
+from logscan.store import database, rows, schema
 from logscan.store.places import BESIDE, BROKEN, BUILT, DATABASE, PARTITIONS, RESTORED, StateError, files, synced
-from logscan.store.recording import unsealed
+from logscan.store.recording import seal, unsealed
 
 LOST = {
     "cursors": "where reading was left off isn't known of every file: some are read again from their beginning",
@@ -18,6 +19,16 @@ LOST = {
     "partitions": "some tables of past days are lost",
 }
 """What it means where a seal shows that rows are missing."""
+
+WEEDED = {
+    "findings": "a finding of earlier runs",
+    "acknowledgements": "an acknowledgement",
+    "losses": "a loss of lines",
+    "reports": "a report of an earlier run",
+}
+"""Tables whose rows are looked at one by one; what is carried on is looked at when it is read, and replaced by each run."""
+
+KEYS = {"findings": "id", "acknowledgements": "id"}
 
 
 def mended(folder: Path, error: sqlite3.Error, notes: list[str]) -> sqlite3.Connection:
@@ -30,6 +41,7 @@ def mended(folder: Path, error: sqlite3.Error, notes: list[str]) -> sqlite3.Conn
         finish(folder, notes)
     else:
         set_aside(folder, notes, with_partitions=True)
+        begin(folder, notes)
         notes.append("a new state was begun: this run reads what there is, and knows nothing of earlier ones")
     connection = database.connect(folder / DATABASE)
     try:
@@ -41,14 +53,25 @@ def mended(folder: Path, error: sqlite3.Error, notes: list[str]) -> sqlite3.Conn
 
 
 def begin(folder: Path, notes: list[str]) -> None:
-    """Make an empty database that only its owner can read. Tables of past days without one are set aside. Raises OSError."""
+    """Make a database without rows; tables of past days that lie there without one are set aside.
+
+    Raises sqlite3.Error, OSError.
+    """
     if next(files(folder), None) is not None:
         notes.append(f"the state's database {folder / DATABASE} is gone: a new one is begun")
         aside_partitions(folder, notes, _stamp(folder))
     for each in BESIDE:  # of a database that was taken away: SQLite would play them into the new one
         (folder / (DATABASE + each)).unlink(missing_ok=True)
-    os.close(os.open(folder / DATABASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    with closing(_built(folder)) as connection:
+        schema.migrate(connection)
+    (folder / BUILT).replace(folder / DATABASE)
     synced(folder)
+
+
+def _built(folder: Path) -> sqlite3.Connection:
+    """Open a new file that only its owner can read. Raises sqlite3.Error, OSError."""
+    os.close(os.open(folder / BUILT, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    return database.connect(folder / BUILT)
 
 
 def clear(folder: Path) -> None:
@@ -94,6 +117,33 @@ def aside_partitions(folder: Path, notes: list[str], stamp: str) -> None:
         notes.append(f"the tables of past days were set aside: {folder / f'{PARTITIONS}{BROKEN}{stamp}'}")
 
 
+def aside_unnamed(folder: Path, connection: sqlite3.Connection, notes: list[str]) -> None:
+    """Set aside the tables that no row names, where rows are missing: they may count, and would pass for leftovers."""
+    named = {str(row[0]) for row in connection.execute("SELECT path FROM partitions")}
+    unnamed = [path for path, _ in files(folder) if path not in named]
+    if not unnamed:
+        return
+    stamp = _stamp(folder)
+    for path in unnamed:
+        to = folder / f"{PARTITIONS}{BROKEN}{stamp}{path.removeprefix(PARTITIONS)}"
+        to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / path).replace(to)
+    notes.append(f"{plural(len(unnamed), 'table')} of past days set aside: {folder / f'{PARTITIONS}{BROKEN}{stamp}'}")
+
+
+def weeded(connection: sqlite3.Connection) -> list[str]:
+    """Delete the rows that aren't as they were written, which the file's own checks can't see; return what they were."""
+    found = []
+    for table, what in WEEDED.items():
+        for key, body, digest in connection.execute(
+            f"SELECT {KEYS.get(table, 'number')}, body, digest FROM {table}"  # noqa: S608 - names of our own
+        ).fetchall():
+            if rows.value(body, digest, lambda read: (read,)) is None:
+                connection.execute(f"DELETE FROM {table} WHERE {KEYS.get(table, 'number')} = ?", (key,))  # noqa: S608
+                found.append(f"the state isn't as it was written: {what} is forgotten")
+    return sorted(set(found))
+
+
 def _saved(folder: Path, notes: list[str]) -> bool:
     """Copy what can be read into a new file, complete under the name ``RESTORED``; whether that went well."""
     clear(folder)
@@ -123,7 +173,7 @@ def _copied(source: sqlite3.Connection, folder: Path, notes: list[str]) -> bool:
     if not names & {"runs", "findings", "cursors"}:
         notes.append("none of logscan's tables is in it")
         return False
-    target = database.connect(folder / BUILT)
+    target = _built(folder)
     try:
         schema.migrate(target, version)
         kept, failed = 0, []
@@ -138,13 +188,15 @@ def _copied(source: sqlite3.Connection, folder: Path, notes: list[str]) -> bool:
             return False
         _said(target, kept, failed, notes)
         schema.migrate(target)
+        if unsealed(target):
+            aside_unnamed(folder, target, notes)
+            seal(target)
         if found := database.faults(target, thorough=True):
             raise StateError(
                 f"the saved copy of {folder / DATABASE} isn't sound either ({found[0]}): is the disk failing?"
             )
     finally:
         target.close()
-    (folder / BUILT).chmod(0o600)
     (folder / BUILT).replace(folder / RESTORED)
     synced(folder)
     return True

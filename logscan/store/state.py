@@ -51,7 +51,9 @@ class State:
         lock = places.Lock(folder, wait)
         try:
             with database.worded(folder / DATABASE):
-                return cls(_opened(folder, notes), folder, notes, lock)
+                connection = _opened(folder, notes)
+                notes += repair.weeded(connection)
+                return cls(connection, folder, notes, lock)
         except BaseException:
             lock.release()
             raise
