@@ -15,6 +15,12 @@ BUSY = 30.0
 """Seconds to wait for a reader, where the file system allows no write-ahead log."""
 
 
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's failures are raised as: a message that repeats a name of a broken file can't always be decoded."""
+
+Failure = sqlite3.Error | UnicodeDecodeError
+
+
 class NewerError(StateError):
     """A later logscan wrote the database."""
 
@@ -96,11 +102,11 @@ def shape(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
     }
 
 
-def broken(error: sqlite3.Error) -> bool:
+def broken(error: Failure) -> bool:
     """Whether an error says that the file is broken, rather than that it can't be read or written now."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # raised here, or by the module itself
-        return type(error) in (sqlite3.DatabaseError, sqlite3.IntegrityError, sqlite3.DataError)
+        return not isinstance(error, sqlite3.OperationalError | sqlite3.ProgrammingError)
     return (code & 0xFF) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
 
 
@@ -109,26 +115,30 @@ def worded(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system say into a :class:`StateError` that says what can be done."""
     try:
         yield
-    except sqlite3.Error as error:
+    except FAILURES as error:
         raise StateError(words(path, error)) from error
     except OSError as error:
         where = error.filename or path
         raise StateError(f"the state can't be used: {where}: {error.strerror or error}") from error
 
 
-def words(path: Path, error: sqlite3.Error) -> str:
+def words(path: Path, error: Failure) -> str:
     """Return a sentence about what SQLite says."""
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    advice = {
-        sqlite3.SQLITE_FULL: "the disk is full: make room, or name a folder elsewhere (--state DIR)",
-        sqlite3.SQLITE_READONLY: "it can't be written: is the file system mounted read-only?",
-        sqlite3.SQLITE_CANTOPEN: "it can't be opened: look at the folder's owner and mode, and at free space",
-        sqlite3.SQLITE_IOERR: f"the disk failed or is full ({error}): make room, or look at the kernel's log",
-        sqlite3.SQLITE_BUSY: "another program holds it open: try again when that is done",
-        sqlite3.SQLITE_PERM: "access is denied: look at its owner and mode",
-        sqlite3.SQLITE_CORRUPT: "it is broken: the next `logscan daily` mends it as far as that can be done",
-        sqlite3.SQLITE_NOTADB: "it is broken: the next `logscan daily` mends it as far as that can be done",
-    }.get(code, str(error))
+    advice = (
+        "it is broken"
+        if isinstance(error, UnicodeDecodeError)
+        else {
+            sqlite3.SQLITE_FULL: "the disk is full: make room, or name a folder elsewhere (--state DIR)",
+            sqlite3.SQLITE_READONLY: "it can't be written: is the file system mounted read-only?",
+            sqlite3.SQLITE_CANTOPEN: "it can't be opened: look at the folder's owner and mode, and at free space",
+            sqlite3.SQLITE_IOERR: f"the disk failed or is full ({error}): make room, or look at the kernel's log",
+            sqlite3.SQLITE_BUSY: "another program holds it open: try again when that is done",
+            sqlite3.SQLITE_PERM: "access is denied: look at its owner and mode",
+            sqlite3.SQLITE_CORRUPT: "it is broken: the next `logscan daily` mends it as far as that can be done",
+            sqlite3.SQLITE_NOTADB: "it is broken: the next `logscan daily` mends it as far as that can be done",
+        }.get(code, str(error))
+    )
     return f"the state can't be used: {path}: {advice}"
 
 

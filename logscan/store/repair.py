@@ -31,12 +31,12 @@ WEEDED = {
 KEYS = {"findings": "id", "acknowledgements": "id"}
 
 
-def mended(folder: Path, error: sqlite3.Error, notes: list[str]) -> sqlite3.Connection:
+def mended(folder: Path, error: database.Failure, notes: list[str]) -> sqlite3.Connection:
     """Return a usable database in place of a broken one; ``notes`` gets what was done.
 
     Raises StateError, sqlite3.Error, OSError.
     """
-    notes.append(f"the state's database {folder / DATABASE} is broken: {error}")
+    notes.append(f"the state's database {folder / DATABASE} is broken: {said(error)}")
     if _saved(folder, notes):
         finish(folder, notes)
     else:
@@ -50,6 +50,11 @@ def mended(folder: Path, error: sqlite3.Error, notes: list[str]) -> sqlite3.Conn
         connection.close()
         raise
     return connection
+
+
+def said(error: database.Failure) -> str:
+    """Return what SQLite says of a broken file."""
+    return "names in it can't be decoded" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def begin(folder: Path, notes: list[str]) -> None:
@@ -149,10 +154,10 @@ def _saved(folder: Path, notes: list[str]) -> bool:
     clear(folder)
     try:
         source = database.connect(folder / DATABASE)
-    except sqlite3.Error as error:
+    except database.FAILURES as error:
         if not database.broken(error):
             raise
-        notes.append(f"nothing in it can be read: {error}")
+        notes.append(f"nothing in it can be read: {said(error)}")
         return False
     try:
         return _copied(source, folder, notes)
@@ -166,8 +171,8 @@ def _copied(source: sqlite3.Connection, folder: Path, notes: list[str]) -> bool:
     try:
         version = schema.version(source)
         names = {str(row[0]) for row in source.execute("SELECT name FROM sqlite_master")}
-    except sqlite3.Error as error:
-        notes.append(f"nothing in it can be read: {error}")
+    except database.FAILURES as error:
+        notes.append(f"nothing in it can be read: {said(error)}")
         return False
     version = version if 1 <= version <= schema.VERSION else schema.VERSION
     if not names & {"runs", "findings", "cursors"}:
@@ -217,7 +222,7 @@ def _table(source: sqlite3.Connection, target: sqlite3.Connection, name: str) ->
             for row in source.execute(f"SELECT {listed} FROM {name} NOT INDEXED ORDER BY {by}"):  # noqa: S608
                 read += 1
                 kept += max(target.execute(insert, row).rowcount, 0)
-        except sqlite3.Error as error:
+        except database.FAILURES as error:
             if error_of_target(error):
                 raise
             whole = False
@@ -226,7 +231,7 @@ def _table(source: sqlite3.Connection, target: sqlite3.Connection, name: str) ->
     return kept, whole and kept == read
 
 
-def error_of_target(error: sqlite3.Error) -> bool:
+def error_of_target(error: database.Failure) -> bool:
     """Whether it says that the new file can't be written."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
 

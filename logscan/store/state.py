@@ -252,7 +252,7 @@ def _opened(folder: Path, notes: list[str]) -> sqlite3.Connection:
         repair.begin(folder, notes)
     try:
         return _fit(path)
-    except sqlite3.Error as error:
+    except database.FAILURES as error:
         if not database.broken(error):
             raise
         return repair.mended(folder, error, notes)
