@@ -15,6 +15,9 @@ BUSY = 30.0
 """Seconds to wait for a reader, where the file system allows no write-ahead log."""
 
 
+WRITE_AHEAD = "WAL"
+"""Readers go on while a run writes; a file system without shared memory keeps the mode that the file has."""
+
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's failures are raised as: a message that repeats a name of a broken file can't always be decoded."""
 
@@ -46,7 +49,7 @@ def lasting(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     with suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_mode = {WRITE_AHEAD}")
 
 
 def known(connection: sqlite3.Connection, path: Path) -> int:

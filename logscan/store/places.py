@@ -34,6 +34,10 @@ class StateError(Exception):
     """The state can't be used; the message says what is wrong, where, and what to do."""
 
 
+class BusyError(StateError):
+    """Another run is at work on the state."""
+
+
 def own_name(name: str) -> bool:
     """Whether a name at the top of the folder is one that logscan gives."""
     return name in (LOCK, PARTITIONS) or name.startswith((DATABASE, f".{DATABASE}", f"{PARTITIONS}{BROKEN}"))
@@ -140,7 +144,7 @@ class Lock:
         try:
             while not self._tried():
                 if time.monotonic() >= until:
-                    raise StateError(f"another run ({self._holder()}: wait for it ({self._path} is locked)")
+                    raise BusyError(f"another run ({self._holder()}: wait for it ({self._path} is locked)")
                 time.sleep(BETWEEN_TRIES)
             self._signed()
         except OSError as error:

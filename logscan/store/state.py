@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from logscan.amounts import plural
 from logscan.store import database, places, recording, repair, retaining, rows, schema
 from logscan.store.model import Acknowledgement
-from logscan.store.places import DATABASE, StateError
+from logscan.store.places import DATABASE, BusyError, StateError
 from logscan.store.recalling import Reader
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from logscan.store.model import Cursor, Loss, Partition, Ran, Remembered, Run, Waiting
 
-__all__ = ["State", "StateError"]
+__all__ = ["BusyError", "State", "StateError"]
 
 
 class State:
@@ -45,7 +44,7 @@ class State:
     def open(cls, folder: Path, *, wait: float = 0) -> Self:
         """Open the state for a run, alone: makes the folder (0700), locks it, mends the database where it is broken.
 
-        Waits up to ``wait`` seconds for another run. Raises :class:`StateError`.
+        Waits up to ``wait`` seconds for another run, then raises :class:`BusyError`. Raises :class:`StateError`.
         """
         notes = places.prepared(folder)
         lock = places.Lock(folder, wait)
@@ -79,12 +78,18 @@ class State:
         return cls(connection, folder, [])
 
     @classmethod
-    def volatile(cls, why: str) -> Self:
-        """Return an empty state in memory, for a run that must make its report though ``why``: nothing of it lasts."""
+    def volatile(cls, why: str, folder: Path | None = None) -> Self:
+        """Return a state in memory, for a run that must make its report though ``why``: nothing that is written to it lasts.
+
+        It knows what the state in ``folder`` knows, where that can still be read (as on a full disk), so that the run goes on
+        where the last one left off; mails that wait are left to a run that can note what became of them.
+        """
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         database.prepare(connection)
+        known = folder is not None and _taken(folder, connection)
         schema.migrate(connection)
-        return cls(connection, None, [f"{why}; this run knows nothing of earlier ones, and remembers nothing"])
+        how = "goes on where the last one left off" if known else "knows nothing of earlier ones"
+        return cls(connection, None, [f"{why}; this run {how}, and remembers nothing"])
 
     def close(self) -> None:
         """Close the database, and let the next run in."""
@@ -270,13 +275,41 @@ def _fit(path: Path) -> sqlite3.Connection:
 
 
 def _looked_at(path: Path) -> sqlite3.Connection:
-    """Return a connection that reads; where the file system can't be written, the file is taken as it lies there."""
+    """Return a connection that reads, where nothing can be written too.
+
+    SQLite wants to write an index beside a write-ahead log. Without a log the file can be taken as it lies there; with one, the
+    index can be in memory, for who has the file alone. Raises sqlite3.Error, UnicodeDecodeError.
+    """
     connection = database.connect(path, reads=True)
     try:
         schema.version(connection)
+        return connection
     except sqlite3.OperationalError:
         connection.close()
-        if os.access(path.parent, os.W_OK) or (path.parent / f"{DATABASE}-wal").exists():
-            raise
-        connection = database.connect(path, reads=True, immutable=True)
+    log = path.parent / f"{DATABASE}-wal"
+    alone = log.exists() and log.stat().st_size > 0
+    connection = database.connect(path, reads=not alone, immutable=not alone)
+    if alone:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     return connection
+
+
+def _taken(folder: Path, memory: sqlite3.Connection) -> bool:
+    """Copy a folder's state into memory, without the mails that wait; whether all of it could be read."""
+    path = folder / DATABASE
+    try:
+        places.trusted(folder)
+        places.regular(folder)
+        if not path.exists():
+            return False
+        database.looks_like_one(path)
+        with closing(_looked_at(path)) as source:
+            if not database.known(source, path) or database.faults(source):
+                return False
+            source.backup(memory)
+        memory.execute("DELETE FROM outbox")
+        return True
+    except (*database.FAILURES, StateError, OSError):
+        with closing(sqlite3.connect(":memory:")) as nothing:
+            nothing.backup(memory)
+        return False
