@@ -13,6 +13,7 @@ from logscan.amounts import plural
 from logscan.checking import evidence as ev
 from logscan.checking.copies import lines_at
 from logscan.checking.providers import Answers, Course, course
+from logscan.checking.refusal_remedies import REMEDIES
 from logscan.checking.refusal_texts import IN_WORDS
 from logscan.findings import Confidence, Finding, Remedy, Severity, State
 from logscan.scan.columns import NO_TIME
@@ -24,72 +25,6 @@ if TYPE_CHECKING:
 
 NAMED = 3
 """Domains of recipients that a sentence names."""
-
-REMEDIES = {
-    "ip-listed": (
-        "Find out first why: look at what this server sent in the days before (logscan report, the accounts that sent most, "
-        "mail forwarded to outside), and stop it; an account whose password is known to others gets a new one. Then ask for "
-        "removal at the page that the reply names. It comes back if the cause goes on."
-    ),
-    "new-ip": (
-        "The provider knows nothing of this address. Write to the address or form that its reply names, with the host's name, "
-        "who runs it, and what it sends; its PTR must be the name it greets with, and a page under that name should say who "
-        "is responsible. Send little at first."
-    ),
-    "no-ptr": (
-        "Have whoever gave you the address set its PTR to the name in myhostname (postconf -h smtp_helo_name), and let that "
-        "name have this address: host ADDRESS and host NAME must lead to each other."
-    ),
-    "ipv6-no-ptr": (
-        "Have whoever gave you the IPv6 address set its PTR to the server's name, and give that name this AAAA record; sign "
-        "with DKIM and list the address in SPF. Until then: smtp_address_preference = ipv4 in main.cf, then postfix reload."
-    ),
-    "helo": (
-        "Postfix greets with smtp_helo_name, which is myhostname unless set: it must be a full name that the DNS knows, best "
-        "the PTR of the address that mail leaves by (postconf smtp_helo_name myhostname)."
-    ),
-    "tls": (
-        "Let Postfix encrypt where it is offered: smtp_tls_security_level = may in main.cf, then postfix reload. If it is set "
-        "already, the host wants a newer version of TLS than this server speaks (postconf smtp_tls_protocols)."
-    ),
-    "domain-listed": (
-        "A domain is listed, not the address: the sender's, or one that the reply names. Look it up at the list that is "
-        "named, and find out who sends in its name, or what its web server spreads."
-    ),
-    "spf": (
-        "List this server's addresses, IPv4 and IPv6, in the TXT record (v=spf1) of the sender's domain, and look that there "
-        "is one such record only. The addresses are those that mail leaves by, not those it comes in by. A web form "
-        "that sends with its visitor's address as sender needs one of your own, and the visitor's in Reply-To."
-    ),
-    "dkim": "Let the signer (OpenDKIM, rspamd's dkim_signing) sign for the sender's domain, and publish its key in the DNS.",
-    "dmarc": (
-        "DMARC wants SPF or DKIM to pass for the very domain of the From header: list this server in that domain's SPF record, "
-        "and sign with a key of that domain. If the domain isn't yours, its owner doesn't allow you to send in its name."
-    ),
-    "unauthenticated": (
-        "List this server's addresses in the sender's domain's SPF record, and sign with DKIM (OpenDKIM, rspamd's "
-        "dkim_signing); if the domain isn't yours, send in the name of one that is."
-    ),
-    "sender-rejected": (
-        "The domain of the sender's address must be in the DNS, with an MX or an address. For mail of programs: set their "
-        "sender, or myorigin in main.cf, to a domain that is yours (postconf myorigin); a name such as host.lan or localdomain "
-        "is refused."
-    ),
-    "content": (
-        "Look at what these mails have in common: one sender, a link, an attachment, a newsletter. Others may do as this "
-        "provider does, and block the address next."
-    ),
-    "policy-unknown": "The provider says no more than its reply does; ask its postmaster, with the reply and its time.",
-    "login-required": (
-        "This next hop takes mail of those only who log in: for a relay of your provider's set smtp_sasl_auth_enable = yes "
-        "and smtp_sasl_password_maps in main.cf; else it is the wrong host to send to (postconf relayhost transport_maps)."
-    ),
-    "rate": (
-        "Postfix tries again by itself. If it goes on: look for an account or a program that sends more than usual; to go "
-        "slower, give this provider's domains a transport of their own with a small _destination_concurrency_limit and a "
-        "_destination_rate_delay (master.cf, transport_maps)."
-    ),
-}
 
 
 def clock(at: int, log: Log) -> str:

@@ -33,7 +33,6 @@ said of scripts.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +45,7 @@ from logscan.checking.check import Check
 from logscan.checking.copies import lines_at
 from logscan.checking.limits import limits
 from logscan.checking.mail_rows import iso, moment, named, told
+from logscan.checking.mailbox_cures import cure
 from logscan.findings import Finding, Remedy, Result, Severity, State
 from logscan.tables.partials import Partial
 
@@ -210,7 +210,7 @@ def _finding(
         first=moment(int(some["first"].min())),
         last=moment(last),
         state=state,
-        remedy=None if mended else Remedy(_cure(cause, subject, boxes)),
+        remedy=None if mended else Remedy(cure(cause, subject, boxes)),
         evidence=ev.merged(
             lines_at(log, mine["line"].head(4).tolist()),
             lines_at(log, why["line"].head(3).tolist()),
@@ -284,7 +284,7 @@ def _scripts(partial: Partial, log: Log, limit: Limits) -> list[Finding]:
                 first=moment(int(some["first"].min())),
                 last=moment(int(some["last"].max())),
                 state="mended" if mended else "active",
-                remedy=None if mended else Remedy(_cure(str(cause), scripts[0] if scripts else "SCRIPT", boxes)),
+                remedy=None if mended else Remedy(cure(str(cause), scripts[0] if scripts else "SCRIPT", boxes)),
                 evidence=lines_at(log, mine["line"].tolist()),
                 why=mine["text"].iloc[0][:300] if len(mine) else "",
                 mails=mails,
@@ -339,36 +339,6 @@ WORDS = {
     replies.BROKEN: "The Sieve script of {who} doesn't compile: {mails} came without its rules",
     replies.FAILED: "The Sieve script of {who} fails at run time: {mails}",
 }
-
-
-def _cure(cause: str, subject: str, boxes: list[str]) -> str:
-    """Return what to do, for the first of the mailboxes where there are several."""
-    # A stranger may have made the name up: it goes into commands quoted.
-    box, script = shlex.quote(boxes[0]), shlex.quote(subject)
-    return {
-        replies.OVER_QUOTA: f"`doveadm quota get -u {box}` shows what is used; let the user delete mail (`doveadm mailbox "
-        f"status -u {box} vsize '*'` tells where it lies), or raise the quota (quota_rule; Dovecot 2.4: "
-        "quota_storage_size). quota_full_tempfail=yes keeps such mail in Postfix's queue meanwhile instead of returning it.",
-        replies.UNKNOWN: f"`doveadm user {box}` fails, and Postfix's recipient table has the address: remove it there "
-        "(virtual_mailbox_maps, local_recipient_maps, relay_recipient_maps), or make the user. So that such mail is refused "
-        "at RCPT and not returned to forged senders: reject_unverified_recipient in smtpd_recipient_restrictions.",
-        replies.DISABLED: f"Switch the mailbox of {box} on again, or take the address out of Postfix's recipient table.",
-        replies.PERMISSION: "Dovecot's line names the path, who it ran as (euid) and which directory stops it: give it back "
-        f"to the mail user (`namei -l PATH`, `chown`, `chmod`), then `postqueue -f`; `doveadm mailbox status -u {box} "
-        "messages INBOX` must work.",
-        replies.NO_SPACE: "`df -h` and `df -i` of the mail store; then `postqueue -f` has the waiting mail tried again.",
-        replies.INTERNAL: "Dovecot writes the reason into its error log at that very second (`doveadm log find` tells where "
-        f"it lies; `doveadm log errors` shows the last ones). `doveadm user {box}` and `doveadm mailbox status -u {box} "
-        "messages INBOX` show whether it goes now; then `postqueue -f`.",
-        replies.REFUSING: "Dovecot's lines of that second, and the log file beside the user's script, tell which action failed "
-        "(a redirect that no server takes, a folder that is full or locked). The mail waits in Postfix's queue: mend it within "
-        "maximal_queue_lifetime, then `postqueue -f`.",
-        replies.BROKEN: f"`sievec -d {script}` shows the errors (without -d it would write the compiled script as whoever runs "
-        "it), as does the log file beside the script; the user mends it in the mail program (ManageSieve), or you restore the "
-        "version before. The mail lies in INBOX.",
-        replies.FAILED: f"The log file beside {subject} tells the line and why (a folder that is gone, a redirect refused, a "
-        "full folder). Where the line says implicit keep, the mail lies in INBOX.",
-    }[cause]
 
 
 NAME = "mailbox-refused"
