@@ -32,6 +32,9 @@ def _own(name: str, words: str, page: str, whose: Whose, means: str, todo: str) 
 DNS = "Look the name up on this server (host -t MX NAME): "
 WAIT = "Nothing, if it is one host for an hour: Postfix tries again by itself. "
 
+SOCKET = r"[^\[]{0,300}\[(?:/|private/|127\.|::1)[^\]]{0,200}\]"
+"""A name with a place on this host behind it."""
+
 DELIVERY = (
     _own("no-such-host", r"^(?:unable to look up host (?P<host>\S+): (?:name or service not known|no address)"
          r"|Host or domain name not found\. Name service error for name=\S+ type=\S+: Host not found$)", "smtp/smtp_addr.c",
@@ -60,7 +63,7 @@ DELIVERY = (
     _own("too-many-hops", r"^too many hops", "global/cleanup_strerror.c", "ours",
          "the mail passed through more servers than hopcount_limit allows: it goes in a circle",
          "The Received headers of the mail show which servers send it to each other."),
-    _own("no-such-user-here", r"^unknown user: |^User unknown(?: in .* table)?|^5\.1\.1 User unknown|user unknown\b",
+    _own("no-such-user-here", r"^unknown user: |^User unknown(?: in .* table)?|^5\.1\.1 User unknown|^user unknown\b",
          "local/unknown.c, virtual/unknown.c, trivial-rewrite/resolve.c", "recipient",
          "there is no such mailbox on this server", "Look whether the address is written right, and where it should lead "
          "(logscan route ADDRESS). That it was taken first means that smtpd didn’t know it: local_recipient_maps, "
@@ -69,6 +72,13 @@ DELIVERY = (
          "relocated_maps says that this address is no longer here", "Tell the sender the new address."),
     _own("bad-address", r"^bad address syntax|^null recipient address|^null username in", "qmgr/qmgr_message.c", "sender",
          "the recipient’s address is written wrongly", "The sender, or the program that made the mail, must write it right."),
+    _own("program-away", rf"^connect to {SOCKET}(?::\d+)?: Connection (?:refused|timed out)"
+         rf"|^lost connection with {SOCKET} while (?:receiving the initial|performing)", "smtp/smtp_connect.c", "ours",
+         "a program of this host (mailbox server, filter) doesn’t answer at its socket or port",
+         "Look whether it runs (systemctl status, its own log), and whether it may take no more connections. Then postqueue -f."),
+    _own("program-broke-off", rf"^(?:lost connection|conversation) with {SOCKET}", "smtp/smtp_trouble.c", "ours",
+         "a program of this host (mailbox server, filter) broke off, or hung, in the middle of a mail",
+         "Its own log of that second tells why. Behind “sending end of data” it may have the mail already: it can come twice."),
     _own("dropped", r"^connect to .*: (?:Connection|Operation) timed out", "smtp/smtp_connect.c", "unknown",
          "nothing answers at the next host’s port: it is down, or a firewall on the way drops the packets",
          WAIT + "If no host can be reached at port 25, whoever gave you the line shuts it (check port-25-shut): send through "
@@ -116,17 +126,20 @@ DELIVERY = (
     _own("no-smtputf8", r"^(?:message requires SMTPUTF8|SMTPUTF8 is required, but)", "smtp/smtp_proto.c", "theirs",
          "the mail has an address or header outside ASCII, and no host of the recipient takes such mail",
          "The sender writes from, and to, an address in ASCII."),
-    _own("no-transport", r"mail transport (?:unavailable|error)", "qmgr/qmgr_deliver.c", "ours",
+    _own("no-transport", r"^(?:unknown )?(?:\S+ )?mail transport (?:unavailable|error)", "qmgr/qmgr_deliver.c", "ours",
          "the service of master.cf that should deliver doesn’t run or isn’t there",
          "A warning of qmgr in the same second names it; look for its line in master.cf, then postfix reload."),
     _own("local-configuration",
-         r"^mail system configuration error|^address resolver failure|table lookup failure|user lookup error"
-         r"|alias database (?:unavailable|loop)", "local/*.c, virtual/mailbox.c", "ours",
+         r"^mail system configuration error|^address resolver failure|^table lookup failure|^user lookup error"
+         r"|^alias database (?:unavailable|loop)", "local/*.c, virtual/mailbox.c", "ours",
          "a table or setting of this server can’t be read", "Postfix’s warnings in the same second name it. The mail waits."),
     _own("command-failed", r"^(?:Command (?:died|failed|time limit exceeded)|Delivery failed:)", "global/pipe_command.c", "ours",
          "a program that this server hands mail to failed",
          "Its output stands behind the text, more in its own log; run it by hand "
          "as the user of the line in master.cf or of the alias."),
+    _own("waited-too-long", r"^returned to sender$", "qmgr/qmgr_active.c, bounce", "unknown",
+         "it could not be delivered for as long as mail may wait here", "The lines of this queue ID before it tell why each "
+         "attempt failed; logscan trace shows them together."),
     _own("expired", r"^message is administratively expired", "qmgr/qmgr_message.c", "ours",
          "the administrator had it returned (postsuper -e)", "Nothing."),
 )  # fmt: skip
@@ -142,6 +155,9 @@ DOOR = (
          "yours: the domain belongs into mydestination, virtual_mailbox_domains, virtual_alias_domains or relay_domains."),
     _own("greylisted", r"gr[ae]y-?list|Service temporarily unavailable; client", "the policy service’s text", "theirs",
          "it is put off on purpose: a server that tries again is let in", "Nothing; the sender’s server tries again."),
+    _own("new-client", r"Service currently unavailable", "postscreen/postscreen_smtpd.c", "theirs",
+         "postscreen has just tested a client that it didn’t know: it passed, and is let in when it comes again",
+         "Nothing; the sender’s server tries again. A server that it takes hours with: postscreen_access_list."),
     _own("no-such-user-here", r"User unknown", "smtpd/smtpd_check.c", "recipient", "there is no such recipient here",
          "Look whether the address is written right; for a mailbox that should be there: the table that the text names."),
     _own("blocked-by-list", r"blocked using ", "smtpd/smtpd_check.c, postscreen/postscreen_early.c", "theirs",

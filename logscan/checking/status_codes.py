@@ -43,13 +43,13 @@ BASIC: dict[str, str] = {
     "551": "the mailbox is elsewhere, and the server doesn’t send the mail on",
     "552": "refused: more than the mailbox, or the server, takes",
     "553": "refused: an address isn’t allowed or is written wrongly",
-    "554": "refused, without saying more; instead of a greeting: the host takes no mail from this client",
+    "554": "refused, without saying more (instead of a greeting: nothing is taken from this client)",
     "555": "parameters of MAIL or RCPT aren’t known or can’t be met",
     "556": "the domain takes no mail (RFC 7504)",
 }
 """Codes of RFC 5321 and of the extensions that are in use."""
 
-CLASSES = {"2": "done", "3": "goes on", "4": "for now", "5": "for good"}
+CLASSES = {"2": "done", "3": "go on", "4": "not now", "5": "refused for good"}
 """What the first digit of either code says."""
 
 SUBJECTS = {
@@ -156,7 +156,7 @@ def basic(code: str) -> str:
     """Return what the three digits say; of a code that nobody defines, what its first digit says. Empty for no code."""
     if not code:
         return ""
-    return BASIC.get(code) or f"a code of the server’s own; its first digit says: {CLASSES.get(code[0], 'nothing')}"
+    return BASIC.get(code) or f"a code of the server’s own, which means no more than {CLASSES.get(code[0], 'nothing')}"
 
 
 def enhanced(dsn: str) -> str:
@@ -164,8 +164,15 @@ def enhanced(dsn: str) -> str:
     found = _DSN.fullmatch(dsn)
     if not found:
         return ""
+    if dsn == "2.0.0":
+        return "done, and there is no more to say"
     meant = ENHANCED.get(f"{found['subject']}.{found['detail']}")
     if meant:
         return meant
-    subject = SUBJECTS.get(found["subject"])
+    subject = SUBJECTS.get(found["subject"]) if found["subject"] != "0" else None
     return f"{subject}; the registry hasn’t this code" if subject else "the registry hasn’t this code"
+
+
+def registered(dsn: str) -> bool:
+    """Whether the registry has an enhanced code."""
+    return dsn.partition(".")[2] in ENHANCED

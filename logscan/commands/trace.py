@@ -47,7 +47,7 @@ def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: 
         ]
         mails = [mail for each in dict.fromkeys(ids) for mail in find(scan, each)]
     chosen = list(dict.fromkeys(mails))
-    shown = [*traces(scan, chosen[:most], lines=lines, verdicts=True), *([refusals] if refusals else [])]
+    shown = [*traces(scan, chosen[:most], lines=lines, whole=True), *([refusals] if refusals else [])]
     with suppress(BrokenPipeError):  # what is said on stderr, and the status, hold all the same
         if form == "json":
             console.result(as_json(shown) + "\n")

@@ -27,6 +27,8 @@ class Attempt:
     folder: str | None
     spam: bool | None
     signature: str | None
+    meaning: str | None = None
+    """What a reply that refuses or puts off means, in plain words; where that was asked for."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,8 @@ def attempted(each: Attempt) -> str:
     reply = (
         f"({each.reply})" if each.reply and each.outcome not in ("handed to the filter",) and not each.folder else ""
     )
-    return ", ".join(p for p in (f"{clock(each.time)} {to}", f"{each.outcome} by {each.relay}", spam, reply) if p)
+    parts = (f"{clock(each.time)} {to}", f"{each.outcome} by {each.relay}", spam, reply)
+    return ", ".join(part for part in parts if part) + (f": {each.meaning}" if each.meaning else "")
 
 
 def as_text(found: Sequence[Trace], verbose: bool) -> str:

@@ -84,8 +84,11 @@ def _rows_of(scan: Window, entry: int) -> np.ndarray:
 # --- describing ----------------------------------------------------------------------------------------------------
 
 
-def traces(scan: Window, roots: Sequence[int], *, lines: bool = False, verdicts: bool = False) -> list[Trace]:
-    """Return the mails that begin with these entries; with ``lines``, their log lines too; likewise ``verdicts``."""
+def traces(scan: Window, roots: Sequence[int], *, lines: bool = False, whole: bool = False) -> list[Trace]:
+    """Return the mails that begin with these entries; with ``lines``, their log lines too.
+
+    ``whole``: with the verdicts on each, and with what replies mean that refused it.
+    """
     legs = scan.legs.set_index("child")
     out = []
     for root in roots:
@@ -94,7 +97,7 @@ def traces(scan: Window, roots: Sequence[int], *, lines: bool = False, verdicts:
         for one in members(scan, root):
             parent = int(scan.entries["parent"].iat[one])
             depth[one] = depth.get(parent, -1) + 1 if one != root else 0
-            lives.append(_life(scan, one, depth[one], legs, lines, verdicts))
+            lives.append(_life(scan, one, depth[one], legs, lines, whole))
         number = int(scan.entries["mail"].iat[root])
         direction = str(scan.mails["direction"].iat[number]) if number >= 0 else "no mail"
         out.append(Trace(direction, str(scan.entries["origin"].iat[root]), _labels(scan, root, number), lives))
@@ -125,7 +128,7 @@ def _labels(scan: Window, root: int, number: int) -> list[str]:
     return labels
 
 
-def _life(scan: Window, entry: int, depth: int, legs: pd.DataFrame, lines: bool, verdicts: bool) -> Life:
+def _life(scan: Window, entry: int, depth: int, legs: pd.DataFrame, lines: bool, whole: bool) -> Life:
     row = scan.entries.iloc[entry]
     leg = legs.loc[entry] if entry in legs.index else None
     size = row["size"]
@@ -145,8 +148,8 @@ def _life(scan: Window, entry: int, depth: int, legs: pd.DataFrame, lines: bool,
         removed=bool(row["removed"]),
         ending=str(row["ending"]),
         events=_events(scan, row),
-        verdicts=_verdicts(scan, entry, row) if verdicts else [],
-        attempts=[_attempt(scan, int(i)) for i in _rows_of(scan, entry)],
+        verdicts=_verdicts(scan, entry, row) if whole else [],
+        attempts=[_attempt(scan, int(i), whole) for i in _rows_of(scan, entry)],
         lines=_lines(scan, entry) if lines else [],
     )
 
@@ -240,7 +243,7 @@ OUTCOMES = {
 }
 
 
-def _attempt(scan: Window, index: int) -> Attempt:
+def _attempt(scan: Window, index: int, whole: bool) -> Attempt:
     row = scan.deliveries.iloc[index]
     folder, outcome = cells.text(row["folder"]), str(row["outcome"])
     if row["hop"]:
@@ -265,7 +268,19 @@ def _attempt(scan: Window, index: int) -> Attempt:
         folder=folder,
         spam=None if pd.isna(row["spam"]) else bool(row["spam"]),
         signature=cells.text(row["signature"]),
+        meaning=_meaning(row) if whole else None,
     )
+
+
+def _meaning(row: pd.Series) -> str | None:
+    """Return what the reply to an attempt means that failed, or was put off; None where nothing more is known than it says."""
+    reply = cells.text(row["reply"])
+    if not reply or str(row["status"]) in ("sent", "deliverable"):
+        return None
+    from logscan.checking.explaining import explained
+
+    found = explained(reply)
+    return found.means if found.known_by and found.cause != "unknown" else None
 
 
 def _lines(scan: Window, entry: int) -> list[Evidence]:
