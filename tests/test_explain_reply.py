@@ -196,7 +196,8 @@ LOG = """\
 2026-11-22T07:00:00+00:00 mx1 postfix/cleanup[9]: 4AB1C2D3E: message-id=<m1@x.example>
 2026-11-22T07:00:00+00:00 mx1 postfix/qmgr[9]: 4AB1C2D3E: from=<k@x.example>, size=900, nrcpt=1 (queue active)
 2026-11-22T07:00:01+00:00 mx1 postfix/smtp[9]: 4AB1C2D3E: to=<a@b.example>, relay=mx.b.example[203.0.113.9]:25, delay=1, \
-delays=0/0/1/0, dsn=5.7.26, status=bounced (host mx.b.example[203.0.113.9] said: 550 5.7.26 DMARC (in reply to end of DATA command))
+delays=0/0/1/0, dsn=5.7.26, status=bounced (host mx.b.example[203.0.113.9] said: 550 5.7.26 DMARC \
+(in reply to end of DATA command))
 2026-11-22T07:00:01+00:00 mx1 postfix/qmgr[9]: 4AB1C2D3E: removed
 """
 
