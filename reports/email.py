@@ -6,9 +6,7 @@ What mail programs know of HTML and CSS: https://www.caniemail.com/
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -17,9 +15,10 @@ from pathlib import Path
 from markupsafe import Markup
 
 from logscan.rendering import charts
+from logscan.rendering.addressing import addresses, id_domain
 from logscan.rendering.grouping import shared_cures
 from logscan.rendering.markup import templates
-from logscan.rendering.renderers import Renderer, RenderError, RenderOptions, renderer
+from logscan.rendering.renderers import Renderer, RenderOptions, renderer
 from logscan.rendering.summary import (
     acting,
     by_verdict,
@@ -36,7 +35,7 @@ from logscan.visible import visible
 MOST_FINDINGS = 12
 MOST_DETAILED = 6
 FEW = 8
-"""Checks of one verdict of which each has its sentence; more are named, and the text part has their sentences."""
+"""Checks of one verdict of which each has its sentence; more are named, and the page has their sentences."""
 
 MOST_HTML = 100_000
 """Bytes: Gmail clips a message whose HTML is longer (102 kB)."""
@@ -58,36 +57,6 @@ def subject(report: Report, options: RenderOptions) -> str:
     text = counts.headline() if counts.recognised else "no line was recognised"
     moment = local(report.period.last or report.generated, report)
     return visible(f"[logscan] {visible(host_text(report), 80)}: {text} — {day(moment)}")
-
-
-def _domain(report: Report, options: RenderOptions) -> str:
-    """Return a domain for Message-ID and List-Id: of the sender, else of the host, else one that can't exist."""
-    name = options.mail_from.rpartition("@")[2] or (report.hosts[0] if report.hosts else "")
-    kept = "".join(letter for letter in name.lower() if letter.isascii() and (letter.isalnum() or letter in ".-"))
-    kept = kept.strip(".-")[:200]
-    return kept if "." in kept else f"{kept or 'unknown'}.invalid"
-
-
-def addresses(texts: Iterable[str]) -> tuple[Address, ...]:
-    """Return mail addresses as the email package wants them; raises :class:`RenderError` for what is no address."""
-    found = []
-    for text in texts:
-        try:
-            if visible(text) != text:
-                raise ValueError("it holds a control character")
-            found.append(Address(addr_spec=text) if "<" not in text else _named(text))
-        except (ValueError, IndexError) as error:
-            raise RenderError(f"{visible(text, 200)!r} is not a mail address: {error}") from None
-        except Exception as error:  # the parser's own errors (HeaderParseError) have no common base
-            raise RenderError(f"{visible(text, 200)!r} is not a mail address") from error
-    return tuple(found)
-
-
-def _named(text: str) -> Address:
-    name, _, rest = text.partition("<")
-    if not rest.endswith(">"):
-        raise ValueError("the closing > is missing")
-    return Address(name.strip().strip('"'), addr_spec=rest[:-1])
 
 
 def _pictures(report: Report) -> list[Picture]:
@@ -135,28 +104,30 @@ def _html(report: Report, options: RenderOptions, pictures: list[Picture], detai
 def message(report: Report, options: RenderOptions) -> EmailMessage:
     """Return the mail. No Subject of any mail is in it, whatever the options say."""
     report = without_subjects(report)
-    text = renderer("text").render(report, RenderOptions(width=80, new=options.new))
+    short = RenderOptions(width=80, new=options.new, attach_page=options.attach_page, short=True, notes=options.notes)
+    text = renderer("text").render(report, short)
     assert isinstance(text, str)
-    mail = EmailMessage(policy=SMTP)
-    domain = _domain(report, options)
-    mail["Subject"] = subject(report, options)
-    mail["From"] = addresses([options.mail_from or f"logscan@{domain}"])
-    if options.mail_to:
-        mail["To"] = addresses(options.mail_to)
-    mail["Date"] = format_datetime(report.generated)
-    key = f"{report.generated.isoformat()} {mail['Subject']} {options.mail_to} {text}".encode("utf-8", "replace")
-    mail["Message-ID"] = f"<logscan.{hashlib.sha256(key).hexdigest()[:32]}@{domain}>"
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834
-    mail["Precedence"] = "bulk"
-    mail["List-Id"] = f"logscan reports <logscan.{domain}>"  # RFC 2919
-    mail["X-Logscan-Verdict"] = summarise(report, options).headline()
-    mail.set_content(text, cte="quoted-printable")
     pictures = _pictures(report)
     html = ""
     for detailed in (MOST_DETAILED, 2, 0):
         html = _html(report, options, pictures, detailed)
         if len(html.encode()) < MOST_HTML:
             break
+    mail = EmailMessage(policy=SMTP)
+    domain = id_domain(*report.hosts[:1], options.mail_from.rpartition("@")[2])
+    mail["Subject"] = subject(report, options)
+    # Without a domain: the mail server of this host gives it its own, which it knows better than anybody here.
+    mail["From"] = addresses([options.mail_from or "logscan"])
+    if options.mail_to:
+        mail["To"] = addresses(options.mail_to)
+    mail["Date"] = format_datetime(report.generated)
+    key = _key(report, options, text, html)
+    mail["Message-ID"] = f"<logscan.{key[:32]}@{domain}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834
+    mail["Precedence"] = "bulk"
+    mail["List-Id"] = f"logscan reports <logscan.{domain}>"  # RFC 2919
+    mail["X-Logscan-Verdict"] = summarise(report, options).headline()
+    mail.set_content(text, cte="quoted-printable")
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
     parts = mail.get_payload()
     assert isinstance(parts, list)
@@ -178,8 +149,21 @@ def message(report: Report, options: RenderOptions) -> EmailMessage:
     # Folding a Subject between encoded words inserts an empty one, which shows as a second blank (CPython's
     # _header_value_parser): lines may have 998 characters (RFC 5322, 2.1.1), so headers stay in one.
     mail.policy = SMTP.clone(max_line_length=900)
-    _fix_boundaries(mail, hashlib.sha256(key).hexdigest())
+    _fix_boundaries(mail, key)
     return mail
+
+
+def _key(report: Report, options: RenderOptions, text: str, html: str) -> str:
+    """Return a digest (hex) of what the mail is: hosts, period, recipients and content, and no clock.
+
+    A report made again of the same lines has the same, so that a mail program can tell the second one of two. One of no
+    line at all has the day in it: yesterday's silence is not today's.
+    """
+    period = [moment.isoformat() if moment else "" for moment in (report.period.first, report.period.last)]
+    if not any(period):
+        period = [report.generated.date().isoformat()]
+    parts = [*report.hosts, "", *period, "", *options.mail_to, "", str(options.attach_page), text, html]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _fix_boundaries(mail: EmailMessage, key: str) -> None:

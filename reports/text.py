@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from logscan.amounts import percent, plural
 from logscan.findings import Severity
+from logscan.rendering.first_screen import MOST_NOTES, write_first_screen
 from logscan.rendering.foreseen import cures, foreseen
 from logscan.rendering.grouping import Group, counted, shared_cures
 from logscan.rendering.paging import Page, table
@@ -330,7 +331,22 @@ def render(report: Report, options: RenderOptions) -> str:
         _environ={},
     )
     page = Page(console, report, options)
+    for note in options.notes[:MOST_NOTES]:
+        page.write(visible(note, 300))
     _headline(page)
+    if options.short:
+        write_first_screen(page)
+    else:
+        _whole(page)
+    # A patch is copied from here: its lines keep the blanks at their ends.
+    patch = set(report.plan.diff().split("\n")) if report.plan else set()
+    shown = (line if line in patch else line.rstrip(" ") for line in out.getvalue().split("\n"))
+    return "\n".join(shown).rstrip("\n") + "\n"
+
+
+def _whole(page: Page) -> None:
+    """Write all that follows the headline."""
+    report = page.report
     findings = acting(report)
     same = shared_cures(findings[:MOST_FINDINGS])
     for number, group in enumerate(findings[:MOST_FINDINGS], 1):
@@ -350,10 +366,6 @@ def render(report: Report, options: RenderOptions) -> str:
         _flow(page)
         _lists(page)
         _sources(page)
-    # A patch is copied from here: its lines keep the blanks at their ends.
-    patch = set(report.plan.diff().split("\n")) if report.plan else set()
-    shown = (line if line in patch else line.rstrip(" ") for line in out.getvalue().split("\n"))
-    return "\n".join(shown).rstrip("\n") + "\n"
 
 
 REPORT = Renderer(

@@ -21,7 +21,7 @@ from conftest import Run
 import logscan
 from logscan import trust
 from logscan.cli import asks_for_nagios
-from logscan.commands.mailing import MailError, Server, send
+from logscan.commands.mailing import Envelope, MailError, Server, deliver
 from logscan.samples import story
 
 LOG = story("mixed-day") / "mail.log"
@@ -180,7 +180,8 @@ def test_a_reader_that_went_away_keeps_the_rest_from_nothing(tmp_path: Path) -> 
     read_end, write_end = os.pipe()
     os.close(read_end)
     options = ["-f", "html", "-o", "-", "-f", "json", "-o", tmp_path / "x.json", "--fail-on", "problem"]
-    mail = ["--mail-to", "a@example.com", "--smtp", f"127.0.0.1:{port}", "--smtp-tls", "none"]
+    mail = ["--mail-to", "a@example.com", "--mail-from", "l@example.com"]
+    mail += ["--smtp", f"127.0.0.1:{port}", "--smtp-tls", "none"]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "logscan", "analyse", *map(str, [BAD, *options]), *mail],
@@ -205,12 +206,30 @@ def test_an_output_that_fails_keeps_the_others_from_nothing(run: Run, tmp_path: 
 
 
 def test_a_mail_that_is_not_sent_ends_with_4_and_the_report_is_kept(run: Run, tmp_path: Path) -> None:
-    done = run("analyse", LOG, "-o", tmp_path / "x.json", "--mail-to", "a@example.com", "--smtp", "127.0.0.1:1")
+    mail = ("--mail-to", "a@example.com", "--mail-from", "l@example.com", "--smtp", "127.0.0.1:1")
+    done = run("analyse", LOG, "-o", tmp_path / "x.json", *mail)
     assert done.returncode == 4
     assert (tmp_path / "x.json").stat().st_size > 1000
-    nagios = run("analyse", LOG, "-f", "nagios", "--mail-to", "a@example.com", "--smtp", "127.0.0.1:1")
+    nagios = run("analyse", LOG, "-f", "nagios", *mail)
     assert nagios.returncode == 3
     assert nagios.stdout.startswith("LOGSCAN UNKNOWN - the mail was not sent: mx1: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--mail-to", "a@example.com", "--smtp", "127.0.0.1:1"), "Invalid value for --mail-from: "),
+        (("--mail-to", "a@example.com", "--smtp", "h", "--mail-from", "logscan"), "Invalid value for --mail-from: "),
+        (("--mail-to", "a@example.com", "--mail-from", "a b@c"), "Invalid value for --mail-from: "),
+        (("--mail-to", "a b@c"), "Invalid value for --mail-to: "),
+    ],
+)
+def test_a_mail_that_could_never_go_out_is_told_before_anything_is_read(
+    run: Run, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = run("analyse", LOG, "-o", tmp_path / "x.json", *options)
+    assert (done.returncode, (tmp_path / "x.json").exists()) == (2, False)
+    assert said in done.stderr
 
 
 def test_nagios_is_not_told_that_all_is_well_when_not_all_was_read(run: Run, tmp_path: Path) -> None:
@@ -501,5 +520,5 @@ def test_a_conversation_with_a_mail_server_has_an_end(
     server = Server("127.0.0.1", dripping(said, every), tls="none", limit=0.5 if every else 60)
     start = time.monotonic()
     with pytest.raises(MailError, match=why):
-        send(letter(), server)
+        deliver(letter().as_bytes(), Envelope("a@example.com", ("b@example.com",)), server)
     assert time.monotonic() - start < 10

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from logscan.commands import mailing as mailer
-from logscan.commands.mailing import MailError, Server
+from logscan.commands.mailing import Envelope, MailError, Server
+from logscan.rendering.addressing import addresses
 from logscan.rendering.renderers import RenderError, RenderOptions, render
 from logscan.report.model import Report
 
@@ -36,6 +38,13 @@ def mail_of(report: Report, **options: Any) -> EmailMessage:
     found = email.message_from_bytes(data, policy=email.policy.default)
     assert isinstance(found, EmailMessage)
     return found
+
+
+def send(mail: EmailMessage, server: Server) -> None:
+    """Send it to the addresses in To, from that in From."""
+    named = mail["To"].addresses if mail["To"] else ()
+    envelope = Envelope(mail["From"].addresses[0].addr_spec, tuple(each.addr_spec for each in named))
+    mailer.deliver(mail.as_bytes(policy=email.policy.SMTP.clone(refold_source="none")), envelope, server)
 
 
 def body(mail: EmailMessage, kind: str) -> str:
@@ -69,25 +78,49 @@ def test_the_headers_are_those_of_a_machine_s_mail() -> None:
     mail = mail_of(report_sample.sample())
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["Date"].datetime == report_sample.sample().generated
-    assert mail["List-Id"] == "logscan reports <logscan.mx1.example.com>"
+    assert mail["List-Id"] == "logscan reports <logscan.mx1>"
     assert mail["Message-ID"].startswith("<logscan.")
-    assert mail["Message-ID"].endswith("@mx1.example.com>")
+    assert mail["Message-ID"].endswith("@mx1>")
     assert mail["To"] == "postmaster@example.com"
     assert mail["Message-ID"] != mail_of(report_sample.healthy())["Message-ID"]
 
 
 def test_the_text_stands_alone() -> None:
     text = body(mail_of(report_sample.sample()), "plain")
-    for words in (
-        "4 problems, 2 warnings",
-        "stored twice",
-        "+  -o receive_override_options=",
-        "Dear Bob,",
-        "Clear",
-        "Blind",
-    ):
+    for words in ("4 problems, 2 warnings", "stored twice", "Expand aliases once", "8 clear", "3 blind"):
         assert words in text
-    assert max(len(line) for line in text.splitlines() if not line.lstrip().startswith(("+", "-"))) <= 80
+    assert "+  -o" not in text
+    assert "Dear Bob," not in text
+    assert "logscan trace a71f061b" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def many(causes: int) -> Report:
+    """Return a report of so many findings, each of a cure of its own."""
+    report = report_sample.sample()
+    found = report_sample.TRAINING
+    assert found.remedy
+    report.checks[0].findings = [
+        replace(
+            found,
+            subject=f"user{number}",
+            summary=f"user{number} trained in vain " * 12,
+            remedy=replace(found.remedy, text=f"Tell user{number} of it " * 30 + ". And then more.", key=str(number)),
+        )
+        for number in range(causes)
+    ]
+    return report
+
+
+def test_the_text_is_one_screen_however_much_was_found() -> None:
+    report = many(300)
+    report.sources = [replace(report.sources[0], path=f"mail.log.{number}", error="gone") for number in range(300)]
+    text = body(mail_of(report, notes=tuple(f"Note {number}: {'x' * 1000}" for number in range(300))), "plain")
+    assert "303 problems" in text
+    assert "more findings" in text
+    assert "… and 297 more sources not read" in text
+    assert len(text.splitlines()) <= 120
+    assert len(body(mail_of(many(300)), "plain").splitlines()) <= 75
 
 
 class Markup(html.parser.HTMLParser):
@@ -164,7 +197,7 @@ def test_the_full_page_comes_along_on_request() -> None:
 def test_no_text_adds_a_header_or_a_recipient(text: str) -> None:
     mail = mail_of(report_sample.hostile_by(text), mail_from="")
     assert "Bcc" not in mail
-    assert mailer.recipients(mail) == list(TO)
+    assert [each.addr_spec for each in mail["To"].addresses] == list(TO)
     assert mail.keys() == KEYS
     assert len(mail["Subject"]) < 400
     assert not mail.defects
@@ -172,16 +205,92 @@ def test_no_text_adds_a_header_or_a_recipient(text: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["a@b\r\nBcc: c@d", "no address", "", "@", "a@b@c", "x\0@example.com", "A <b@example.com", "a b@c", "\udc80@x.org"],
+    [
+        "a@b\r\nBcc: c@d",
+        "no address",
+        "",
+        "@",
+        "a@b@c",
+        "x\0@example.com",
+        "A <b@example.com",
+        "a b@c",
+        "\udc80@x.org",
+        "-oQ/tmp",
+        "a,b",
+        "a..b",
+        "a.",
+        "jörg",
+        "A <>",
+        "|sh",
+        "/etc/passwd",
+    ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(RenderError, match="not a mail address"):
         mail_of(report_sample.sample(), mail_to=(address,))
 
 
-def test_a_name_may_stand_before_an_address() -> None:
-    mail = mail_of(report_sample.sample(), mail_to=("Post Master <postmaster@example.com>", "b@example.org"))
-    assert mailer.recipients(mail) == ["postmaster@example.com", "b@example.org"]
+def test_a_name_may_stand_before_an_address_and_a_user_of_this_host_is_one() -> None:
+    mail = mail_of(report_sample.sample(), mail_to=("Post Master <postmaster@example.com>", "b@example.org", "root"))
+    assert [each.addr_spec for each in mail["To"].addresses] == ["postmaster@example.com", "b@example.org", "root"]
+    assert [each.addr_spec for each in addresses(["R <root>", "first.last"])] == ["root", "first.last"]
+
+
+def test_a_sender_that_nobody_named_is_left_to_the_mail_server_of_this_host() -> None:
+    mail = mail_of(report_sample.sample(), mail_from="")
+    assert str(mail["From"]) == "logscan"
+    assert "invalid" not in mail.as_string().partition("\n\n")[0]
+    nameless = mail_of(replace(report_sample.sample(), hosts=[]), mail_from="a@example.com")
+    assert nameless["Message-ID"].endswith("@example.com>")
+    assert mail_of(replace(report_sample.sample(), hosts=["..", "x"]), mail_from="")["Message-ID"].endswith(
+        "@localhost>"
+    )
+    assert mail_of(replace(report_sample.sample(), hosts=["MX1.example.com"]))["Message-ID"].endswith(
+        "@mx1.example.com>"
+    )
+
+
+def test_a_report_made_again_of_the_same_lines_has_the_same_message_id() -> None:
+    first = report_sample.sample()
+    again = replace(first, generated=first.generated + timedelta(minutes=7))
+    assert mail_of(first)["Message-ID"] == mail_of(again)["Message-ID"]
+    one, other = (render(each, "email", mail_to=TO) for each in (first, again))
+    assert isinstance(one, bytes)
+    assert isinstance(other, bytes)
+    changed = [a for a, b in zip(one.split(b"\r\n"), other.split(b"\r\n"), strict=True) if a != b]
+    assert [each.partition(b":")[0] for each in changed] == [b"Date"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hosts": ["mx2"]},
+        {"period": replace(report_sample.sample().period, last=report_sample.at(99))},
+        {"mails": {"total": 1}},
+        {"checks": report_sample.sample().checks[:-1]},
+        {"mail_to": ("else@example.com",)},
+        {"attach_page": True},
+        {"notes": ("Report 15: no new line.",)},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_another_report_has_another_message_id(change: dict[str, Any]) -> None:
+    report = report_sample.sample()
+    fields = {key: value for key, value in change.items() if key != "notes" and hasattr(report, key)}
+    options = {key: value for key, value in change.items() if key not in fields}
+    assert mail_of(replace(report, **fields), **options)["Message-ID"] != mail_of(report)["Message-ID"]
+
+
+def test_two_days_without_a_line_are_two_mails() -> None:
+    first = report_sample.empty(9)
+    day = replace(first, generated=first.generated + timedelta(days=1))
+    assert mail_of(first)["Message-ID"] != mail_of(day)["Message-ID"]
+
+
+def test_notes_stand_first_in_both_parts() -> None:
+    mail = mail_of(report_sample.sample(), notes=("Report 14: <lines> from here to there.",))
+    assert body(mail, "plain").splitlines()[0] == "Report 14: <lines> from here to there."
+    assert "Report 14: &lt;lines&gt; from here to there." in body(mail, "html")
 
 
 # -- on its way ------------------------------------------------------------------------------------------------------
@@ -254,7 +363,7 @@ def tls_server(certificate: tuple[Path, Path]) -> Iterator[tuple[Sink, int]]:
 def test_a_mail_goes_through_a_real_server_and_comes_back_whole(plain_server: tuple[Sink, int]) -> None:
     sink, port = plain_server
     mail = mail_of(report_sample.sample(), mail_to=("a@example.com", "b@example.org"))
-    mailer.send(mail, Server("127.0.0.1", port, "none"))
+    send(mail, Server("127.0.0.1", port, "none"))
     (envelope,) = sink.taken
     assert envelope.mail_from == "logscan@mx1.example.com"
     assert envelope.rcpt_tos == ["a@example.com", "b@example.org"]
@@ -273,7 +382,7 @@ def test_a_mail_goes_encrypted_and_authenticated(
 ) -> None:
     sink, port = tls_server
     monkeypatch.setenv("LOGSCAN_SMTP_PASSWORD", "s3cret")
-    mailer.send(mail_of(report_sample.healthy()), Server("localhost", port, user="robot", ca_file=certificate[0]))
+    send(mail_of(report_sample.healthy()), Server("localhost", port, user="robot", ca_file=certificate[0]))
     assert sink.encrypted == [True]
 
 
@@ -285,12 +394,12 @@ def test_the_password_may_be_in_a_file_that_only_its_owner_reads(
     secret.write_text("s3cret\n")
     secret.chmod(0o600)
     server = Server("localhost", port, user="robot", password_file=secret, ca_file=certificate[0])
-    mailer.send(mail_of(report_sample.healthy()), server)
+    send(mail_of(report_sample.healthy()), server)
     secret.chmod(0o644)
     with pytest.raises(MailError, match="chmod 600"):
-        mailer.send(mail_of(report_sample.healthy()), server)
+        send(mail_of(report_sample.healthy()), server)
     with pytest.raises(MailError, match="can't be read: No such file"):
-        mailer.send(mail_of(report_sample.healthy()), replace(server, password_file=tmp_path / "missing"))
+        send(mail_of(report_sample.healthy()), replace(server, password_file=tmp_path / "missing"))
 
 
 def test_a_wrong_password_an_untrusted_certificate_and_missing_tls_are_told(
@@ -302,16 +411,16 @@ def test_a_wrong_password_an_untrusted_certificate_and_missing_tls_are_told(
     monkeypatch.setenv("LOGSCAN_SMTP_PASSWORD", "wrong")
     mail = mail_of(report_sample.healthy())
     with pytest.raises(MailError, match="refused user and password: 535"):
-        mailer.send(mail, Server("localhost", tls_server[1], user="robot", ca_file=certificate[0]))
+        send(mail, Server("localhost", tls_server[1], user="robot", ca_file=certificate[0]))
     with pytest.raises(MailError, match=r"certificate of localhost:.* can't be trusted"):
-        mailer.send(mail, Server("localhost", tls_server[1], user="robot"))
+        send(mail, Server("localhost", tls_server[1], user="robot"))
     with pytest.raises(MailError, match="does not offer STARTTLS"):
-        mailer.send(mail, Server("127.0.0.1", plain_server[1]))
+        send(mail, Server("127.0.0.1", plain_server[1]))
     with pytest.raises(MailError, match="in the clear"):
-        mailer.send(mail, Server("mail.example.com", 25, "none", user="robot"))
+        send(mail, Server("mail.example.com", 25, "none", user="robot"))
     monkeypatch.delenv("LOGSCAN_SMTP_PASSWORD")
     with pytest.raises(MailError, match="set LOGSCAN_SMTP_PASSWORD"):
-        mailer.send(mail, Server("localhost", tls_server[1], user="robot"))
+        send(mail, Server("localhost", tls_server[1], user="robot"))
 
 
 def test_refused_recipients_are_named(plain_server: tuple[Sink, int]) -> None:
@@ -319,10 +428,10 @@ def test_refused_recipients_are_named(plain_server: tuple[Sink, int]) -> None:
     with pytest.raises(
         MailError, match=r"refused every recipient: a@example.invalid: 550 5.1.1 \\x1b\[31mno such user"
     ):
-        mailer.send(mail_of(report_sample.healthy(), mail_to=("a@example.invalid",)), Server("127.0.0.1", port, "none"))
+        send(mail_of(report_sample.healthy(), mail_to=("a@example.invalid",)), Server("127.0.0.1", port, "none"))
     assert sink.taken == []
     with pytest.raises(MailError, match=r"refused a@example\.invalid"):
-        mailer.send(
+        send(
             mail_of(report_sample.healthy(), mail_to=("a@example.invalid", "b@example.com")),
             Server("127.0.0.1", port, "none"),
         )
@@ -333,14 +442,14 @@ def test_a_server_that_is_not_there_is_told() -> None:
     unused_port = free_port()
     mail = mail_of(report_sample.healthy())
     with pytest.raises(MailError, match=f"127.0.0.1:{unused_port} can't be reached: Connection refused"):
-        mailer.send(mail, Server("127.0.0.1", unused_port, "none"))
+        send(mail, Server("127.0.0.1", unused_port, "none"))
     with pytest.raises(MailError, match=r"there is no host nowhere\.invalid"):
-        mailer.send(mail, Server("nowhere.invalid"))
+        send(mail, Server("nowhere.invalid"))
 
 
 def test_a_mail_without_recipient_is_not_sent() -> None:
     with pytest.raises(MailError, match="--mail-to"):
-        mailer.send(mail_of(report_sample.healthy(), mail_to=()), Server("127.0.0.1", 1))
+        send(mail_of(report_sample.healthy(), mail_to=()), Server("127.0.0.1", 1))
 
 
 def command(folder: Path, program: str) -> str:
@@ -357,7 +466,7 @@ def test_sendmail_gets_the_addresses_as_arguments_and_the_mail_with_local_line_e
         f"open({str(tmp_path / 'mail')!r}, 'wb').write(sys.stdin.buffer.read())",
     )
     mail = mail_of(report_sample.sample(), mail_to=("a@example.com", "b@example.org"))
-    mailer.send(mail, Server(sendmail=program))
+    send(mail, Server(sendmail=program))
     arguments = (tmp_path / "args").read_text().split("\n")
     assert arguments == ["-i", "-f", "logscan@mx1.example.com", "--", "a@example.com", "b@example.org"]
     data = (tmp_path / "mail").read_bytes()
@@ -378,9 +487,9 @@ def test_a_failing_sendmail_is_told(tmp_path: Path, program: str, said: str) -> 
         sendmail=command(tmp_path, "sys.stdin.read()\n" + program), timeout=0.5 if "sleep" in program else 20
     )
     with pytest.raises(MailError, match=said):
-        mailer.send(mail_of(report_sample.healthy()), server)
+        send(mail_of(report_sample.healthy()), server)
     with pytest.raises(MailError, match="can't be started: No such file"):
-        mailer.send(mail_of(report_sample.healthy()), Server(sendmail=str(tmp_path / "missing")))
+        send(mail_of(report_sample.healthy()), Server(sendmail=str(tmp_path / "missing")))
 
 
 def test_options_are_those_of_every_renderer() -> None:

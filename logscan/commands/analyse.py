@@ -11,6 +11,7 @@ import click
 
 from logscan.commands.common import reading_of, reading_options
 from logscan.commands.complaints import complain
+from logscan.commands.mail_options import MAIL_OPTIONS, mail_options, mailing_of
 from logscan.plugins import names
 
 
@@ -49,13 +50,7 @@ from logscan.plugins import names
     metavar="DIR",
     help="Write the correlated tables there as Parquet files.",
 )
-@click.option("--mail-to", multiple=True, metavar="ADDRESS", help="Mail the report there; repeatable.")
-@click.option("--mail-from", metavar="ADDRESS", help="The mail's sender.")
-@click.option("--smtp", metavar="HOST[:PORT]", help="Send by this server; default: the sendmail program.")
-@click.option("--smtp-tls", type=click.Choice(["none", "starttls", "ssl"]), default="starttls", show_default=True)
-@click.option("--smtp-user", metavar="NAME", help="Login there; the password is LOGSCAN_SMTP_PASSWORD or in a file.")
-@click.option("--smtp-password-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
-@click.option("--attach-page", is_flag=True, help="Attach the full HTML page to the mail.")
+@mail_options(*MAIL_OPTIONS)
 @reading_options
 def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -> None:
     """Read logs, look for what quietly goes wrong, and report it.
@@ -63,11 +58,11 @@ def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -
     SOURCE is a file, a folder, a glob, '-' or 'journal:'. A folder is taken apart by content: mail logs in any form and
     compression, DSPAM's logs and listing, configuration files. Without SOURCE: this host's own mail log.
     """
-    from logscan.commands.outputs import check_names, finish, made, server_of, wanted
+    from logscan.commands.outputs import check_names, finish, made, wanted
 
     plan = wanted(options["formats"], options["outputs"], mailed=bool(options["mail_to"]))
     check_names((*options["checks"], *options["skip"]))
-    server_of(options)
+    mailing_of(options)
     with ExitStack() as held:
         with reading_of(sources, reading) as arguments:
             from logscan.pipeline.memory import frugal

@@ -9,22 +9,43 @@ import socket
 import ssl
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal
 
 from logscan.commands.smtp_talk import Conversation, OverrunError
+from logscan.visible import visible
 
 SENDMAIL = ("/usr/sbin/sendmail", "/usr/lib/sendmail")
 PORTS = {"none": 25, "starttls": 587, "ssl": 465}
+LASTING = (os.EX_DATAERR, os.EX_NOUSER, os.EX_NOHOST)
+"""Statuses of sendmail (sysexits.h) that say that this mail, or whom it is to, will never do."""
+
 PASSWORD = "LOGSCAN_SMTP_PASSWORD"  # noqa: S105 - the variable's name
 USER = "LOGSCAN_SMTP_USER"
 
 
+About = Literal["way", "mail", "final"]
+"""What a failure is about: the ``way``, so that no other mail gets out either; this ``mail``, or one of its recipients, for
+now; or it is ``final``: the same is to be expected when it is tried again."""
+
+
 class MailError(Exception):
     """A mail could not be sent; the message says why and what to change."""
+
+    def __init__(self, text: str, about: About = "way") -> None:
+        super().__init__(text)
+        self.about = about
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Whom a mail is from and to, whatever stands in its headers."""
+
+    sender: str
+    """An address; one without a domain is left to sendmail, which takes the user who runs it."""
+    recipients: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -67,39 +88,24 @@ class Server:
         return user, lines[0]
 
 
-def recipients(mail: EmailMessage) -> list[str]:
-    """Return the envelope's recipients: the addresses of To, Cc and Bcc, each once."""
-    found: dict[str, None] = {}
-    for name in ("To", "Cc", "Bcc"):
-        for header in mail.get_all(name, []):
-            for address in header.addresses:
-                found[address.addr_spec] = None
-    return list(found)
-
-
-def send(mail: EmailMessage, server: Server | None = None) -> None:
-    """Send ``mail`` to the addresses it names. Raises :class:`MailError`, also when one recipient of several fails."""
+def deliver(content: bytes, envelope: Envelope, server: Server | None = None) -> None:
+    """Send exactly these bytes, with line ends as on the wire. Raises :class:`MailError`, also when one recipient fails."""
     server = server or Server()
-    to = recipients(mail)
-    if not to:
-        raise MailError("the mail has no recipient: name one with --mail-to")
+    if not envelope.recipients:
+        raise MailError("the mail has no recipient: name one with --mail-to", "final")
     if server.host:
-        _smtp(mail, to, server)
+        _smtp(content, envelope, server)
     else:
-        _sendmail(mail, to, server)
+        _sendmail(content, envelope, server)
 
 
-def _sender(mail: EmailMessage) -> str:
-    addresses = mail["From"].addresses
-    return str(addresses[0].addr_spec)
-
-
-def _smtp(mail: EmailMessage, to: list[str], server: Server) -> None:
+def _smtp(content: bytes, envelope: Envelope, server: Server) -> None:
     port = server.port or PORTS[server.tls]
     place = f"{server.host}:{port}"
     credentials = server.credentials()
     if credentials and server.tls == "none" and not _loopback(server.host):
         raise MailError(f"a password would go to {place} in the clear: use starttls or ssl")
+    about: About = "way"
     try:
         context = ssl.create_default_context()
         if server.ca_file:
@@ -116,62 +122,87 @@ def _smtp(mail: EmailMessage, to: list[str], server: Server) -> None:
                 smtp.ehlo()
             if credentials:
                 smtp.login(*credentials)
-            refused = smtp.send_message(mail, from_addr=_sender(mail), to_addrs=to)
+            about = "mail"
+            refused = smtp.sendmail(envelope.sender, envelope.recipients, content)
         if refused:
-            raise MailError(f"{place} refused " + "; ".join(f"{who}: {_reply(*why)}" for who, why in refused.items()))
+            raise MailError(f"{place} refused {_refused(refused)}", _lasting(code for code, _ in refused.values()))
     except MailError:
         raise
-    except OverrunError as error:
-        raise MailError(f"{place} {error}") from error
-    except smtplib.SMTPAuthenticationError as error:
-        raise MailError(f"{place} refused user and password: {_reply(error.smtp_code, error.smtp_error)}") from error
-    except smtplib.SMTPRecipientsRefused as error:
-        why = "; ".join(f"{who}: {_reply(*reply)}" for who, reply in error.recipients.items())
-        raise MailError(f"{place} refused every recipient: {why}") from error
-    except smtplib.SMTPResponseException as error:
-        raise MailError(f"{place} refused the mail: {_reply(error.smtp_code, error.smtp_error)}") from error
-    except ssl.SSLCertVerificationError as error:
-        raise MailError(f"the certificate of {place} can't be trusted: {error.verify_message}") from error
-    except UnicodeError as error:
-        raise MailError(f"{place}: user, password and addresses must be ASCII there") from error
-    except (ssl.SSLError, smtplib.SMTPException) as error:
-        raise MailError(f"{place}: {error}") from error
-    except socket.gaierror as error:
-        raise MailError(f"there is no host {server.host}: {error.strerror}") from error
-    except TimeoutError as error:
-        raise MailError(f"{place} did not answer within {server.timeout:g} s") from error
-    except OSError as error:
-        raise MailError(f"{place} can't be reached: {error.strerror or error}") from error
+    except (OverrunError, ssl.SSLError, smtplib.SMTPException, OSError, UnicodeError) as error:
+        raise _told(error, server, place, about) from error
+
+
+def _told(error: Exception, server: Server, place: str, about: About) -> MailError:
+    """Return what went wrong in a conversation; ``about``: whether the mail's turn had come."""
+    match error:
+        case OverrunError():
+            return MailError(f"{place} {error}", about)
+        case smtplib.SMTPAuthenticationError():
+            return MailError(f"{place} refused user and password: {_reply(error.smtp_code, error.smtp_error)}")
+        case smtplib.SMTPRecipientsRefused():
+            kind = _lasting(code for code, _ in error.recipients.values())
+            return MailError(f"{place} refused every recipient: {_refused(error.recipients)}", kind)
+        case smtplib.SMTPSenderRefused():
+            said = _reply(error.smtp_code, error.smtp_error)
+            return MailError(f"{place} refused the sender {visible(error.sender, 200)}: {said}")
+        case smtplib.SMTPDataError():
+            said = _reply(error.smtp_code, error.smtp_error)
+            return MailError(f"{place} refused the mail: {said}", _lasting([error.smtp_code]))
+        case smtplib.SMTPResponseException():
+            return MailError(f"{place} refused the mail: {_reply(error.smtp_code, error.smtp_error)}", about)
+        case ssl.SSLCertVerificationError():
+            return MailError(f"the certificate of {place} can't be trusted: {error.verify_message}")
+        case UnicodeError():
+            return MailError(f"{place}: user, password and addresses must be ASCII there", about)
+        case socket.gaierror():
+            return MailError(f"there is no host {server.host}: {error.strerror}")
+        case TimeoutError():
+            return MailError(f"{place} did not answer within {server.timeout:g} s", about)
+        case OSError() if not isinstance(error, ssl.SSLError | smtplib.SMTPException):
+            return MailError(f"{place} can't be reached: {error.strerror or error}", about)
+        case _:
+            return MailError(f"{place}: {visible(str(error), 300)}", about)
 
 
 def _loopback(host: str) -> bool:
     return host in {"localhost", "::1"} or host.startswith("127.")
 
 
+def _lasting(codes: Iterable[int]) -> About:
+    """Return whether a refusal is for good: one recipient that may be taken later keeps it from being so."""
+    return "final" if all(code >= 500 for code in codes) else "mail"
+
+
+def _refused(replies: Mapping[str, tuple[int, bytes]]) -> str:
+    return "; ".join(f"{who}: {_reply(*why)}" for who, why in replies.items())
+
+
 def _reply(code: int, text: bytes | str) -> str:
     """Return a server's reply as one line; it is somebody else's text."""
-    from logscan.visible import visible
-
     words = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
     return f"{code} {visible(words, 300)}"
 
 
-def _sendmail(mail: EmailMessage, to: list[str], server: Server) -> None:
+def _sendmail(content: bytes, envelope: Envelope, server: Server) -> None:
     command = server.sendmail or next(
         (path for path in SENDMAIL if Path(path).exists()), shutil.which("sendmail") or ""
     )
     if not command:
         raise MailError("there is no sendmail on this host: install a mail server or name an SMTP server")
+    # A sender without a domain would become a user of this host, whom there need not be: a bounce would reach nobody.
+    sender = ["-f", envelope.sender] if "@" in envelope.sender else []
     # -i: a line with a single dot does not end the mail. "--": no address can be an option.
-    arguments = [command, "-i", "-f", _sender(mail), "--", *to]
+    arguments = [command, "-i", *sender, "--", *envelope.recipients]
     # sendmail reads local line ends.
-    data = mail.as_bytes(policy=mail.policy.clone(linesep="\n"))
+    data = content.replace(b"\r\n", b"\n")
     try:
         done = subprocess.run(arguments, input=data, capture_output=True, timeout=server.timeout, check=False)
     except subprocess.TimeoutExpired as error:
-        raise MailError(f"{command} did not end within {server.timeout:g} s") from error
+        raise MailError(f"{command} did not end within {server.timeout:g} s", "mail") from error
     except OSError as error:
         raise MailError(f"{command} can't be started: {error.strerror}") from error
     if done.returncode:
         said = (done.stderr or done.stdout).decode("utf-8", "backslashreplace").strip().splitlines()
-        raise MailError(f"{command} ended with status {done.returncode}" + (f": {said[-1][:300]}" if said else ""))
+        kind: About = "final" if done.returncode in LASTING else "mail"
+        why = f": {visible(said[-1], 300)}" if said else ""
+        raise MailError(f"{command} ended with status {done.returncode}{why}", kind)

@@ -15,7 +15,6 @@ import click
 from logscan import console
 
 if TYPE_CHECKING:
-    from logscan.commands.mailing import Server
     from logscan.pipeline.streaming import Stream
     from logscan.report.anonymise import Anonymiser
     from logscan.report.model import Report
@@ -74,31 +73,6 @@ def check_names(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in known:
             raise click.BadParameter(f"there is no check {name!r}; there are {', '.join(known)}")
-
-
-def server_of(options: dict[str, Any]) -> Server:
-    """Return the server that ``--smtp`` names: host, host:port, [address]:port; raises :class:`click.BadParameter`."""
-    from logscan.commands.common import whole
-    from logscan.commands.mailing import Server
-
-    text = options.get("smtp") or ""
-    host, _, port = text.rpartition(":")
-    if text.endswith("]") or (text.count(":") != 1 and not host.endswith("]")):  # an address without a port, or a name
-        host, port = text, "0"
-    number = whole(port, 65535)
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if number is None or (port != "0" and not number) or (text and not bare) or set(bare) & set("@/[] \t"):
-        raise click.BadParameter(
-            "write HOST or HOST:PORT, a port from 1 to 65535; user and password have options of their own",
-            param_hint="--smtp",
-        )
-    return Server(
-        host=bare,
-        port=number,
-        tls=options.get("smtp_tls") or "starttls",
-        user=options.get("smtp_user") or "",
-        password_file=options.get("smtp_password_file"),
-    )
 
 
 def colours(choice: str) -> bool:
@@ -244,35 +218,17 @@ def tables(found: Made, folder: Path) -> None:
 
 def mail(report: Report, options: dict[str, Any]) -> None:
     """Send the report; raises :class:`click.ClickException`, which says what to do."""
-    from email import message_from_bytes, policy
-    from email.message import EmailMessage
-
-    from logscan.commands.mailing import MailError, send
+    from logscan.commands.mail_options import mailing_of
+    from logscan.commands.mailing import Envelope, MailError, deliver
     from logscan.rendering.renderers import RenderError, render
 
+    mailing = mailing_of(options)
     try:
-        content = render(
-            report,
-            "email",
-            mail_from=options.get("mail_from") or _sender(options["mail_to"]),
-            mail_to=tuple(options["mail_to"]),
-            attach_page=options.get("attach_page", False),
-        )
-        as_made = policy.default.clone(refold_source="none")
-        mail = message_from_bytes(content if isinstance(content, bytes) else b"", EmailMessage, policy=as_made)
-        send(mail, server_of(options))
+        content = render(report, "email", mail_from=mailing.sender, mail_to=mailing.to, attach_page=mailing.attach_page)
+        assert isinstance(content, bytes)
+        deliver(content, Envelope(mailing.bare_sender, mailing.recipients), mailing.server)
     except (MailError, RenderError) as error:
         raise click.ClickException(str(error)) from None
-
-
-def _sender(recipients: tuple[str, ...]) -> str:
-    """Return logscan at this host, whose name a mail server accepts only when it is a full one."""
-    import socket
-
-    name = socket.getfqdn()
-    if "." not in name or name.startswith("localhost"):
-        name = recipients[0].rpartition("@")[2].strip(" <>") if "@" in recipients[0] else name
-    return f"logscan@{name}"
 
 
 def by_format(report: Report, plan: Plan) -> int | None:

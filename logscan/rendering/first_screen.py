@@ -1,0 +1,99 @@
+"""The short text: what to know at a glance, a line or two a cause, and where to read on. It doesn't grow with the report."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from logscan.amounts import percent, plural
+from logscan.rendering.grouping import Group, shared_cures
+from logscan.rendering.summary import acting, resting, summarise
+from logscan.visible import visible
+
+if TYPE_CHECKING:
+    from logscan.rendering.paging import Page
+
+MOST_FINDINGS = 10
+"""Causes that have lines of their own: with three lines each they fill a screen."""
+
+MOST_NOTES = 6
+MOST_UNREAD = 3
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"'(])")
+"""Where a sentence ends and another begins: 'main.cf' and 'e.g. x' hold no such place."""
+
+
+def first_sentence(text: str, most: int = 150) -> str:
+    """Return a remedy's first sentence on one line, cut after a word at ``most`` characters, and made safe."""
+    sentence = _SENTENCE.split(" ".join(text.split()), maxsplit=1)[0]
+    if len(sentence) > most:
+        sentence = sentence[: most - 2].rpartition(" ")[0].rstrip(",;:") + " …"
+    return visible(sentence)
+
+
+def write_first_screen(page: Page) -> None:
+    """Write what follows the headline."""
+    report = page.report
+    causes = acting(report)
+    same = shared_cures(causes[:MOST_FINDINGS])
+    page.write()
+    for number, group in enumerate(causes[:MOST_FINDINGS], 1):
+        _cause(page, number, group, same.get(group.first.id, 0))
+    if len(causes) > MOST_FINDINGS:
+        rest = causes[MOST_FINDINGS:]
+        kinds = [(kind, sum(each.severity == kind for each in rest)) for kind in ("problem", "warning")]
+        told = " and ".join(plural(count, kind) for kind, count in kinds if count)
+        page.write(f"… and {plural(len(rest), 'more finding')}" + (f": {told}" if told else ""), "bold")
+    known = resting(report)
+    if known:
+        page.write(f"Known, nothing to do: {plural(len(known), 'finding')}.")
+    if not report.audit:
+        _numbers(page)
+    _further(page)
+
+
+def _cause(page: Page, number: int, group: Group, same: int) -> None:
+    """Write what is wrong, how often, and the first thing to do."""
+    from rich.table import Table
+    from rich.text import Text
+
+    finding, options = group.first, page.options
+    new = "  NEW" if options.new and options.new.intersection(group.ids) else ""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=2, justify="right")
+    grid.add_column(width=len("PROBLEM"), no_wrap=True)
+    grid.add_column(ratio=1, overflow="fold")
+    grid.add_row(Text(str(number)), Text(finding.severity.upper()), Text(visible(group.summary, 140) + new))
+    remedy = group.remedy
+    do = f"The same as for finding {same}, once for both." if same else first_sentence(remedy.text) if remedy else ""
+    if do:
+        grid.add_row(Text(""), Text("do"), Text(do))
+    page.write_grid(grid, 0)
+
+
+def _numbers(page: Page) -> None:
+    report = page.report
+    counts = summarise(report)
+    told = [plural(report.mails.get("total", 0), "mail")]
+    told += [
+        f"{report.mails[key]:,} {key}"
+        for key in ("delivered", "deferred", "bounced", "expired", "rejected")
+        if report.mails.get(key)
+    ]
+    page.write()
+    page.write(f"{', '.join(told)}; {percent(counts.share)} of {plural(counts.lines, 'line')} understood.")
+    unread = [each for each in report.sources if each.error]
+    for each in unread[:MOST_UNREAD]:
+        page.write(f"Not read: {visible(each.path, 100)}: {visible(each.error, 140)}", "bold")
+    if len(unread) > MOST_UNREAD:
+        page.write(f"… and {plural(len(unread) - MOST_UNREAD, 'more source')} not read", "bold")
+
+
+def _further(page: Page) -> None:
+    causes = acting(page.report)
+    page.write()
+    where = "in this mail's HTML part" + (" and the page attached to it" if page.options.attach_page else "")
+    page.write(f"More of it, with the lines that prove it and the changes that mend it: {where}.")
+    for group in causes[:1]:
+        page.write(f"What a finding means: logscan explain {visible(group.first.check)}")
+        page.write(f"Its mails, line by line: logscan trace {visible(group.first.id)}")
