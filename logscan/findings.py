@@ -97,7 +97,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Suppression:
-    """One ``[[suppress]]`` of the settings file: findings that the administrator knows of. ``*`` stands for anything."""
+    """Findings that the administrator knows of: one ``[[suppress]]`` of the settings file, or what ``logscan ack`` was told.
+
+    ``*`` stands for anything, in the settings.
+    """
 
     check: str
     reason: str
@@ -105,6 +108,8 @@ class Suppression:
     cause: str = "*"
     until: date | None = None
     """The last day on which it holds; None: without an end."""
+    by: str = ""
+    """Who acknowledged the one finding with this subject and cause, which are no patterns then; empty: the settings file."""
 
 
 @dataclass

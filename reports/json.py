@@ -10,9 +10,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from logscan.findings import Finding, Remedy, Result
+from logscan.findings import Finding, Remedy, Result, Suppression
 from logscan.rendering.planning import as_json
 from logscan.rendering.renderers import Renderer, RenderOptions
+from logscan.report.memory import Former, Memory
 from logscan.report.model import SCHEMA, Report, Series
 from logscan.visible import without_passwords
 
@@ -58,6 +59,11 @@ def _remedy(remedy: Remedy | None) -> dict[str, Any] | None:
     }
 
 
+def _known(told: Suppression) -> dict[str, Any]:
+    """Return by what a finding is known; ``by`` says who acknowledged it, where it isn't the settings file."""
+    return {name: value for name, value in asdict(told).items() if name != "by" or value}
+
+
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "id": finding.id,
@@ -76,7 +82,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "cases": finding.cases,
         "remedy": _remedy(finding.remedy),
         "evidence": [{"source": each.source, "line": each.line, "text": each.text} for each in finding.evidence],
-        "suppressed": finding.suppressed and asdict(finding.suppressed),
+        "suppressed": finding.suppressed and _known(finding.suppressed),
     }
 
 
@@ -156,6 +162,52 @@ def _traffic(report: Report) -> dict[str, Any]:
     }
 
 
+def _memory(memory: Memory) -> dict[str, Any]:
+    """Return what earlier reports of the same state had, and which run this is."""
+
+    def former(each: Former) -> dict[str, Any]:
+        return {
+            "id": each.id,
+            "check": each.check,
+            "severity": each.severity,
+            "summary": each.summary,
+            "since": each.since,
+            "last": each.last,
+            "mended": each.mended,
+        }
+
+    return {
+        "memory": {
+            "new": memory.new,
+            "back": memory.back,
+            "gone": [each.id for each in memory.gone],
+            "same": memory.same,
+            "acknowledged": memory.acknowledged,
+            "unseen": [each.id for each in memory.unseen],
+            "former": [former(each) for each in (*memory.gone, *memory.unseen)],
+            "known": {
+                key: {"status": each.status, "since": each.since, "reports": each.reports, "last": each.seen}
+                for key, each in memory.known.items()
+            },
+            "days": memory.days,
+            "strip": memory.strip,
+            "past": {
+                key: {
+                    "today": each.today,
+                    "median": each.median,
+                    "low": each.low,
+                    "high": each.high,
+                    "days": each.days,
+                    "same_weekday": each.weekday,
+                    "odd": each.odd,
+                }
+                for key, each in memory.past.items()
+            },
+        },
+        "runs": {"number": memory.run, "from": memory.since, "until": memory.until, "previous": memory.previous},
+    }
+
+
 def document(report: Report) -> dict[str, Any]:
     """Return the report as the dict that becomes the JSON document: plain values only."""
     page = {
@@ -200,6 +252,8 @@ def document(report: Report) -> dict[str, Any]:
         "notes": report.notes,
         "traffic": _traffic(report),
     }
+    if report.memory is not None:
+        page |= _memory(report.memory)
     plain = _plain(page)
     assert isinstance(plain, dict)
     return plain

@@ -91,7 +91,10 @@ def clear_title(check: Check, result: Result) -> str:
         words, looked_at = sentence, ""
     states = {finding.state for finding in result.findings if finding.severity != "note"} - {"active"}
     if "suppressed" in states:
-        words = f"{check.title}: only what the settings suppress"
+        known = [finding.suppressed for finding in result.findings if finding.suppressed is not None]
+        named = [each for each in known if each.by]
+        how = "what the settings suppress" if not named else "what is acknowledged or suppressed"
+        words = f"{check.title}: only {'what is acknowledged' if len(named) == len(known) > 0 else how}"
     elif states:
         late = "since then only late cases of before" if "residual" in states else "no case since"
         words = f"{check.title}: mended, and {late}"

@@ -1,4 +1,4 @@
-"""Suppressions of the settings file: findings that the administrator knows of are shown as such, and don't count."""
+"""Findings that the administrator knows of, by the settings file or by name: they are shown as such, and don't count."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ def suppress(result: Result, suppressions: Sequence[Suppression], today: date) -
             finding.state, finding.suppressed = "suppressed", lasting[0]
         elif fitting:
             last = max(fitting, key=lambda each: each.until or date.min)
-            result.notes.append(
-                f"{result.name}, {finding.subject}: its suppression ended on {last.until} (reason: {last.reason})"
-            )
+            what = "acknowledgement" if last.by else "suppression"
+            reason = f" (reason: {last.reason})" if last.reason else ""
+            result.notes.append(f"{result.name}, {finding.subject}: its {what} ended on {last.until}{reason}")
 
 
 def _fits(suppression: Suppression, finding: Finding) -> bool:
-    """Whether subject and cause are as the suppression has them: ``*`` and ``?`` stand for anything, case for nothing."""
+    """Whether subject and cause are as the suppression has them: ``*`` and ``?`` stand for anything, case for nothing.
+
+    What was acknowledged is one finding, by its very name.
+    """
+    if suppression.by:
+        return (finding.subject, finding.cause) == (suppression.subject, suppression.cause)
     pairs = ((finding.subject, suppression.subject), (finding.cause, suppression.cause))
     return all(fnmatchcase(text.lower(), pattern.lower()) for text, pattern in pairs)

@@ -21,6 +21,9 @@ from logscan.report.anonymise_names import FILES, HOSTS, IDS, PROSE, ROLES, STAY
 from logscan.report.vocabulary import words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from logscan.report.memory import Former, Memory
     from logscan.report.model import Report
     from logscan.scan.log import Log
     from logscan.scan.window import Window
@@ -265,10 +268,24 @@ class Anonymiser:
         from logscan.report.subjects import without_subjects
 
         self.words |= {word.casefold() for word in PART.findall(report.period.zone)}
-        hidden = without_subjects(report)
+        hidden = dataclasses.replace(without_subjects(report), memory=None)
         hosts = [self._host(host) for host in report.hosts]
         found: Report = self._walk(hidden, "", None)
+        if report.memory is not None:
+            found.memory = self._memory(
+                report.memory, {old.id: new.id for old, new in zip(hidden.found, found.found, strict=True)}
+            )
         return dataclasses.replace(found, hosts=hosts)
+
+    def _memory(self, memory: Memory, ids: Mapping[str, str]) -> Memory:
+        """Replace names in what earlier reports had; ids too: they are made of subjects, which are others now."""
+
+        def former(each: Former) -> Former:
+            finding = self._walk(each.finding(), "", None)
+            return dataclasses.replace(each, id=finding.id, subject=finding.subject, summary=finding.summary)
+
+        gone, unseen = (tuple(map(former, some)) for some in (memory.gone, memory.unseen))
+        return dataclasses.replace(memory.renamed(ids), gone=gone, unseen=unseen)
 
     def _host(self, host: str) -> str:
         if host.casefold() in ROLES or not host:

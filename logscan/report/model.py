@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 from logscan.findings import Finding, Prediction, Result
 from logscan.plans import Plan
+from logscan.report.memory import Memory
 
 SCHEMA = 2
 """Version of the JSON page of the contract."""
@@ -179,6 +180,9 @@ class Report:
 
     plan: Plan | None = None
     """The one change that holds all diffs of the findings; None where there is no diff."""
+
+    memory: Memory | None = None
+    """What earlier reports had; None where nothing is remembered."""
 
     @property
     def findings(self) -> pd.DataFrame:

@@ -1,0 +1,239 @@
+"""Puts a report beside the earlier ones of the same state, and makes of it what the next ones are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
+
+from logscan.findings import SEVERITIES, Finding, Severity, Suppression
+from logscan.report.figures import figures_of, pasts
+from logscan.report.memory import Former, Known, Memory, Status
+from logscan.store.model import Judged, Remembered, Sighting, Told
+
+if TYPE_CHECKING:
+    from logscan.report.model import Report
+
+STRIP_DAYS = 30
+"""Days of the strip."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+THERE = ("active", "suppressed")
+"""States of what is there: the rest was mended."""
+
+
+def compared(
+    remembered: Sequence[Remembered],
+    report: Report,
+    *,
+    run_number: int,
+    strip: Mapping[str, Mapping[str, str]] | None = None,
+    figures: Mapping[str, Mapping[str, float]] | None = None,
+    today: date | None = None,
+    previous: int | None = None,
+) -> Memory:
+    """Return what the report is beside its past. ``report`` isn't changed.
+
+    ``remembered`` are the findings of earlier runs; of those that are acknowledged, :func:`acknowledgements` makes what
+    the checks' answers are to be concluded with. ``strip`` holds verdicts by check and day (``2026-11-28``), ``figures``
+    values by day and name; the report's own day may be among them and isn't heeded. ``run_number`` is the number that
+    this run will have, ``previous`` when the run before ended (UTC ns), ``today`` the report's day where it isn't that
+    of its last line.
+    """
+    zone = zone_of(report)
+    day = today or day_of(report)
+    past = {each.sighting.id: each for each in remembered}
+    there = {each.id: each for each in report.found if _stands(each)}
+    known = {key: _known(finding, past.get(key), run_number, zone) for key, finding in there.items()}
+    gone, unseen = _former(remembered, report, there, zone)
+
+    def having(status: Status) -> tuple[str, ...]:
+        return tuple(key for key, each in known.items() if each.status == status)
+
+    days = tuple(day - timedelta(days=back) for back in reversed(range(STRIP_DAYS)))
+    return Memory(
+        run=run_number,
+        day=day,
+        new=having("new"),
+        back=having("back"),
+        same=having("same"),
+        acknowledged=tuple(key for key, each in known.items() if each.acknowledged),
+        known=known,
+        gone=gone,
+        unseen=unseen,
+        since=report.period.first,
+        until=report.period.last,
+        previous=None if previous is None else _moment(previous).astimezone(zone),
+        days=days,
+        strip=_strip(report, strip or {}, days),
+        past=pasts(figures_of(report), figures or {}, day),
+    )
+
+
+def acknowledgements(remembered: Iterable[Remembered]) -> tuple[Suppression, ...]:
+    """Return what is acknowledged by name, as the checks' answers are concluded with it beside the settings' own.
+
+    Ended ones too: where such a finding shows again, the report says that its acknowledgement ended.
+    """
+    return tuple(
+        Suppression(
+            check=each.sighting.check,
+            reason=each.ack.why,
+            subject=each.sighting.subject,
+            cause=each.sighting.cause,
+            until=date.fromisoformat(each.ack.until) if each.ack.until else None,
+            by=each.ack.by or "somebody",
+        )
+        for each in remembered
+        if each.ack is not None
+    )
+
+
+def told_of(report: Report, json: bytes, *, today: date | None = None) -> Told:
+    """Return what is remembered of a report; ``json`` is its own form as JSON."""
+    return Told(
+        day=(today or day_of(report)).isoformat(),
+        since=_ns(report.period.first),
+        until=_ns(report.period.last),
+        sightings=tuple(sighted(each) for each in report.found),
+        judged=tuple(Judged(each.name, each.verdict, each.checked, each.eligible) for each in report.checks),
+        figures=figures_of(report),
+        json=json,
+        lines=sum(each.lines - each.copies for each in report.sources),
+    )
+
+
+def sighted(finding: Finding) -> Sighting:
+    """Return a finding as it is remembered."""
+    return Sighting(
+        id=finding.id,
+        check=finding.check,
+        cause=finding.cause,
+        subject=finding.subject,
+        summary=finding.summary,
+        severity=finding.severity,
+        state=finding.state,
+        confidence=finding.confidence,
+        count=finding.count,
+        mails=finding.mails,
+        recipients=finding.recipients,
+        first=_ns(finding.first),
+        last=_ns(finding.last or finding.first),
+    )
+
+
+def remembered_after(
+    remembered: Sequence[Remembered], report: Report, *, run_number: int, ended: int
+) -> list[Remembered]:
+    """Return what is remembered once this report is, too: the next report of the same run is compared with that.
+
+    ``ended`` is when the run ends (UTC ns). The state does the same when it takes in a run.
+    """
+    found = {each.id: sighted(each) for each in report.found}
+    looked = {each.name for each in report.checks if each.verdict != "blind"}
+    out = []
+    for each in remembered:
+        sighting = found.pop(each.sighting.id, None)
+        if sighting is not None:
+            out.append(replace(each, sighting=sighting, last_run=run_number, gone_run=None))
+        elif each.gone_run is None and each.sighting.check in looked:
+            out.append(replace(each, gone_run=run_number))
+        else:
+            out.append(each)
+    return out + [Remembered(each, run_number, run_number, None, ended) for each in found.values()]
+
+
+def zone_of(report: Report) -> tzinfo:
+    """Return the server's zone."""
+    known = report.period.last or report.period.first or report.generated
+    return known.tzinfo or UTC
+
+
+def day_of(report: Report) -> date:
+    """Return the day of the report's last line, in the server's zone; where none had a time, the day it was made."""
+    return (report.period.last or report.generated).astimezone(zone_of(report)).date()
+
+
+def _stands(finding: Finding) -> bool:
+    """Whether a finding counts, or would if the administrator didn't know of it."""
+    return finding.severity != "note" and finding.state in THERE
+
+
+def _stood(sighting: Sighting) -> bool:
+    return sighting.severity != "note" and sighting.state in THERE
+
+
+def _known(finding: Finding, past: Remembered | None, run_number: int, zone: tzinfo) -> Known:
+    """Return what is known of a finding. One that was a note before is new to whoever acts; one that was mended is back.
+
+    What is acknowledged from the first is no news.
+    """
+    acknowledged = finding.state == "suppressed"
+    if past is None or past.sighting.severity == "note":
+        return Known("same" if acknowledged else "new", acknowledged=acknowledged)
+    back = past.gone_run is not None or not _stood(past.sighting)
+    return Known(
+        "back" if back and not acknowledged else "same",
+        since=_day(past.first_seen, zone),
+        reports=max(1, run_number - past.first_run + 1),
+        seen=_day(past.sighting.last, zone),
+        acknowledged=acknowledged,
+    )
+
+
+def _former(
+    remembered: Sequence[Remembered], report: Report, there: Mapping[str, Finding], zone: tzinfo
+) -> tuple[tuple[Former, ...], tuple[Former, ...]]:
+    """Return what is gone, and what nobody could look for; what was gone before is neither."""
+    now = {each.id: each for each in report.found}
+    looked = {each.name for each in report.checks if each.verdict != "blind"}
+    gone: list[Former] = []
+    unseen: list[Former] = []
+    for each in remembered:
+        old = each.sighting
+        if old.id in there or each.gone_run is not None or not _stood(old):
+            continue
+        former = Former(
+            old.id,
+            old.check,
+            old.cause,
+            old.subject,
+            _severity(old.severity),
+            old.summary,
+            _day(each.first_seen, zone),
+            _day(old.last, zone),
+        )
+        if old.id in now:
+            gone.append(replace(former, mended=now[old.id].state in ("mended", "residual")))
+        else:
+            (gone if old.check in looked else unseen).append(former)
+    return tuple(gone), tuple(unseen)
+
+
+def _strip(
+    report: Report, strip: Mapping[str, Mapping[str, str]], days: Sequence[date]
+) -> dict[str, tuple[str | None, ...]]:
+    """Return the verdicts by check, the report's order kept; checks that are no more, behind them."""
+    today = {each.name: each.verdict for each in report.checks}
+    return {
+        name: (*(strip.get(name, {}).get(day.isoformat()) for day in days[:-1]), today.get(name))
+        for name in [*today, *sorted(strip.keys() - today.keys())]
+    }
+
+
+def _severity(text: str) -> Severity:
+    return next((each for each in SEVERITIES if each == text), "warning")
+
+
+def _moment(ns: int) -> datetime:
+    return EPOCH + timedelta(microseconds=ns // 1000)
+
+
+def _day(ns: int | None, zone: tzinfo) -> date | None:
+    return None if ns is None else _moment(ns).astimezone(zone).date()
+
+
+def _ns(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - EPOCH) // timedelta(microseconds=1) * 1000
