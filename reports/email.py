@@ -6,7 +6,7 @@ What mail programs know of HTML and CSS: https://www.caniemail.com/
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -18,6 +18,16 @@ from logscan.rendering import charts
 from logscan.rendering.addressing import addresses, id_domain
 from logscan.rendering.grouping import shared_cures
 from logscan.rendering.markup import templates
+from logscan.rendering.remembering import (
+    STRIP_WORDS,
+    former_text,
+    marks,
+    more_news,
+    news,
+    short_news,
+    strip,
+    strip_rest,
+)
 from logscan.rendering.renderers import Renderer, RenderOptions, renderer
 from logscan.rendering.summary import (
     acting,
@@ -37,6 +47,9 @@ MOST_DETAILED = 6
 FEW = 8
 """Checks of one verdict of which each has its sentence; more are named, and the page has their sentences."""
 
+MOST_ROWS = 20
+"""Checks in the strip of days; the text part and the page have all."""
+
 MOST_HTML = 100_000
 """Bytes: Gmail clips a message whose HTML is longer (102 kB)."""
 
@@ -52,9 +65,11 @@ class Picture:
 
 
 def subject(report: Report, options: RenderOptions) -> str:
-    """Return the Subject: host, counts and day: ``[logscan] mx1: 2 problems (1 new), 14 clear — 22 Nov``."""
+    """Return the Subject: host, news, counts and day: ``[logscan] mx1: 1 new · 2 problems, 14 clear — 22 Nov``."""
     counts = summarise(report, options)
     text = counts.headline() if counts.recognised else "no line was recognised"
+    if report.memory is not None:
+        text = f"{short_news(report.memory)} · {replace(counts, new=None).headline() if counts.recognised else text}"
     moment = local(report.period.last or report.generated, report)
     return visible(f"[logscan] {visible(host_text(report), 80)}: {text} — {day(moment)}")
 
@@ -93,6 +108,14 @@ def _html(report: Report, options: RenderOptions, pictures: list[Picture], detai
             absent=by_verdict(report, "not-applicable"),
             sentences=verdict_more(report, counts),
             same=shared_cures(findings[:MOST_FINDINGS]),
+            memory=report.memory,
+            news=news(report.memory) if report.memory else "",
+            more_news=more_news(report.memory) if report.memory else [],
+            strip_rows=strip(report)[:MOST_ROWS] if detailed else [],
+            strip_rest=strip_rest(report),
+            strip_words=STRIP_WORDS,
+            former_text=former_text,
+            marks=lambda group: marks(report, options, group.findings),
             pictures=pictures,
             few=FEW,
             stamp=lambda moment: stamp(moment, report, seconds=False),

@@ -17,16 +17,31 @@ from logscan.rendering.foreseen import cures, foreseen
 from logscan.rendering.grouping import Group, cure_of, remedy_of, shared_cures
 from logscan.rendering.limits import Limits, take
 from logscan.rendering.markup import templates
+from logscan.rendering.remembering import (
+    STRIP_WORDS,
+    Mark,
+    former_text,
+    is_odd,
+    marks,
+    more_news,
+    news,
+    strip,
+    strip_rest,
+    usual,
+    when,
+)
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.rendering.summary import (
     acting,
     by_verdict,
+    kind_of,
     resting,
     summarise,
     verdict_line,
     verdict_more,
 )
 from logscan.rendering.wording import case_columns, host_text, local, period_text, plain, queue_ids, stamp, value_text
+from logscan.report.figures import WEEKS
 from logscan.report.model import Listing, Report
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -70,7 +85,8 @@ class Card:
     number: int | None
     finding: Finding
     check: Result
-    new: bool
+    marks: tuple[Mark, ...]
+    """Since when it is known."""
     first: str
     last: str
     spark: tuple[tuple[int, int], ...]
@@ -93,8 +109,8 @@ class Card:
 
     @property
     def kind(self) -> str:
-        """``problem``, ``warning``, ``note``, or the state where it is no longer active."""
-        return self.finding.severity if self.finding.state == "active" else self.finding.state
+        """``problem``, ``warning``, ``note``, or the state where it is no longer active, or ``acknowledged``."""
+        return kind_of(self.finding)
 
 
 @dataclass(frozen=True)
@@ -104,10 +120,10 @@ class Act:
     number: int
     group: Group
     cards: tuple[Card, ...]
-    new: frozenset[str]
-    """Ids of those that are new."""
-    rows: tuple[tuple[Finding, str], ...]
-    """Those that are named, each with the time of its last case."""
+    marks: tuple[Mark, ...]
+    """Since when they are known."""
+    rows: tuple[tuple[Finding, str, tuple[Mark, ...]], ...]
+    """Those that are named, each with the time of its last case, and since when it is known."""
     first: str
     last: str
     same: Group | None = None
@@ -194,7 +210,7 @@ def _card(
         number=number,
         finding=finding,
         check=check,
-        new=bool(options.new and finding.id in options.new),
+        marks=marks(report, options, [finding]),
         first=stamp(finding.first, report, seconds=False),
         last=stamp(finding.last, report, seconds=False),
         spark=_spark(finding, report),
@@ -222,9 +238,10 @@ def _act(
         number=number,
         group=group,
         cards=tuple(cards),
-        new=(options.new or frozenset()).intersection(group.ids),
+        marks=marks(report, options, group.findings),
         rows=tuple(
-            (each, stamp(each.last or each.first, report, seconds=False)) for each in group.findings[: limits.named]
+            (each, stamp(each.last or each.first, report, seconds=False), marks(report, options, [each]))
+            for each in group.findings[: limits.named]
         ),
         first=stamp(group.since, report, seconds=False),
         last=stamp(group.last, report, seconds=False),
@@ -299,13 +316,24 @@ def render(report: Report, options: RenderOptions) -> str:
         blind=by_verdict(report, "blind"),
         absent=by_verdict(report, "not-applicable"),
         sentences=verdict_more(report, counts),
+        memory=report.memory,
+        news=news(report.memory) if report.memory else "",
+        more_news=more_news(report.memory) if report.memory else [],
+        strip_rows=strip(report),
+        strip_rest=strip_rest(report),
+        strip_words=STRIP_WORDS,
+        former_text=former_text,
+        usual=lambda name: usual(report.memory, f"mails.{name}", short=True),
+        weeks=WEEKS,
+        when=when,
+        is_odd=lambda name: is_odd(report.memory, f"mails.{name}"),
         predictions=foreseen(report)[: limits.findings],
         cures=cures(report) if report.audit else [],
         only_warnings={each.check.name for each in causes}
         - {each.check.name for each in causes if each.severity == "problem"},
         numbers=numbers,
         badges=lambda ids: list({numbers.get(each, each): each for each in reversed(ids)}.values())[::-1],
-        ids={finding.id for each in first for finding, _ in each.rows} | {each.finding.id for each in second},
+        ids={finding.id for each in first for finding, _, _ in each.rows} | {each.finding.id for each in second},
         node_width=flowmap.NODE_WIDTH,
         kinds=frozenset(flowmap.RANKS),
         mail_text=flowmap.mail_text,

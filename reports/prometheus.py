@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from logscan.findings import SEVERITIES
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.rendering.summary import summarise
+from logscan.report.memory import Memory
 from logscan.report.model import Report
 from logscan.visible import visible
 
@@ -84,7 +85,7 @@ def metrics(report: Report, options: RenderOptions) -> list[_Metric]:
                     sum(each.severity == severity and each.state == state for each in found),
                 )
                 for severity in SEVERITIES
-                for state in (*STATES, *(["suppressed"] if counts.suppressed else []))
+                for state in (*STATES, *(["suppressed"] if counts.suppressed or counts.acknowledged else []))
             ],
         ),
         _Metric("logscan_mails", "Mails read.", [({}, report.mails.get("total", 0))]),
@@ -131,11 +132,33 @@ def metrics(report: Report, options: RenderOptions) -> list[_Metric]:
     ]
     if counts.new is not None:
         values.append(_Metric("logscan_findings_new", "Findings to act on not seen before.", [({}, counts.new)]))
+    if report.memory is not None:
+        values += _remembered(report.memory)
     for edge, moment in (("first", report.period.first), ("last", report.period.last)):
         if moment is not None:
             name = f"logscan_period_{edge}_timestamp_seconds"
             values.append(_Metric(name, f"Time of the {edge} line that was read.", [({}, moment.timestamp())]))
     return values
+
+
+def _remembered(memory: Memory) -> list[_Metric]:
+    """Return what there is beside earlier reports."""
+    known = {
+        "new": memory.new,
+        "back": memory.back,
+        "same": memory.same,
+        "gone": memory.gone,
+        "unseen": memory.unseen,
+        "acknowledged": memory.acknowledged,
+    }
+    return [
+        _Metric("logscan_run", "Number of the run.", [({}, memory.run)]),
+        _Metric(
+            "logscan_findings_remembered",
+            "Findings beside the earlier reports; the acknowledged are among the same, the unseen could not be looked for.",
+            [({"kind": kind}, len(some)) for kind, some in known.items()],
+        ),
+    ]
 
 
 def render(report: Report, options: RenderOptions) -> str:

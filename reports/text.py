@@ -11,12 +11,15 @@ from logscan.rendering.first_screen import MOST_NOTES, write_first_screen
 from logscan.rendering.foreseen import cures, foreseen
 from logscan.rendering.grouping import Group, counted, shared_cures
 from logscan.rendering.paging import Page, table
+from logscan.rendering.paging_memory import gone_part, strip_part
 from logscan.rendering.planning import lines as plan_lines
+from logscan.rendering.remembering import marks, more_news, news
 from logscan.rendering.renderers import Renderer, RenderOptions
 from logscan.rendering.summary import (
     acting,
     by_verdict,
     clear_text,
+    kind_of,
     resting,
     summarise,
     suppressed_text,
@@ -59,8 +62,10 @@ def _group(page: Page, number: int, group: Group, same: int) -> None:
     grid.add_column(width=len("PROBLEM"), no_wrap=True)
     grid.add_column(ratio=1, overflow="fold")
     head = Text(visible(group.summary, 500), style="bold")
-    if options.new and options.new.intersection(group.ids):
-        head.append("  NEW", "bold blue")
+    told = marks(report, options, group.findings)
+    for status in ("new", "back"):
+        if any(each.kind == status for each in told):
+            head.append(f"  {status.upper()}", "bold blue")
     grid.add_row(Text(str(number)), Text(finding.severity.upper(), style=STYLES[finding.severity]), head)
     page.write()
     page.write_grid(grid, 0)
@@ -69,6 +74,9 @@ def _group(page: Page, number: int, group: Group, same: int) -> None:
         times += f", first {stamp(group.since, report)}, last {stamp(group.last, report)}"
     subject = [] if group.several else [finding.subject]
     page.labelled("what", " · ".join([finding.cause, *subject, times, f"confidence {group.confidence}"]))
+    since = ", ".join(each.text for each in told)
+    if report.memory is not None and since not in ("", "new"):
+        page.labelled("known", since)
     if group.why:
         page.labelled("why", group.why)
     remedy = group.remedy
@@ -188,9 +196,8 @@ def _resting(page: Page) -> None:
         return
     page.heading(f"Known, nothing to do ({len(rest)})")
     for finding in rest[: MOST_FINDINGS if page.options.verbose else 10]:
-        kind = finding.severity if finding.state == "active" else finding.state
         page.write(
-            f"{kind}: {visible(finding.summary, 300)} ({counted(finding.count, finding.mails, finding.recipients)})",
+            f"{kind_of(finding)}: {visible(finding.summary, 300)} ({counted(finding.count, finding.mails, finding.recipients)})",
             indent=1,
         )
         if finding.suppressed:
@@ -284,7 +291,11 @@ def _headline(page: Page) -> None:
     counts = summarise(report, options)
     zone = report.period.zone + (", inferred" if report.period.zone_inferred else "")
     of = "audit of the configuration" if report.audit else f"{host_text(report)} · {period_text(report)} ({zone})"
+    if report.memory is not None:
+        page.write(news(report.memory), "bold")
     page.write(visible(f"logscan {report.version} · {of}", 400), style="dim")
+    for sentence in more_news(report.memory) if report.memory else ():
+        page.write(sentence)
     page.write()
     if counts.audit:
         page.write(verdict_line(counts), STYLES["problem"] if counts.foreseen else "bold")
@@ -302,7 +313,7 @@ def _headline(page: Page) -> None:
         line.append(plural(counts.warnings, "warning"), STYLES["warning"])
     if not line.plain:
         line.append(verdict_line(counts), "bold green" if counts.all_clear else "bold")
-    if counts.new:
+    if counts.new and report.memory is None:
         line.append(f" ({counts.new} new)", "bold blue")
     line.append(f"  ·  {counts.clear} clear", STYLES["clear"])
     line.append(f"  ·  {counts.blind} blind", STYLES["blind"])
@@ -353,10 +364,12 @@ def _whole(page: Page) -> None:
         _group(page, number, group, same.get(group.first.id, 0))
     if len(findings) > MOST_FINDINGS:
         page.write(f"… and {plural(len(findings) - MOST_FINDINGS, 'more finding')}: see the JSON or the page", "bold")
+    gone_part(page)
     if report.audit:
         _predictions(page)
     _plan(page)
     _resting(page)
+    strip_part(page)
     _verdicts(page)
     if report.audit:
         _configuration(page)

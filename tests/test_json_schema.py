@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import memory_sample
 import pytest
 import report_sample
 
@@ -66,7 +67,15 @@ def wrong(value: Any, rule: dict[str, Any], whole: dict[str, Any], path: str = "
 
 @pytest.mark.parametrize(
     "make",
-    [report_sample.sample, report_sample.hostile, report_sample.empty, report_sample.healthy],
+    [
+        report_sample.sample,
+        report_sample.hostile,
+        report_sample.empty,
+        report_sample.healthy,
+        memory_sample.remembering,
+        memory_sample.hostile,
+        memory_sample.first,
+    ],
     ids=lambda f: f.__name__,
 )
 def test_made_up_reports_keep_to_it(make: Any) -> None:
@@ -78,7 +87,7 @@ def test_reports_of_stories_keep_to_it(name: str) -> None:
     page = json.loads(str(render(logscan.analyse(logscan.read(story(name), jobs=1)), "json")))
     assert wrong(page, schema(), schema()) == []
     rules = schema()["properties"]
-    assert set(page) == set(rules), "each key is described"
+    assert {*page, "memory", "runs"} == set(rules), "each key is described"
     assert set(page["traffic"]) == set(rules["traffic"]["properties"])
     for key in ("check", "finding"):
         told = page["checks"] if key == "check" else [each for check in page["checks"] for each in check["findings"]]

@@ -220,20 +220,25 @@ def test_each_finding_that_counts_stands_in_one_place_and_nothing_goes_twice(day
 
 def test_the_strip_has_thirty_days_and_todays_answer_last() -> None:
     day = date(2026, 11, 28)
-    told = {"mail-loop": {"2026-11-27": "blind", "2026-10-30": "found", "2026-10-29": "clear", "2026-11-28": "clear"},
-            "no-more": {"2026-11-20": "found"}}  # fmt: skip
+    told = {"mail-loop": [("2026-10-29", "clear"), ("2026-10-30", "found"), ("2026-11-27", "blind"), ("2026-11-28", "clear")],
+            "mail-stuck": [("2026-11-28", "found")],
+            "no-more": [("2026-11-20", "found")]}  # fmt: skip
     memory = compared([], report(day, finding("a")), run_number=9, strip=told)
     assert (len(memory.days), memory.days[0], memory.days[-1]) == (30, date(2026, 10, 30), day)
     loops = memory.strip["mail-loop"]
     assert (len(loops), loops[0], loops[-2], loops[-1]) == (30, "found", "blind", "found")
     assert set(loops[1:-2]) == {None}
+    assert memory.strip["mail-stuck"][-1] == "found", "an earlier report of the same day"
     assert memory.strip["no-more"].count("found") == 1
     assert memory.strip["no-more"][-1] is None
     assert list(memory.strip) == ["mail-loop", "mail-stuck", "no-more"]
 
 
-def before(day: date, values: Sequence[float], name: str = "mails.total", step: int = 1) -> dict[str, dict[str, float]]:
-    return {(day - timedelta(days=step * back)).isoformat(): {name: value} for back, value in enumerate(values, 1)}
+Figures = list[tuple[str, dict[str, float]]]
+
+
+def before(day: date, values: Sequence[float], name: str = "mails.total", step: int = 1) -> Figures:
+    return [((day - timedelta(days=step * back)).isoformat(), {name: value}) for back, value in enumerate(values, 1)]
 
 
 def test_a_figure_is_compared_with_its_weekday_first_and_says_nothing_of_too_few_days() -> None:
@@ -245,8 +250,19 @@ def test_a_figure_is_compared_with_its_weekday_first_and_says_nothing_of_too_few
     every = pasts({"mails.total": 412.0}, before(day, [100.0] * 7), day)["mails.total"]
     assert (every.days, every.weekday, every.odd) == (7, False, True)
     assert pasts({"mails.total": 412.0}, before(day, [100.0] * 6), day) == {}
-    assert pasts({"mails.total": 412.0}, {}, day) == {}
-    assert pasts({"mails.total": 5.0}, {day.isoformat(): {"mails.total": 1.0}} | weeks, day)["mails.total"].days == 4
+    assert pasts({"mails.total": 412.0}, [], day) == {}
+
+
+def test_a_part_of_a_day_is_no_measure_of_a_day() -> None:
+    day = date(2026, 11, 24)
+    weeks = before(day, [400, 420, 390, 450, 410], step=7)
+    assert pasts({"mails.total": 5.0}, [(day.isoformat(), {"mails.total": 300.0}), *weeks], day) == {}
+    assert pasts({"mails.total": 400.0}, [*weeks, weeks[0]], day)["mails.total"].days == 4
+    whole = report(day, mails={"total": 412})
+    assert compared([], whole, run_number=9, figures=weeks).past == {}, "an hour's lines, and nobody says since when"
+    last = int((whole.generated - timedelta(hours=25)).timestamp()) * 10**9
+    assert compared([], whole, run_number=9, figures=weeks, previous=last).past["mails.total"].days == 5
+    assert compared([], whole, run_number=9, figures=weeks, previous=last - 2 * 86400 * 10**9).past == {}
 
 
 def test_one_wild_day_of_the_past_is_not_what_is_usual() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from logscan.report.model import Report
@@ -20,7 +20,10 @@ class RenderError(Exception):
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """What a caller may choose. ``new`` holds the ids of findings not seen before; None: nothing to compare with."""
+    """What a caller may choose.
+
+    ``new`` holds the ids of findings not seen before; None: what the report's memory says, or nothing to compare with.
+    """
 
     color: bool = False
     width: int = 100
@@ -91,6 +94,8 @@ def render(report: Report, name: str, **options: Any) -> Rendered:
     Subjects of mails are hidden unless ``show_subjects`` is set.
     """
     chosen = RenderOptions(**options)
+    if chosen.new is None and report.memory is not None and not report.memory.first_run:
+        chosen = replace(chosen, new=frozenset(report.memory.new))
     return renderer(name).render(report if chosen.show_subjects else without_subjects(report), chosen)
 
 

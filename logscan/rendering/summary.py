@@ -26,6 +26,8 @@ class Summary:
     mended: int
     suppressed: int
     """Findings that the settings suppress: they would count."""
+    acknowledged: int
+    """Findings that somebody acknowledged by name, likewise."""
     new: int | None
     found: int
     clear: int
@@ -81,6 +83,8 @@ class Summary:
             parts.append(f"nothing found, but {self.concerns[0]}" if self.concerns else "nothing found")
         if self.suppressed:
             parts.append(f"{self.suppressed} suppressed")
+        if self.acknowledged:
+            parts.append(f"{self.acknowledged} acknowledged")
         return ", ".join([*parts, self.verdicts()])
 
 
@@ -94,7 +98,8 @@ def summarise(report: Report, options: RenderOptions | None = None) -> Summary:
         warnings=sum(each.severity == "warning" for each in causes),
         notes=sum(finding.severity == "note" for finding in report.found),
         mended=sum(finding.state in ("mended", "residual") for finding in report.found if finding.severity != "note"),
-        suppressed=sum(finding.state == "suppressed" for finding in report.found),
+        suppressed=sum(known_by(finding) == "suppressed" for finding in report.found),
+        acknowledged=sum(known_by(finding) == "acknowledged" for finding in report.found),
         new=None if new is None else sum(any(each in new for each in group.ids) for group in causes),
         found=verdicts.count("found"),
         clear=verdicts.count("clear"),
@@ -129,7 +134,9 @@ def verdict_line(counts: Summary) -> str:
         return "Nothing could be judged"
     if not counts.all_clear:
         return f"Nothing wrong found, but {plural(counts.blind, 'check')} could not see"
-    known = f" but for {plural(counts.suppressed, 'suppressed finding')}" if counts.suppressed else ""
+    some = {"suppressed": counts.suppressed, "acknowledged": counts.acknowledged}
+    named = [plural(count, f"{word} finding") for word, count in some.items() if count]
+    known = f" but for {' and '.join(named)}" if named else ""
     looked = f"All clear{known}: {plural(counts.clear, 'check')} looked"
     return looked + (f", {counts.blind} {'is' if counts.blind == 1 else 'are'} blind" if counts.blind else "")
 
@@ -147,6 +154,8 @@ def verdict_more(report: Report, counts: Summary) -> list[str]:
         ]
     if counts.suppressed:
         said.append(f"{plural(counts.suppressed, 'finding')} suppressed in the settings.")
+    if counts.acknowledged:
+        said.append(f"{plural(counts.acknowledged, 'finding')} acknowledged.")
     if counts.concerns and (counts.found or len(counts.concerns) > 1):
         said.append("Also, by the numbers alone: " + "; ".join(counts.concerns) + ".")
     for verdict, words in (
@@ -170,16 +179,30 @@ def acting(report: Report) -> list[Group]:
 
 
 def resting(report: Report) -> list[Finding]:
-    """Return the findings that need no action: what the settings suppress first, then mended, residual, and notes."""
+    """Return the findings that need no action: what the administrator knows of first, then mended, residual, and notes."""
     return sorted((each for each in report.found if not each.counts), key=lambda each: each.state != "suppressed")
 
 
+def known_by(finding: Finding) -> str:
+    """Return how the administrator knows of a finding: ``suppressed`` in the settings, ``acknowledged`` by name, or empty."""
+    if finding.state != "suppressed":
+        return ""
+    return "acknowledged" if finding.suppressed and finding.suppressed.by else "suppressed"
+
+
+def kind_of(finding: Finding) -> str:
+    """Return the severity, or the state where a finding is no longer active, or how the administrator knows of it."""
+    return known_by(finding) or (finding.severity if finding.state == "active" else finding.state)
+
+
 def suppressed_text(finding: Finding) -> str:
-    """Return why a finding is suppressed, and until when; empty where it isn't."""
+    """Return who knows of a finding, why, and until when; empty where it isn't suppressed."""
     told = finding.suppressed
     if told is None:
         return ""
-    return f"suppressed {f'until {told.until}' if told.until else 'without an end'}: {told.reason}"
+    who = f" by {told.by}" if told.by else ""
+    reason = f": {told.reason}" if told.reason else ", no reason given"
+    return f"{known_by(finding)}{who} {f'until {told.until}' if told.until else 'without an end'}{reason}"
 
 
 def by_verdict(report: Report, verdict: str) -> list[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from logscan.findings import Finding
@@ -27,7 +27,7 @@ def stamp(moment: datetime | None, report: Report, seconds: bool = True) -> str:
     return local(moment, report).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
 
 
-def day(moment: datetime) -> str:
+def day(moment: date) -> str:
     """Return ``22 Nov`` in English whatever the locale says."""
     return f"{moment.day} {_MONTHS[moment.month - 1]}"
 

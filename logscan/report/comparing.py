@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from logscan.findings import SEVERITIES, Finding, Severity, Suppression
-from logscan.report.figures import figures_of, pasts
+from logscan.report.figures import WEEKS, figures_of, pasts
 from logscan.report.memory import Former, Known, Memory, Status
 from logscan.store.model import Judged, Remembered, Sighting, Told
 
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 STRIP_DAYS = 30
 """Days of the strip."""
 
+PAST_DAYS = WEEKS * 7 + 1
+"""Days whose figures are asked for."""
+
+A_DAY = timedelta(hours=18), timedelta(hours=30)
+"""What passes for a day: a run may be late. Less or more of the log is no measure of a day."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+GRAVEST = ("found", "blind", "clear", "not-applicable")
+"""Which verdict stands for a day of several reports: the first of these."""
 
 THERE = ("active", "suppressed")
 """States of what is there: the rest was mended."""
@@ -29,16 +38,16 @@ def compared(
     report: Report,
     *,
     run_number: int,
-    strip: Mapping[str, Mapping[str, str]] | None = None,
-    figures: Mapping[str, Mapping[str, float]] | None = None,
+    strip: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    figures: Sequence[tuple[str, Mapping[str, float]]] = (),
     today: date | None = None,
     previous: int | None = None,
 ) -> Memory:
     """Return what the report is beside its past. ``report`` isn't changed.
 
     ``remembered`` are the findings of earlier runs; of those that are acknowledged, :func:`acknowledgements` makes what
-    the checks' answers are to be concluded with. ``strip`` holds verdicts by check and day (``2026-11-28``), ``figures``
-    values by day and name; the report's own day may be among them and isn't heeded. ``run_number`` is the number that
+    the checks' answers are to be concluded with. ``strip`` holds (day, verdict) by check, a day being ``2026-11-28``,
+    ``figures`` (day, values by name) of each report of the last :data:`PAST_DAYS` days. ``run_number`` is the number that
     this run will have, ``previous`` when the run before ended (UTC ns), ``today`` the report's day where it isn't that
     of its last line.
     """
@@ -68,7 +77,7 @@ def compared(
         previous=None if previous is None else _moment(previous).astimezone(zone),
         days=days,
         strip=_strip(report, strip or {}, days),
-        past=pasts(figures_of(report), figures or {}, day),
+        past=pasts(figures_of(report), figures, day) if _of_a_day(report, previous) else {},
     )
 
 
@@ -137,7 +146,8 @@ def remembered_after(
     for each in remembered:
         sighting = found.pop(each.sighting.id, None)
         if sighting is not None:
-            out.append(replace(each, sighting=sighting, last_run=run_number, gone_run=None))
+            gone = each.gone_run or run_number if sighting.state == "mended" else None
+            out.append(replace(each, sighting=sighting, last_run=run_number, gone_run=gone))
         elif each.gone_run is None and each.sighting.check in looked:
             out.append(replace(each, gone_run=run_number))
         else:
@@ -212,15 +222,35 @@ def _former(
     return tuple(gone), tuple(unseen)
 
 
+def _of_a_day(report: Report, previous: int | None) -> bool:
+    """Whether the report is of about a day: since the run before, or from its first line to its last."""
+    first, last = report.period.first, report.period.last
+    spans = [last - first] if first and last else []
+    spans += [report.generated - _moment(previous)] if previous is not None else []
+    return any(A_DAY[0] <= span <= A_DAY[1] for span in spans)
+
+
 def _strip(
-    report: Report, strip: Mapping[str, Mapping[str, str]], days: Sequence[date]
+    report: Report, strip: Mapping[str, Sequence[tuple[str, str]]], days: Sequence[date]
 ) -> dict[str, tuple[str | None, ...]]:
-    """Return the verdicts by check, the report's order kept; checks that are no more, behind them."""
-    today = {each.name: each.verdict for each in report.checks}
+    """Return the verdicts by check, the report's order kept; checks that are no more, behind them.
+
+    Of several reports of its day, the gravest verdict stands.
+    """
+    found = {name: dict(some) for name, some in strip.items()}
+    for each in report.checks:
+        told = found.setdefault(each.name, {})
+        day = days[-1].isoformat()
+        told[day] = min((each.verdict, told.get(day, each.verdict)), key=_gravity)
+    order = [each.name for each in report.checks]
     return {
-        name: (*(strip.get(name, {}).get(day.isoformat()) for day in days[:-1]), today.get(name))
-        for name in [*today, *sorted(strip.keys() - today.keys())]
+        name: tuple(found[name].get(day.isoformat()) for day in days)
+        for name in [*order, *sorted(found.keys() - set(order))]
     }
+
+
+def _gravity(verdict: str) -> int:
+    return GRAVEST.index(verdict) if verdict in GRAVEST else len(GRAVEST)
 
 
 def _severity(text: str) -> Severity:

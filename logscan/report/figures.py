@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from statistics import median
@@ -76,9 +77,15 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def pasts(today: Mapping[str, float], figures: Mapping[str, Mapping[str, float]], day: date) -> dict[str, Past]:
-    """Return each figure beside its past, where it has enough of one. ``figures``: values by day (2026-11-28) and name."""
-    dated = {date.fromisoformat(key): values for key, values in figures.items()}
+def pasts(today: Mapping[str, float], figures: Sequence[tuple[str, Mapping[str, float]]], day: date) -> dict[str, Past]:
+    """Return each figure beside its past, where it has enough of one. ``figures``: (day, values by name) of each report.
+
+    A day of several reports is left out, a part of a day being no measure of a day; so is one that this is one more of.
+    """
+    reports = Counter(key for key, _ in figures)
+    if day.isoformat() in reports:
+        return {}
+    dated = {date.fromisoformat(key): values for key, values in figures if reports[key] == 1}
     same = [dated[each] for each in (day - timedelta(weeks=back) for back in range(1, WEEKS + 1)) if each in dated]
     every = [dated[each] for each in (day - timedelta(days=back) for back in range(1, DAYS + 1)) if each in dated]
     found = {}
