@@ -14,7 +14,7 @@ import pytest
 
 from logscan import writing
 from logscan.cli import asks_for_nagios
-from logscan.commands.outputs import server_of
+from logscan.commands.mail_options import server_of
 from logscan.commands.settings_file import _defaults
 from logscan.sources.finding import Discovery, discover
 from logscan.sources.opening import OpenError, journal

@@ -70,7 +70,8 @@ class NewLines:
         del sample, found
         self.log.rows = 0
         self.windows = Windows(replace(opened.known, learnt=self.learnt), open_)
-        self.first = self.last = None
+        self.first: int | None = None
+        self.last: int | None = None
         """The first and the last line of each day's pieces so far, UTC ns."""
 
     def pieces(self, *, by_day: bool) -> Iterator[tuple[str, dict[str, pa.Table]]]:

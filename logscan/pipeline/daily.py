@@ -46,8 +46,8 @@ class Made:
     report: Report
     since: int | None
     until: int | None
-    lines: int = 0
-    """New lines; of several reports of one run, all of them at the last."""
+    last: bool = True
+    """Whether it is the last one of this run."""
 
 
 @dataclass
@@ -79,6 +79,8 @@ class Daily:
         self._writer: PartitionWriter | None = None
         self._pasts = self._known_pasts()
         self._kept = b""
+        self.cursors: list[Cursor] = []
+        """Where the logs are left off, once the last report is made."""
         self.lines: NewLines | None = None
         self.names: Anonymiser | None = None
         """Learns the names that are to be replaced in what is shown; the state keeps them as they are."""
@@ -106,16 +108,17 @@ class Daily:
             progress=self.progress,
             window=self.window,
         )
-        lines.log.pasts, lines.log.losses = self._pasts, self.losses
+        lines.log.pasts = self._pasts
         if self.anonymise:
             from logscan.report.anonymise import Anonymiser
 
             self.names = Anonymiser(lines.log)
-        self._writer = PartitionWriter(self.state.folder, lines.log.zone, lines.before.before)
+        if self.state.folder is not None:
+            self._writer = PartitionWriter(self.state.folder, lines.log.zone or UTC, lines.before.before)
         day = looking = None
         for each, tables in lines.pieces(by_day=by_day):
             if looking is not None and each != day:
-                yield self._made(looking, now)
+                yield self._made(looking, now, last=False)
                 looking = None
             looking, day = looking or self._looking(), each
             self._look(looking, tables)
@@ -126,21 +129,15 @@ class Daily:
             self._look(looking, completed({}))
         yield self._made(looking, now)
 
-    def cursors(self) -> list[Cursor]:
-        """Return where the logs are left off."""
-        assert self.lines is not None
-        return self.continuation.after(self.lines.log.read.sources[: len(self.opened.logs)])
-
     def blobs(self) -> dict[str, bytes]:
         """Return what is carried to the next run."""
         assert self.lines is not None
-        assert self._writer is not None
-        return to_blobs(self.lines.carry(self._writer.before)) | {PASTS: self._kept}
+        before = self._writer.before if self._writer is not None else self.lines.before.before
+        return to_blobs(self.lines.carry(before)) | {PASTS: self._kept}
 
     def partitions(self) -> list[Partition]:
         """Make the tables' files last; raises OSError."""
-        assert self._writer is not None
-        return self._writer.finish()
+        return self._writer.finish() if self._writer is not None else []
 
     def abandon(self) -> None:
         """Take away what was written, where it isn't to be remembered."""
@@ -152,17 +149,20 @@ class Daily:
 
     def _look(self, looking: Looking, tables: dict[str, pa.Table]) -> None:
         assert self.lines is not None
-        assert self._writer is not None
         window = self.lines.feed(tables)
         looking.add(window, self.lines.frontier, self.lines.crew)
-        self._writer.add(window)
+        if self._writer is not None:
+            self._writer.add(window)
         if self.names is not None:
             self.names.learn(window)
 
-    def _made(self, looking: Looking, now: datetime | None) -> Made:
+    def _made(self, looking: Looking, now: datetime | None, *, last: bool = True) -> Made:
         lines = self.lines
         assert lines is not None
         lines.settle()
+        if last:
+            self.cursors = self.continuation.after(lines.log.read.sources[: len(self.opened.logs)])
+            lines.log.losses = self.losses
         lines.log.notes[:] = [*self.notes, *lines.log.notes]
         closed = looking.of_closed()
         moment = lines.windows.open.now
@@ -173,10 +173,9 @@ class Daily:
             self.names.learn(window)
         report = looking.conclude(now)
         zone = lines.log.zone or UTC
-        first, last = (_moment(each, zone) for each in (lines.first, lines.last))
-        report.period = replace(report.period, first=first, last=last)
-        count = sum(read.lines for read in lines.log.read.sources)
-        made = Made(report, lines.first, lines.last, count)
+        first, until = (_moment(each, zone) for each in (lines.first, lines.last))
+        report.period = replace(report.period, first=first, last=until)
+        made = Made(report, lines.first, lines.last, last)
         lines.first = lines.last = None
         self._pasts = lines.log.pasts = pasts_of(self._kept)
         return made

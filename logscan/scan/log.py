@@ -69,10 +69,6 @@ class Log:
     """Lines that the daily run knows to have been written, and never read."""
     rows: int = 0
     """Event rows that were looked at so far."""
-    pasts: Mapping[str, Partial] = field(default_factory=dict)
-    """By check, what earlier runs remembered for it (:attr:`logscan.checking.check.Check.remember`); empty where all is read."""
-    losses: Sequence[Loss] = ()
-    """Lines between the last run and this one that were never read."""
 
     @property
     def audit(self) -> bool:

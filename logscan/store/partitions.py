@@ -89,9 +89,9 @@ class PartitionWriter:
         entry = {"mails": "entry", "deliveries": "entry", "verdicts": "entry", "legs": "child"}.get(name)
         number = frame[entry].to_numpy() if entry else np.full(len(frame), -1)
         if "time" not in frame or (number >= 0).all():
-            return _told(np.append(days, None)[number])
+            return _told(days[number])
         own = frame["time"].dt.tz_convert(self.zone).dt.strftime("%Y-%m-%d").to_numpy(object)
-        return _told(np.where(number >= 0, np.append(days, None)[number], own))
+        return _told(np.where(number >= 0, _with_none(days)[number], own))
 
     def _write(self, name: str, day: str, frame: pd.DataFrame) -> None:
         key = (name, day)
@@ -121,6 +121,13 @@ def _table(window: Window, name: str) -> pd.DataFrame:
         frame = calls(window)
         return owned_calls(frame, known(window), window.log) if len(frame) else frame
     return table_of(window, name)
+
+
+def _with_none(days: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    """Return the days with a row more, which number -1 leads to."""
+    out = np.full(len(days) + 1, None, object)
+    out[:-1] = days
+    return out
 
 
 def _told(days: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from logscan.store.model import Partition, Run, Sighting, Told
+    from logscan.store.model import Outgoing, Partition, Run, Sighting, Told
 
 GRAVITY = {"not-applicable": 0, "clear": 1, "blind": 2, "found": 3}
 """Of several verdicts of a day, the gravest stands for it."""
@@ -48,16 +48,24 @@ def record(connection: sqlite3.Connection, run: Run) -> int:
     connection.executemany(
         "INSERT INTO losses (run, body, digest) VALUES (?, ?, ?)", ((number, *rows.text(each)) for each in run.losses)
     )
-    for mail in run.outgoing:
+    post(connection, number, run.ended, run.outgoing)
+    seal(connection)
+    return number
+
+
+def post(connection: sqlite3.Connection, run: int, made: int, mails: Sequence[Outgoing]) -> None:
+    """Put mails into the outbox, as of a run; one that was put in before isn't put in twice. ``made`` is in UTC ns.
+
+    A mail to several is several, each with its recipient: they have one Message-ID.
+    """
+    for mail in mails:
         body, body_digest = rows.text({"message_id": mail.message_id, "recipients": mail.recipients})
         content, digest = rows.packed(mail.content)
         connection.execute(
             "INSERT OR IGNORE INTO outbox (message_id, run, made, attempts, error, body, body_digest, digest, content)"
             " VALUES (?, ?, ?, 0, '', ?, ?, ?, ?)",
-            (rows.plain(mail.message_id), number, run.ended, body, body_digest, digest, content),
+            (rows.plain(" ".join((mail.message_id, *mail.recipients))), run, made, body, body_digest, digest, content),
         )
-    seal(connection)
-    return number
 
 
 def _report(connection: sqlite3.Connection, run: int, told: Told) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,7 +17,7 @@ from logscan.store.recalling import Reader
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from logscan.store.model import Cursor, Loss, Partition, Ran, Remembered, Run, Waiting
+    from logscan.store.model import Cursor, Loss, Outgoing, Partition, Ran, Remembered, Run, Waiting
 
 __all__ = ["BusyError", "State", "StateError"]
 
@@ -129,6 +129,12 @@ class State:
         """
         with self.transaction() as connection:
             return recording.record(connection, run)
+
+    def post(self, mails: Sequence[Outgoing], made: int) -> None:
+        """Put mails into the outbox that belong to no run: it failed. ``made`` is in UTC ns."""
+        with self.transaction() as connection:
+            last = connection.execute("SELECT max(number) FROM runs").fetchone()[0]
+            recording.post(connection, last or 0, made, mails)
 
     def clear_leftovers(self) -> list[str]:
         """Remove what a killed run left among the partitions: files that no row names. Returns sentences about it."""

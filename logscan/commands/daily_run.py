@@ -1,0 +1,329 @@
+"""One daily run: the state opened, the logs gone on in, reports made, remembered in one transaction, and only then mailed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from logscan import console
+from logscan.commands import mail_policy, outputs
+from logscan.commands.common import reading_of
+from logscan.commands.complaints import nothing
+from logscan.commands.failing import failure_mail, failure_text
+from logscan.commands.mail_options import Mailing, mailing_of
+from logscan.commands.mail_policy import Facts
+from logscan.commands.notifying import Mailed, facts_of, failure_facts, notify
+from logscan.commands.outbox import flush, mail_of, send_now, troubles
+from logscan.store.folders import state_folder
+from logscan.store.model import Outgoing, Run, Told
+from logscan.store.state import BusyError, State, StateError
+from logscan.version import __version__
+
+if TYPE_CHECKING:
+    from logscan.pipeline.daily import Daily, Made
+    from logscan.report.model import Report
+
+UNREAD = 3
+"""The exit status of a run that could not read all, or not remember what it read."""
+
+KEEP = re.compile(r"([1-9]\d{0,4})\s*([dwy])", re.ASCII)
+DAYS = {"d": 1, "w": 7, "y": 365}
+
+
+def run(sources: tuple[str, ...], reading: dict[str, Any], options: dict[str, Any]) -> int:
+    """Do what ``logscan daily`` was asked for; returns the exit status. Raises :class:`click.ClickException`."""
+    mailing = mailing_of(options)
+    plan = outputs.wanted(options["formats"], options["outputs"], mailed=bool(mailing.to))
+    outputs.check_names((*options["checks"], *options["skip"]))
+    keep = _days(options["keep"])
+    _refuse(sources, reading)
+    folder = options["state"] or state_folder()
+    with ExitStack() as held:
+        state = held.enter_context(_state(folder, options["wait"], send_only=options["send_only"]))
+        say = console.say
+        if options["send_only"]:
+            return flush(state, mailing.server, now=time_ns(), say=say, sender=mailing.bare_sender)
+        job = _Job(state, mailing, plan, options, reading)
+        try:
+            job.make(sources)
+        except Exception as error:
+            job.failed(error)
+            raise
+        status = job.remember(keep)
+        return max(status, job.send())
+
+
+@dataclass
+class _Job:
+    """One run under way."""
+
+    state: State
+    mailing: Mailing
+    plan: outputs.Plan
+    options: dict[str, Any]
+    reading: dict[str, Any]
+    begun: int = field(default_factory=time_ns)
+    status: int = 0
+    told: list[Told] = field(default_factory=list)
+    mails: list[Outgoing] = field(default_factory=list)
+    facts: Facts = field(default_factory=Facts)
+    mailed: date | None = None
+    """The day of the last mail, of this run or before."""
+    daily: Daily | None = None
+    report: Report | None = None
+    """The last one."""
+    number: int = 1
+    lost: bool = False
+    """Whether nothing of it could be remembered."""
+
+    def make(self, sources: Sequence[str]) -> None:
+        """Make the reports: written where they were asked for, told and mailed once they are remembered."""
+        from logscan.pipeline.daily import Daily
+        from logscan.pipeline.memory import frugal
+        from logscan.report.comparing import acknowledgements
+
+        frugal()
+        state, options = self.state, self.options
+        notes = [*state.notes, *state.clear_leftovers()]
+        before = state.runs(1)
+        self.number = before[0].number + 1 if before else 1
+        self.mailed = mail_policy.last_mailed(state.blob(mail_policy.BLOB))
+        remembered = state.remembered()
+        with reading_of(tuple(sources), self.reading) as arguments:
+            known = arguments["options"]
+            known = replace(known, suppressions=(*known.suppressions, *acknowledgements(remembered)))
+            self.daily = Daily(
+                state,
+                sources,
+                config=arguments["config"],
+                dspam_home=arguments["dspam_home"],
+                options=known,
+                jobs=arguments["jobs"],
+                year=arguments["year"],
+                timezone=arguments["timezone"],
+                ran=before[0].ended if before else None,
+                progress=arguments["progress"],
+                checks=options["checks"],
+                skip=options["skip"],
+                anonymise=options["anonymise"],
+                notes=notes,
+            )
+            for made in self.daily.reports(by_day=options["catch_up"], now=datetime.now(UTC)):
+                remembered = self._take(made, remembered, before[0].ended if before else None)
+        self.status = max(self.status, self._complain())
+
+    def _take(self, made: Made, remembered: list[Any], previous: int | None) -> list[Any]:
+        """Put a report beside what is remembered, and make of it what is shown, mailed and told."""
+        from logscan.rendering.renderers import render
+        from logscan.report.comparing import PAST_DAYS, STRIP_DAYS, compared, remembered_after, told_of
+
+        assert self.daily is not None
+        report = made.report
+        report.memory = compared(
+            remembered,
+            report,
+            run_number=self.number,
+            strip=self.state.strip(STRIP_DAYS),
+            figures=self.state.figures(PAST_DAYS),
+            previous=previous,
+        )
+        json = render(report, "json")
+        assert isinstance(json, str)
+        self.told.append(told_of(report, json.encode("ascii")))
+        after = remembered_after(remembered, report, run_number=self.number, ended=time_ns())
+        self.facts = self._facts(report)
+        shown = self.daily.names.learnt().report(report) if self.daily.names is not None else report
+        self.report = shown
+        today = datetime.now(report.generated.tzinfo).date()
+        why = mail_policy.wanted(self.mailing.when, self.facts, self.mailed, today)
+        mails = mail_of(shown, self.mailing, why=why, number=self.number, notes=troubles(self.state, now=self.begun))
+        if mails:
+            self.mails += mails
+            self.mailed = today
+        self._write(shown, last=made.last)
+        return after
+
+    def _facts(self, report: Report) -> Facts:
+        """Return what counts for the mail."""
+        assert self.daily is not None
+        assert report.memory is not None
+        problems = [each for each in report.found if each.state == "active" and each.severity == "problem"]
+        return Facts(
+            new=len(report.memory.new),
+            back=len(report.memory.back),
+            gone=len(report.memory.gone),
+            problems=len(problems),
+            losses=len(self.daily.log.losses),
+            unread=len(self.daily.log.errors),
+            troubles=len(troubles(self.state, now=self.begun)) + len(self.state.notes),
+        )
+
+    def _write(self, report: Report, *, last: bool) -> None:
+        """Write a report where it was asked for; those of earlier days beside the last one's files, their day in the name."""
+        assert self.daily is not None
+        plan = self.plan if last else [(name, _dated(path, report)) for name, path in self.plan]
+        found = outputs.Made(report, self.daily.log, self.daily.names)
+        options = self.options | {"mail_to": ()}
+        self.status = max(self.status, outputs.finish(found, plan, options, self.reading["quiet"], 0))
+
+    def _complain(self) -> int:
+        """Say what could not be read; returns the exit status. No new line is no fault."""
+        assert self.daily is not None
+        log = self.daily.log
+        for path, message in log.errors:
+            console.say(f"{path}: {message}")
+        lines = sum(read.lines for read in log.read.sources)
+        why = nothing(log) if lines or not self.daily.opened.found.sources else ""
+        if why:
+            console.say(why)
+        if not self.reading["quiet"]:
+            for note in log.notes:
+                console.note(note)
+        return UNREAD if log.errors or why else 0
+
+    def remember(self, keep: int) -> int:
+        """Make the run live, all of it at once; where that fails, it is said, and the mails are sent at once."""
+        assert self.daily is not None
+        blobs = {mail_policy.BLOB: mail_policy.mailed(self.mailed)} if self.mailed is not None else {}
+        try:
+            parts = self.daily.partitions()
+            made = Run(
+                self.begun,
+                time_ns(),
+                __version__,
+                self.told,
+                self.daily.cursors,
+                self.daily.blobs() | blobs,
+                parts,
+                self.daily.losses,
+                self.mails,
+            )
+            if self.state.folder is not None:
+                self.state.commit(made)
+        except (StateError, OSError) as error:
+            self.daily.abandon()
+            self.lost = True
+            console.say(
+                f"what this run found can't be remembered, and the next one reads the same lines again: {error}"
+            )
+            return max(self.status, UNREAD)
+        if self.state.folder is None:
+            self.lost = True
+            return max(self.status, UNREAD)
+        try:
+            for note in self.state.retain(keep, time_ns()):
+                if not self.reading["quiet"]:
+                    console.note(note)
+        except (StateError, OSError) as error:
+            console.say(f"what is older than {self.options['keep']} can't be removed: {error}")
+        return self.status
+
+    def send(self) -> int:
+        """Send what waits, and tell the program that wants to be told; returns the exit status."""
+        say = console.say
+        if self.options["no_send"] and not self.lost:
+            status = 0
+        elif self.lost:
+            status = send_now(self.mails, self.mailing, say)
+        elif self.mailing.to or self.state.outbox():
+            status = flush(self.state, self.mailing.server, now=time_ns(), say=say, sender=self.mailing.bare_sender)
+        else:
+            status = 0
+        if self.mailing.notify and self.report is not None:
+            from logscan.rendering.renderers import render
+
+            mailed: Mailed = "failed" if status else "sent" if self.mails else "none"
+            facts = facts_of(self.report, self.facts, number=self.number, mail=mailed, path=_page(self.plan))
+            status = max(
+                status, notify(self.mailing.notify, str(render(self.report, "text", short=True)), facts, say=say)
+            )
+        return status
+
+    def failed(self, error: Exception) -> None:
+        """Say by mail and to the program that wants to be told that the analysis failed."""
+        import socket
+        import traceback
+
+        if self.daily is not None:
+            self.daily.abandon()
+        host, when = socket.gethostname(), datetime.now().astimezone()
+        words = error.format_message() if isinstance(error, click.ClickException) else ""
+        words = words or "".join(traceback.format_exception(error))
+        runs = self.state.runs(1) if self.state.folder is not None else []
+        last = f"{datetime.fromtimestamp(runs[0].ended // 10**9).astimezone():%Y-%m-%d %H:%M}" if runs else ""
+        told: dict[str, Any] = {
+            "host": host,
+            "when": when,
+            "command": f"LOGSCAN_TRACEBACK=1 {shlex.join(['logscan', *sys.argv[1:]])}",
+            "last_good": last,
+        }
+        mails = failure_mail(words, self.mailing, **told)
+        try:
+            self.state.post(mails, time_ns())
+            self.lost = self.state.folder is None
+        except StateError:
+            self.lost = True
+        self.mails = mails
+        status = self.send()
+        mailed: Mailed = "failed" if status else "sent" if mails else "none"
+        notify(self.mailing.notify, failure_text(words, **told), failure_facts(host, mail=mailed), say=console.say)
+
+
+def _state(folder: Path, wait: int, *, send_only: bool) -> State:
+    """Return the state; where it can't be used, one in memory, so that there is a report all the same."""
+    try:
+        return State.open(folder, wait=wait)
+    except BusyError as error:
+        raise UnusableError(str(error)) from None
+    except StateError as error:
+        if send_only:
+            raise UnusableError(str(error)) from None
+        console.say(str(error))
+        return State.volatile(str(error), folder)
+
+
+class UnusableError(click.ClickException):
+    """There is no state to work with."""
+
+    exit_code = UNREAD
+
+
+def _refuse(sources: Sequence[str], reading: dict[str, Any]) -> None:
+    if "-" in sources:
+        raise click.UsageError("daily can't go on in standard input: name files, folders or journal:")
+    for name in ("since", "until"):
+        if reading[name]:
+            raise click.UsageError(
+                f"daily takes no --{name}: it reads what is new since its last run; logscan analyse looks at any period"
+            )
+
+
+def _days(text: str) -> int:
+    found = KEEP.fullmatch(text.strip().lower())
+    if found is None:
+        raise click.BadParameter(f"{text!r}: write 90d, 12w or 1y", param_hint="--keep")
+    return int(found[1]) * DAYS[found[2]]
+
+
+def _dated(path: str, report: Report) -> str:
+    """Return the path of an earlier day's report: ``report.html`` becomes ``report-2026-11-27.html``."""
+    if path == "-":
+        return path
+    place, day = Path(path), report.period.last or report.generated
+    return str(place.with_name(f"{place.stem}-{day:%Y-%m-%d}{place.suffix}"))
+
+
+def _page(plan: outputs.Plan) -> Path | None:
+    """Return where the report lies for people to read, if it does."""
+    paths = [path for name, path in plan if path != "-" and name in ("html", "text")]
+    return Path(paths[0]).absolute() if paths else None
