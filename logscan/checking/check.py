@@ -67,7 +67,7 @@ class Check:
     remember: Callable[[Partial, int], Partial] | None = None
     """What later runs may ask for, which see new lines only: ``remember(partial, now)`` returns the parts of a partial (of this
     run, or of this run and the past together) that tell what is usual, or what a case to come needs; bounded, and of no more
-    than a horizon before ``now`` (UTC ns). ``conclude`` finds it in ``log.pasts`` (:mod:`logscan.checking.pasts`); what it
+    than a horizon before ``now`` (UTC ns). ``conclude`` finds it in ``log.pasts`` (:mod:`logscan.scan.pasts`); what it
     counts and reports is of the new lines still."""
     order: int = 100
     """Place in the report: the seven at the heart come first."""

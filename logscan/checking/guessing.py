@@ -17,11 +17,11 @@ import pandas as pd
 
 from logscan.checking.guess_rows import DAY, HOUR, Usual, at_once, enough, linked, named, once, rushes, usual
 from logscan.checking.limits import limits
-from logscan.checking.pasts import chosen, new_rows, newest, past
 from logscan.scan import login_tries
 from logscan.scan.columns import joined, values
 from logscan.scan.memo import per_window
 from logscan.scan.networks import in_house, network, provider
+from logscan.scan.pasts import chosen, new_rows, newest, past, shared
 from logscan.tables.partials import Keyed, Part, Partial, hashes, merged
 
 if TYPE_CHECKING:
@@ -170,25 +170,18 @@ where accounts get in from, as people come back from holidays; how many logins t
 MOST_TRIED, MOST_GOOD, MOST_BOXES = 30_000, 50_000, 50_000
 """Rows that a past has of each; some 20 bytes each."""
 
-_KEPT: list[tuple[tuple[Part, ...], int, dict[str, Part]]] = []
 
-
+@shared(*PARTS)
 def remember(partial: Partial, now: int) -> dict[str, Part]:
-    """Return what later runs may ask for; the checks that share the parts share the answer."""
-    asked = tuple(partial.parts[name] for name in PARTS if name in partial)
-    if len(asked) < len(PARTS):
-        return {}
-    if not _KEPT or _KEPT[0][1] != now or any(a is not b for a, b in zip(_KEPT[0][0], asked, strict=True)):
-        tries, good, slots, boxes = asked
-        assert isinstance(boxes, Keyed)
-        made: dict[str, Part] = {
-            login_tries.TRIES: newest(tries, "last", now - TRIED_DAYS * DAY, MOST_TRIED),
-            login_tries.GOOD: newest(good, "last", now - GOOD_DAYS * DAY, MOST_GOOD),
-            login_tries.SLOTS: newest(slots, "slot", (now - SLOT_DAYS * DAY) // login_tries.SLOT, MOST_TRIED),
-            BOXES: Keyed.of({"box": np.sort(boxes.columns["box"])[:MOST_BOXES]}, once=True),
-        }
-        _KEPT[:] = [(asked, now, made)]
-    return dict(_KEPT[0][2])
+    """Return what later runs may ask for."""
+    tries, good, slots, boxes = (partial.parts[name] for name in PARTS)
+    assert isinstance(boxes, Keyed)
+    return {
+        login_tries.TRIES: newest(tries, "last", now - TRIED_DAYS * DAY, MOST_TRIED),
+        login_tries.GOOD: newest(good, "last", now - GOOD_DAYS * DAY, MOST_GOOD),
+        login_tries.SLOTS: newest(slots, "slot", (now - SLOT_DAYS * DAY) // login_tries.SLOT, MOST_TRIED),
+        BOXES: Keyed.of({"box": np.sort(boxes.columns["box"])[:MOST_BOXES]}, once=True),
+    }
 
 
 def _guesses(partial: Partial, before: Partial | None, log: Log) -> Guesses:

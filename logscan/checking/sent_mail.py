@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow as pa
 
 from logscan.checking.guess_rows import DAY, HOUR, named
-from logscan.checking.pasts import newest, past
 from logscan.scan.columns import joined, number, some_joined, values
 from logscan.scan.login_tries import LINE_BITS, account
 from logscan.scan.memo import per_window
 from logscan.scan.networks import network
+from logscan.scan.pasts import newest, past
 from logscan.tables import columns, texts
 from logscan.tables.partials import Keyed, Part, Partial, mixed
 

@@ -44,9 +44,9 @@ from logscan.checking.copies import lines_at
 from logscan.checking.guess_rows import DAY, HOUR
 from logscan.checking.guessing import Guesses
 from logscan.checking.limits import limits
-from logscan.checking.pasts import chosen, with_past
 from logscan.findings import Confidence, Finding, Remedy, Result
 from logscan.scan.networks import in_house, provider
+from logscan.scan.pasts import chosen, with_past
 from logscan.tables.partials import Keyed, Partial, hashes
 
 if TYPE_CHECKING:

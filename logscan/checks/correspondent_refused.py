@@ -43,7 +43,8 @@ from logscan.checking.correspondents import KEPT_BACK, REFUSED, TAGGED
 from logscan.checking.limits import limits
 from logscan.checking.mail_rows import iso, moment, named, told
 from logscan.findings import Finding, Remedy, Result, Severity
-from logscan.tables.partials import Partial
+from logscan.scan.pasts import DAY, newest, with_past
+from logscan.tables.partials import Keyed, Partial
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -64,9 +65,28 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial(correspondents.look(window))
 
 
+PAST_DAYS = 365
+"""Days that a past tells of: of each pair the first mail is known only, and people answer after months."""
+
+MOST_REMEMBERED = 60_000
+"""Rows that a past has of each kind: 8 to 14 bytes each."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return to whom users wrote, and by which ways mail of each domain came."""
+    ways = partial.frame("ways")["way"].to_numpy(np.int64)
+    return Partial(
+        {
+            "written": newest(partial.parts["written"], "first", now - PAST_DAYS * DAY, MOST_REMEMBERED),
+            "ways": Keyed.of({"way": np.sort(ways)[:MOST_REMEMBERED]}, once=True),
+        }
+    )
+
+
 def conclude(partial: Partial, log: Log) -> Result:
     """Return a finding for each correspondent whose mail wasn't let in, or was tagged."""
     limit = limits(log, NAME, Limits)
+    partial = with_past(partial, log, NAME)
     written = partial.frame("written").rename(columns={"first": "wrote"})
     taken = partial.frame("taken")[["pair", "last"]].rename(columns={"last": "got"})
     result = Result()
@@ -179,6 +199,7 @@ CHECK = Check(
     "Mail from people whom users wrote to is refused or tagged",
     look,
     conclude,
+    remember=remember,
     causes=tuple(WORDS),
     order=150,
     clear="Mail from those whom users wrote to was let in ({checked:pair|pairs} of sender and recipient looked at)",

@@ -50,12 +50,12 @@ from logscan.checking.gap_lines import Gap
 from logscan.checking.gap_words import remedy, summary
 from logscan.checking.limits import limits
 from logscan.checking.missing_files import missing_files
-from logscan.checking.pasts import past, with_past
 from logscan.checking.silences import judged
 from logscan.checking.unread import UNREAD, unread
 from logscan.findings import Finding, Result, Severity
 from logscan.scan import activity
 from logscan.scan.columns import values
+from logscan.scan.pasts import past, with_past
 from logscan.tables import cells
 from logscan.tables.partials import SECOND, First, Keyed, Partial
 from logscan.visible import visible
@@ -175,7 +175,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     own = limits(log, CHECK.name, Limits)
     active = activity.activity(with_past(partial, log, CHECK.name))
     told = _told_before(log)
-    gaps, down = _told(partial, active, log, own)
+    gaps, down = _told(partial, active, log, own, told)
     gaps += unread(log.losses)
     silences = {each.host: judged(each, log.zone, own) for each in active}
     starts = _starts(partial)
@@ -224,12 +224,18 @@ def _starts(partial: Partial) -> dict[str, Any]:
     return {host: np.array([int(row.at) for row in rows], np.int64) for host, rows in told.items()}
 
 
-def _told(partial: Partial, active: Sequence[Active], log: Log, own: Limits) -> tuple[list[Gap], list[Gap]]:
-    """Return the gaps that lines and files tell, and the times in which whole machines were down."""
+def _told(
+    partial: Partial, active: Sequence[Active], log: Log, own: Limits, told: dict[str, int]
+) -> tuple[list[Gap], list[Gap]]:
+    """Return the gaps that lines and files tell, and the times in which whole machines were down.
+
+    ``told`` is up to when an earlier run saw each host's lines.
+    """
     by_host = {each.host: each for each in active}
     starts = _starts(partial)
     every = np.concatenate([*starts.values(), np.empty(0, np.int64)])
     gaps = missing_files(log.read.sources, active, own.file, lambda moment: _near(every, moment, own.boot))
+    gaps = [each for each in gaps if each.until > min(told.values(), default=0)]
     down: list[Gap] = []
     for host, rows in gap_lines.told(partial, gap_lines.LOSSES).items():
         gaps += gap_lines.dropped(host, rows, own.burst)

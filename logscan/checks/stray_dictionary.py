@@ -40,6 +40,7 @@ from logscan.scan import judged, kinds, trainings
 from logscan.scan.hops import NAMES
 from logscan.scan.judged import Served
 from logscan.scan.kinds import Kinds
+from logscan.scan.pasts import DAY, newest, with_past
 from logscan.tables import cells
 from logscan.tables.partials import Keyed, Partial
 
@@ -74,6 +75,16 @@ def look(window: Window, settings: Settings) -> Partial:
     )
 
 
+MOST_REMEMBERED = 5_000
+"""Calls that a past has."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return for whom DSPAM had mail, and who trained it."""
+    calls = newest(partial.parts[trainings.CALLS], "time", now - judged.PAST_DAYS * DAY, MOST_REMEMBERED)
+    return Partial({**judged.remember(partial, now), trainings.CALLS: calls})
+
+
 def _domains(window: Window) -> pd.DataFrame:
     import pandas as pd
 
@@ -82,6 +93,7 @@ def _domains(window: Window) -> pd.DataFrame:
 
 def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding for each kind of dictionary that no mail comes to."""
+    partial = with_past(partial, log, NAME)
     here, served, home = Kinds.of(partial, log), Served(partial), log.inventory
     users = [each for each in home.users.values() if each.dictionary or each.has_sig] if home is not None else []
     result = Result(eligible=len(users))
@@ -233,6 +245,7 @@ CHECK = Check(
     "DSPAM keeps dictionaries that no mail comes to",
     look=look,
     conclude=conclude,
+    remember=remember,
     causes=CAUSES,
     order=430,
     group="filters",

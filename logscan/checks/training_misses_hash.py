@@ -54,6 +54,7 @@ from logscan.scan.judged import HandOvers, Served, Signatures
 from logscan.scan.kinds import Kinds
 from logscan.scan.memo import empty_once
 from logscan.scan.mended import RELOADS, Ends, reload_times
+from logscan.scan.pasts import with_past
 from logscan.scan.uncalled import Uncalled
 from logscan.tables import cells
 from logscan.tables.latest import MOST_LATEST, Latest
@@ -155,6 +156,7 @@ class _Told:
 
 def conclude(partial: Partial, log: Log) -> Result:
     """Tell of each training call that missed at whose signature it was, and of each move whether a call followed."""
+    partial = with_past(partial, log, CHECK.name)
     told, settings = _Told.of(partial, log), log.settings
     if "dspam" not in told.kinds.names:
         result = _without(told)
@@ -332,7 +334,8 @@ class _Lines:
         calls = [(int(row.source), int(row.line)) for row in rows[:4]]
         learned = [place for row in rows[:4] for place in self.learned.get(str(row.signature), ())]
         places = dict.fromkeys([*calls, *learned, *self.logins.get(user, ())])
-        return [Evidence(self.labels[source], line, "") for source, line in places][: ev.MOST_EVIDENCE]
+        known = [(source, line) for source, line in places if 0 <= source < len(self.labels)]
+        return [Evidence(self.labels[source], line, "") for source, line in known][: ev.MOST_EVIDENCE]
 
     def remedy(self, settings: Settings, cause: str, user: str, owners: list[str]) -> Remedy | None:
         """Return what mends a cause; users with the same cure share one."""
@@ -380,6 +383,7 @@ CHECK = Check(
     "Users train in vain",
     look=look,
     conclude=conclude,
+    remember=trainings.remember,
     causes=(*missed.CAUSES, *untrained.CAUSES),
     many={
         "login-without-domain": "{n} people log in without a domain: their training looks where nothing was learned",

@@ -49,6 +49,7 @@ from logscan.scan.columns import column, joined
 from logscan.scan.hops import NAMES
 from logscan.scan.judged import HandOvers, Signatures
 from logscan.scan.kinds import Kinds
+from logscan.scan.pasts import with_past
 from logscan.scan.uncalled import Uncalled
 from logscan.tables import cells
 from logscan.tables.partials import First, Keyed, Partial
@@ -75,6 +76,13 @@ def look(window: Window, settings: Settings) -> Partial:
     for more in (judged, kinds, uncalled):
         parts |= more.look(window)
     return Partial(parts | moves.look(window, settings))
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return what was judged, as moves and calls may ask for it, and under whom spamd judges."""
+    users = partial.frame(USERS)
+    judging = Keyed.of(users[users["judged"] > 0].iloc[:MOST_REFUSED].assign(judged=1, learned=0), sums=NO_USERS.sums)
+    return Partial({**judged.remember(partial, now), USERS: judging})
 
 
 def _refused(window: Window) -> First:
@@ -128,6 +136,7 @@ NO_USERS = Keyed.of(
 
 def conclude(partial: Partial, log: Log) -> Result:
     """Tell of each move whether it was learned, and of each call why it wasn't."""
+    partial = with_past(partial, log, CHECK.name)
     here = Kinds.of(partial, log)
     refused = partial.frame(REFUSED).sort_values(["time", "source", "line"], ignore_index=True)
     if "dspam" in here.names:
@@ -308,6 +317,7 @@ CHECK = Check(
     "Training has no effect",
     look=look,
     conclude=conclude,
+    remember=remember,
     causes=CAUSES,
     order=425,
     group="filters",

@@ -35,10 +35,10 @@ from logscan.amounts import plural
 from logscan.checking import warned
 from logscan.checking.check import Check
 from logscan.checking.limits import limits
-from logscan.checking.pasts import newest, past, with_past
 from logscan.checking.volumes import Odd, days_of, odd_hours, runs
 from logscan.findings import Finding, Remedy, Result, Severity
 from logscan.scan import hourly
+from logscan.scan.pasts import newest, past, with_past
 from logscan.tables.partials import MOST_KEYS, Keyed, Partial
 
 if TYPE_CHECKING:

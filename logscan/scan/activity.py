@@ -163,11 +163,15 @@ class Active:
         return int(self.last[at]) if self.last[at] < moment else int(self.first[at])
 
 
+NO_ORDER = Points(dict.fromkeys(("key", "at", "place"), np.empty(0, np.int64)), size=1)
+"""What is remembered tells no line."""
+
+
 def activity(partial: Partial) -> list[Active]:
     """Return what :func:`look` saw, by host in the order of their names."""
     if HOSTS not in partial:
         return []
-    points, order = partial.parts[POINTS], partial.parts[ORDER]
+    points, order = partial.parts[POINTS], partial.parts.get(ORDER, NO_ORDER)
     assert isinstance(points, Points)
     assert isinstance(order, Points)
     size = max(SPAN, points.width) * SECOND

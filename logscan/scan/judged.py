@@ -21,6 +21,7 @@ from logscan.scan.addresses import addresses
 from logscan.scan.hops import dspam_hops
 from logscan.scan.memo import per_window
 from logscan.scan.message_ids import message_ids, trimmed
+from logscan.scan.pasts import newest, shared
 from logscan.tables import cells, texts
 from logscan.tables.latest import Hashes, Latest, hashed, repeated, seconds
 from logscan.tables.partials import Keyed
@@ -167,6 +168,36 @@ def _mails(window: Window, hops: Ints, judged: Ints) -> Latest:
     known = np.flatnonzero(seen & (ids.hashes > 0))
     frame = {"time": last[known], "ident": ids.hashes[known], "signed": sure[known]}
     return Latest.latest(pd.DataFrame(frame, copy=False))
+
+
+PAST_DAYS = 21
+"""Days that a past tells of: DSPAM's own cleaning keeps signatures for 14, and some give it more."""
+
+MOST_REMEMBERED = 60_000
+"""Rows that a past has of each kind, the latest; some 20 bytes each. A server with 3,000 mails a day has three weeks of them."""
+
+
+@shared(SIGNATURES, HAND_OVERS, MAILS)
+def remember(partial: Partial, now: int) -> dict[str, Part]:
+    """Return what later runs may ask for, of the same time: who was served is told by what is kept of the mails."""
+    since = now - PAST_DAYS * 86_400 * SECOND
+    signatures, hand_overs = (
+        newest(partial.parts[name], "time", since, MOST_REMEMBERED) for name in (SIGNATURES, HAND_OVERS)
+    )
+    mails = newest(partial.parts[MAILS], "time", since // SECOND, MOST_REMEMBERED)
+    frames = [signatures.frame["owner"], hand_overs.frame["recipient"]]
+    users = {str(user).lower() for each in frames for user in each.cat.categories}
+    times = np.concatenate([cells.ns(each.frame["time"]) for each in (signatures, hand_overs)])
+    times = times[times != coded.MISSING]
+    ends = np.array([times.min(), times.max()] if len(times) else [], np.int64)
+    span = {"first": coded.times(ends[:1]), "last": coded.times(ends[1:])}
+    return {
+        SIGNATURES: signatures,
+        HAND_OVERS: hand_overs,
+        MAILS: mails,
+        SERVED: Keyed.of(pd.DataFrame({"user": coded.words(sorted(users))}), once=True),
+        SPAN: Keyed.of(pd.DataFrame(span), least=["first"], most=["last"], once=True),
+    }
 
 
 def bare(ids: pd.Series) -> pd.Series:

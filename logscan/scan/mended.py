@@ -9,12 +9,13 @@ import pandas as pd
 
 from logscan.scan import coded
 from logscan.scan.memo import empty_once, per_window
+from logscan.scan.pasts import DAY, newest, shared
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
-    from logscan.tables.partials import Partial
+    from logscan.tables.partials import Part, Partial
 
 RELOADS = "reloads"
 """The part of a partial that :meth:`Ends.of` reads."""
@@ -37,6 +38,16 @@ def reload_times(window: Window) -> Keyed:
     time = coded.numbers(window, "service_events", "time")[wanted]
     event = said.at(wanted)
     return Keyed.of(pd.DataFrame({"time": coded.times(time), "event": event, "lines": 1}), sums=["lines"])
+
+
+PAST_DAYS, MOST_REMEMBERED = 21, 5_000
+"""Days that a past tells of, and how many reloads: one every six minutes."""
+
+
+@shared(RELOADS)
+def remember(partial: Partial, now: int) -> dict[str, Part]:
+    """Return the reloads that may have mended what later runs ask about."""
+    return {RELOADS: newest(partial.parts[RELOADS], "time", now - PAST_DAYS * DAY, MOST_REMEMBERED)}
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from logscan.scan.addresses import addresses
 from logscan.scan.aliases import Owned, handed_over
 from logscan.scan.coded import category
 from logscan.scan.hops import dspam_hops
+from logscan.scan.judged import PAST_DAYS
 from logscan.scan.memo import per_window
+from logscan.scan.pasts import DAY, newest, shared
 from logscan.tables import cells
-from logscan.tables.latest import Latest
+from logscan.tables.latest import MOST_LATEST, Latest
 from logscan.tables.partials import Keyed
 
 if TYPE_CHECKING:
@@ -108,6 +110,25 @@ def _nothing() -> dict[str, Part]:
     time = coded.times(none)
     coded_pair = {name: category(pa.array([], pa.large_string()), none) for name in pair}
     return _parts({**pair, "last": time}, pair, {**pair, "person": text}, {"time": time, **coded_pair})
+
+
+MOST_REMEMBERED = 20_000
+"""Rows that a past has of each kind."""
+
+
+@shared(OWNING, KEEPING, PEOPLE, EXPANDED)
+def remember(partial: Partial, now: int) -> dict[str, Part]:
+    """Return which aliases owned mail and who was behind them, and when mail to these came expanded."""
+    owning = newest(partial.parts[OWNING], "last", now - PAST_DAYS * DAY, MOST_REMEMBERED)
+    mine = set(owning.frame["alias"].tolist())
+    expanded = newest(partial.parts[EXPANDED], "time", now - PAST_DAYS * DAY, MOST_LATEST)
+    frame = expanded.frame
+    of_mine = Latest.latest(frame[frame["alias"].astype("str").isin(mine)])
+    kept: dict[str, Part] = {OWNING: owning, EXPANDED: newest(of_mine, "time", 0, MOST_REMEMBERED)}
+    for name in (KEEPING, PEOPLE):
+        rows = partial.frame(name)
+        kept[name] = Keyed.of(rows[rows["alias"].isin(mine)].iloc[:MOST_REMEMBERED], once=True)
+    return kept
 
 
 def states(partial: Partial, ends: Ends) -> dict[tuple[str, str], Mended | None]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from logscan.correlate.codes import factorise
-from logscan.scan import coded, judged, owners
+from logscan.scan import coded, judged, mended, owners
 from logscan.scan.aliases import Owned
 from logscan.scan.coded import Coded
 from logscan.scan.judged import SECOND, HandOvers, Signatures, bare
@@ -106,6 +106,11 @@ def owned(
 def known(window: Window) -> Partial:
     """Return what a window tells of the mails that calls anywhere may be about: what :func:`owned_calls` needs of all windows."""
     return Partial({**judged.look(window), **owners.look(window), RELOADS: reload_times(window)})
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return whose the signatures are that calls to come may name, and which aliases owned mail."""
+    return Partial({**judged.remember(partial, now), **owners.remember(partial, now), **mended.remember(partial, now)})
 
 
 def calls(window: Window) -> pd.DataFrame:

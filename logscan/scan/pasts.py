@@ -6,7 +6,8 @@ are told by places that may lead nowhere (:mod:`logscan.checking.remembering`): 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
+Cut = Callable[[Partial, int], dict[str, Part]]
+"""Returns what later runs may ask for of a partial, by part; the number is now, in UTC ns."""
+
 DAY = 86_400 * 10**9
 
 
@@ -37,6 +41,29 @@ def with_past(partial: Partial, log: Log, name: str) -> Partial:
     """Return what a check saw and, behind it, all that was remembered for it; the same partial where nothing was."""
     remembered = log.pasts.get(name)
     return partial if remembered is None else merged([partial, remembered])
+
+
+def shared(*names: str) -> Callable[[Cut], Cut]:
+    """Return a decorator for what cuts some parts down: checks that share the parts share what is remembered of them.
+
+    Where one of the parts isn't there, nothing is remembered.
+    """
+
+    def decorated(cut: Cut) -> Cut:
+        known: list[tuple[list[Part | None], int, dict[str, Part]]] = []
+
+        @functools.wraps(cut)
+        def remember(partial: Partial, now: int) -> dict[str, Part]:
+            asked = [partial.parts.get(name) for name in names]
+            if any(part is None for part in asked):
+                return {}
+            if not known or known[0][1] != now or any(a is not b for a, b in zip(known[0][0], asked, strict=True)):
+                known[:] = [(asked, now, cut(partial, now))]
+            return dict(known[0][2])
+
+        return remember
+
+    return decorated
 
 
 def chosen(partial: Partial, names: Iterable[str]) -> dict[str, Part]:
