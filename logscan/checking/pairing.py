@@ -17,15 +17,17 @@ import pyarrow.compute as pc
 
 from logscan.checking import went_right
 from logscan.checking.copies import NONE, SPEAKERS, chains, copies, groups, rows_of, spoke, to_commands, told
-from logscan.checking.duplicates import HORIZON, SAME_DAY, ordered
+from logscan.checking.duplicates import HORIZON, SAME_DAY, alone, ordered
 from logscan.checking.unanswered import broken, unanswered, unclaimed
 from logscan.scan.message_ids import idents, message_ids
+from logscan.scan.pasts import newest, past
 from logscan.tables import cells, texts
 from logscan.tables.aside import Shelf
 from logscan.tables.partials import Keyed, Partial, Rows
-from logscan.tables.recent import WORTH, Hashes, Recent, hashed, joined, repeated
+from logscan.tables.recent import WORTH, Hashes, Recent, column_of, hashed, joined, repeated
 
 if TYPE_CHECKING:
+    from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.tables.partials import Mergeable
 
@@ -176,6 +178,36 @@ def settle(partial: Partial, frontier: int) -> Partial:
     beyond :data:`MOST_RECENT` are let go all the same, and counted (``let_go``).
     """
     return _bounded(_without_old(_laid(partial), frontier))
+
+
+MOST_REMEMBERED = 30_000
+"""Copies that a past has, the latest; some 60 bytes each. Of more, those of the last hours are enough for what comes in again
+soon; the causes that harm are of one mail, which is in one run as a whole."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return the copies that one of a mail that comes in again may be of, and which message-ids went to lists."""
+    kept = partial.frame("kept") if "kept" in partial else NONE
+    kept = kept[~alone(kept)]
+    single = recent(partial, "single").frame
+    both = [single, kept.rename(columns={"group": "key"})]
+    names = list(NONE.columns.drop(["outside", "ident", "group"]))
+    whole = pd.concat([each[[*names, "key"]] for each in both if len(each)] or [single], ignore_index=True)
+    return Partial({"single": _cut(whole, now), "listed": _cut(recent(partial, "listed").frame, now)})
+
+
+def _cut(frame: pd.DataFrame, now: int) -> Recent:
+    """Return the latest rows as a part, those not older than what is compared."""
+    rows = Rows.of(frame[frame["key"] > 0])
+    kept = newest(rows, "time", now - KEPT, MOST_REMEMBERED).frame.sort_values("time", kind="stable", ignore_index=True)
+    columns = {str(name): column_of(kept[name]) for name in kept.columns if name != "key"}
+    return Recent.of(columns, kept["key"].to_numpy(np.uint64), int(kept["time"].max()) if len(kept) else 0)
+
+
+def past_rows(log: Log) -> frozenset[int]:
+    """Return the lines of the copies that were remembered."""
+    before = past(log, "single", "listed")
+    return frozenset() if before is None else frozenset(recent(before, "single").column("row")["row"].tolist())
 
 
 RECENT = ("single", "unclaimed", "sessions", "listed", "spoke", "right")

@@ -47,11 +47,14 @@ from logscan.checking.duplicates import CAUSES, HORIZON, SAME_DAY, Copy, Ways, b
 from logscan.checking.predicting import predictions
 from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.scan.mended import RELOADS, Ends, Mended, reload_times
+from logscan.scan.pasts import with_past
 from logscan.tables import cells
 from logscan.tables.partials import Partial
 from logscan.tables.recent import hashed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
@@ -98,14 +101,15 @@ def conclude(partial: Partial, log: Log) -> Result:
         result.notes.append(BEYOND)
     if left := partial.count("let_go"):
         result.notes.append(LEFT.format(left, pairing.MOST_RECENT))
+    partial, old = with_past(partial, log, CHECK.name), pairing.past_rows(log)
     frame = pairing.gathered(partial)
     ways = Ways(partial.frame("chains"))
     found: dict[tuple[str, str], Items] = {}
-    for copies in several(pairing.with_unanswered(partial, frame)):
+    for copies in _new(several(pairing.with_unanswered(partial, frame)), old):
         names, subject = causes(ways, copies)
         case = _case(copies, names)
         found.setdefault((names[0], subject or copies[0].mailbox), []).append((case, copies))
-    for copies in by_other_ways(frame, partial.frame("listed")):
+    for copies in _new(by_other_ways(frame, partial.frame("listed")), old):
         cause = "by-list-and-directly"
         found.setdefault((cause, copies[0].mailbox), []).append((_case(copies, [cause]), copies))
     mender = _Mender(partial, log)
@@ -113,6 +117,11 @@ def conclude(partial: Partial, log: Log) -> Result:
         result.findings.append(_finding(log, cause, subject, items, mender))
     result.findings.sort(key=lambda f: (CAUSES.index(f.cause), -f.count, f.subject))
     return result
+
+
+def _new(found: Iterable[list[Copy]], old: frozenset[int]) -> Iterator[list[Copy]]:
+    """Return the copies of which one came in now: those before it alone were told by an earlier run."""
+    return (copies for copies in found if not old.issuperset(copy.row for copy in copies))
 
 
 def _times(copies: list[Copy]) -> pd.DatetimeIndex:
@@ -297,6 +306,7 @@ CHECK = Check(
     look=look,
     conclude=conclude,
     settle=pairing.settle,
+    remember=pairing.remember,
     causes=CAUSES,
     marks=marks,
     many={

@@ -243,11 +243,12 @@ def _empty(kinds: tuple[tuple[str, Any], ...]) -> pd.DataFrame:
 
 def _columns(frame: pd.DataFrame) -> dict[str, npt.NDArray[Any] | pa.Array]:
     """Return the columns of rows that were taken out, but for ``key``."""
-    some = {str(name): column for name, column in frame.items() if name != "key"}
-    return {
-        name: column.to_numpy() if column.dtype.kind in "iufb" else texts.arrow(column).dictionary_encode()
-        for name, column in some.items()
-    }
+    return {str(name): column_of(column) for name, column in frame.items() if name != "key"}
+
+
+def column_of(column: pd.Series) -> npt.NDArray[Any] | pa.Array:
+    """Return a column of rows as :meth:`Recent.of` takes it."""
+    return column.to_numpy() if column.dtype.kind in "iufb" else texts.arrow(column).dictionary_encode()
 
 
 def _packed(rows: Mapping[str, npt.NDArray[Any] | pa.Array]) -> pa.Buffer:
