@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from logscan.checking.check import Check, all_checks
 from logscan.checking.suppressing import suppress
 from logscan.findings import SEVERITIES, Counted, Finding, Remedy, Result
+from logscan.scan.pasts import fitting
 from logscan.tables.partials import Partial, merged
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.tables.partials import Part
+
+
+ANOTHER = "what earlier runs remembered for {} is of another version of these checks: their past begins anew"
 
 
 def wanted(names: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
@@ -62,6 +66,9 @@ def concluded(
     """Return the checks' answers; ``today`` is the day that suppressions are measured by."""
     results = []
     whole = together(checks, partials)
+    if log.pasts:
+        log.pasts, strange = fitting(log.pasts, whole)
+        log.notes += [ANOTHER.format(", ".join(strange))] if strange else []
     for check in checks:
         result = check.conclude(whole[check.name], log)
         result.name, result.title, result.many = check.name, check.title, check.many

@@ -17,6 +17,7 @@ import pandas as pd
 
 from logscan.checking.copies import LINE_BITS
 from logscan.checking.judging import together
+from logscan.scan.pasts import fitting
 from logscan.tables.partials import Part, Partial, Rows
 from logscan.tables.recent import Recent
 from logscan.tables.storing import packed, unpacked
@@ -47,6 +48,7 @@ def remembered(
     ``partials`` are what the checks saw in this run's closed windows, by name. Of checks that didn't run, the past is kept as
     it is.
     """
+    pasts, _ = fitting(pasts, partials)
     mine = [check for check in checks if check.remember is not None and check.name in partials]
     seen = {check.name: check.remember(partials[check.name], now) for check in mine if check.remember}
     whole = together(mine, [seen, {check.name: pasts.get(check.name, Partial()) for check in mine}])

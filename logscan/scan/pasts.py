@@ -7,7 +7,7 @@ are told by places that may lead nowhere (:mod:`logscan.checking.remembering`): 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import pandas as pd
 from logscan.tables import columns
 from logscan.tables.latest import Latest
 from logscan.tables.partials import Keyed, Part, Partial, Points, Rows, merged
+from logscan.tables.recent import Recent
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -41,6 +42,36 @@ def with_past(partial: Partial, log: Log, name: str) -> Partial:
     """Return what a check saw and, behind it, all that was remembered for it; the same partial where nothing was."""
     remembered = log.pasts.get(name)
     return partial if remembered is None else merged([partial, remembered])
+
+
+def fitting(pasts: Mapping[str, Partial], seen: Mapping[str, Partial]) -> tuple[dict[str, Partial], list[str]]:
+    """Return the pasts that go together with what was seen now, and the names of the checks whose past doesn't.
+
+    A newer version of a check may keep other columns. Its past begins anew then.
+    """
+    kept, strange = {}, []
+    for name, remembered in pasts.items():
+        now = seen.get(name, Partial())
+        both = [part for part in remembered.parts if part in now]
+        if all(_alike(remembered.parts[part], now.parts[part]) for part in both):
+            kept[name] = remembered
+        else:
+            strange.append(name)
+    return kept, strange
+
+
+def _alike(one: Part, other: Part) -> bool:
+    """Whether two parts are of one kind and have the same columns; what has no row tells nothing of their values."""
+    if type(one) is not type(other) or isinstance(one, int) or isinstance(other, int):
+        return type(one) is type(other)
+    frames = [part.empty if isinstance(part, Recent) else part.frame for part in (one, other)]
+    told = [{str(name): _values(kind) for name, kind in frame.dtypes.items()} for frame in frames]
+    return told[0].keys() == told[1].keys() and (not all(map(len, frames)) or told[0] == told[1])
+
+
+def _values(kind: Any) -> str:
+    """Return which kind of values a column has."""
+    return kind.kind if isinstance(kind, np.dtype) and kind.kind in "iufb" else "M" if kind.kind == "M" else "text"
 
 
 def shared(*names: str) -> Callable[[Cut], Cut]:
