@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
 import os
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from logscan.reading.whole import read_sources
 from logscan.sources.finding import discover
+from logscan.store.contents import Content
 from logscan.store.cursors import Continuation, continued
 from logscan.store.model import Cursor, Loss
 
@@ -22,6 +28,11 @@ def line(number: int) -> str:
     """Return a log line that is like no other."""
     at = START + timedelta(seconds=number)
     return f"{at:%Y-%m-%dT%H:%M:%S}+00:00 mx1 postfix/qmgr[7]: {number:05X}0A1B2: removed"
+
+
+def stamp(text: str) -> int:
+    """Return the UTC time (ns) of a line."""
+    return int(datetime.fromisoformat(text[:25]).timestamp()) * 10**9
 
 
 class Logs:
@@ -125,3 +136,269 @@ def test_rotation_between_two_runs(logs: Logs, scheme: str, late: int, count: in
         assert logs.read == logs.written
         assert logs.losses == []
     assert len([each for each in logs.cursors if each.live]) == 1
+
+
+def test_a_half_line_waits_for_its_newline(logs: Logs) -> None:
+    logs.write(2)
+    logs.write(1, end="")
+    assert logs.run() == logs.written[:2]
+    with (logs / "mail.log").open("a") as file:
+        file.write("\n")
+    logs.write(1)
+    assert logs.run() == logs.written[2:]
+
+
+def test_a_half_line_of_a_log_that_was_rotated_is_read_once(logs: Logs) -> None:
+    logs.write(2)
+    logs.write(1, end="")
+    logs.run()
+    (logs / "mail.log").rename(logs / "mail.log.1")
+    assert logs.run() == []  # its writer may still be at it
+    logs.write(1)
+    assert logs.run() == logs.written[2:]
+    assert logs.run() == []
+    assert not logs.losses
+
+
+def test_a_text_that_goes_on_in_the_next_line_is_read_whole(logs: Logs) -> None:
+    logs.write(2)
+    begun = "2026-11-20T01:00:00+00:00 mx1 amavis[5]: (00005-01) Passed CLEAN {RelayedInbound}, <a@example.com> ..."
+    with (logs / "mail.log").open("a") as file:
+        file.write(f"{begun}\n")
+    assert logs.run() == logs.written
+    with (logs / "mail.log").open("a") as file:
+        file.write("2026-11-20T01:00:00+00:00 mx1 amavis[5]: (00005-01) ...-> <b@example.com>, Hits: 1\n")
+    assert len(logs.run()) == 2
+
+
+@pytest.mark.parametrize("inode", ["same", "other"])
+def test_a_log_that_was_cut_without_a_copy_is_a_loss(logs: Logs, inode: str) -> None:
+    logs.write(50)
+    logs.run()
+    logs.write(10)
+    lost = logs.written[50:]
+    if inode == "same":
+        os.truncate(logs / "mail.log", 0)
+    else:
+        (logs / "mail.log").rename(logs.folder.parent / "elsewhere")
+    logs.write(70)
+    assert logs.run() == logs.written[60:]
+    (loss,) = logs.losses
+    assert loss.kind == ("cut" if inode == "same" else "gone")
+    assert loss.since is not None
+    assert loss.until is not None
+    assert loss.since < stamp(lost[0]) < loss.until == stamp(logs.written[60])
+    logs.run()
+    assert not logs.losses
+
+
+def test_the_bytes_that_a_cut_took_are_known_where_the_writer_stayed_at_its_place(logs: Logs) -> None:
+    with (logs / "mail.log").open("w") as file:
+        for number in range(10):
+            print(line(number), file=file)
+        file.flush()
+        logs.run()
+        print(line(10), file=file)
+        file.flush()
+        shutil.copy2(logs / "mail.log", logs / "mail.log.1")
+        print(line(11), file=file)
+        file.flush()
+        os.truncate(logs / "mail.log", 0)
+        print(line(12), file=file)
+    assert sorted(each.strip("\0") for each in logs.run()) == [line(10), line(12)]
+    (loss,) = logs.losses
+    assert (loss.kind, loss.size) == ("cut", len(line(11)) + 1)
+    assert logs.run() == []
+
+
+def test_what_nobody_can_know_of_a_cut_is_a_note(logs: Logs) -> None:
+    logs.write(10)
+    logs.run()
+    logs.write(1)
+    shutil.copy2(logs / "mail.log", logs / "mail.log.1")
+    os.truncate(logs / "mail.log", 0)
+    logs.write(1)
+    assert logs.run() == logs.written[10:]
+    assert not logs.losses
+    assert "copytruncate" in logs.last.notes[0]
+
+
+@pytest.mark.parametrize("count", [6, 400])
+def test_a_backup_that_was_put_back_is_not_read_again(logs: Logs, count: int) -> None:
+    logs.write(count)
+    shutil.copy2(logs / "mail.log", logs.folder.parent / "backup")
+    logs.write(5)
+    logs.run()
+    logs.write(2)
+    shutil.copy2(logs.folder.parent / "backup", logs / "mail.log")
+    before = len(logs.written)
+    logs.write(1)
+    assert logs.run() == logs.written[before:]
+    assert [each.kind for each in logs.losses] == ["overwritten"]
+    assert "older content" in logs.last.notes[0]
+    logs.write(20)
+    assert logs.run() == logs.written[before + 1 :]
+    assert not logs.losses
+
+
+def test_a_backup_beside_the_log_is_read_once(logs: Logs) -> None:
+    logs.write(300)
+    shutil.copy2(logs / "mail.log", logs / "mail.log.bak")
+    logs.write(3)
+    assert logs.run() == logs.written
+    assert "it is read there" in logs.last.notes[0]
+    logs.write(3)
+    assert logs.run() == logs.written[303:]
+    shutil.copy2(logs / "mail.log", logs / "mail.log.bak")
+    logs.write(3)
+    assert logs.run() == logs.written[306:]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_log_beside_its_packed_copy_is_read_once(logs: Logs, first: bool) -> None:
+    logs.write(300)
+    if not first:
+        logs.run()
+    logs.write(3)
+    (logs / "mail.log").rename(logs / "mail.log.1")
+    packed = gzip.compress((logs / "mail.log.1").read_bytes())
+    (logs / "mail.log.1.gz").write_bytes(packed[: len(packed) // 2])  # gzip is at it
+    logs.write(3)
+    logs.run()
+    assert logs.read == logs.written
+    (logs / "mail.log.1.gz").write_bytes(packed)
+    assert logs.run() == []
+    (logs / "mail.log.1").unlink()
+    assert logs.run() == []
+    assert not logs.losses
+
+
+def test_logs_with_the_same_head_are_told_apart_by_what_follows(logs: Logs) -> None:
+    logs.write(100, "mail.log.1")
+    shutil.copy2(logs / "mail.log.1", logs / "mail.log.2")
+    logs.write(20, "mail.log.1")
+    assert len(logs.run()) == 120
+    shutil.copy2(logs / "mail.log.2", logs / "mail.log")
+    logs.written += [line(900 + at) for at in range(40)]
+    with (logs / "mail.log").open("a") as file:
+        file.write("".join(f"{each}\n" for each in logs.written[-40:]))
+    assert logs.run() == logs.written[-40:]
+
+
+def test_an_inode_that_is_used_again_says_nothing(logs: Logs) -> None:
+    logs.write(300)
+    logs.run()
+    shutil.copy2(logs / "mail.log", logs / "mail.log.1")
+    other = "".join(f"{line(1000 + at)}\n" for at in range(500))
+    with (logs / "mail.log").open("r+") as file:
+        file.write(other)
+    assert logs.run() == other.splitlines()
+
+
+def test_rotated_files_that_logrotate_removed_are_no_loss(logs: Logs) -> None:
+    for _ in range(3):
+        logs.write(50)
+        logs.run()
+        (logs / "mail.log").rename(logs / "mail.log.1")
+        logs.write(1)
+        logs.run()
+        (logs / "mail.log.1").unlink()
+        assert logs.run() == []
+        assert not logs.losses
+    assert logs.read == logs.written
+
+
+def test_a_folder_of_old_logs_gets_no_lines_any_more(logs: Logs) -> None:
+    (logs / "old").mkdir()
+    for day in range(3):
+        logs.write(50)
+        logs.run()
+        for old in (logs / "old").iterdir():
+            old.unlink()
+        (logs / "mail.log").rename(logs / "old" / f"mail.log-2026112{day}")
+        logs.write(1)
+        logs.run()
+        assert not logs.losses
+    assert logs.read == logs.written
+
+
+def test_a_log_that_is_gone_with_unread_lines_is_a_loss_and_goes_on_when_it_is_back(logs: Logs) -> None:
+    logs.write(100)
+    logs.run()
+    logs.write(5)
+    (logs / "mail.log").rename(logs.folder.parent / "elsewhere")
+    assert logs.run() == []
+    assert [each.kind for each in logs.losses] == ["gone"]
+    assert logs.run() == []
+    assert not logs.losses
+    (logs.folder.parent / "elsewhere").rename(logs / "mail.log")
+    assert logs.run() == logs.written[100:]
+
+
+def test_a_log_that_may_not_be_read_any_more_is_said_each_time(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs.write(100)
+    logs.run()
+    logs.write(5)
+    real = os.open
+
+    def denied(path: str, *args: int, **more: int) -> int:
+        if str(path).endswith("mail.log"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *args, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", denied)
+        for _ in range(2):
+            assert logs.run() == []
+            (loss,) = logs.losses
+            assert (loss.kind, loss.size) == ("unreadable", 5 * (len(line(0)) + 1))
+    assert logs.run() == logs.written[100:]
+
+
+def test_the_oldest_lines_may_be_taken_away(logs: Logs) -> None:
+    """As DSPAM's dspam_logrotate does: it writes the log anew, and leaves out lines of which it can't read the time."""
+    logs.write(300)
+    logs.run()
+    logs.write(3)
+    lines = (logs / "mail.log").read_text().splitlines(keepends=True)
+    (logs / "mail.log.out").write_text("".join([*lines[50:120], *lines[122:]]))
+    (logs / "mail.log.out").rename(logs / "mail.log")
+    assert logs.run() == logs.written[300:]
+    assert not logs.losses
+    assert logs.last.sources[0].before == 248
+    logs.write(3)
+    assert logs.run() == logs.written[303:]
+
+
+def test_standard_input_is_refused(logs: Logs) -> None:
+    with pytest.raises(ValueError, match="standard input"):
+        continued(discover(["-"], stdin=io.BytesIO(line(0).encode())).sources, [])
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_a_packed_log_is_gone_through_once(
+    logs: Logs, pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.write(500)
+    logs.run()
+    logs.write(3)
+    (logs / "mail.log.1.x").write_bytes(pack((logs / "mail.log").read_bytes()))
+    (logs / "mail.log").unlink()
+    assert logs.run() == logs.written[500:]
+    assert logs.last.sources[0].before == 500
+    monkeypatch.setattr(Content, "_walk", lambda *_: pytest.fail("it was unpacked again"))
+    (logs / "mail.log.1.x").rename(logs / "mail.log.2.x")
+    assert logs.run() == []
+
+
+def test_a_damaged_archive_is_a_loss_and_read_as_far_as_it_goes(logs: Logs) -> None:
+    logs.write(3000)
+    packed = gzip.compress((logs / "mail.log").read_bytes())
+    (logs / "mail.log").unlink()
+    (logs / "mail.log.1.gz").write_bytes(packed[: len(packed) // 2])
+    part = logs.run()
+    assert part[:-1] == logs.written[: len(part) - 1]
+    assert [each.kind for each in logs.losses] == ["unreadable"]
+    assert logs.run() == []
+    (logs / "mail.log.1.gz").write_bytes(packed)
+    assert logs.run() == logs.written[len(part) - 1 :]

@@ -15,53 +15,40 @@ Known = tuple["Content", "Cursor | None"]
 """A content, and the cursor that leads furthest into it."""
 
 
-def without_copies(found: Sequence[Known], notes: list[str]) -> list[Known]:
-    """Return ``found`` without what is the beginning of another content, or all of it; ``notes`` are told what was left."""
-    dropped: set[int] = set()
-    for group in _groups(found):
-        group.sort(key=lambda each: (-each[0].size, _strange(each), each[0].packed, each[0].source.path))
-        kept: list[Known] = []
-        for each in group:
-            content, cursor = each
-            whole = next((other for other, _ in kept if _begins(content, other)), None)
+def copies(found: Sequence[Known]) -> dict[int, Content]:
+    """Return, by content (its id), what it is the beginning of, or all of; the longest where there are several."""
+    out: dict[int, Content] = {}
+    for group in _alike([each for each in found if not _packed_and_read(*each)]):
+        group.sort(key=lambda each: (-each[0].size, _strange(*each), each[0].packed, each[0].source.path))
+        kept: list[Content] = []
+        for content, _ in group:
+            whole = next((other for other in kept if _begins(content, other)), None)
             if whole is None:
-                kept.append(each)
-                continue
-            dropped.add(id(content))
-            if cursor is None or content.size > cursor.offset:
-                notes.append(
-                    f"{content.source.label}: what it holds stands in {whole.source.label} too, from the first byte on: "
-                    "it is read there."
-                )
-    return [each for each in found if id(each[0]) not in dropped]
+                kept.append(content)
+            else:
+                out[id(content)] = whole
+    return out
 
 
-def _strange(known: Known) -> bool:
-    content, cursor = known
+def _packed_and_read(content: Content, cursor: Cursor | None) -> bool:
+    return cursor is not None and content.packed and content.size <= cursor.offset
+
+
+def _strange(content: Content, cursor: Cursor | None) -> bool:
     return cursor is not None and cursor.path != content.source.path
 
 
-def _groups(found: Sequence[Known]) -> Iterator[list[Known]]:
-    """Yield those that may be copies of each other: what goes on behind one cursor, and what is new and begins alike."""
-    by_cursor: dict[int, list[Known]] = {}
-    new: list[tuple[bytes, Known]] = []
-    for each in found:
-        content, cursor = each
-        if cursor is not None:
-            by_cursor.setdefault(id(cursor), []).append(each)
-        elif content.head:
-            new.append((content.head, each))
-    yield from (group for group in by_cursor.values() if len(group) > 1)
-    new.sort(key=lambda each: each[0])
+def _alike(found: Sequence[Known]) -> Iterator[list[Known]]:
+    """Yield those that begin alike, as far as the shorter goes."""
     group: list[Known] = []
     shortest = b""
-    for head, each in new:
-        if group and not head.startswith(shortest):
+    for each in sorted((each for each in found if each[0].head), key=lambda each: each[0].head):
+        if group and not each[0].head.startswith(shortest):
             if len(group) > 1:
                 yield group
             group = []
         if not group:
-            shortest = head
+            shortest = each[0].head
         group.append(each)
     if len(group) > 1:
         yield group

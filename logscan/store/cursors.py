@@ -14,7 +14,7 @@ from logscan.reading.keeping import keep
 from logscan.sources import rotation
 from logscan.sources.finding import order
 from logscan.store.contents import Content, digest
-from logscan.store.copied import Known, without_copies
+from logscan.store.copied import Known, copies
 from logscan.store.journals import Journals
 from logscan.store.missing import Missing
 from logscan.store.model import Cursor, Loss
@@ -40,6 +40,8 @@ class Continuation:
     losses: list[Loss] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+    copies: list[tuple[Part, Content]] = field(default_factory=list)
+    """What is read as the beginning of another content, and that."""
     away: list[Cursor] = field(default_factory=list)
     """Of what isn't there now, but may come back."""
     journals: Journals = field(default_factory=Journals)
@@ -51,7 +53,8 @@ class Continuation:
         these are made use of.
         """
         read_of = {id(read.source): read for read in reads}
-        out = [part.after(read_of.get(id(part.source)), self.losses) for part in self.parts]
+        made = {id(part.content): part.after(read_of.get(id(part.source)), self.losses) for part in self.parts}
+        out = [*made.values(), *(part.copied(made[id(whole)]) for part, whole in self.copies)]
         out += self.journals.after(read_of, self.losses)
         self.losses[:] = [_until(loss, reads) for loss in self.losses]
         return [*(each for each in out if each is not None), *self.away[:MOST_AWAY]]
@@ -78,7 +81,18 @@ def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuati
     )
     sets = Sets(contents)
     found = [(content, missing.known.get(id(content), cursor)) for content, cursor in found]
-    out.parts = [Part.of(*each, live=sets.live(each[0])) for each in without_copies(found, out.notes)]
+    whole = copies(found)
+    for content, cursor in found:
+        if id(content) not in whole:
+            out.parts.append(Part.of(content, cursor, sets))
+            continue
+        other = whole[id(content)]
+        out.copies.append((Part(content, cursor, sets.live(content)), other))
+        if cursor is None:
+            out.notes.append(
+                f"{content.source.label}: what it holds stands in {other.source.label} too, from the first byte on: it is "
+                "read there."
+            )
     new = [part.source for part in out.parts if part.source is not None]
     out.sources = order([*new, *journals.sources])
     return out

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from logscan.store.contents import Content
     from logscan.store.copied import Known
 
+_OLDER = "older content was put in its place: the {:,} lines that were read before aren't read again."
+
 
 @dataclass
 class Missing:
@@ -39,6 +41,8 @@ class Missing:
         for cursor in before:
             if id(cursor) not in fitted:
                 out._look(cursor, new, sets)
+            elif cursor.recent:
+                out._look_at_older(cursor, new)
         for content, known in found:
             if known is not None and known.path != content.source.path:
                 out._look_at_cut(known, content, new)
@@ -62,6 +66,14 @@ class Missing:
         if cursor.live:
             self._vanished(cursor, next((each for each in new if each.source.path == cursor.path), None))
 
+    def _look_at_older(self, cursor: Cursor, new: Sequence[Content]) -> None:
+        """Look whether older content took the place of a log that is found elsewhere."""
+        for content in new:
+            place = recent.goes_on(content, cursor) if content.source.path == cursor.path else None
+            if place is not None and id(content) not in self.known:
+                self.known[id(content)] = _known(content, place[0], place[1], cursor)
+                self.notes.append(f"{content.source.label}: {_OLDER.format(place[1])}")
+
     def _was_known(self, content: Content, cursor: Cursor) -> bool:
         """Whether a content is what was read before, written anew: without its oldest lines, or as it once was."""
         if id(content) in self.known:
@@ -73,9 +85,7 @@ class Missing:
             self.known[id(content)] = _known(content, offset, lines, cursor)
             if whole:
                 return True
-            self.notes.append(
-                f"{label}: older content was put in its place: the {lines:,} lines that were read before aren't read again."
-            )
+            self.notes.append(f"{label}: {_OLDER.format(lines)}")
         elif _is_earlier(content, cursor):
             offset = content.whole_lines(0)
             self.known[id(content)] = _known(content, offset, content.count(offset), cursor)

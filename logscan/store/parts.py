@@ -26,22 +26,27 @@ class Sets:
         self.newest: dict[str, tuple[int, int, int]] = {}
         """By set: the age of its newest file that has any lines."""
         self.current: set[str] = set()
-        """Names of files without number or date."""
+        """Names of files without number or date that have any."""
         for content in contents:
             name = rotation.parse(content.source.path)
             if content.packed or content.size:
                 self.newest[name.set] = max(name.age, self.newest.get(name.set, name.age))
-            if name.until is None and not name.age[2]:
-                self.current.add(PurePath(name.set).name)
+                if name.until is None and not name.age[2]:
+                    self.current.add(PurePath(name.set).name)
+
+    def growing(self, content: Content) -> bool:
+        """Whether a line may still be under way: no newer file of its set has any."""
+        name = rotation.parse(content.source.path)
+        if content.source.compression or content.source.opener.kind not in ("local", "kept"):
+            return False
+        rotated = name.until is not None or name.age[2]
+        if rotated and PurePath(name.set).name in self.current:
+            return False  # perhaps into a folder of its own
+        return name.age >= self.newest.get(name.set, name.age)
 
     def live(self, content: Content) -> bool:
-        """Whether lines may still come: no newer file of its set has any, and nothing says that it was rotated."""
-        name = rotation.parse(content.source.path)
-        if content.source.compression or content.source.opener.kind not in ("local", "kept") or name.age[2]:
-            return False
-        if name.until is not None and PurePath(name.set).name in self.current:
-            return False  # rotated into a folder of its own
-        return name.age >= self.newest.get(name.set, name.age)
+        """Whether more lines are to come: it is growing, and its name has no number."""
+        return self.growing(content) and not rotation.parse(content.source.path).age[2]
 
 
 @dataclass
@@ -58,16 +63,16 @@ class Part:
     """What stands before ``stop``, looked at before it is read: a file may be cut meanwhile."""
 
     @classmethod
-    def of(cls, content: Content, cursor: Cursor | None, *, live: bool) -> Part:
+    def of(cls, content: Content, cursor: Cursor | None, sets: Sets) -> Part:
         """Tell up to where a content is to be read, and make the source for that."""
-        out = cls(content, cursor, live)
+        out = cls(content, cursor, sets.live(content))
         source, start = content.source, out.start
-        growing = live or bool(source.opener.broken)
+        growing = sets.growing(content) or bool(source.opener.broken)
         if not content.packed or cursor is not None:
             out.stop = content.whole_lines(start) if growing or content.error else content.size
-            out.tail = content.before(out.stop, ENDS) or b""
             if out.stop <= start:
                 return out
+            out.tail = content.before(out.stop, ENDS) or b""
         size = source.size if out.stop is None or source.compression else out.stop - start
         began = first_time(content.behind(start), source.kind) if start else source.first_time
         lines, last = (cursor.lines, cursor.last) if cursor is not None else (0, None)
@@ -114,6 +119,17 @@ class Part:
         """Return what is to be kept of the last lines before ``stop``."""
         plain = not self.content.packed and self.source is not None and self.source.boundary == (b"\n",)
         return recent.added(self.cursor, self.content, self.start, stop) if self.live and plain else ""
+
+    def copied(self, whole: Cursor | None) -> Cursor | None:
+        """Return the cursor of what is read as the beginning of another content, of which that is the new cursor."""
+        content = self.content
+        stop = content.whole_lines(self.start) if self.live or content.error else content.size
+        if whole is None or whole.offset < stop:
+            return self._unread() if stop > self.start else self._moved()
+        if stop <= self.start:
+            return self._moved()
+        tail = content.before(stop, ENDS) or b""
+        return replace(at(content, stop, content.count(stop), whole.last, kind=whole.kind, tail=tail), live=self.live)
 
     def _moved(self) -> Cursor:
         """Return the cursor of a content of which nothing is new, as it lies there now."""
