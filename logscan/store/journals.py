@@ -44,7 +44,8 @@ class Journals:
         return out
 
     def _take(self, source: Source, cursor: Cursor | None) -> None:
-        gap = False
+        gap, began = False, None
+        first: dict[str, Any] = {}
         if cursor is not None:
             folder = source.opener.extra or ()
             gap = not _there(source.path, folder, cursor.journal)
@@ -63,9 +64,12 @@ class Journals:
                 self.before[id(new)] = cursor
         elif cursor is not None:
             self.unmoved.append(cursor)
-            began = None
         if gap and cursor is not None:
-            why = "the journal doesn't have the record any more that was read last: what came after it may be gone too"
+            told = _between(cursor.journal, str(first.get("__CURSOR") or ""))
+            if told == 0:
+                return
+            records = f"{told:,} records" if told else "records"
+            why = f"the journal doesn't have the record any more that was read last: {records} that came after it may be gone too"
             self.losses.append(Loss("vacuumed", source.path, None, cursor.last, began, why))
 
     def after(self, read_of: Mapping[int, SourceRead], losses: list[Loss]) -> list[Cursor]:
@@ -96,6 +100,16 @@ def _there(path: str, folder: Sequence[str], cursor: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return str(_record(done.stdout.split(b"\n", 1)[0]).get("__CURSOR") or "") == cursor
+
+
+def _between(before: str, after: str) -> int | None:
+    """Return how many records lie between two, by the numbers in their cursors; None where those are of different journals."""
+    one, other = (dict(part.split("=", 1) for part in each.split(";") if "=" in part) for each in (before, after))
+    try:
+        between = int(other["i"], 16) - int(one["i"], 16) - 1
+    except (KeyError, ValueError):
+        return None
+    return between if one.get("s") == other.get("s") and between >= 0 else None
 
 
 def _since(cursor: Cursor) -> str:
