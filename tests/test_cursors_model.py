@@ -1,0 +1,168 @@
+"""Whatever a log's files go through between two runs: each line is read once and in its order, or a loss is told."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logscan.reading.reads import SourceRead
+from logscan.sources.finding import discover
+from logscan.store.cursors import continued
+from logscan.store.model import Cursor, Loss
+
+START = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """A log as its writer, its rotation and its reader see it."""
+
+    folder: Path
+    copytruncate: bool
+    dated: bool
+    packed: str
+    """never, at once, or when the next one is rotated."""
+    written: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    cursors: list[Cursor] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    half: str = ""
+    """The beginning of a line that lacks its newline."""
+    rotations: int = 0
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "mail.log"
+
+    def rotated(self) -> list[Path]:
+        """Return the rotated files, newest first."""
+        return sorted(
+            (each for each in self.folder.iterdir() if each.name != "mail.log"),
+            key=lambda each: int(each.name.removesuffix(".gz")[9:]) * (-1 if self.dated else 1),
+        )
+
+    def write(self, count: int, *, half: bool = False, same: bool = False) -> None:
+        """Append lines: the last one's end may come later, all may be the same."""
+        with self.log.open("a") as file:
+            for number in range(count):
+                if self.half:
+                    file.write(self.half)
+                    self.half = ""
+                    continue
+                at = START + timedelta(seconds=len(self.written))
+                text = f"{at:%Y-%m-%dT%H:%M:%S}+00:00 mx1 postfix/qmgr[7]: {len(self.written):05X}0A1B2: removed"
+                text = self.written[-1] if same and self.written else text
+                self.written.append(text)
+                if half and number == count - 1:
+                    file.write(text[:30])
+                    self.half = text[30:] + "\n"
+                else:
+                    file.write(f"{text}\n")
+
+    def rotate(self) -> None:
+        """Rotate as logrotate does; the writer ends its line before."""
+        if self.half:
+            self.write(1)
+        if not self.log.exists():
+            return
+        self.rotations += 1
+        if self.dated:
+            new = self.folder / f"mail.log-202611{self.rotations:02}"
+        else:
+            for old in self.rotated()[::-1]:
+                number, dot, end = old.name[9:].partition(".")
+                old.rename(self.folder / f"mail.log.{int(number) + 1}{dot}{end}")
+            new = self.folder / "mail.log.1"
+        if self.copytruncate:
+            shutil.copy2(self.log, new)
+            os.truncate(self.log, 0)
+        else:
+            self.log.rename(new)
+            self.log.touch()
+        waits = self.packed == "later"
+        for each in self.rotated()[waits:] if self.packed != "never" else ():
+            if each.suffix != ".gz":
+                self.pack(each)
+
+    def pack(self, path: Path) -> None:
+        """Pack a file."""
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+    def remove(self) -> None:
+        """Remove the oldest rotated file, once there is one of which the reader knows: what it never saw, it can't miss."""
+        if any(each.live and each.offset for each in self.cursors):
+            for oldest in self.rotated()[-1:]:
+                oldest.unlink()
+
+    def copy(self) -> None:
+        """Copy the log to where it is found too."""
+        if self.log.exists():
+            shutil.copy2(self.log, self.folder / "mail.log.99")
+
+    def run(self) -> None:
+        """Read what is new."""
+        found = continued(discover([str(self.folder)]).sources, self.cursors)
+        reads = []
+        for source in found.sources:
+            text = b"".join(source.chunks()).decode()
+            lines = text.splitlines()
+            index = [] if source.compression else [(source.before, source.start, len(text))]
+            stop = source.start + len(text)
+            reads.append(SourceRead(source, source.label, source.kind, len(lines), index=index, reached=stop))
+            self.read += lines
+        self.cursors = found.after(reads)
+        self.losses += found.losses
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("write"), st.sampled_from([1, 2, 3, 40, 100])),
+    st.just(("half",)),
+    st.just(("same",)),
+    st.just(("rotate",)),
+    st.just(("run",)),
+    st.just(("remove",)),
+    st.just(("copy",)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    copytruncate=st.booleans(),
+    dated=st.booleans(),
+    packed=st.sampled_from(["never", "at once", "later"]),
+    steps=st.lists(STEPS, max_size=25),
+)
+def test_each_line_is_read_once_or_a_loss_is_told(
+    copytruncate: bool, dated: bool, packed: str, steps: list[tuple[str, ...]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder), copytruncate, dated, packed)
+        for name, *count in steps:
+            match name:
+                case "write":
+                    world.write(int(count[0]))
+                case "half":
+                    world.write(2, half=True)
+                case "same":
+                    world.write(2, same=True)
+                case _:
+                    getattr(world, name)()
+        if world.half:
+            world.write(1)
+        world.run()
+        world.write(1)
+        world.run()
+        if not world.losses:
+            assert world.read == world.written
+        else:
+            left = iter(world.written)
+            assert all(each in left for each in world.read)
