@@ -48,7 +48,7 @@ FEW = 8
 """Checks of one verdict of which each has its sentence; more are named, and the page has their sentences."""
 
 MOST_ROWS = 20
-"""Checks in the strip of days; the text part and the page have all."""
+"""Checks in the strip of days; the page has all."""
 
 MOST_HTML = 100_000
 """Bytes: Gmail clips a message whose HTML is longer (102 kB)."""

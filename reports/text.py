@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from logscan.amounts import percent, plural
 from logscan.findings import Severity
-from logscan.rendering.first_screen import MOST_NOTES, write_first_screen
+from logscan.rendering.first_screen import write_first_screen, write_notes
 from logscan.rendering.foreseen import cures, foreseen
 from logscan.rendering.grouping import Group, counted, shared_cures
 from logscan.rendering.paging import Page, table
@@ -342,9 +342,8 @@ def render(report: Report, options: RenderOptions) -> str:
         _environ={},
     )
     page = Page(console, report, options)
-    for note in options.notes[:MOST_NOTES]:
-        page.write(visible(note, 300))
     _headline(page)
+    write_notes(page)
     if options.short:
         write_first_screen(page)
     else:

@@ -287,10 +287,14 @@ def test_two_days_without_a_line_are_two_mails() -> None:
     assert mail_of(first)["Message-ID"] != mail_of(day)["Message-ID"]
 
 
-def test_notes_stand_first_in_both_parts() -> None:
-    mail = mail_of(report_sample.sample(), notes=("Report 14: <lines> from here to there.",))
-    assert body(mail, "plain").splitlines()[0] == "Report 14: <lines> from here to there."
-    assert "Report 14: &lt;lines&gt; from here to there." in body(mail, "html")
+def test_notes_stand_below_the_headline_in_both_parts() -> None:
+    notes = ("Report 14: <lines> from here to there.", *(f"note {number}" for number in range(20)))
+    mail = mail_of(report_sample.sample(), notes=notes)
+    text, page = body(mail, "plain"), body(mail, "html")
+    assert text.index("4 problems") < text.index("Report 14: <lines> from here to there.") < text.index("1 PROBLEM")
+    assert page.index("4 problems") < page.index("Report 14: &lt;lines&gt; from here to there.")
+    assert "… and 15 more" in text
+    assert "… and 15 more" in page
 
 
 # -- on its way ------------------------------------------------------------------------------------------------------

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import pytest
+import report_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logscan.commands.mail_policy import Facts, Policy, last_mailed, mailed, wanted
+from logscan.commands.mail_policy import Facts, Policy, facts_of, last_mailed, mailed, wanted
 
 TODAY = date(2026, 11, 28)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -68,6 +71,19 @@ def test_whatever_happens_no_week_is_without_a_mail(policy: Policy, runs: list[F
         assert last is not None
         assert today - last < timedelta(days=7)
         assert last == today or not (facts.losses or facts.unread or facts.troubles)
+
+
+class Memory(NamedTuple):
+    new: tuple[str, ...]
+    back: tuple[str, ...]
+    gone: tuple[str, ...]
+
+
+def test_what_counts_is_counted_of_report_and_memory() -> None:
+    report = report_sample.sample()
+    found = facts_of(report, Memory(("a", "b"), (), ("c",)), losses=2, troubles=1)
+    assert found == Facts(new=2, gone=1, problems=4, losses=2, unread=1, troubles=1)
+    assert facts_of(replace(report_sample.healthy(), sources=[]), None) == Facts()
 
 
 @pytest.mark.parametrize("kept", [None, b"", b"\xff", b"2026-13-01", b"yesterday"])

@@ -11,7 +11,7 @@ import click
 
 from logscan.commands.common import reading_of, reading_options
 from logscan.commands.complaints import complain
-from logscan.commands.mail_options import MAIL_OPTIONS, mail_options, mailing_of
+from logscan.commands.mail_options import mail_options, mailing_of
 from logscan.plugins import names
 
 
@@ -50,7 +50,7 @@ from logscan.plugins import names
     metavar="DIR",
     help="Write the correlated tables there as Parquet files.",
 )
-@mail_options(*MAIL_OPTIONS)
+@mail_options
 @reading_options
 def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -> None:
     """Read logs, look for what quietly goes wrong, and report it.

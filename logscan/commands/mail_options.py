@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -13,6 +13,8 @@ from logscan.commands.mail_policy import Policy
 
 if TYPE_CHECKING:
     from logscan.commands.mailing import Server
+
+Command = Callable[..., Any]
 
 MAIL_OPTIONS = (
     click.option("--mail-to", multiple=True, metavar="ADDRESS", help="Mail the report there; repeatable."),
@@ -37,15 +39,20 @@ DAILY_OPTIONS = (
 """Those of a command that mails again and again."""
 
 
-def mail_options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that adds ``options`` in their order."""
+def mail_options(command: Command) -> Command:
+    """Add :data:`MAIL_OPTIONS`, for a command that mails once."""
+    return _added(command, MAIL_OPTIONS)
 
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
 
-    return add
+def daily_mail_options(command: Command) -> Command:
+    """Add :data:`DAILY_OPTIONS`, for a command that mails again and again."""
+    return _added(command, DAILY_OPTIONS)
+
+
+def _added(command: Command, options: Sequence[Callable[[Any], Any]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @dataclass(frozen=True)

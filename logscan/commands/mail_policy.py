@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from logscan.amounts import plural
+
+if TYPE_CHECKING:
+    from logscan.report.model import Report
 
 Policy = Literal["always", "news", "problems"]
 
@@ -23,13 +27,44 @@ class Facts:
     gone: int = 0
     """Findings that are new, back after they were gone, gone since the last report; acknowledged ones too: they changed."""
     problems: int = 0
-    """Active findings of severity problem that nobody acknowledged."""
+    """As the headline counts them: causes to act on, without those that the administrator knows of."""
     losses: int = 0
     """Stretches of the log that were never read."""
     unread: int = 0
     """Sources that could not be read."""
     troubles: int = 0
     """Mails that could not be sent, and notes of the state's repair."""
+
+
+class Remembers(Protocol):
+    """What of a report's memory is used here."""
+
+    @property
+    def new(self) -> Sequence[object]:
+        """Findings seen for the first time."""
+
+    @property
+    def back(self) -> Sequence[object]:
+        """Findings seen again after they were gone."""
+
+    @property
+    def gone(self) -> Sequence[object]:
+        """Findings that were looked for and not found."""
+
+
+def facts_of(report: Report, memory: Remembers | None, *, losses: int = 0, troubles: int = 0) -> Facts:
+    """Return what counts; ``memory`` is None where nothing is known of earlier reports."""
+    from logscan.rendering.summary import summarise
+
+    return Facts(
+        new=len(memory.new) if memory else 0,
+        back=len(memory.back) if memory else 0,
+        gone=len(memory.gone) if memory else 0,
+        problems=summarise(report).problems,
+        losses=losses,
+        unread=sum(bool(each.error) for each in report.sources),
+        troubles=troubles,
+    )
 
 
 def wanted(policy: Policy, facts: Facts, last: date | None, today: date) -> str | None:

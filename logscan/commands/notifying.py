@@ -24,11 +24,11 @@ LIMIT = 60.0
 NOT_TOLD = 4
 """Exit status: as of a mail that was not sent."""
 
-Mailed = Literal["sent", "failed", "none"]
-"""What became of this run's mail: sent; it waits or was lost; none was wanted."""
+Mailed = Literal["sent", "failed", "waiting", "none"]
+"""What became of this run's mail: sent; not sent; left in the outbox for another program to send; none was wanted."""
 
 
-def facts_of(report: Report, facts: Facts, *, number: int, mail: Mailed, path: Path | None = None) -> dict[str, str]:
+def told_of(report: Report, facts: Facts, *, number: int, mail: Mailed, path: Path | None = None) -> dict[str, str]:
     """Return what the program finds in its environment; see docs/daily.md for their meaning. Nothing in it is hostile."""
     from logscan.rendering.summary import summarise
     from logscan.rendering.wording import host_text
@@ -57,9 +57,9 @@ def facts_of(report: Report, facts: Facts, *, number: int, mail: Mailed, path: P
     return {f"LOGSCAN_{name}": visible(str(value), 1000) for name, value in values.items()}
 
 
-def failure_facts(host: str, *, mail: Mailed) -> dict[str, str]:
-    """Return the same for an analysis that failed."""
-    return {"LOGSCAN_VERDICT": "failed", "LOGSCAN_HOST": visible(host, 1000), "LOGSCAN_MAIL": mail}
+def told_of_none(host: str, verdict: Literal["failed", "unsent"], *, mail: Mailed) -> dict[str, str]:
+    """Return the same where there is no report: the analysis failed, or only the mail of earlier ones didn't get out."""
+    return {"LOGSCAN_VERDICT": verdict, "LOGSCAN_HOST": visible(host, 1000), "LOGSCAN_MAIL": mail}
 
 
 def notify(

@@ -1,12 +1,13 @@
 """The outbox: mails that wait are sent from the bytes that were kept, and what doesn't get out is said and kept.
 
 A mail is sent, then marked sent. Killed in between, the next run sends the same bytes again: exactly once is more than mail
-can do, but the Message-ID tells the second for what it is. There is one mail for each recipient, all of the same bytes: what
-one of them refuses is not sent again to the others.
+can do, but the Message-ID tells the second for what it is. There is one mail for each recipient: what one of them refuses is
+not sent again to the others.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sqlite3
 import time
@@ -167,9 +168,21 @@ def sender_of(content: bytes) -> str:
 
 
 def outgoing(content: bytes, recipients: Sequence[str]) -> list[Outgoing]:
-    """Return one mail for each recipient, of the same bytes."""
-    message_id = str(BytesHeaderParser(policy=default).parsebytes(content)["Message-ID"])
-    return [Outgoing(message_id, (each,), content) for each in recipients]
+    """Return one mail for each recipient, alike but for the Message-ID: each of several has one of its own.
+
+    The state knows a mail by it, and a copy that is sent again is one of the same recipient's.
+    """
+    own = str(BytesHeaderParser(policy=default).parsebytes(content)["Message-ID"])
+    if len(recipients) == 1:
+        return [Outgoing(own, (recipients[0],), content)]
+    found = []
+    for each in recipients:
+        name, _, host = own.partition("@")
+        message_id = f"{name}.{hashlib.sha256(each.encode()).hexdigest()[:8]}@{host}"
+        line = b"Message-ID: %s\r\n"
+        changed = content.replace(line % own.encode("ascii"), line % message_id.encode("ascii"), 1)
+        found.append(Outgoing(message_id, (each,), changed))
+    return found
 
 
 def mail_of(

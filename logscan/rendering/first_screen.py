@@ -31,6 +31,17 @@ def first_sentence(text: str, most: int = 150) -> str:
     return visible(sentence)
 
 
+def write_notes(page: Page) -> None:
+    """Write what is to be said of this report beside its findings, below the headline."""
+    notes = page.options.notes
+    if notes:
+        page.write()
+    for note in notes[:MOST_NOTES]:
+        page.write(visible(note, 300))
+    if len(notes) > MOST_NOTES:
+        page.write(f"… and {len(notes) - MOST_NOTES} more", "dim")
+
+
 def write_first_screen(page: Page) -> None:
     """Write what follows the headline."""
     report = page.report

@@ -40,7 +40,7 @@ class RenderOptions:
     short: bool = False
     """The text's first screen alone, of some 60 lines at most: a line or two a cause, and where to read on."""
     notes: tuple[str, ...] = ()
-    """What stands first in a mail and the short text: which run the report is of, why it comes, what became of others."""
+    """What stands below the headline of mail and text: which run the report is of, why it comes, what became of others."""
 
 
 @dataclass(frozen=True)
