@@ -50,6 +50,10 @@ FEW = 8
 MOST_ROWS = 20
 """Checks in the strip of days; the page has all."""
 
+BESIDE = "Lines that prove it, and changes that mend it: in this mail's HTML part."
+ATTACHED = "Lines that prove it, and changes that mend it: in the page attached to this mail."
+"""Where the text part's reader reads on."""
+
 MOST_HTML = 100_000
 """Bytes: Gmail clips a message whose HTML is longer (102 kB)."""
 
@@ -127,9 +131,9 @@ def _html(report: Report, options: RenderOptions, pictures: list[Picture], detai
 def message(report: Report, options: RenderOptions) -> EmailMessage:
     """Return the mail. No Subject of any mail is in it, whatever the options say."""
     report = without_subjects(report)
-    short = RenderOptions(width=80, new=options.new, attach_page=options.attach_page, short=True, notes=options.notes)
-    text = renderer("text").render(report, short)
+    text = renderer("text").render(report, RenderOptions(width=80, new=options.new, short=True, notes=options.notes))
     assert isinstance(text, str)
+    text += "\n" + (ATTACHED if options.attach_page else BESIDE) + "\n"
     pictures = _pictures(report)
     html = ""
     for detailed in (MOST_DETAILED, 2, 0):

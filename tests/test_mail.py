@@ -17,6 +17,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import memory_sample
 import pytest
 import report_sample
 from aiosmtpd.controller import Controller
@@ -92,6 +93,11 @@ def test_the_text_stands_alone() -> None:
     assert "+  -o" not in text
     assert "Dear Bob," not in text
     assert "logscan trace a71f061b" in text
+    assert text.splitlines()[-1] == "Lines that prove it, and changes that mend it: in this mail's HTML part."
+    attached = body(mail_of(report_sample.sample(), attach_page=True), "plain")
+    assert (
+        attached.splitlines()[-1] == "Lines that prove it, and changes that mend it: in the page attached to this mail."
+    )
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -285,6 +291,14 @@ def test_two_days_without_a_line_are_two_mails() -> None:
     first = report_sample.empty(9)
     day = replace(first, generated=first.generated + timedelta(days=1))
     assert mail_of(first)["Message-ID"] != mail_of(day)["Message-ID"]
+
+
+def test_the_text_says_what_is_new_back_and_gone_first() -> None:
+    text = body(mail_of(memory_sample.remembering()), "plain")
+    assert text.startswith("2 new findings, 1 back, 1 gone, 3 the same")
+    for words in ("never learned [new]", "[back, last seen 19 Nov]", "GONE 57 mails wait for relay.example.net"):
+        assert words in " ".join(text.split())
+    assert "Spell the domain" in text
 
 
 def test_notes_stand_below_the_headline_in_both_parts() -> None:

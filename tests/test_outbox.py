@@ -27,7 +27,7 @@ from logscan.commands.failing import failure_mail, failure_text
 from logscan.commands.mail_options import Mailing, mailing_of
 from logscan.commands.mail_policy import Facts
 from logscan.commands.mailing import Server
-from logscan.commands.notifying import notify, told_of, told_of_none
+from logscan.commands.notifying import notify, short_text, told_of, told_of_none
 from logscan.commands.outbox import flush, mail_of, send_now, troubles
 from logscan.store.model import Outgoing, Waiting
 
@@ -431,10 +431,13 @@ def test_a_command_is_told_of_the_run_in_its_environment_and_on_its_input(
     facts = told_of(report, Facts(new=2, gone=1), number=14, mail="failed", path=tmp_path / "report.html")
     to = mailing_of({"notify_command": f"'{command}' {tmp_path}/out 'a b; $HOME'"})
     said = Told()
-    assert notify(to.notify, "4 problems\n", facts, say=said) == 0
+    assert notify(to.notify, short_text(report, ["The mail waits."]), facts, say=said) == 0
     arguments, text, environment = json.loads((tmp_path / "out").read_text())
     assert arguments == [f"{tmp_path}/out", "a b; $HOME"]
-    assert (text, said) == ("4 problems\n", [])
+    assert said == []
+    assert "\n4 problems, 2 warnings" in text
+    assert "\nThe mail waits.\n" in text
+    assert "HTML" not in text
     told = {key: value for key, value in environment.items() if key.startswith("LOGSCAN_")}
     assert told == {
         "LOGSCAN_VERDICT": "problem",

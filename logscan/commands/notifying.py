@@ -28,6 +28,13 @@ Mailed = Literal["sent", "failed", "waiting", "none"]
 """What became of this run's mail: sent; not sent; left in the outbox for another program to send; none was wanted."""
 
 
+def short_text(report: Report, notes: Sequence[str] = ()) -> str:
+    """Return what the program finds on its standard input; ``notes`` as in the mail."""
+    from logscan.rendering.renderers import render
+
+    return str(render(report, "text", width=80, short=True, notes=tuple(notes)))
+
+
 def told_of(report: Report, facts: Facts, *, number: int, mail: Mailed, path: Path | None = None) -> dict[str, str]:
     """Return what the program finds in its environment; see docs/daily.md for their meaning. Nothing in it is hostile."""
     from logscan.rendering.summary import summarise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from logscan.amounts import percent, plural
 from logscan.rendering.grouping import Group, shared_cures
+from logscan.rendering.remembering import marks
 from logscan.rendering.summary import acting, resting, summarise
 from logscan.visible import visible
 
@@ -17,6 +18,7 @@ MOST_FINDINGS = 10
 """Causes that have lines of their own: with three lines each they fill a screen."""
 
 MOST_NOTES = 6
+MOST_GONE = 5
 MOST_UNREAD = 3
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"'(])")
@@ -47,7 +49,8 @@ def write_first_screen(page: Page) -> None:
     report = page.report
     causes = acting(report)
     same = shared_cures(causes[:MOST_FINDINGS])
-    page.write()
+    if causes or (report.memory and report.memory.gone):
+        page.write()
     for number, group in enumerate(causes[:MOST_FINDINGS], 1):
         _cause(page, number, group, same.get(group.first.id, 0))
     if len(causes) > MOST_FINDINGS:
@@ -55,6 +58,7 @@ def write_first_screen(page: Page) -> None:
         kinds = [(kind, sum(each.severity == kind for each in rest)) for kind in ("problem", "warning")]
         told = " and ".join(plural(count, kind) for kind, count in kinds if count)
         page.write(f"… and {plural(len(rest), 'more finding')}" + (f": {told}" if told else ""), "bold")
+    _gone(page)
     known = resting(report)
     if known:
         page.write(f"Known, nothing to do: {plural(len(known), 'finding')}.")
@@ -68,18 +72,29 @@ def _cause(page: Page, number: int, group: Group, same: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    finding, options = group.first, page.options
-    new = "  NEW" if options.new and options.new.intersection(group.ids) else ""
+    finding = group.first
+    told = "; ".join(each.text for each in marks(page.report, page.options, group.findings))
+    known = f" [{visible(told, 80)}]" if told else ""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=2, justify="right")
     grid.add_column(width=len("PROBLEM"), no_wrap=True)
     grid.add_column(ratio=1, overflow="fold")
-    grid.add_row(Text(str(number)), Text(finding.severity.upper()), Text(visible(group.summary, 140) + new))
+    grid.add_row(Text(str(number)), Text(finding.severity.upper()), Text(visible(group.summary, 140) + known))
     remedy = group.remedy
     do = f"The same as for finding {same}, once for both." if same else first_sentence(remedy.text) if remedy else ""
     if do:
         grid.add_row(Text(""), Text("do"), Text(do))
     page.write_grid(grid, 0)
+
+
+def _gone(page: Page) -> None:
+    """Write what earlier reports had and this one doesn't."""
+    memory = page.report.memory
+    gone = memory.gone if memory else ()
+    for each in gone[:MOST_GONE]:
+        page.write(f"   GONE    {visible(each.summary, 140)}")
+    if len(gone) > MOST_GONE:
+        page.write(f"… and {len(gone) - MOST_GONE:,} more gone")
 
 
 def _numbers(page: Page) -> None:
@@ -101,10 +116,10 @@ def _numbers(page: Page) -> None:
 
 
 def _further(page: Page) -> None:
+    """Write where to read on: what is first is what most is to be read about."""
     causes = acting(page.report)
-    page.write()
-    where = "in this mail's HTML part" + (" and the page attached to it" if page.options.attach_page else "")
-    page.write(f"More of it, with the lines that prove it and the changes that mend it: {where}.")
-    for group in causes[:1]:
-        page.write(f"What a finding means: logscan explain {visible(group.first.check)}")
-        page.write(f"Its mails, line by line: logscan trace {visible(group.first.id)}")
+    if causes:
+        first = causes[0].first
+        page.write()
+        page.write(f"What a finding means: logscan explain {visible(first.check)}")
+        page.write(f"Its mails, line by line: logscan trace {visible(first.id)}")
