@@ -43,10 +43,10 @@ class Kept:
     gone: list[int] = field(default_factory=list)
     full: bool = False
 
-    def put(self, mails: list[Outgoing], made: int = NOW) -> None:
+    def put(self, mails: list[Outgoing], made: int = NOW, run: int = 14) -> None:
         for each in mails:
             number = len(self.waiting) + len(self.gone) + 1
-            self.waiting.append(Waiting(number, each, run=14, made=made, attempts=0, error=""))
+            self.waiting.append(Waiting(number, each, run=run, made=made, attempts=0, error=""))
 
     def outbox(self) -> list[Waiting]:
         return list(self.waiting)
@@ -252,14 +252,23 @@ def test_a_server_that_is_away_is_asked_once(sink: tuple[Sink, Server]) -> None:
 
 def test_after_a_long_outage_the_newest_come_first_and_none_is_lost(sink: tuple[Sink, Server]) -> None:
     state, said = Kept(), Told()
-    for number in range(20):
-        state.put(mails("a@example.com", number=number), made=NOW + number * DAY)
+    (mail,) = mails("a@example.com")
+    for run in range(20):
+        state.put([mail], made=NOW + run * DAY, run=run)
     assert flush(state, sink[1], now=NOW, say=said) == 0
-    assert state.gone == list(range(13, 21))
-    assert said == ["12 older mails of a time when mail didn't get out will be sent by the next runs, 8 at a time"]
+    assert state.gone == list(range(12, 21))
+    assert said == ["11 older mails of a time when mail didn't get out will be sent by the next runs, 8 at a time"]
     flush(state, sink[1], now=NOW, say=said)
     flush(state, sink[1], now=NOW, say=said)
     assert sorted(state.gone) == list(range(1, 21))
+
+
+def test_all_reports_of_one_run_that_caught_up_go_out_at_once(sink: tuple[Sink, Server]) -> None:
+    state = Kept()
+    (mail,) = mails("a@example.com")
+    state.put([mail] * 30)
+    assert flush(state, sink[1], now=NOW, say=Told()) == 0
+    assert state.gone == list(range(1, 31))
 
 
 def test_a_server_that_takes_its_time_is_not_waited_for_for_ever(

@@ -30,8 +30,8 @@ NOT_SENT = 4
 """The exit status of a run whose mail waits."""
 
 MOST_AT_ONCE = 8
-"""Mails that one run sends: a week of reports and today's. After a long outage the newest come first, older ones with the
-next runs, so that nobody finds a hundred of them in the morning and none is lost."""
+"""Mails of earlier runs that one run sends beside its own: a week of reports. After a long outage the newest come first, older
+ones with the next runs, so that nobody finds a hundred of them in the morning and none is lost."""
 
 TRIES = 3
 PATIENCE = 2 * 86400 * 10**9
@@ -67,7 +67,10 @@ def flush(state: Outbox, server: Server, *, now: int, say: Callable[[str], None]
     ``sender`` is the envelope's where a mail has none with a domain: it was made for sendmail, and ``server`` is another.
     """
     waiting = [each for each in state.outbox() if not each.error.startswith(GIVEN_UP)]
-    chosen, older = waiting[-MOST_AT_ONCE:], waiting[:-MOST_AT_ONCE]
+    newest = max((each.run for each in waiting), default=0)
+    before = [each for each in waiting if each.run < newest]
+    older = before[:-MOST_AT_ONCE]
+    chosen = [*before[-MOST_AT_ONCE:], *(each for each in waiting if each.run == newest)]
     end = time.monotonic() + LONGEST
     left, status = 0, 0
     for at, each in enumerate(chosen):
