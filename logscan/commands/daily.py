@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from logscan.commands.common import reading_options
-from logscan.commands.mail_options import DAILY_OPTIONS, mail_options
+from logscan.commands.mail_options import daily_mail_options
 from logscan.plugins import names
 
 
@@ -62,7 +62,7 @@ from logscan.plugins import names
 )
 @click.option("--show-subjects", is_flag=True, help="Show mails' subjects where a log has them.")
 @click.option("--anonymise", is_flag=True, help="Replace people, hosts and addresses in what is shown.")
-@mail_options(*DAILY_OPTIONS)
+@daily_mail_options
 @reading_options
 def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -> None:
     """Read what is new since the last run, report it, and remember it.

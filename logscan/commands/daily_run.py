@@ -22,7 +22,7 @@ from logscan.commands.complaints import nothing
 from logscan.commands.failing import failure_mail, failure_text
 from logscan.commands.mail_options import Mailing, mailing_of
 from logscan.commands.mail_policy import Facts
-from logscan.commands.notifying import Mailed, facts_of, failure_facts, notify
+from logscan.commands.notifying import Mailed, notify, short_text, told_of, told_of_none
 from logscan.commands.outbox import flush, mail_of, send_now, troubles
 from logscan.store.folders import state_folder
 from logscan.store.model import Outgoing, Run, Told
@@ -125,48 +125,36 @@ class _Job:
     def _take(self, made: Made, remembered: list[Any], previous: int | None) -> list[Any]:
         """Put a report beside what is remembered, and make of it what is shown, mailed and told."""
         from logscan.rendering.renderers import render
-        from logscan.report.comparing import PAST_DAYS, STRIP_DAYS, compared, remembered_after, told_of
+        from logscan.report import comparing
 
         assert self.daily is not None
         report = made.report
-        report.memory = compared(
+        report.memory = comparing.compared(
             remembered,
             report,
             run_number=self.number,
-            strip=self.state.strip(STRIP_DAYS),
-            figures=self.state.figures(PAST_DAYS),
+            strip=self.state.strip(comparing.STRIP_DAYS),
+            figures=self.state.figures(comparing.PAST_DAYS),
             previous=previous,
         )
         json = render(report, "json")
         assert isinstance(json, str)
-        self.told.append(told_of(report, json.encode("ascii")))
-        after = remembered_after(remembered, report, run_number=self.number, ended=time_ns())
-        self.facts = self._facts(report)
+        self.told.append(comparing.told_of(report, json.encode("ascii")))
+        after = comparing.remembered_after(remembered, report, run_number=self.number, ended=time_ns())
+        trouble = troubles(self.state, now=self.begun)
+        self.facts = mail_policy.facts_of(
+            report, report.memory, losses=len(self.daily.losses), troubles=len(trouble) + len(self.state.notes)
+        )
         shown = self.daily.names.learnt().report(report) if self.daily.names is not None else report
         self.report = shown
         today = datetime.now(report.generated.tzinfo).date()
         why = mail_policy.wanted(self.mailing.when, self.facts, self.mailed, today)
-        mails = mail_of(shown, self.mailing, why=why, number=self.number, notes=troubles(self.state, now=self.begun))
+        mails = mail_of(shown, self.mailing, why=why, number=self.number, notes=trouble)
         if mails:
             self.mails += mails
             self.mailed = today
         self._write(shown, last=made.last)
         return after
-
-    def _facts(self, report: Report) -> Facts:
-        """Return what counts for the mail."""
-        assert self.daily is not None
-        assert report.memory is not None
-        problems = [each for each in report.found if each.state == "active" and each.severity == "problem"]
-        return Facts(
-            new=len(report.memory.new),
-            back=len(report.memory.back),
-            gone=len(report.memory.gone),
-            problems=len(problems),
-            losses=len(self.daily.log.losses),
-            unread=len(self.daily.log.errors),
-            troubles=len(troubles(self.state, now=self.begun)) + len(self.state.notes),
-        )
 
     def _write(self, report: Report, *, last: bool) -> None:
         """Write a report where it was asked for; those of earlier days beside the last one's files, their day in the name."""
@@ -240,13 +228,9 @@ class _Job:
         else:
             status = 0
         if self.mailing.notify and self.report is not None:
-            from logscan.rendering.renderers import render
-
             mailed: Mailed = "failed" if status else "sent" if self.mails else "none"
-            facts = facts_of(self.report, self.facts, number=self.number, mail=mailed, path=_page(self.plan))
-            status = max(
-                status, notify(self.mailing.notify, str(render(self.report, "text", short=True)), facts, say=say)
-            )
+            facts = told_of(self.report, self.facts, number=self.number, mail=mailed, path=_page(self.plan))
+            status = max(status, notify(self.mailing.notify, short_text(self.report), facts, say=say))
         return status
 
     def failed(self, error: Exception) -> None:
@@ -276,7 +260,9 @@ class _Job:
         self.mails = mails
         status = self.send()
         mailed: Mailed = "failed" if status else "sent" if mails else "none"
-        notify(self.mailing.notify, failure_text(words, **told), failure_facts(host, mail=mailed), say=console.say)
+        notify(
+            self.mailing.notify, failure_text(words, **told), told_of_none(host, "failed", mail=mailed), say=console.say
+        )
 
 
 def _state(folder: Path, wait: int, *, send_only: bool) -> State:
