@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logscan.scan.exporting import TABLES, fixed_schema, numbered, table_of
+from logscan.scan.exporting import fixed_schema, numbered, table_of
 from logscan.scan.trainings import calls, known, owned_calls
 from logscan.scan.window import Window
 from logscan.store.model import Partition
@@ -24,6 +24,24 @@ FOLDER = "partitions"
 
 MOST_OPEN = 64
 """Files that are written to at once; the one that waits longest is finished."""
+
+STORED = ("entries", "deliveries", "legs", "mails", "verdicts", "trainings", "rejects", "logins", "moves")
+"""The tables that are stored: mails as they were joined, and what belongs to no mail. The lines that mails were joined from say
+nothing beyond that."""
+
+ELSEWHERE = {
+    "entries": ("pid", "instance"),
+    "deliveries": ("session", "queue_id", "host", "source", "line", "pid", "instance"),
+    "legs": ("parent_queue_id", "child_queue_id", "host"),
+    "mails": ("host", "queue_id", "message_id", "sender", "size", "client", "client_address", "sasl_username", "first"),
+    "verdicts": ("source", "line", "pid", "instance"),
+    "trainings": ("source", "line", "pid", "instance"),
+    "rejects": ("source", "line", "pid", "instance"),
+    "logins": ("source", "line", "pid", "instance"),
+    "moves": ("source", "line", "pid", "instance"),
+}
+"""By table, columns that aren't stored: the entry has them, whose number is there, or they lead to a line of a file that was
+rotated since. Measured on generated mail: 150 bytes a mail instead of 610."""
 
 NUMBERED = ("entries", "mails", "deliveries")
 
@@ -43,12 +61,12 @@ class PartitionWriter:
 
     def add(self, window: Window) -> None:
         """Write a window's rows; raises OSError."""
-        for name in TABLES:
+        for name in STORED:
             frame = _table(window, name)
             if not len(frame):
                 continue
             day = self._days(window, name, frame)
-            frame = numbered(name, frame, self.before)
+            frame = _without(name, numbered(name, frame, self.before))
             for each in sorted(set(day.tolist())):
                 self._write(name, each, frame[day == each])
         for name in NUMBERED:
@@ -110,7 +128,15 @@ class PartitionWriter:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE))
         self._rows[path] = [name, day, 0]
         schema = fixed_schema(frame).remove_metadata()
-        return path, pq.ParquetWriter(path, schema, compression="zstd", compression_level=9, store_schema=True)
+        packed = [each.name for each in schema if pa.types.is_integer(each.type) or pa.types.is_timestamp(each.type)]
+        return path, pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            compression_level=9,
+            use_dictionary=[each.name for each in schema if each.name not in packed],
+            column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
+        )
 
     def _close(self, key: tuple[str, str]) -> None:
         self._open.pop(key)[1].close()
@@ -121,6 +147,14 @@ def _table(window: Window, name: str) -> pd.DataFrame:
         frame = calls(window)
         return owned_calls(frame, known(window), window.log) if len(frame) else frame
     return table_of(window, name)
+
+
+def _without(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without what stands elsewhere; of a delivery within this server the reply says what the next leg does."""
+    if name == "deliveries":
+        inside = (frame["hop"] | frame["mailbox"].notna()) & (frame["status"].astype("str") == "sent")
+        frame = frame.assign(reply=frame["reply"].where(~inside))
+    return frame.drop(columns=[each for each in ELSEWHERE[name] if each in frame])
 
 
 def _with_none(days: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
