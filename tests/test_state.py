@@ -242,12 +242,14 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(folder: Path, tmp_pa
         (folder / "partitions" / "2026-11-28" / ".mails.parquet.0123").write_bytes(b"half")
         (folder / "partitions" / "link").symlink_to(outside)
         (folder / "foreign").write_text("another's")
+        (folder / "partitions" / "notes.txt").write_text("another's")
         assert state.clear_leftovers() == ["2 files that a killed run left behind removed"]
         assert state.clear_leftovers() == []
     assert not (folder / left.path).exists()
     assert not (folder / left.path).parent.exists()
     assert (folder / kept.path).exists()
     assert (folder / "foreign").exists()
+    assert (folder / "partitions" / "notes.txt").exists()
     assert (outside / "kept").exists()
 
 

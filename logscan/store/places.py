@@ -43,6 +43,11 @@ def own_name(name: str) -> bool:
     return name in (LOCK, PARTITIONS) or name.startswith((DATABASE, f".{DATABASE}", f"{PARTITIONS}{BROKEN}"))
 
 
+def own_file(name: str) -> bool:
+    """Whether a file among the partitions has a name that logscan gives, also while it is being written."""
+    return name.removeprefix(".").partition(".")[2].partition(".")[0] == "parquet"
+
+
 def prepared(folder: Path) -> list[str]:
     """See to it that the folder is there, ours and shut to others; return what had to be changed. Raises StateError."""
     try:

@@ -82,7 +82,7 @@ def remove(folder: Path, paths: Iterable[str]) -> tuple[int, list[str]]:
 def leftovers(folder: Path, named: Iterable[str]) -> list[str]:
     """Return the files among the partitions that no row names: what a killed run left."""
     known = set(named)
-    return [path for path, _ in places.files(folder) if path not in known]
+    return [path for path, _ in places.files(folder) if path not in known and places.own_file(path.rpartition("/")[2])]
 
 
 def old_copies(folder: Path, days: int, now: int) -> list[str]:

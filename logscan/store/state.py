@@ -38,7 +38,7 @@ class State:
         self.notes = notes
         self._lock = lock
         self._reader = Reader(connection, notes)
-        self._path = folder / DATABASE if folder else Path(":memory:")
+        self.path = folder / DATABASE if folder else Path(":memory:")
 
     @classmethod
     def open(cls, folder: Path, *, wait: float = 0) -> Self:
@@ -110,7 +110,7 @@ class State:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Make all that is written within live at once, or nothing of it. Raises :class:`StateError`."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
@@ -140,7 +140,7 @@ class State:
         """Remove what a killed run left among the partitions: files that no row names. Returns sentences about it."""
         if self.folder is None:
             return []
-        with database.worded(self._path):
+        with database.worded(self.path):
             named = [each.path for each in self._reader.partitions()]
             count, notes = retaining.remove(self.folder, retaining.leftovers(self.folder, named))
         return [*([f"{plural(count, 'file')} that a killed run left behind removed"] if count else []), *notes]
@@ -151,7 +151,7 @@ class State:
             done, paths = retaining.forget_old(connection, days, now)
         if self.folder is None:
             return done
-        with database.worded(self._path):
+        with database.worded(self.path):
             count, notes = retaining.remove(self.folder, paths)
             copies = retaining.old_copies(self.folder, days, now)
         return [*done, *([f"{plural(count, 'table')} of past days removed"] if count else []), *copies, *notes]
@@ -188,27 +188,27 @@ class State:
 
     def cursors(self) -> list[Cursor]:
         """Return where each file was left off."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.cursors()
 
     def blob(self, name: str) -> bytes | None:
         """Return what was carried on under a name; None where there is nothing that can be believed."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.blob(name)
 
     def blobs(self) -> list[str]:
         """Return the names of all that is carried on."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.blobs()
 
     def remembered(self) -> list[Remembered]:
         """Return all findings of earlier runs, those that are gone too, with their acknowledgements."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.remembered()
 
     def acknowledgements(self) -> list[Acknowledgement]:
         """Return what somebody said that he knows of, expired ones too."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.acknowledgements()
 
     def figures(self, days: int) -> list[tuple[str, dict[str, float]]]:
@@ -216,7 +216,7 @@ class State:
 
         A day has as many entries as it has reports.
         """
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.figures(days)
 
     def strip(self, days: int) -> dict[str, list[tuple[str, str]]]:
@@ -224,32 +224,32 @@ class State:
 
         Found is graver than blind, that than clear, that than not-applicable. A day without a report isn't there.
         """
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.strip(days)
 
     def runs(self, most: int) -> list[Ran]:
         """Return the last runs, the newest first."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.runs(most)
 
     def report(self, run: int | None = None) -> bytes | None:
         """Return the JSON of the newest report (of a run); None where there is none, or none that can be believed."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.report(run)
 
     def partitions(self) -> list[Partition]:
         """Return the files of the tables of past days, by day and table."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.partitions()
 
     def losses(self, run: int | None = None) -> list[Loss]:
         """Return the lines that were never read, of a run or of all that are remembered, oldest first."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.losses(run)
 
     def outbox(self) -> list[Waiting]:
         """Return the mails that wait to be sent, oldest first."""
-        with database.worded(self._path):
+        with database.worded(self.path):
             return self._reader.outbox()
 
 
