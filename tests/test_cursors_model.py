@@ -50,7 +50,11 @@ class World:
         )
 
     def write(self, count: int, *, half: bool = False, same: bool = False) -> None:
-        """Append lines: the last one's end may come later, all may be the same."""
+        """Append lines: the last one's end may come later, all may be the same as the one before in the file.
+
+        (Two files of which one is how the other begins are taken for copies, so none begins with a line of another.)
+        """
+        same = same and self.log.exists() and self.log.stat().st_size > 0
         with self.log.open("a") as file:
             for number in range(count):
                 if self.half:
@@ -59,7 +63,7 @@ class World:
                     continue
                 at = START + timedelta(seconds=len(self.written))
                 text = f"{at:%Y-%m-%dT%H:%M:%S}+00:00 mx1 postfix/qmgr[7]: {len(self.written):05X}0A1B2: removed"
-                text = self.written[-1] if same and self.written else text
+                text = self.written[-1] if same else text
                 self.written.append(text)
                 if half and number == count - 1:
                     file.write(text[:30])
