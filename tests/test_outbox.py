@@ -29,7 +29,8 @@ from logscan.commands.mail_policy import Facts
 from logscan.commands.mailing import Server
 from logscan.commands.notifying import notify, short_text, told_of, told_of_none
 from logscan.commands.outbox import flush, mail_of, send_now, troubles
-from logscan.store.model import Outgoing, Waiting
+from logscan.store.model import Outgoing, Run, Waiting
+from logscan.store.state import State
 
 DAY = 86400 * 10**9
 NOW = 1_800_000_000 * 10**9
@@ -367,6 +368,53 @@ raise SystemExit(flush(state, Server(sendmail={command!r}), now=NOW, say=Told())
     first, second = ((tmp_path / "box" / name).read_bytes() for name in ("0", "1"))
     assert first == second
     assert mail.message_id.encode() in first
+
+
+# -- in a real state --------------------------------------------------------------------------------------------------
+
+
+def run_with(outgoing: list[Outgoing], ended: int = NOW) -> Run:
+    return Run(ended - 1, ended, "0", (), (), {}, outgoing=outgoing)
+
+
+def test_a_real_state_keeps_the_bytes_until_they_are_sent(sink: tuple[Sink, Server], tmp_path: Path) -> None:
+    some, said = mails("later@example.com", "a@example.com"), Told()
+    with State.open(tmp_path / "state") as state:
+        state.commit(run_with(some))
+        assert flush(state, sink[1], now=NOW, say=said) == 4
+    with State.open(tmp_path / "state") as state:
+        # A run that is made again after a kill puts the same mails in once more: what was sent isn't sent again.
+        state.commit(run_with(mails("later@example.com", "a@example.com"), NOW + DAY))
+        (waiting,) = state.outbox()
+        assert (waiting.mail, waiting.attempts) == (some[0], 1)
+        sink[0].answers.clear()
+        assert flush(state, sink[1], now=NOW + DAY, say=said) == 0
+        assert state.outbox() == []
+    assert [each.original_content for each in sink[0].taken] == [some[1].content, some[0].content]
+
+
+def test_a_mail_that_was_given_up_is_forgotten_with_all_that_is_old(sink: tuple[Sink, Server], tmp_path: Path) -> None:
+    with State.open(tmp_path / "state") as state:
+        state.commit(run_with(mails("gone@example.com")))
+        for hour in range(4):
+            flush(state, sink[1], now=NOW + hour * DAY, say=Told())
+        (waiting,) = state.outbox()
+        assert waiting.error.startswith("given up after 3 refusals: ")
+        assert waiting.attempts == 3
+        state.retain(90, NOW + 89 * DAY)
+        assert len(state.outbox()) == 1
+        assert "1 mail that never got out forgotten" in state.retain(90, NOW + 91 * DAY)
+        assert state.outbox() == []
+
+
+def test_a_state_that_takes_no_note_keeps_no_mail_from_being_sent(sink: tuple[Sink, Server], tmp_path: Path) -> None:
+    said = Told()
+    with State.open(tmp_path / "state") as state:
+        state.commit(run_with(mails("a@example.com", "later@example.com", "b@example.com")))
+        state.connection.execute("PRAGMA query_only = 1")
+        assert flush(state, sink[1], now=NOW, say=said) == 4
+    assert [each.rcpt_tos for each in sink[0].taken] == [["a@example.com"], ["b@example.com"]]
+    assert len([each for each in said if "so that it may be sent again" in each]) == 3
 
 
 # -- an analysis that failed -----------------------------------------------------------------------------------------

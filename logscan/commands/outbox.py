@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from logscan.amounts import plural
 from logscan.commands.mailing import Envelope, MailError, Server, deliver
 from logscan.store.model import Outgoing, Waiting
+from logscan.store.places import StateError
 from logscan.visible import visible
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _marked(mark: Callable[[], None], say: Callable[[str], None]) -> None:
     """Tell the state; where it can't be told (a full disk), the other mails are sent all the same."""
     try:
         mark()
-    except (OSError, sqlite3.Error) as error:
+    except (StateError, OSError) as error:
         say(f"what became of a mail can't be kept, so that it may be sent again: {error}")
 
 

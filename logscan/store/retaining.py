@@ -46,6 +46,7 @@ def forget_old(connection: sqlite3.Connection, days: int, now: int) -> tuple[lis
         ),
         "verdict of a day": _deleted(connection, "DELETE FROM verdicts WHERE day < ?", day),
         "mail that was sent": _deleted(connection, "DELETE FROM outbox WHERE sent < ?", before),
+        "mail that never got out": _deleted(connection, "DELETE FROM outbox WHERE sent IS NULL AND made < ?", before),
         "finding that is gone": _deleted(
             connection, "DELETE FROM findings WHERE gone_run IS NOT NULL AND last_seen < ?", before
         ),
@@ -58,7 +59,7 @@ def forget_old(connection: sqlite3.Connection, days: int, now: int) -> tuple[lis
     )
     seal(connection)
     many = {"loss": "losses", "verdict of a day": "verdicts of days", "mail that was sent": "mails that were sent",
-            "finding that is gone": "findings that are gone"}  # fmt: skip
+            "mail that never got out": "mails that never got out", "finding that is gone": "findings that are gone"}  # fmt: skip
     done = [f"{plural(count, name, many.get(name, ''))} forgotten" for name, count in counts.items() if count]
     return done, paths
 
