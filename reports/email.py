@@ -71,7 +71,7 @@ class Picture:
 def subject(report: Report, options: RenderOptions) -> str:
     """Return the Subject: host, news, counts and day: ``[logscan] mx1: 1 new · 2 problems, 14 clear — 22 Nov``."""
     counts = summarise(report, options)
-    text = counts.headline() if counts.recognised else "no line was recognised"
+    text = counts.headline() if counts.recognised else counts.unread
     if report.memory is not None:
         text = f"{short_news(report.memory)} · {replace(counts, new=None).headline() if counts.recognised else text}"
     moment = local(report.period.last or report.generated, report)

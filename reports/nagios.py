@@ -46,7 +46,7 @@ def render(report: Report, options: RenderOptions) -> str:
     if counts.audit:
         sentence = counts.headline()
     elif not counts.recognised:
-        sentence = f"{host_text(report)}: no line was recognised ({counts.lines} read)"
+        sentence = f"{host_text(report)}: {counts.unread}" + ("" if counts.idle else f" ({counts.lines} read)")
     else:
         sentence = f"{host_text(report)}: {counts.headline()}"
         findings = acting(report)

@@ -303,7 +303,7 @@ def _headline(page: Page) -> None:
             page.write(visible(sentence, 1000), "dim")
         return
     if not counts.recognised:
-        page.write("UNKNOWN  no line was recognised", STYLES["problem"])
+        page.write(f"UNKNOWN  {counts.unread}", STYLES["problem"])
         return
     line = Text()
     if counts.problems:

@@ -45,11 +45,18 @@ class Summary:
     """Whether there was no log: the configuration alone speaks."""
     foreseen: int = 0
     """Faults that the configuration foretells."""
+    idle: bool = False
+    """Whether there was no line since the report before."""
 
     @property
     def recognised(self) -> bool:
         """Whether any line was known."""
         return self.understood + self.noise > 0
+
+    @property
+    def unread(self) -> str:
+        """What there is to say where no line was known."""
+        return "no new line since the last report" if self.idle else "no line was recognised"
 
     @property
     def share(self) -> float:
@@ -113,6 +120,9 @@ def summarise(report: Report, options: RenderOptions | None = None) -> Summary:
         undecodable=sum(source.undecodable for source in report.sources),
         audit=report.audit,
         foreseen=len(faults(report)),
+        idle=report.memory is not None
+        and not report.memory.first_run
+        and not any(each.lines for each in report.sources),
     )
 
 
@@ -122,7 +132,7 @@ def verdict_line(counts: Summary) -> str:
         told = plural(counts.foreseen, "fault") if counts.foreseen else "no fault"
         return f"The configuration foretells {told}"
     if not counts.recognised:
-        return "No line was recognised"
+        return f"{counts.unread[0].upper()}{counts.unread[1:]}"
     parts = [plural(counts.problems, "problem")] if counts.problems else []
     parts += [plural(counts.warnings, "warning")] if counts.warnings else []
     if parts:
