@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from logscan.store.model import Cursor, Judged, Loss, Outgoing, Partition, Run, Sighting, Told
+from logscan.sources.losses import Loss
+from logscan.store.model import Cursor, Judged, Outgoing, Partition, Run, Sighting, Told
 
 SECOND = 10**9
 DAY = 86_400 * SECOND

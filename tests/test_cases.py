@@ -12,7 +12,7 @@ from matrix import filter_of, on_record
 
 import logscan
 from logscan.checking.check import Check, all_checks
-from logscan.store.model import Loss
+from logscan.sources.losses import Loss
 
 FOLDER = Path(__file__).parent / "data" / "cases"
 CASES = [

@@ -17,9 +17,10 @@ import zstandard
 
 from logscan.reading.whole import read_sources
 from logscan.sources.finding import discover
+from logscan.sources.losses import Loss
 from logscan.store.contents import Content
 from logscan.store.cursors import Continuation, continued
-from logscan.store.model import Cursor, Loss
+from logscan.store.model import Cursor
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 

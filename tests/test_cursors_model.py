@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from logscan.reading.reads import SourceRead
 from logscan.sources.finding import discover
+from logscan.sources.losses import Loss
 from logscan.store.cursors import continued
-from logscan.store.model import Cursor, Loss
+from logscan.store.model import Cursor
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from logscan.findings import Remedy
 from logscan.visible import visible
 
 if TYPE_CHECKING:
-    from logscan.store.model import Loss
+    from logscan.sources.losses import Loss
 
 UNREAD = "unread-lines"
 """The cause."""

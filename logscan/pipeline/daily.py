@@ -21,9 +21,10 @@ from logscan.pipeline.opening import Opened
 from logscan.pipeline.pieces import Looking
 from logscan.scan.options import Options
 from logscan.sources.finding import order
+from logscan.sources.losses import Loss
 from logscan.store.carried import NAMES, Carried, from_blobs, to_blobs
 from logscan.store.cursors import Continuation, continued
-from logscan.store.model import Cursor, Loss, Partition
+from logscan.store.model import Cursor, Partition
 from logscan.store.partitions import PartitionWriter
 
 if TYPE_CHECKING:

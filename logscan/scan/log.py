@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from logscan.reading.reads import Read
     from logscan.settings import Settings
     from logscan.settings.dspam_home import Inventory
-    from logscan.store.model import Loss
+    from logscan.sources.losses import Loss
     from logscan.tables.partials import Partial
 
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from logscan.reading.keeping import keep
 from logscan.sources import rotation
 from logscan.sources.finding import order
+from logscan.sources.losses import Loss
 from logscan.store.contents import Content, digest
 from logscan.store.copied import Known, copies
 from logscan.store.journals import Journals
 from logscan.store.missing import Missing
-from logscan.store.model import Cursor, Loss
+from logscan.store.model import Cursor
 from logscan.store.parts import Part, Sets
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from logscan.reading.keeping import keep
+from logscan.sources.losses import Loss
 from logscan.store.contents import Content, digest
-from logscan.store.model import Cursor, Loss
+from logscan.store.model import Cursor
 
 if TYPE_CHECKING:
     from logscan.reading.reads import SourceRead

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logscan.sources import rotation
+from logscan.sources.losses import Loss
 from logscan.store import recent
 from logscan.store.contents import ENDS, digest
-from logscan.store.model import Cursor, Loss
+from logscan.store.model import Cursor
 from logscan.store.parts import at
 
 if TYPE_CHECKING:

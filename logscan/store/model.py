@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from logscan.sources.losses import Loss
 
 
 @dataclass(frozen=True)
@@ -39,23 +41,6 @@ class Cursor:
     """Digest (hex) of a packed file's stored size and ends, by which it is known without unpacking it."""
     recent: str = ""
     """The last lines that were read of a live log, see :mod:`logscan.store.recent`."""
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Lines that were written and never read, or may have been."""
-
-    kind: Literal["gone", "cut", "overwritten", "vacuumed", "unreadable"]
-    """Its file is gone; it was cut (copytruncate) before all was read; it holds other content; the journal let go of records."""
-    path: str
-    size: int | None
-    """Bytes that are known to be missing; None where nobody can tell."""
-    since: int | None
-    """When the last line that was read before was written."""
-    until: int | None
-    """When the first line that was read after was written; None where there is none yet."""
-    why: str
-    """A sentence: what happened, as far as it can be told."""
 
 
 @dataclass(frozen=True)

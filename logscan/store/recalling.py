@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from logscan.sources.losses import Loss
 from logscan.store import rows
-from logscan.store.model import Acknowledgement, Cursor, Loss, Outgoing, Partition, Ran, Remembered, Sighting, Waiting
+from logscan.store.model import Acknowledgement, Cursor, Outgoing, Partition, Ran, Remembered, Sighting, Waiting
 
 if TYPE_CHECKING:
     import sqlite3

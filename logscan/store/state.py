@@ -17,7 +17,8 @@ from logscan.store.recalling import Reader
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from logscan.store.model import Cursor, Loss, Outgoing, Partition, Ran, Remembered, Run, Waiting
+    from logscan.sources.losses import Loss
+    from logscan.store.model import Cursor, Outgoing, Partition, Ran, Remembered, Run, Waiting
 
 __all__ = ["BusyError", "State", "StateError"]
 
