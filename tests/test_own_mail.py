@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
-from logscan.reports.email import message
 
 import logscan
 from logscan.checking import own_cases
 from logscan.findings import Finding, Result
-from logscan.rendering.renderers import RenderOptions
+from logscan.rendering.renderers import render
 from logscan.report.model import Report
 from logscan.samples import story
 
@@ -720,5 +720,7 @@ def test_logscan_s_own_reports_are_counted_in_a_note(tmp_path: Path) -> None:
 def test_what_the_mail_writes_is_what_the_check_knows() -> None:
     """The Message-ID of the report, as ``reports/email.py`` makes it."""
     report = logscan.analyse(logscan.read(story("healthy"), jobs=1))
-    sent = message(report, RenderOptions(mail_from="reports@example.org", mail_to=("kim@example.org",)))
+    content = render(report, "email", mail_from="reports@example.org", mail_to=("kim@example.org",))
+    assert isinstance(content, bytes)
+    sent = message_from_bytes(content)
     assert re.fullmatch(own_cases.REPORT, sent["Message-ID"])
