@@ -403,3 +403,44 @@ def test_a_damaged_archive_is_a_loss_and_read_as_far_as_it_goes(logs: Logs) -> N
     assert logs.run() == []
     (logs / "mail.log.1.gz").write_bytes(packed)
     assert logs.run() == logs.written[len(part) - 1 :]
+
+
+EXPORTED = """\
+__CURSOR=s=1;i={0:x}
+__REALTIME_TIMESTAMP={1}
+SYSLOG_IDENTIFIER=postfix/qmgr
+MESSAGE={0:05X}0A1B2: removed
+
+"""
+PRETTY = """\
+{{
+\t"__REALTIME_TIMESTAMP" : "{1}",
+\t"SYSLOG_IDENTIFIER" : "postfix/qmgr",
+\t"MESSAGE" : "{0:05X}0A1B2: removed"
+}}
+"""
+VERBOSE = """\
+Thu 2026-11-19 00:{0:02}:00.000000 UTC [s=1;i={0:x}]
+    SYSLOG_IDENTIFIER=postfix/qmgr
+    MESSAGE={0:05X}0A1B2: removed
+"""
+
+
+@pytest.mark.parametrize("record", [EXPORTED, PRETTY, VERBOSE], ids=["export", "pretty", "verbose"])
+@pytest.mark.parametrize("cut", [1, 20, 60, 90])
+def test_records_of_several_lines_are_read_whole(logs: Logs, record: str, cut: int) -> None:
+    records = [record.format(number, 1_790_000_000_000_000 + number) for number in range(5)]
+    with (logs / "mail.log").open("a") as file:
+        file.write("".join(records[:3]) + records[3][:cut])
+    first = logs.run()
+    with (logs / "mail.log").open("a") as file:
+        file.write(records[3][cut:] + records[4])
+    second = logs.run()
+    (logs / "mail.log").rename(logs / "mail.log.1")
+    logs.write(1)
+    logs.run()
+    assert logs.read[:-1] == "".join(records).splitlines()
+    for part in (first, second):
+        begins = record.splitlines()[0][:7].format(0, 0)
+        assert part[0].startswith(begins)
+    assert not logs.losses
