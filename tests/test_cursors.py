@@ -18,6 +18,7 @@ import zstandard
 from logscan.reading.whole import read_sources
 from logscan.sources.finding import discover
 from logscan.sources.losses import Loss
+from logscan.sources.source import Source
 from logscan.store.contents import Content
 from logscan.store.cursors import Continuation, continued
 from logscan.store.model import Cursor
@@ -34,6 +35,12 @@ def line(number: int) -> str:
 def stamp(text: str) -> int:
     """Return the UTC time (ns) of a line."""
     return int(datetime.fromisoformat(text[:25]).timestamp()) * 10**9
+
+
+def pieces(source: Source) -> list[bytes]:
+    """Return what a source gives."""
+    spans = source.spans(4_000)
+    return [source.read_span(*each) for each in spans] if spans is not None else list(source.chunks())
 
 
 class Logs:
@@ -56,15 +63,16 @@ class Logs:
         with (self / name).open("a") as file:
             file.write("\n".join(new) + end)
 
-    def run(self) -> list[str]:
-        """Read what is new; return its lines."""
+    def run(self, meanwhile: Callable[[], object] = lambda: None) -> list[str]:
+        """Read what is new; return its lines. Something may go on ``meanwhile``."""
         found = discover([str(self.folder)])
         self.last = continued(found.sources, self.cursors)
+        meanwhile()
         read = read_sources(self.last.sources, jobs=1)
         out = [
             each.rstrip("\n")
             for source in self.last.sources
-            for each in b"".join(source.chunks()).decode().splitlines(keepends=True)
+            for each in b"".join(pieces(source)).decode().splitlines(keepends=True)
         ]
         assert sum(each.lines for each in read.sources) == len(out)
         self.cursors = self.last.after(read.sources)
@@ -443,4 +451,48 @@ def test_records_of_several_lines_are_read_whole(logs: Logs, record: str, cut: i
     for part in (first, second):
         begins = record.splitlines()[0][:7].format(0, 0)
         assert part[0].startswith(begins)
+    assert not logs.losses
+
+
+@pytest.mark.parametrize("left", [0, 60, 5_000, 20_000])
+def test_a_log_that_is_cut_while_it_is_read_goes_on_in_its_copy(
+    logs: Logs, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logscan.reading.working.CHUNK", 4_000)
+    logs.write(10)
+    logs.run()
+    logs.write(500)
+
+    def rotate() -> None:
+        shutil.copy2(logs / "mail.log", logs / "mail.log.1")
+        os.truncate(logs / "mail.log", left)
+
+    logs.run(rotate)
+    (loss,) = logs.losses
+    size = sum(len(each) + 1 for each in logs.written[len(logs.read) :])
+    assert (loss.kind, loss.size) == ("unreadable", size if left > 1000 else loss.size)
+    os.truncate(logs / "mail.log", 0)
+    logs.write(3)
+    logs.run()
+    assert logs.read == logs.written
+    assert not logs.losses
+
+
+def test_what_is_written_while_it_is_read_is_the_next_runs(logs: Logs) -> None:
+    logs.write(10)
+    assert logs.run(lambda: logs.write(5)) == logs.written[:10]
+    assert logs.run() == logs.written[10:]
+
+
+def test_a_log_that_is_rotated_and_packed_while_it_is_read_is_read(logs: Logs) -> None:
+    logs.write(10)
+
+    def rotate() -> None:
+        (logs / "mail.log").rename(logs / "mail.log.1")
+        logs.pack("mail.log.1")
+
+    logs.run(rotate)
+    logs.write(3)
+    logs.run()
+    assert logs.read == logs.written
     assert not logs.losses

@@ -123,9 +123,9 @@ class Source:
                 end = min(start + size, total)
                 if end < total:
                     found = cut_behind(held.pread, end, total)
-                    if found is None:
+                    if found is None and (self.stop is None or held.pread(1, total - 1)):
                         return None
-                    end = found
+                    end = found or total  # the rest is gone: reading it says so
                 out.append((start, end - start))
                 start = end
         except OSError as error:

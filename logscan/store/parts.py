@@ -98,11 +98,21 @@ class Part:
         last = read.bounds[1] if read.bounds else since
         lines = self.source.before + read.lines
         if read.error and not read.lines:
-            losses.append(Loss("unreadable", path, None, since, None, f"nothing of it could be read: {read.error}"))
+            losses.append(
+                Loss(
+                    "unreadable",
+                    path,
+                    None,
+                    since,
+                    None,
+                    f"nothing of it could be read, the next run tries it again: {read.error}",
+                )
+            )
             return self._unread()
         if read.index and self.stop is not None and read.reached < self.stop:
-            # The rest stands in a copy, or it is missing next time: till then nobody can tell.
             reached = max(read.reached, self.start)
+            why = f"not all of it could be read, the next run looks for the rest: {read.error or 'it was cut'}"
+            losses.append(Loss("unreadable", path, self.stop - reached, since, None, why))
             found = at(self.content, reached, lines, last, kind=read.kind, tail=b"")
             return replace(found, live=True)
         if read.missed or (read.error and not read.index):
