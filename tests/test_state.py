@@ -349,6 +349,28 @@ def test_the_lock_of_a_killed_run_is_free(folder: Path) -> None:
             assert state.notes == []
 
 
+def test_a_worker_that_outlives_a_killed_run_doesn_t_hold_the_lock(folder: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from logscan.store.state import State\n"
+        "state = State.open(Path(sys.argv[1])); worker = os.fork()\n"
+        "if worker: print(worker, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        with pytest.raises(StateError, match=rf"pid {process.pid}\)"):
+            State.open(folder)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        os.kill(worker, 0)
+        with State.open(folder) as state:
+            assert state.notes == []
+        os.kill(worker, signal.SIGKILL)
+
+
 def test_the_folder_and_what_is_in_it_are_the_owner_s_alone(folder: Path) -> None:
     before = os.umask(0)
     try:

@@ -140,6 +140,21 @@ def regular(folder: Path) -> None:
                 raise StateError(f"{folder / name} is no file of this user: look at what it is, and take it away")
 
 
+_held: set[int] = set()
+"""Descriptors of the locks that this process has."""
+
+
+def _forked() -> None:
+    """Let go of the locks in a worker: it may outlive a run that was killed, and must not hold the next one up."""
+    for fd in _held:
+        with suppress(OSError):
+            os.close(fd)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class Lock:
     """An exclusive lock on the folder: of two runs at once, the second waits or says so. Who holds it writes so in it."""
 
@@ -151,6 +166,7 @@ class Lock:
                 if time.monotonic() >= until:
                     raise BusyError(f"another run ({self._holder()}: wait for it ({self._path} is locked)")
                 time.sleep(BETWEEN_TRIES)
+            _held.add(self._fd)
             self._signed()
         except OSError as error:
             raise StateError(f"{self._path} can't be locked: {error.strerror or error}") from error
@@ -188,8 +204,10 @@ class Lock:
         return f"pid {pid}) has been at work since {since}" if pid.isdigit() and since else "unknown) is at work"
 
     def release(self) -> None:
-        """Let the next one in."""
-        os.close(self._fd)
+        """Let the next one in; in a worker, that is the run's to do."""
+        if self._fd in _held:
+            _held.remove(self._fd)
+            os.close(self._fd)
 
 
 def below(relative: str) -> PurePosixPath:
