@@ -153,6 +153,8 @@ def _run(args: Sequence[str], meta: dict[str, Any]) -> int:
 
 def asks_for_nagios(args: Sequence[str]) -> bool:
     """Whether these arguments ask for Nagios' format, also where they can't be parsed as a whole."""
+    if list(args[:2]) == ["state", "nagios"]:
+        return True
     for arg, following in pairwise((*args, "")):
         if arg == "--":
             break

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from logscan.findings import Evidence, Finding, Remedy, Result
 from logscan.rendering import charts, flowmap
+from logscan.rendering.days import paths
 from logscan.rendering.foreseen import cures, foreseen
 from logscan.rendering.grouping import Group, cure_of, remedy_of, shared_cures
 from logscan.rendering.limits import Limits, take
@@ -48,6 +49,12 @@ TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = Path(__file__).with_name("assets")
 
 SPARK_BINS = 48
+
+MOST_GONE = 50
+"""Findings of earlier reports that are named."""
+
+MEMORY_SIZE = 130_000
+"""Characters that all that is said of earlier reports may come to."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +280,8 @@ def render(report: Report, options: RenderOptions) -> str:
     counts = summarise(report, options)
     owner = {id(finding): check for check in report.checks for finding in check.findings}
     causes, rest = acting(report), resting(report)
-    limits = Limits.fit(sum(len(each.findings) for each in causes) + len(rest), len(report.traffic.listings))
+    many = sum(len(each.findings) for each in causes) + len(rest)
+    limits = Limits.fit(many, len(report.traffic.listings), MEMORY_SIZE if report.memory else 0)
     shown = causes[: limits.findings]
     same = {key: shown[number - 1] for key, number in shared_cures(shown).items()}
     anchored = {check.name for check in report.checks if check.verdict != "found"}
@@ -325,6 +333,9 @@ def render(report: Report, options: RenderOptions) -> str:
         former_text=former_text,
         usual=lambda name: usual(report.memory, f"mails.{name}", short=True),
         weeks=WEEKS,
+        day_paths=paths,
+        most_gone=MOST_GONE,
+        check_names={check.name for check in report.checks},
         when=when,
         is_odd=lambda name: is_odd(report.memory, f"mails.{name}"),
         predictions=foreseen(report)[: limits.findings],

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import report_sample
 
 from logscan.checking.suppressing import suppress
-from logscan.findings import Finding
+from logscan.findings import Finding, Suppression
 from logscan.report.comparing import acknowledgements, compared, sighted
 from logscan.report.figures import figures_of
 from logscan.report.memory import Former
@@ -122,30 +122,20 @@ def quiet() -> Report:
     return report
 
 
-def hostile(text: str | None = None) -> Report:
-    """The sample with hostile strings, beside a past of hostile strings."""
-    report = report_sample.hostile_by(text) if text is not None else report_sample.hostile()
-    memory = remembering().memory
+def hostile() -> Report:
+    """The sample beside a past of hostile strings: what is gone, checks that are no more, reasons, and who gave them."""
+    report = remembering()
+    memory = report.memory
     assert memory is not None
-    strings = [text] if text is not None else list(report_sample.HOSTILE)
+    strings = report_sample.HOSTILE
 
     def spoilt(some: tuple[Former, ...]) -> tuple[Former, ...]:
         return tuple(replace(each, check=one, cause=one, subject=one, summary=one) for each in some for one in strings)
 
-    keys = [each.id for each in report.found if each.counts]
-    known = dict(zip(keys, memory.known.values(), strict=False))
-    placed = {
-        status: tuple(key for key, each in known.items() if each.status == status) for status in ("new", "back", "same")
-    }
-    report.memory = replace(
-        memory,
-        new=placed["new"],
-        back=placed["back"],
-        same=placed["same"],
-        acknowledged=tuple(key for key, each in known.items() if each.acknowledged),
-        known=known,
-        gone=spoilt(memory.gone),
-        unseen=spoilt(memory.unseen),
-        strip=dict(zip(strings, memory.strip.values(), strict=False)),
-    )
+    for number, each in enumerate(finding for finding in report.found if finding.counts or finding.suppressed):
+        one = strings[number % len(strings)]
+        each.state, each.suppressed = "suppressed", Suppression(each.check, one, each.subject, each.cause, None, one)
+    verdicts = list(memory.strip.values())
+    strip = {one: verdicts[number % len(verdicts)] for number, one in enumerate(strings)}
+    report.memory = replace(memory, gone=spoilt(memory.gone), unseen=spoilt(memory.unseen), strip=strip)
     return report

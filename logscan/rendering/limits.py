@@ -34,12 +34,15 @@ class Limits:
     path_size: int = 20_000
 
     @classmethod
-    def fit(cls, findings: int, tables: int = 0) -> Limits:
-        """Return limits for so many findings and tables: the more there are, the less is said of each."""
+    def fit(cls, findings: int, tables: int = 0, spared: int = 0) -> Limits:
+        """Return limits for so many findings and tables: the more there are, the less is said of each.
+
+        ``spared`` characters are for what else stands on the page.
+        """
         cards = max(1, min(findings, cls.findings))
         return cls(
             rows=max(15, min(cls.rows, 600 // max(1, tables))),
-            case_size=min(cls.case_size, 250_000 // cards),
+            case_size=min(cls.case_size, (250_000 - spared) // cards),
             evidence_size=min(cls.evidence_size, 150_000 // cards),
             path_size=min(cls.path_size, 300_000 // cards),
         )
