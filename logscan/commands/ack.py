@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,24 +13,16 @@ from typing import TYPE_CHECKING
 import click
 
 from logscan import console
+from logscan.commands.state import opened, state_option, wait_option
 
 if TYPE_CHECKING:
     from logscan.store.model import Acknowledgement, Remembered
-
-WAIT = 30.0
-"""Seconds to wait for a run that is at work."""
 
 LONGEST = 3650
 """Days that an acknowledgement may last with an end: further off, it has none."""
 
 MOST_WHY = 500
 MOST_NAMED = 8
-
-
-class StateFailed(click.ClickException):
-    """The state can't be read or written."""
-
-    exit_code = 3
 
 
 _SPAN = re.compile(r"\+?(\d{1,5})([dw])", re.ASCII)
@@ -43,34 +34,29 @@ _SPAN = re.compile(r"\+?(\d{1,5})([dw])", re.ASCII)
 @click.option("--why", default="", metavar="TEXT", help="Why the finding may stay, for whoever reads the report.")
 @click.option("--remove", is_flag=True, help="Take an acknowledgement back.")
 @click.option("--list", "listed", is_flag=True, help="List the findings that are known, and what is acknowledged.")
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Where runs are remembered; default: /var/lib/logscan for root, else the user's state folder.",
-)
-def command(finding: str | None, until: str | None, why: str, remove: bool, listed: bool, state: Path | None) -> None:
+@wait_option
+@state_option
+def command(
+    finding: str | None, until: str | None, why: str, remove: bool, listed: bool, folder: Path, wait: float
+) -> None:
     """Acknowledge a finding of the daily report: it is shown as such from the next report on, and counts for nothing.
 
     FINDING is its id as the report has it, or the beginning of it. It is never hidden: reports show it with the reason until it
     is gone, and when the acknowledgement ends it counts again. For findings by pattern, use [[suppress]] in logscan.toml.
     """
-    from logscan.store.folders import state_folder
-
     if listed == (finding is not None):
         raise click.UsageError("name one finding by its id, or ask for them with --list")
     if listed and (remove or until or why):
         raise click.UsageError("--list goes with none of --remove, --until and --why")
     if remove and (until or why):
         raise click.UsageError("--remove goes with neither --until nor --why")
-    folder = state or state_folder()
     today = date.today()
     if listed:
         _list(folder, today)
     elif remove:
-        _remove(folder, finding or "")
+        _remove(folder, wait, finding or "")
     else:
-        _acknowledge(folder, finding or "", "" if until is None else day_of(until, today), reason_of(why))
+        _acknowledge(folder, wait, finding or "", "" if until is None else day_of(until, today), reason_of(why))
 
 
 def day_of(text: str, today: date) -> str:
@@ -124,17 +110,13 @@ def _named(some: Sequence[Remembered]) -> str:
     return named + (f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else "")
 
 
-def _acknowledge(folder: Path, text: str, until: str, why: str) -> None:
-    from logscan.store.state import State
-
-    with _state_errors():
-        with State.read(folder) as known:
-            one = found(known.remembered(), text)
-            _notes(known.notes)
+def _acknowledge(folder: Path, wait: float, text: str, until: str, why: str) -> None:
+    with opened(folder) as known:  # a wrong id needs no lock
+        found(known.remembered(), text)
+    with opened(folder, wait) as state:
+        one = found(state.remembered(), text)
         key = one.sighting.id
-        with State.open(folder, wait=WAIT) as state:
-            state.acknowledge(key, until, why, whoami(), time.time_ns())
-            _notes(state.notes)
+        state.acknowledge(key, until, why, whoami(), time.time_ns())
     end = f"until {until}" if until else "for good"
     console.out(f"{key} is acknowledged {end}: {one.sighting.summary}")
     if one.gone_run is not None:
@@ -143,30 +125,21 @@ def _acknowledge(folder: Path, text: str, until: str, why: str) -> None:
         console.note("no reason is given: --why TEXT says it to whoever reads the report")
 
 
-def _remove(folder: Path, text: str) -> None:
-    from logscan.store.state import State
-
-    with _state_errors():
-        with State.read(folder) as known:
-            acks = {each.id for each in known.acknowledgements()}
-            one = found(known.remembered(), text)
-            _notes(known.notes)
-        key = one.sighting.id
-        if key not in acks:
-            raise click.BadParameter(f"{key} isn't acknowledged: {one.sighting.summary}", param_hint="FINDING")
-        with State.open(folder, wait=WAIT) as state:
-            state.unacknowledge(key)
-            _notes(state.notes)
-    console.out(f"{key} is no longer acknowledged: {one.sighting.summary}")
+def _remove(folder: Path, wait: float, text: str) -> None:
+    with opened(folder) as known:
+        told = found(known.remembered(), text).sighting
+        if told.id not in {each.id for each in known.acknowledgements()}:
+            raise click.BadParameter(f"{told.id} isn't acknowledged: {told.summary[:200]}", param_hint="FINDING")
+    with opened(folder, wait) as state:
+        one = found(state.remembered(), text)
+        state.unacknowledge(one.sighting.id)
+    console.out(f"{one.sighting.id} is no longer acknowledged: {one.sighting.summary}")
 
 
 def _list(folder: Path, today: date) -> None:
-    from logscan.store.state import State
-
-    with _state_errors(), State.read(folder) as state:
+    with opened(folder) as state:
         remembered = state.remembered()
         acks = {each.id: each for each in state.acknowledgements()}
-        _notes(state.notes)
     shown = [each for each in remembered if each.gone_run is None or each.sighting.id in acks]
     shown = [each for each in shown if each.sighting.severity != "note" or each.sighting.id in acks]
     for each in sorted(shown, key=lambda each: (each.gone_run is not None, each.sighting.severity != "problem")):
@@ -205,19 +178,3 @@ def whoami() -> str:
 
 def _day(ns: int) -> str:
     return datetime.fromtimestamp(ns // 10**9, UTC).astimezone().date().isoformat()
-
-
-def _notes(notes: Sequence[str]) -> None:
-    for each in notes:
-        console.note(each)
-
-
-@contextmanager
-def _state_errors() -> Iterator[None]:
-    """Say what is wrong with the state as other errors are said."""
-    from logscan.store.state import StateError
-
-    try:
-        yield
-    except StateError as error:
-        raise StateFailed(str(error)) from None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logscan import console
-from logscan.commands.ack import StateFailed
+from logscan.commands.state import Failed, state_option
+from logscan.commands.state import command as group
 
 if TYPE_CHECKING:
     from logscan.report.model import Report
@@ -81,16 +82,8 @@ def _age(_context: click.Context, _param: click.Parameter, text: str) -> int:
     return int(span[1]) * SECONDS[span[2]]
 
 
-_STATE = click.option(
-    "--state",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Where runs are remembered; default: /var/lib/logscan for root, else the user's state folder.",
-)
-
-
-@click.command("nagios")
-@_STATE
+@group.command("nagios")
+@state_option
 @click.option(
     "--max-age",
     default=MAX_AGE,
@@ -99,7 +92,7 @@ _STATE = click.option(
     metavar="TIME",
     help="UNKNOWN where the last run is older: 26h, 90m, 2d.",
 )
-def nagios(state: Path | None, max_age: int) -> None:
+def nagios(folder: Path, max_age: int) -> None:
     """Say in a Nagios plug-in's line what the last daily report found; no log is read.
 
     The status is the report's: 2 with a problem, 1 with a warning. It is at least 1 where mails have waited for an hour to be
@@ -110,7 +103,7 @@ def nagios(state: Path | None, max_age: int) -> None:
 
     click.get_current_context().meta[NAGIOS] = True
     try:
-        line, status = nagios_line(standing(_folder(state)), time.time(), max_age)
+        line, status = nagios_line(standing(folder), time.time(), max_age)
     except StateError as error:
         line, status = f"LOGSCAN UNKNOWN - {_plain(str(error))}\n", UNKNOWN
     console.result(line)
@@ -145,9 +138,9 @@ def nagios_line(told: Standing, now: float, max_age: int) -> tuple[str, int]:
     return f"LOGSCAN {NAMES[status]} - {words}{_plain(sentence) if told.report is None else sentence}|{data}\n", status
 
 
-@click.command("prometheus")
-@_STATE
-def prometheus(state: Path | None) -> None:
+@group.command("prometheus")
+@state_option
+def prometheus(folder: Path) -> None:
     """Write what the last daily report found as Prometheus metrics; no log is read.
 
     For node_exporter's textfile collector: --state DIR > FILE.prom.new, then mv. The age of the last run is
@@ -156,9 +149,9 @@ def prometheus(state: Path | None) -> None:
     from logscan.store.state import StateError
 
     try:
-        told = standing(_folder(state))
+        told = standing(folder)
     except StateError as error:
-        raise StateFailed(str(error)) from None
+        raise Failed(str(error)) from None
     for note in (*told.notes, *([told.why] if told.why else [])):
         console.note(note)
     console.result(metrics(told))
@@ -191,12 +184,6 @@ def _options(report: Report) -> Any:
 
     memory = report.memory
     return RenderOptions(new=frozenset(memory.new) if memory is not None and not memory.first_run else None)
-
-
-def _folder(state: Path | None) -> Path:
-    from logscan.store.folders import state_folder
-
-    return state or state_folder()
 
 
 def _span(seconds: int) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from logscan.amounts import percent, plural
 from logscan.rendering.grouping import Group, shared_cures
+from logscan.rendering.paging_memory import strip_part
 from logscan.rendering.remembering import marks
-from logscan.rendering.summary import acting, resting, summarise
+from logscan.rendering.summary import acting, known_by, resting, summarise, suppressed_text
 from logscan.visible import visible
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ MOST_FINDINGS = 10
 MOST_NOTES = 6
 MOST_GONE = 5
 MOST_UNREAD = 3
+MOST_ROWS = 8
+"""Checks in the strip of days: those that found something last."""
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"'(])")
 """Where a sentence ends and another begins: 'main.cf' and 'e.g. x' hold no such place."""
@@ -59,9 +62,9 @@ def write_first_screen(page: Page) -> None:
         told = " and ".join(plural(count, kind) for kind, count in kinds if count)
         page.write(f"… and {plural(len(rest), 'more finding')}" + (f": {told}" if told else ""), "bold")
     _gone(page)
-    known = resting(report)
-    if known:
-        page.write(f"Known, nothing to do: {plural(len(known), 'finding')}.")
+    _known(page)
+    if report.memory is not None:
+        strip_part(page, MOST_ROWS)
     if not report.audit:
         _numbers(page)
     _further(page)
@@ -95,6 +98,19 @@ def _gone(page: Page) -> None:
         page.write(f"   GONE    {visible(each.summary, 140)}")
     if len(gone) > MOST_GONE:
         page.write(f"… and {len(gone) - MOST_GONE:,} more gone")
+
+
+def _known(page: Page) -> None:
+    """Write what needs no action: what is acknowledged with its reason, the rest as a number."""
+    rest = resting(page.report)
+    acknowledged = [each for each in rest if known_by(each) == "acknowledged"]
+    for each in acknowledged[:MOST_GONE]:
+        page.write(f"   KNOWN   {visible(each.summary, 140)} [{visible(suppressed_text(each), 200)}]")
+    if len(acknowledged) > MOST_GONE:
+        page.write(f"… and {len(acknowledged) - MOST_GONE:,} more acknowledged")
+    more = len(rest) - len(acknowledged)
+    if more:
+        page.write(f"Known, nothing to do: {plural(more, 'finding')}.")
 
 
 def _numbers(page: Page) -> None:

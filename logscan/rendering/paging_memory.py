@@ -25,15 +25,18 @@ def gone_part(page: Page) -> None:
             page.write(f"… and {len(some) - MOST_GONE:,} more", "dim", 1)
 
 
-def strip_part(page: Page) -> None:
-    """Write the strip of days, of the checks that found something on one of them."""
+def strip_part(page: Page, most: int = 60) -> None:
+    """Write the strip of days, of the checks that found something on one of them, at most so many: those that did last."""
     memory, rows = page.report.memory, strip(page.report)
     rest = strip_rest(page.report)
     if memory is None or not (rows or rest):
         return
     page.heading(f"The last {len(memory.days)} days, the last one is {memory.days[-1]}")
-    for row in rows:
+    latest = sorted(rows, key=lambda row: -row.letters.rfind("X"))[:most]
+    for row in (row for row in rows if row in latest):
         page.write(f"{visible(row.check, 60):32} |{row.letters}|", indent=1)
+    if len(rows) > most:
+        page.write(f"… and {len(rows) - most:,} more checks that found something earlier", "dim", 1)
     if rows:
         page.write(LEGEND, "dim", 1)
     if rest:
