@@ -175,3 +175,12 @@ def test_rows_of_windows_may_be_taken_out_when_they_come_back() -> None:
     assert isinstance(again, Recent)
     assert [type(each) for each in again.blocks] == [Block]
     assert again.without(np.array([1], np.uint64)).frame["time"].tolist() == [6]
+
+
+def test_an_object_column_that_pandas_wrapped_comes_back_as_its_values() -> None:
+    for values in ([], ["mx1", None, 3]):
+        column = pd.array(np.array(values, dtype=object), dtype=np.dtype(object))
+        kind, array = flat(column)
+        back = held(kind, array)
+        assert isinstance(back, np.ndarray)
+        assert back.tolist() == values

@@ -20,6 +20,8 @@ def flat(column: Column) -> tuple[Kind, pa.Array]:
     """Return what a column is, and its values. TypeError for a kind of values that no partial has."""
     if isinstance(column, pa.Array):
         return "arrow", column
+    if isinstance(column, pd.arrays.NumpyExtensionArray):
+        column = column.to_numpy()  # pandas' wrapping has no way back from Arrow
     if isinstance(column, np.ndarray):
         if column.dtype.kind == "O":
             return "values", pa.array([json.dumps(_plain(value)) for value in column.tolist()], pa.large_string())
