@@ -20,6 +20,9 @@ from logscan.store.folders import STATE
 USER = "logscan"
 """Who analyses: an account that owns nothing but the state."""
 
+READERS_ANYWHERE = frozenset({"adm", "systemd-journal"})
+"""Groups that may read the journal, and the logs that Debian's loggers write."""
+
 CACHE = "/var/cache/logscan"
 """Where matplotlib keeps what it found out about fonts; without it, it complains every morning."""
 
@@ -110,9 +113,8 @@ def planned(machine: Machine, wish: Wish, programs: Sequence[Place], sample: str
             raise CantInstall(advice(Hidden(each, found[0], letters(found[1])), USER, machine.groups))
     access = granted([*machine.logs, *machine.dspam, *machine.configuration], machine.groups, machine.users)
     groups = list(access.groups)
-    names = set(machine.groups.values())
-    if machine.journal and "systemd-journal" in names:
-        groups = sorted({*groups, "systemd-journal"})
+    if not machine.logs and not wish.sources:  # the journal is read, until there is a log
+        groups = sorted({*groups, *(READERS_ANYWHERE & set(machine.groups.values()))})
     access = Access(tuple(groups), access.hidden)
     hour, minute, when = time_of(machine)
     try:
