@@ -9,10 +9,11 @@ import socket
 import ssl
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal, cast
 
 from logscan.commands.smtp_talk import Conversation, OverrunError
 from logscan.visible import visible
@@ -183,6 +184,13 @@ def _reply(code: int, text: bytes | str) -> str:
     return f"{code} {visible(words, 300)}"
 
 
+def in_memory() -> BinaryIO:
+    """Return a file that no full disk keeps from being written, where the system has such."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("logscan"), "w+b")
+    return cast("BinaryIO", tempfile.TemporaryFile())
+
+
 def _sendmail(content: bytes, envelope: Envelope, server: Server) -> None:
     command = server.sendmail or next(
         (path for path in SENDMAIL if Path(path).exists()), shutil.which("sendmail") or ""
@@ -196,7 +204,11 @@ def _sendmail(content: bytes, envelope: Envelope, server: Server) -> None:
     # sendmail reads local line ends.
     data = content.replace(b"\r\n", b"\n")
     try:
-        done = subprocess.run(arguments, input=data, capture_output=True, timeout=server.timeout, check=False)
+        # A file, not a pipe: of a pipe whose writer is killed, sendmail would take the half for a whole mail.
+        with in_memory() as whole:
+            whole.write(data)
+            whole.seek(0)
+            done = subprocess.run(arguments, stdin=whole, capture_output=True, timeout=server.timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise MailError(f"{command} did not end within {server.timeout:g} s", "mail") from error
     except OSError as error:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from logscan.commands.mail_policy import Facts
-from logscan.commands.mailing import PASSWORD, USER
+from logscan.commands.mailing import PASSWORD, USER, in_memory
 from logscan.visible import visible
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def notify(
     name = visible(command[0], 200)
     environment = {key: value for key, value in os.environ.items() if key not in (PASSWORD, USER)} | dict(facts)
     try:
-        with _in_memory() as given, _in_memory() as said:
+        with in_memory() as given, in_memory() as said:
             given.write(text.encode("utf-8", "backslashreplace"))
             given.seek(0)
             why = _run(command, given, said, environment, limit)
@@ -91,13 +90,6 @@ def notify(
     if why:
         say(f"--notify-command: {name} {why}")
     return NOT_TOLD if why else 0
-
-
-def _in_memory() -> BinaryIO:
-    """Return a file that no full disk keeps from being written, where the system has such."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("logscan"), "w+b")
-    return cast("BinaryIO", tempfile.TemporaryFile())
 
 
 def _run(command: Sequence[str], given: BinaryIO, said: BinaryIO, environment: Mapping[str, str], limit: float) -> str:
