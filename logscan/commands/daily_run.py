@@ -94,7 +94,7 @@ class _Job:
 
         frugal()
         state, options = self.state, self.options
-        notes = [*state.notes, *state.clear_leftovers()]
+        notes = state.clear_leftovers()
         before = state.runs(1)
         self.number = before[0].number + 1 if before else 1
         self.mailed = mail_policy.last_mailed(state.blob(mail_policy.BLOB))

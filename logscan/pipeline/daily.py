@@ -164,7 +164,7 @@ class Daily:
         if last:
             self.cursors = self.continuation.after(lines.log.read.sources[: len(self.opened.logs)])
             lines.log.losses = self.losses
-        lines.log.notes[:] = [*self.notes, *lines.log.notes]
+        lines.log.notes[:] = [*self.state.notes, *self.notes, *lines.log.notes]
         closed = looking.of_closed()
         moment = lines.windows.open.now
         self._kept = remembered(looking.checks, closed, self._pasts, moment)
