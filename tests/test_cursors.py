@@ -8,17 +8,24 @@ import io
 import lzma
 import os
 import shutil
+import tempfile
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logscan.reading.whole import read_sources
 from logscan.sources.finding import discover
 from logscan.sources.losses import Loss
+from logscan.sources.opening import local
 from logscan.sources.source import Source
+from logscan.store import recent
 from logscan.store.contents import Content
 from logscan.store.cursors import Continuation, continued
 from logscan.store.model import Cursor
@@ -48,6 +55,7 @@ class Logs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.named: list[str] = []
         self.written: list[str] = []
         self.read: list[str] = []
         self.cursors: list[Cursor] = []
@@ -65,7 +73,7 @@ class Logs:
 
     def run(self, meanwhile: Callable[[], object] = lambda: None) -> list[str]:
         """Read what is new; return its lines. Something may go on ``meanwhile``."""
-        found = discover([str(self.folder)])
+        found = discover(self.named or [str(self.folder)])
         self.last = continued(found.sources, self.cursors)
         meanwhile()
         read = read_sources(self.last.sources, jobs=1)
@@ -496,3 +504,53 @@ def test_a_log_that_is_rotated_and_packed_while_it_is_read_is_read(logs: Logs) -
     logs.run()
     assert logs.read == logs.written
     assert not logs.losses
+
+
+def test_a_log_that_is_not_named_this_time_is_no_loss(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs.write(100)
+    logs.run()
+    logs.write(3)
+    (logs / "other.log").write_text(f"{line(5000)}\n")
+    logs.named = [str(logs / "other.log")]
+    assert logs.run() == [line(5000)]
+    assert not logs.losses
+    assert "isn't among the logs" in logs.last.notes[0]
+    monkeypatch.chdir(logs.folder)
+    logs.named = ["mail.log"]
+    assert logs.run() == logs.written[100:]
+
+
+def test_state_is_bounded(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logscan.store.recent.MOST_ALL", 100)
+    monkeypatch.setattr("logscan.store.cursors.MOST_AWAY", 3)
+    for name in ("mail.log", "other.log"):
+        logs.write(300, name)
+    logs.run()
+    assert {len(each.recent) for each in logs.cursors} == {50 * 5}
+    for _ in range(6):
+        logs.write(1)
+        logs.run()
+        (logs / "mail.log").rename(logs / "mail.log.1")
+        logs.write(1)
+        logs.run()
+        (logs / "mail.log.1").unlink()
+        logs.run()
+    assert len(logs.cursors) == 2 + 3
+    assert logs.run() == []
+
+
+@given(st.lists(st.integers(0, 6), max_size=12), st.lists(st.integers(0, 6), max_size=12), st.integers(0, 12))
+def test_lines_that_were_read_are_told_by_their_order(known: list[int], new: list[int], gone: int) -> None:
+    """What a log keeps of the lines that were read, with others behind it, begins anew behind the last of these."""
+    kept = known[gone:]
+    numbers = np.fromiter((zlib.crc32(b"%d" % each) for each in known), np.uint32)
+    cursor = Cursor("mail.log", "", "", 0, 1, "", 0, len(known), recent=recent.packed(numbers))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mail.log"
+        path.write_bytes(b"".join(b"%d\n" % each for each in [*kept, *(each + 7 for each in new)]))
+        source = Source(str(path), "mail.log", "syslog-iso", local(path))
+        found = recent.goes_on(Content(source), cursor)
+    if len(kept) >= recent.LEAST:
+        assert found == (2 * len(kept), len(kept), True)
+    else:
+        assert found is None

@@ -5,6 +5,7 @@ A plain file is asked at its places, some kilobytes each; what is packed has to 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -33,11 +34,17 @@ def digest(data: bytes) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
+def placed(path: str) -> str:
+    """Return where a file lies, from wherever that is looked at; addresses stay what they are."""
+    return path if "://" in path or path.startswith("journal:") else os.path.abspath(path)  # noqa: PTH100 -- links keep their names
+
+
 class Content:
     """The content of one source, as it was found; nothing is raised, see ``error``."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.path = placed(source.path)
         self.error = ""
         """Why not all of it can be read."""
         self.packed = bool(source.compression) or source.opener.pinned is None

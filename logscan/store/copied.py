@@ -19,7 +19,7 @@ def copies(found: Sequence[Known]) -> dict[int, Content]:
     """Return, by content (its id), what it is the beginning of, or all of; the longest where there are several."""
     out: dict[int, Content] = {}
     for group in _alike([each for each in found if not _packed_and_read(*each)]):
-        group.sort(key=lambda each: (-each[0].size, _strange(*each), each[0].packed, each[0].source.path))
+        group.sort(key=lambda each: (-each[0].size, _strange(*each), each[0].packed, each[0].path))
         kept: list[Content] = []
         for content, _ in group:
             whole = next((other for other in kept if _begins(content, other)), None)
@@ -35,7 +35,7 @@ def _packed_and_read(content: Content, cursor: Cursor | None) -> bool:
 
 
 def _strange(content: Content, cursor: Cursor | None) -> bool:
-    return cursor is not None and cursor.path != content.source.path
+    return cursor is not None and cursor.path != content.path
 
 
 def _alike(found: Sequence[Known]) -> Iterator[list[Known]]:

@@ -14,7 +14,8 @@ from logscan.reading.keeping import keep
 from logscan.sources import rotation
 from logscan.sources.finding import order
 from logscan.sources.losses import Loss
-from logscan.store.contents import Content, digest
+from logscan.store import recent
+from logscan.store.contents import Content, digest, placed
 from logscan.store.copied import Known, copies
 from logscan.store.journals import Journals
 from logscan.store.missing import Missing
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from logscan.reading.reads import SourceRead
     from logscan.sources.source import Source
 
-MOST_AWAY = 500
-"""Cursors of files that are found no more which are kept, in case they come back (a disk that isn't mounted)."""
+MOST_AWAY = 10_000
+"""Cursors of files that are found no more which are kept, in case they come back (a disk that isn't mounted): 400 bytes each."""
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Continuation:
         out = [*made.values(), *(part.copied(made[id(whole)]) for part, whole in self.copies)]
         out += self.journals.after(read_of, self.losses)
         self.losses[:] = [_until(loss, reads) for loss in self.losses]
-        return [*(each for each in out if each is not None), *self.away[:MOST_AWAY]]
+        return [*recent.bounded([each for each in out if each is not None]), *self.away[:MOST_AWAY]]
 
 
 def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuation:
@@ -121,7 +122,7 @@ def _fitting(contents: Sequence[Content], before: Sequence[Cursor]) -> tuple[lis
         content.ask(cursor.offset for cursor in some)
         some = [cursor for cursor in some if _fits(content, cursor)]
         fitted |= {id(cursor) for cursor in some}
-        some.sort(key=lambda each: (-each.offset, each.path != content.source.path, each.inode != content.inode))
+        some.sort(key=lambda each: (-each.offset, each.path != content.path, each.inode != content.inode))
         out.append((content, some[0] if some else None))
     return out, fitted
 
@@ -137,7 +138,9 @@ def _until(loss: Loss, reads: Sequence[SourceRead]) -> Loss:
         return loss
     mine = rotation.parse(loss.path).set
     begun = [
-        read.bounds[0] for read in reads if read.bounds is not None and rotation.parse(read.source.path).set == mine
+        read.bounds[0]
+        for read in reads
+        if read.bounds is not None and rotation.parse(placed(read.source.path)).set == mine
     ]
     later = [each for each in begun if loss.since is None or each >= loss.since]
     return replace(loss, until=min(later)) if later else loss

@@ -33,54 +33,79 @@ class Missing:
     known: dict[int, Cursor] = field(default_factory=dict)
     """By content (its id): where what is new in it begins, though no cursor fits it."""
 
+    by_path: dict[str, Content] = field(default_factory=dict)
+    """New contents."""
+    by_head: dict[str, list[Content]] = field(default_factory=dict)
+    """The same by a digest of their heads, where those are whole."""
+    sets: set[str] = field(default_factory=set)
+    """Rotated sets of which there are any files."""
+
     @classmethod
     def of(cls, before: Sequence[Cursor], found: Sequence[Known], fitted: set[int]) -> Missing:
         """Look at what is missing: ``found`` are all contents with their cursors, ``fitted`` the ids of all that fit any."""
         out = cls()
-        new = [content for content, cursor in found if cursor is None]
-        sets = {rotation.parse(content.source.path).set for content, _ in found}
-        for cursor in before:
-            if id(cursor) not in fitted:
-                out._look(cursor, new, sets)
-            elif cursor.recent:
-                out._look_at_older(cursor, new)
         for content, known in found:
-            if known is not None and known.path != content.source.path:
-                out._look_at_cut(known, content, new)
+            out.sets.add(rotation.parse(content.path).set)
+            if known is None:
+                out.by_path[content.path] = content
+                if len(content.head) == ENDS:
+                    out.by_head.setdefault(digest(content.head), []).append(content)
+        paths = {content.path for content, _ in found}
+        for cursor in before:
+            if id(cursor) in fitted:
+                out._look_at_older(cursor)
+            elif cursor.path not in paths and os.path.isfile(cursor.path) and not _unreadable(cursor.path):  # noqa: PTH113 -- raises nothing
+                out.away.append(cursor)
+                if cursor.live:
+                    out.notes.append(
+                        f"{cursor.path}: it was read before, but isn't among the logs that are read now: it is gone on in once "
+                        "it is."
+                    )
+            else:
+                out._look(cursor)
+        for content, known in found:
+            if known is not None and known.path != content.path:
+                out._look_at_cut(known, content)
         return out
 
-    def _look(self, cursor: Cursor, new: Sequence[Content], sets: set[str]) -> None:
+    def _look(self, cursor: Cursor) -> None:
+        """Look what became of a file."""
         mine = rotation.parse(cursor.path).set
-        why_not = _unreadable(cursor.path, here=mine in sets)
+        why_not = _unreadable(cursor.path)
+        if "://" in cursor.path and mine not in self.sets:
+            why_not = "nothing could be read there now"
         if why_not:
             self.away.append(cursor)
             if cursor.live:
                 self._lost("unreadable", cursor, _grown(cursor), why_not)
             return
         if not cursor.offset:
-            if cursor.live and mine not in sets:
+            if cursor.live and mine not in self.sets:
                 self._lost("gone", cursor, None, "it was empty, and is gone: what was written to it since wasn't read")
             return
-        if any(self._was_known(each, cursor) for each in new):
+        places = (cursor.path, cursor.path.removesuffix(".in"))  # dspam_logrotate calls it so meanwhile
+        here = [self.by_path[each] for each in places if each in self.by_path]
+        alike = self.by_head.get(cursor.head, []) if cursor.head_size == ENDS else []
+        if any(self._was_known(each, cursor) for each in [*here, *alike]):
             return
-        self.away.append(replace(cursor, live=False))
+        self.away.append(replace(cursor, live=False, recent=""))
         if cursor.live:
-            self._vanished(cursor, next((each for each in new if each.source.path == cursor.path), None))
+            self._vanished(cursor, self.by_path.get(cursor.path))
 
-    def _look_at_older(self, cursor: Cursor, new: Sequence[Content]) -> None:
+    def _look_at_older(self, cursor: Cursor) -> None:
         """Look whether older content took the place of a log that is found elsewhere."""
-        for content in new:
-            place = recent.goes_on(content, cursor) if content.source.path == cursor.path else None
-            if place is not None and id(content) not in self.known:
-                self.known[id(content)] = _known(content, place[0], place[1], cursor)
-                self.notes.append(f"{content.source.label}: {_OLDER.format(place[1])}")
+        content = self.by_path.get(cursor.path)
+        place = recent.goes_on(content, cursor) if content is not None and cursor.recent else None
+        if content is not None and place is not None and id(content) not in self.known:
+            self.known[id(content)] = _known(content, place[0], place[1], cursor)
+            self.notes.append(f"{content.source.label}: {_OLDER.format(place[1])}")
 
     def _was_known(self, content: Content, cursor: Cursor) -> bool:
         """Whether a content is what was read before, written anew: without its oldest lines, or as it once was."""
         if id(content) in self.known:
             return False
         label = content.source.label
-        place = recent.goes_on(content, cursor) if cursor.path.startswith(content.source.path) else None
+        place = recent.goes_on(content, cursor) if cursor.path.startswith(content.path) else None
         if place is not None:
             offset, lines, whole = place
             self.known[id(content)] = _known(content, offset, lines, cursor)
@@ -114,17 +139,15 @@ class Missing:
                 "cut", cursor, size, "it holds other lines now, and no copy has what it held where it was left off"
             )
 
-    def _look_at_cut(self, cursor: Cursor, copy: Content, new: Sequence[Content]) -> None:
+    def _look_at_cut(self, cursor: Cursor, copy: Content) -> None:
         """Tell of a file that was copied and cut: what was written in between is lost."""
-        here = next((each for each in new if each.source.path == cursor.path), None)
+        here = self.by_path.get(cursor.path)
         if here is None or here.inode is None or here.inode != cursor.inode or copy.inode == cursor.inode:
             return
         nuls = _nuls(here)
         if nuls > copy.size:
-            self._lost(
-                "cut", cursor, nuls - copy.size, f"it was written to between its copy ({copy.source.path}) and the cut"
-            )
-        elif nuls < copy.size:
+            self._lost("cut", cursor, nuls - copy.size, f"it was written to between its copy ({copy.path}) and the cut")
+        elif nuls < copy.size and not copy.packed:  # an inode is free again once its file was packed
             self.notes.append(
                 f"{here.source.label}: it was copied to {copy.source.label} and cut (copytruncate): lines that were written "
                 "between the copy and the cut are in neither, and nothing tells whether there were any."
@@ -136,8 +159,8 @@ class Missing:
 
 def _is_earlier(content: Content, cursor: Cursor) -> bool:
     """Whether a content is what a file was before all of it was read: it begins alike, and is shorter."""
-    head = content.head[: cursor.head_size]
-    return len(head) == cursor.head_size and digest(head) == cursor.head and content.size < cursor.offset
+    same = cursor.head_size == ENDS == len(content.head) and digest(content.head) == cursor.head
+    return same and content.size < cursor.offset
 
 
 def _known(content: Content, offset: int, lines: int, cursor: Cursor) -> Cursor:
@@ -146,15 +169,13 @@ def _known(content: Content, offset: int, lines: int, cursor: Cursor) -> Cursor:
     return replace(made, recent=cursor.recent, stored="")
 
 
-def _unreadable(path: str, *, here: bool) -> str:
-    """Return why a path can't be read, though it may be there; ``here`` says that others of its set are."""
-    if "://" in path:
-        return "" if here else "nothing could be read there now"
+def _unreadable(path: str) -> str:
+    """Return why a path can't be read, though it is there; empty where it can, or isn't there."""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     except PermissionError:
         return "it may not be read by this user any more; run as root or as a member of the group adm"
-    except OSError:
+    except (OSError, ValueError):
         return ""
     return ""
 
@@ -163,7 +184,7 @@ def _grown(cursor: Cursor) -> int | None:
     """Return how many bytes a file that can't be read has beyond what was read; None where that can't be told."""
     try:
         status = Path(cursor.path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     same = (status.st_dev, status.st_ino) == cursor.inode and not cursor.stored and status.st_size >= cursor.offset
     return status.st_size - cursor.offset if same else None

@@ -29,7 +29,7 @@ class Sets:
         self.current: set[str] = set()
         """Names of files without number or date that have any."""
         for content in contents:
-            name = rotation.parse(content.source.path)
+            name = rotation.parse(content.path)
             if content.packed or content.size:
                 self.newest[name.set] = max(name.age, self.newest.get(name.set, name.age))
                 if name.until is None and not name.age[2]:
@@ -37,7 +37,7 @@ class Sets:
 
     def growing(self, content: Content) -> bool:
         """Whether a line may still be under way: no newer file of its set has any."""
-        name = rotation.parse(content.source.path)
+        name = rotation.parse(content.path)
         if content.source.compression or content.source.opener.kind not in ("local", "kept"):
             return False
         rotated = name.until is not None or name.age[2]
@@ -47,7 +47,7 @@ class Sets:
 
     def live(self, content: Content) -> bool:
         """Whether more lines are to come: it is growing, and its name has no number."""
-        return self.growing(content) and not rotation.parse(content.source.path).age[2]
+        return self.growing(content) and not rotation.parse(content.path).age[2]
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Part:
             return self._moved()
         if read is None:
             return self._unread()
-        cursor, path = self.cursor, self.content.source.path
+        cursor, path = self.cursor, self.content.path
         since = cursor.last if cursor is not None else None
         last = read.bounds[1] if read.bounds else since
         lines = self.source.before + read.lines
@@ -148,21 +148,21 @@ class Part:
         if cursor is None:  # without a whole line; it tells that older files of its set get none any more
             return replace(at(content, 0, 0, None, tail=b""), live=self.live)
         kept = cursor.recent if self.live else ""
-        place = content.source.path
+        place = content.path
         return replace(cursor, path=place, inode=content.inode, live=self.live, stored=content.stored, recent=kept)
 
     def _unread(self) -> Cursor | None:
         """Return the cursor of a content that wasn't read, though it has something new."""
         if self.cursor is None:
             return None
-        return replace(self.cursor, path=self.content.source.path, inode=self.content.inode, live=True, stored="")
+        return replace(self.cursor, path=self.content.path, inode=self.content.inode, live=True, stored="")
 
 
 def at(content: Content, offset: int, lines: int, last: int | None, *, kind: str = "", tail: bytes) -> Cursor:
     """Return the cursor of a content at a place, before which ``tail`` stands."""
     head = content.head[:offset]
     return Cursor(
-        path=content.source.path,
+        path=content.path,
         kind=kind or content.source.kind,
         head=digest(head),
         head_size=len(head),

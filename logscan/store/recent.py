@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import zlib
 from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 MOST = 50_000
 """Lines of one log that are kept in mind: half a day of a busy server, in 250 kB."""
+
+MOST_ALL = 1_000_000
+"""Lines of all logs together that are kept in mind: DSPAM may have a log for each of ten thousand users."""
 
 MOST_BYTES = 16 << 20
 """Bytes of a log's end that are looked through for them."""
@@ -55,6 +60,16 @@ def added(cursor: Cursor | None, content: Content, start: int, stop: int) -> str
     new = numbered(content, start, stop)
     before = unpacked(cursor.recent) if cursor is not None and cursor.recent else new[:0]
     return packed(np.concatenate((before, new)))
+
+
+def bounded(cursors: Sequence[Cursor]) -> list[Cursor]:
+    """Return cursors that keep no more than :data:`MOST_ALL` lines together, the same number each."""
+    most = MOST_ALL
+    left = sorted(len(each.recent) // 5 for each in cursors if each.recent)
+    if sum(left) <= most:
+        return list(cursors)
+    share = most // len(left)
+    return [replace(each, recent=packed(unpacked(each.recent)[-share:])) if each.recent else each for each in cursors]
 
 
 def goes_on(content: Content, cursor: Cursor) -> tuple[int, int, bool] | None:
