@@ -241,3 +241,19 @@ def test_a_failing_repair_says_so(filled: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.undo()
     with State.open(folder) as state:
         all_read(state)
+
+
+def test_rows_before_and_behind_a_broken_page_are_saved(tmp_path: Path) -> None:
+    subjects = [f"user{number:04}@example.com" for number in range(400)]
+    with State.open(tmp_path / "whole") as state:
+        state.commit(run(told(*(sighting(each) for each in subjects))))
+    data = (tmp_path / "whole" / "logscan.db").read_bytes()
+    at = data.index(b"user0200@example.com") // 4096 * 4096
+    folder = copied(tmp_path / "whole", tmp_path / "state")
+    (folder / "logscan.db").write_bytes(data[:at] + b"\xff" * 4096 + data[at + 4096 :])
+    with State.open(folder) as state:
+        left = [each.sighting.subject for each in state.remembered()]
+        assert any("rows are missing of: findings" in note for note in state.notes)
+        assert len(state.runs(9)) == 1
+    assert (left[0], left[-1]) == (subjects[0], subjects[-1])
+    assert 380 < len(left) < 400
