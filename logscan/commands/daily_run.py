@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from logscan import console
 from logscan.commands import mail_policy, outputs
 from logscan.commands.common import reading_of
 from logscan.commands.complaints import nothing
-from logscan.commands.failing import failure_mail, failure_text
+from logscan.commands.failing import tell_of_failure
 from logscan.commands.mail_options import Mailing, mailing_of
 from logscan.commands.mail_policy import Facts
 from logscan.commands.notifying import Mailed, notify, short_text, told_of, told_of_none
@@ -49,18 +50,43 @@ def run(sources: tuple[str, ...], reading: dict[str, Any], options: dict[str, An
     _refuse(sources, reading)
     folder = options["state"] or state_folder()
     with ExitStack() as held:
-        state = held.enter_context(_state(folder, options["wait"], send_only=options["send_only"]))
-        say = console.say
+        try:
+            state = held.enter_context(_state(folder, options["wait"], send_only=options["send_only"]))
+        except UnusableError as error:
+            _tell(error, mailing, None, options)
+            raise
         if options["send_only"]:
-            return flush(state, mailing.server, now=time_ns(), say=say, sender=mailing.bare_sender)
+            return _send_only(state, mailing)
         job = _Job(state, mailing, plan, options, reading)
         try:
             job.make(sources)
+            status = job.remember(keep)
         except Exception as error:
-            job.failed(error)
+            job.abandon()
+            _tell(error, mailing, state, options)
             raise
-        status = job.remember(keep)
         return max(status, job.send())
+
+
+def _tell(error: Exception, mailing: Mailing, state: State | None, options: dict[str, Any]) -> None:
+    """Say by mail and to the program that wants to be told that the analysis failed."""
+    command = f"LOGSCAN_TRACEBACK=1 {shlex.join(['logscan', *sys.argv[1:]])}"
+    tell_of_failure(error, mailing, state, command=command, hold=options["no_send"], say=console.say)
+
+
+def _send_only(state: State, mailing: Mailing) -> int:
+    """Send what waits; what doesn't get out is told to the program that wants to be."""
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        console.say(text)
+
+    status = flush(state, mailing.server, now=time_ns(), say=say, sender=mailing.bare_sender)
+    if status:
+        facts = told_of_none(socket.gethostname(), "unsent", mail="failed")
+        notify(mailing.notify, "".join(f"{console.safe(line)}\n" for line in said), facts, say=console.say)
+    return status
 
 
 @dataclass
@@ -82,6 +108,8 @@ class _Job:
     daily: Daily | None = None
     report: Report | None = None
     """The last one."""
+    notes: list[str] = field(default_factory=list)
+    """What it says of mails that did not get out."""
     number: int = 1
     lost: bool = False
     """Whether nothing of it could be remembered."""
@@ -149,6 +177,7 @@ class _Job:
         self.report = shown
         today = datetime.now(report.generated.tzinfo).date()
         why = mail_policy.wanted(self.mailing.when, self.facts, self.mailed, today)
+        self.notes = trouble
         mails = mail_of(shown, self.mailing, why=why, number=self.number, notes=trouble)
         if mails:
             self.mails += mails
@@ -228,41 +257,17 @@ class _Job:
         else:
             status = 0
         if self.mailing.notify and self.report is not None:
-            mailed: Mailed = "failed" if status else "sent" if self.mails else "none"
+            held = self.options["no_send"] and not self.lost
+            mailed: Mailed = "failed" if status else "none" if not self.mails else "waiting" if held else "sent"
             facts = told_of(self.report, self.facts, number=self.number, mail=mailed, path=_page(self.plan))
-            status = max(status, notify(self.mailing.notify, short_text(self.report), facts, say=say))
+            text = short_text(self.report, self.notes)
+            status = max(status, notify(self.mailing.notify, text, facts, say=say))
         return status
 
-    def failed(self, error: Exception) -> None:
-        """Say by mail and to the program that wants to be told that the analysis failed."""
-        import socket
-        import traceback
-
+    def abandon(self) -> None:
+        """Take away what was written."""
         if self.daily is not None:
             self.daily.abandon()
-        host, when = socket.gethostname(), datetime.now().astimezone()
-        words = error.format_message() if isinstance(error, click.ClickException) else ""
-        words = words or "".join(traceback.format_exception(error))
-        runs = self.state.runs(1) if self.state.folder is not None else []
-        last = f"{datetime.fromtimestamp(runs[0].ended // 10**9).astimezone():%Y-%m-%d %H:%M}" if runs else ""
-        told: dict[str, Any] = {
-            "host": host,
-            "when": when,
-            "command": f"LOGSCAN_TRACEBACK=1 {shlex.join(['logscan', *sys.argv[1:]])}",
-            "last_good": last,
-        }
-        mails = failure_mail(words, self.mailing, **told)
-        try:
-            self.state.post(mails, time_ns())
-            self.lost = self.state.folder is None
-        except StateError:
-            self.lost = True
-        self.mails = mails
-        status = self.send()
-        mailed: Mailed = "failed" if status else "sent" if mails else "none"
-        notify(
-            self.mailing.notify, failure_text(words, **told), told_of_none(host, "failed", mail=mailed), say=console.say
-        )
 
 
 def _state(folder: Path, wait: int, *, send_only: bool) -> State:

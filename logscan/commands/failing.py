@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import socket
+import traceback
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from time import time_ns
+from typing import TYPE_CHECKING, Any
 
-from logscan.commands.outbox import outgoing
+import click
+
+from logscan.commands.notifying import Mailed, notify, told_of_none
+from logscan.commands.outbox import flush, outgoing, send_now
 from logscan.store.model import Outgoing
+from logscan.store.places import StateError
 from logscan.version import __version__
 from logscan.visible import visible, without_secrets
 
 if TYPE_CHECKING:
     from logscan.commands.mail_options import Mailing
+    from logscan.store.state import State
 
 MOST_LINES = 40
 """Lines of an error's text; the last ones say what it was."""
@@ -81,3 +89,55 @@ def failure_mail(
     mail["X-Logscan-Verdict"] = "failed"
     mail.set_content(text, cte="quoted-printable")
     return outgoing(mail.as_bytes(), mailing.recipients)
+
+
+def tell_of_failure(
+    error: BaseException,
+    mailing: Mailing,
+    state: State | None,
+    *,
+    command: str,
+    hold: bool = False,
+    say: Callable[[str], None],
+) -> int:
+    """Say by mail and to ``--notify-command`` that an analysis failed, whatever else is broken; returns 0 or 4.
+
+    The mail goes through the outbox where ``state`` can be written, and stays there with ``hold``; else it is sent at once.
+    """
+    words = str(error) if isinstance(error, StateError) else "".join(traceback.format_exception(error))
+    if isinstance(error, click.ClickException):
+        words = error.format_message()
+    host, when = socket.gethostname(), datetime.now().astimezone()
+    told: dict[str, Any] = {"host": host, "when": when, "command": command, "last_good": _last_good(state)}
+    mails = failure_mail(words, mailing, **told)
+    status, mailed = _mailed(mails, mailing, state, hold, say) if mails else (0, "none")
+    facts = told_of_none(host, "failed", mail=mailed)
+    return max(status, notify(mailing.notify, failure_text(words, **told), facts, say=say))
+
+
+def _last_good(state: State | None) -> str:
+    try:
+        runs = state.runs(1) if state else []
+    except (StateError, OSError):
+        return ""
+    return (
+        f"run {runs[0].number}, {datetime.fromtimestamp(runs[0].ended // 10**9).astimezone():%Y-%m-%d %H:%M}"
+        if runs
+        else ""
+    )
+
+
+def _mailed(
+    mails: Sequence[Outgoing], mailing: Mailing, state: State | None, hold: bool, say: Callable[[str], None]
+) -> tuple[int, Mailed]:
+    try:
+        if state is not None and state.folder is not None:
+            state.post(mails, time_ns())
+            if hold:
+                return 0, "waiting"
+            status = flush(state, mailing.server, now=time_ns(), say=say, sender=mailing.bare_sender)
+            return status, "failed" if status else "sent"
+    except (StateError, OSError) as error:
+        say(f"the outbox can't be used, and the mail is sent without it: {error}")
+    status = send_now(mails, mailing, say)
+    return status, "failed" if status else "sent"

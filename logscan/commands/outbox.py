@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.parser import BytesHeaderParser
 from email.policy import default
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from logscan.amounts import plural
@@ -66,7 +67,11 @@ def flush(state: Outbox, server: Server, *, now: int, say: Callable[[str], None]
 
     ``sender`` is the envelope's where a mail has none with a domain: it was made for sendmail, and ``server`` is another.
     """
-    waiting = [each for each in state.outbox() if not each.error.startswith(GIVEN_UP)]
+    try:
+        waiting = [each for each in state.outbox() if not each.error.startswith(GIVEN_UP)]
+    except StateError as error:
+        say(f"the outbox can't be read, so that nothing is sent: {error}")
+        return NOT_SENT
     newest = max((each.run for each in waiting), default=0)
     before = [each for each in waiting if each.run < newest]
     older = before[:-MOST_AT_ONCE]
@@ -78,16 +83,16 @@ def flush(state: Outbox, server: Server, *, now: int, say: Callable[[str], None]
             left += len(chosen) - at
             say(f"{plural(len(chosen) - at, 'mail')} not tried: those before took longer than {LONGEST / 60:g} minutes")
             break
-        error = _delivered(each, server, sender)
-        if error is None:
-            _marked(lambda each=each: state.sent(each.number, now), say)  # type: ignore[misc]
+        refused = _delivered(each, server, sender)
+        if refused is None:
+            _marked(partial(state.sent, each.number, now), say)
             continue
         status = NOT_SENT
-        why = _judged(each, error, now)
-        _marked(lambda each=each, why=why: state.failed(each.number, why), say)  # type: ignore[misc]
+        why = _judged(each, refused, now)
+        _marked(partial(state.failed, each.number, why), say)
         say(f"{_named(each)} was not sent: {why}")
         left += not why.startswith(GIVEN_UP)
-        if error.about == "way":
+        if refused.about == "way":
             left += len(chosen) - at - 1
             break
     if left:

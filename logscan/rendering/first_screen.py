@@ -123,7 +123,8 @@ def _numbers(page: Page) -> None:
         if report.mails.get(key)
     ]
     page.write()
-    page.write(f"{', '.join(told)}; {percent(counts.share)} of {plural(counts.lines, 'line')} understood.")
+    if counts.lines:
+        page.write(f"{', '.join(told)}; {percent(counts.share)} of {plural(counts.lines, 'line')} understood.")
     unread = [each for each in report.sources if each.error]
     for each in unread[:MOST_UNREAD]:
         page.write(f"Not read: {visible(each.path, 100)}: {visible(each.error, 140)}", "bold")
