@@ -119,7 +119,7 @@ def _numbers(page: Page) -> None:
     told = [plural(report.mails.get("total", 0), "mail")]
     told += [
         f"{report.mails[key]:,} {key}"
-        for key in ("delivered", "deferred", "bounced", "expired", "rejected")
+        for key in ("delivered", "deferred", "bounced", "expired", "rejected", "open")
         if report.mails.get(key)
     ]
     page.write()
