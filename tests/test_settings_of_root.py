@@ -81,5 +81,13 @@ def test_the_state_lies_where_the_system_says(monkeypatch: pytest.MonkeyPatch) -
         "/var/lib/private/logscan"
     )
     assert state_folder({"STATE_DIRECTORY": "here"}, root=True) == STATE
+    monkeypatch.setattr("logscan.store.folders.STATE", Path("/var/lib/of-nobody"))
     monkeypatch.setenv("XDG_STATE_HOME", "/home/kim/.state")
     assert state_folder({}, root=False) == Path("/home/kim/.state/logscan")
+
+
+def test_the_system_s_state_is_that_of_the_account_that_it_belongs_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logscan.store.folders.STATE", tmp_path)
+    assert state_folder({}, root=False) == tmp_path

@@ -14,20 +14,28 @@ VARIABLE = "STATE_DIRECTORY"
 
 
 def state_folder(environment: Mapping[str, str] | None = None, *, root: bool | None = None) -> Path:
-    """Return the folder of the state: systemd's, else :data:`STATE` for root, else the user's own. Nothing is made.
+    """Return the folder of the state: systemd's, else :data:`STATE` for root and for whom it belongs to, else the user's own.
 
-    ``environment`` and ``root`` are those of this process, unless they are given. What isn't an absolute path in
-    $STATE_DIRECTORY isn't systemd's word, and is passed over.
+    Nothing is made. ``environment`` and ``root`` are those of this process, unless they are given. What isn't an absolute path
+    in $STATE_DIRECTORY isn't systemd's word, and is passed over.
     """
     values = os.environ if environment is None else environment
     given = values.get(VARIABLE, "").partition(":")[0]
     if given.startswith("/"):
         return Path(given)
-    if root if root is not None else is_root():
+    if (root if root is not None else is_root()) or _own(STATE):
         return STATE
     import platformdirs
 
     return platformdirs.user_state_path("logscan", appauthor=False)
+
+
+def _own(folder: Path) -> bool:
+    """Whether a folder is this user's, as the state is the account's that ``logscan setup`` makes."""
+    try:
+        return folder.stat().st_uid == os.geteuid()
+    except (OSError, AttributeError):
+        return False
 
 
 def is_root() -> bool:
