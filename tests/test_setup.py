@@ -257,7 +257,7 @@ def test_hostile_paths_stay_within_their_line(machine: Path, path: str) -> None:
     # Nothing is there that a group would be needed for.
     assert found[UNIT].count("\n") == template("logscan.service").count("\n") - 1
     assert found[UNIT].count("ExecStart=") == 1
-    assert value(found[MAIL], "ExecStart") == "/usr/bin/logscan daily --send-only"
+    assert value(found[MAIL], "ExecStart") == "/usr/bin/logscan daily --send-only --overdue 4h"
     cron = files(plan_of(machine, "cron", sources=(path,)))[CRON]
     assert cron.count("\n") == template("logscan.cron").count("\n")
 

@@ -35,6 +35,11 @@ from logscan.plugins import names
 )
 @click.option("--no-send", is_flag=True, help="Leave the mail in the outbox, for --send-only.")
 @click.option("--send-only", is_flag=True, help="Only send what waits in the outbox; no log is read.")
+@click.option(
+    "--overdue",
+    metavar="TIME",
+    help="With --send-only: say that the analysis failed where none ended for so long: 4h, 2d.",
+)
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check; repeatable.")
 @click.option("--skip", multiple=True, metavar="NAME", help="Not this check; repeatable.")
 @click.option(

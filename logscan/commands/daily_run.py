@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logscan import console
-from logscan.commands import mail_policy, outputs
+from logscan.commands import mail_policy, outputs, sending
 from logscan.commands.common import reading_of
 from logscan.commands.complaints import nothing
 from logscan.commands.failing import tell_of_failure
 from logscan.commands.mail_options import Mailing, mailing_of
 from logscan.commands.mail_policy import Facts
-from logscan.commands.notifying import Mailed, notify, short_text, told_of, told_of_none
+from logscan.commands.notifying import Mailed, notify, short_text, told_of
 from logscan.commands.outbox import flush, mail_of, send_now, troubles
 from logscan.store.folders import state_folder
 from logscan.store.model import Outgoing, Run, Told
@@ -47,6 +46,7 @@ def run(sources: tuple[str, ...], reading: dict[str, Any], options: dict[str, An
     plan = outputs.wanted(options["formats"], options["outputs"], mailed=bool(mailing.to))
     outputs.check_names((*options["checks"], *options["skip"]))
     keep = _days(options["keep"])
+    overdue = sending.span(options["overdue"]) if options["overdue"] else None
     _refuse(sources, reading)
     folder = options["state"] or state_folder()
     with ExitStack() as held:
@@ -56,7 +56,7 @@ def run(sources: tuple[str, ...], reading: dict[str, Any], options: dict[str, An
             _tell(error, mailing, None, options)
             raise
         if options["send_only"]:
-            return _send_only(state, mailing)
+            return sending.send_only(state, mailing, now=time_ns(), overdue=overdue)
         job = _Job(state, mailing, plan, options, reading)
         try:
             job.make(sources)
@@ -72,21 +72,6 @@ def _tell(error: Exception, mailing: Mailing, state: State | None, options: dict
     """Say by mail and to the program that wants to be told that the analysis failed."""
     command = f"LOGSCAN_TRACEBACK=1 {shlex.join(['logscan', *sys.argv[1:]])}"
     tell_of_failure(error, mailing, state, command=command, hold=options["no_send"], say=console.say)
-
-
-def _send_only(state: State, mailing: Mailing) -> int:
-    """Send what waits; what doesn't get out is told to the program that wants to be."""
-    said: list[str] = []
-
-    def say(text: str) -> None:
-        said.append(text)
-        console.say(text)
-
-    status = flush(state, mailing.server, now=time_ns(), say=say, sender=mailing.bare_sender)
-    if status:
-        facts = told_of_none(socket.gethostname(), "unsent", mail="failed")
-        notify(mailing.notify, "".join(f"{console.safe(line)}\n" for line in said), facts, say=console.say)
-    return status
 
 
 @dataclass
@@ -212,6 +197,8 @@ class _Job:
         """Make the run live, all of it at once; where that fails, it is said, and the mails are sent at once."""
         assert self.daily is not None
         blobs = {mail_policy.BLOB: mail_policy.mailed(self.mailed)} if self.mailed is not None else {}
+        if self.options["no_send"] and self.mailing.notify and self.report is not None:
+            blobs[sending.NOTICE] = sending.notice(short_text(self.report, self.notes), self._told_of("waiting"))
         try:
             parts = self.daily.partitions()
             made = Run(
@@ -248,7 +235,7 @@ class _Job:
     def send(self) -> int:
         """Send what waits, and tell the program that wants to be told; returns the exit status."""
         say = console.say
-        if self.options["no_send"] and not self.lost:
+        if self._left_to_others:
             status = 0
         elif self.lost:
             status = send_now(self.mails, self.mailing, say)
@@ -256,13 +243,21 @@ class _Job:
             status = flush(self.state, self.mailing.server, now=time_ns(), say=say, sender=self.mailing.bare_sender)
         else:
             status = 0
-        if self.mailing.notify and self.report is not None:
-            held = self.options["no_send"] and not self.lost
-            mailed: Mailed = "failed" if status else "none" if not self.mails else "waiting" if held else "sent"
-            facts = told_of(self.report, self.facts, number=self.number, mail=mailed, path=_page(self.plan))
+        if self.mailing.notify and self.report is not None and not self._left_to_others:
             text = short_text(self.report, self.notes)
-            status = max(status, notify(self.mailing.notify, text, facts, say=say))
+            told = self._told_of("failed" if status else "sent")
+            status = max(status, notify(self.mailing.notify, text, told, say=say))
         return status
+
+    @property
+    def _left_to_others(self) -> bool:
+        """Whether sending and telling are another program's: this one may not even be able to."""
+        return bool(self.options["no_send"]) and not self.lost
+
+    def _told_of(self, mailed: Mailed) -> dict[str, str]:
+        assert self.report is not None
+        mail: Mailed = mailed if self.mails or mailed == "failed" else "none"
+        return told_of(self.report, self.facts, number=self.number, mail=mail, path=_page(self.plan))
 
     def abandon(self) -> None:
         """Take away what was written."""

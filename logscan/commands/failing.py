@@ -111,6 +111,8 @@ def tell_of_failure(
     told: dict[str, Any] = {"host": host, "when": when, "command": command, "last_good": _last_good(state)}
     mails = failure_mail(words, mailing, **told)
     status, mailed = _mailed(mails, mailing, state, hold, say) if mails else (0, "none")
+    if hold and mailed in ("waiting", "none"):
+        return status  # who sends tells too: this process may have no way to
     facts = told_of_none(host, "failed", mail=mailed)
     return max(status, notify(mailing.notify, failure_text(words, **told), facts, say=say))
 

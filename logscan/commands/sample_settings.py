@@ -21,13 +21,13 @@ HEAD = """\
 # A file that others can write is not followed.
 """
 
-ONE_RUN = ("since", "until", "no-send", "send-only", "catch-up")
+ONE_RUN = ("since", "until", "no-send", "send-only", "overdue", "catch-up")
 """Options that belong to one run, and make no sense in every one."""
 
 EXAMPLES: dict[str, Any] = {
     "timezone": "Europe/Berlin", "year": 2026, "config": ["/etc/postfix"], "dspam-home": "/var/spool/dspam",
     "local-domain": ["example.org"], "service": ["postfix/smtpd=25"], "host-alias": ["mx1=mx1.example.org"], "jobs": 1,
-    "check": ["mail-stuck"], "skip": ["volume-unusual"], "format": ["email"], "output": ["/var/lib/logscan/report.html"],
+    "check": ["mail-stuck"], "skip": ["volume-unusual"], "format": ["html"], "output": ["/var/cache/logscan/report.html"],
     "tables": "/var/lib/logscan/tables", "mail-to": ["postmaster@example.org"], "mail-from": "logscan@example.org",
     "smtp": "mail.example.org:587", "smtp-user": "logscan", "smtp-password-file": "/etc/logscan/password",
     "state": "/var/lib/logscan", "keep": "90d", "notify-command": "logger -p mail.err",

@@ -34,6 +34,9 @@ AFTER_TIMER = (6, 40)
 WAITS = 35
 """Minutes to wait behind cron.daily: on Debian without systemd, apt's job in it sleeps for up to 30 before logrotate's turn."""
 
+OVERDUE = "4h"
+"""How old the last run may be when the mail is sent: the analysis may take three hours (TimeoutStartSec)."""
+
 ADDRESS = re.compile(r"[A-Za-z0-9.!#&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+|[A-Za-z0-9.!#&'*+/=?^_`{|}~-]+@\[[0-9A-Fa-f:.]+\]")
 
 
@@ -239,7 +242,11 @@ def _systemd(machine: Machine, wish: Wish, access: Access, hour: int, minute: in
     )
     mail = with_values(
         template("logscan-mail.service"),
-        {"ExecStart": unit_command(_daily(wish, "--send-only", state=named)), "ProtectHome": home, **state},
+        {
+            "ExecStart": unit_command(_daily(wish, "--send-only", "--overdue", OVERDUE, state=named)),
+            "ProtectHome": home,
+            **state,
+        },
     )
     timer = with_values(template("logscan.timer"), {"OnCalendar": f"*-*-* {hour:02}:{minute:02}:00"})
     if CRON in machine.installed:

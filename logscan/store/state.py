@@ -197,6 +197,12 @@ class State:
         with database.worded(self.path):
             return self._reader.blob(name)
 
+    def drop(self, name: str) -> None:
+        """Forget what is carried on under a name: it has served its purpose."""
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM blobs WHERE name = ?", (name,))
+            recording.seal(connection)
+
     def blobs(self) -> list[str]:
         """Return the names of all that is carried on."""
         with database.worded(self.path):
