@@ -24,6 +24,7 @@ from logscan.reading.whole import read_sources
 from logscan.sources.finding import discover
 from logscan.sources.losses import Loss
 from logscan.sources.opening import local
+from logscan.sources.pinned import Pinned
 from logscan.sources.source import Source
 from logscan.store import recent
 from logscan.store.contents import Content
@@ -554,3 +555,22 @@ def test_lines_that_were_read_are_told_by_their_order(known: list[int], new: lis
         assert found == (2 * len(kept), len(kept), True)
     else:
         assert found is None
+
+
+def test_what_cannot_be_looked_at_now_is_not_taken_for_new(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs.write(300)
+    logs.run()
+    logs.write(3)
+
+    def broken(self: Pinned, size: int, offset: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    def read(self: Content) -> str:
+        monkeypatch.setattr(Pinned, "pread", broken)
+        return ""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Content, "stored", property(read))
+        assert logs.run(monkeypatch.undo) == []
+    assert [each.kind for each in logs.losses] == ["unreadable"]
+    assert logs.run() == logs.written[300:]

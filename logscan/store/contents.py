@@ -45,7 +45,7 @@ class Content:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.path = placed(source.path)
-        self.error = ""
+        self.error = source.opener.broken
         """Why not all of it can be read."""
         self.packed = bool(source.compression) or source.opener.pinned is None
         self._base = 0
@@ -229,7 +229,7 @@ class Content:
         else:
             self._size = len(out)
             self._last = out[-ENDS:]
-            self.error = errors[0] if errors else ""
+            self.error = errors[0] if errors else self.error
         return out[:ENDS]
 
     def _walk(self, offsets: Iterable[int]) -> None:
@@ -246,5 +246,5 @@ class Content:
             last = block[-ENDS:] if len(block) >= ENDS else (last + block)[-ENDS:]
             at = end
         self._size, self._last = at, last
-        self.error = errors[0] if errors else ""
+        self.error = errors[0] if errors else self.error
         self._around |= around

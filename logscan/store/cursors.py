@@ -76,7 +76,9 @@ def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuati
     contents = [Content(each) for each in logs]
     files = [each for each in before if not each.journal]
     found, fitted = _fitting(contents, files)
-    missing = Missing.of(files, found, fitted)
+    failed = {content.path: content.error for content, cursor in found if _in_doubt(content, cursor, files)}
+    found = [each for each in found if each[0].path not in failed]
+    missing = Missing.of(files, found, fitted, failed)
     journals = Journals.of([each for each in sources if each.opener.kind == "journal"], before)
     out = Continuation(
         losses=[*missing.losses, *journals.losses], notes=missing.notes, away=missing.away, journals=journals
@@ -125,6 +127,13 @@ def _fitting(contents: Sequence[Content], before: Sequence[Cursor]) -> tuple[lis
         some.sort(key=lambda each: (-each.offset, each.path != content.path, each.inode != content.inode))
         out.append((content, some[0] if some else None))
     return out, fitted
+
+
+def _in_doubt(content: Content, cursor: Cursor | None, before: Sequence[Cursor]) -> bool:
+    """Whether a content can't be told to be new, since what it is known by couldn't be read now."""
+    if not content.error or cursor is not None or content.source.compression:
+        return False
+    return content.source.opener.kind != "kept" or any(each.path == content.path for each in before)
 
 
 def _fits(content: Content, cursor: Cursor) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,20 +37,27 @@ class Missing:
     """New contents."""
     by_head: dict[str, list[Content]] = field(default_factory=dict)
     """The same by a digest of their heads, where those are whole."""
+    failed: Mapping[str, str] = field(default_factory=dict)
     sets: set[str] = field(default_factory=set)
     """Rotated sets of which there are any files."""
 
     @classmethod
-    def of(cls, before: Sequence[Cursor], found: Sequence[Known], fitted: set[int]) -> Missing:
-        """Look at what is missing: ``found`` are all contents with their cursors, ``fitted`` the ids of all that fit any."""
-        out = cls()
+    def of(
+        cls, before: Sequence[Cursor], found: Sequence[Known], fitted: set[int], failed: Mapping[str, str]
+    ) -> Missing:
+        """Look at what is missing.
+
+        ``found`` are all contents with their cursors, ``fitted`` the ids of all cursors that fit any, ``failed`` the paths of
+        what couldn't be looked at, with why.
+        """
+        out = cls(failed=failed)
         for content, known in found:
             out.sets.add(rotation.parse(content.path).set)
             if known is None:
                 out.by_path[content.path] = content
                 if len(content.head) == ENDS:
                     out.by_head.setdefault(digest(content.head), []).append(content)
-        paths = {content.path for content, _ in found}
+        paths = {content.path for content, _ in found} | failed.keys()
         for cursor in before:
             if id(cursor) in fitted:
                 out._look_at_older(cursor)
@@ -71,7 +78,7 @@ class Missing:
     def _look(self, cursor: Cursor) -> None:
         """Look what became of a file."""
         mine = rotation.parse(cursor.path).set
-        why_not = _unreadable(cursor.path)
+        why_not = self.failed.get(cursor.path) or _unreadable(cursor.path)
         if "://" in cursor.path and mine not in self.sets:
             why_not = "nothing could be read there now"
         if why_not:

@@ -95,4 +95,4 @@ def goes_on(content: Content, cursor: Cursor) -> tuple[int, int, bool] | None:
             read, behind = lines, offset
         elif whole or same:
             break
-    return (behind, read, at == len(known)) if same >= LEAST else None
+    return (behind, read, bool(known[at - 1] == known[-1])) if same >= LEAST else None
