@@ -61,7 +61,7 @@ def command(
     named = tuple(_absolute(each) for each in sources)
     machine = detected(root, named)
     how = how or ("systemd" if machine.systemd else "cron")
-    mail_to = mail_to or ((f"root@{machine.mail_name}",) if machine.sendmail else ())
+    mail_to = mail_to or (("root",) if machine.sendmail else ())
     try:
         plan = planned(machine, Wish(how, program, mail_to, state, named), places, sample_settings(cli))
         if write and root == HERE and not is_root():

@@ -47,7 +47,6 @@ HOME = re.compile(r"^[ \t]*Home[ \t]+(/\S*(?:[ \t]+\S+)*?)[ \t]*$", re.MULTILINE
 CRON_DAILY = re.compile(
     r"^[ \t]*(\d{1,2})[ \t]+(\d{1,2})[ \t]+\*[ \t]+\*[ \t]+\*[ \t]+root[ \t].*cron\.daily", re.MULTILINE
 )
-DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,6 @@ class Machine:
     """DSPAM's home, where it has one here."""
     configuration: tuple[Place, ...]
     """What Postfix and Dovecot are set up by, and dspam.conf."""
-    mail_name: str
-    """The domain that a bare name is mailed at."""
     groups: Mapping[int, str]
     users: Mapping[int, str]
     systemd: bool
@@ -100,7 +97,6 @@ def detected(root: Path, sources: Sequence[str] = ()) -> Machine:
         sendmail=next((path for path in SENDMAIL if files.there(path)), ""),
         dspam=tuple(files.places("dspam", [glob.escape(home), f"{glob.escape(home)}/data"])),
         configuration=tuple(files.places("config", configuration)),
-        mail_name=files.mail_name(),
         groups=files.names("/etc/group"),
         users=files.names("/etc/passwd"),
         systemd=running,
@@ -188,14 +184,6 @@ class _Files:
         except OSError:
             name = ""
         return name or self.text("/etc/timezone").strip().partition("\n")[0]
-
-    def mail_name(self) -> str:
-        """Return the domain of local addresses: Debian's mailname, else the host's name where that has a domain."""
-        for path in ("/etc/mailname", "/etc/hostname"):
-            name = self.text(path).strip().partition("\n")[0]
-            if DOMAIN.fullmatch(name) and ("." in name or path == "/etc/mailname"):
-                return name
-        return "localhost"
 
     def mails_to(self) -> tuple[str, ...]:
         """Return whom the settings mail to; nobody where they say nothing, or can't be read."""

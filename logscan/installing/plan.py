@@ -37,7 +37,8 @@ WAITS = 35
 OVERDUE = "4h"
 """How old the last run may be when the mail is sent: the analysis may take three hours (TimeoutStartSec)."""
 
-ADDRESS = re.compile(r"[A-Za-z0-9.!#&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+|[A-Za-z0-9.!#&'*+/=?^_`{|}~-]+@\[[0-9A-Fa-f:.]+\]")
+ADDRESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9.!#&'*+/=?^_`{|}~-]*(?:@[A-Za-z0-9.-]+|@\[[0-9A-Fa-f:.]+\])?")
+"""An address, or the name of an account here, for which sendmail knows the domain."""
 
 
 class CantInstall(Exception):  # noqa: N818 - it says why not
@@ -149,7 +150,7 @@ def time_of(machine: Machine) -> tuple[int, int, str]:
 def _checked(machine: Machine, wish: Wish) -> None:
     for address in wish.mail_to:
         if not ADDRESS.fullmatch(address):
-            raise CantInstall(f"{address!r} is no plain mail address: write name@example.org")
+            raise CantInstall(f"{address!r} is no plain mail address: write root or name@example.org")
     if not wish.state.startswith("/") or posixpath.normpath(wish.state) in ("/", "/var", "/var/lib", "/etc", "/usr"):
         raise CantInstall(f"--state {wish.state}: name a folder of its own, from the root: {STATE}")
     if wish.how == "systemd" and not machine.systemd:
