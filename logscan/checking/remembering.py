@@ -18,7 +18,7 @@ import pandas as pd
 from logscan.checking.copies import LINE_BITS
 from logscan.checking.judging import together
 from logscan.scan.pasts import fitting
-from logscan.tables.partials import Part, Partial, Rows
+from logscan.tables.partials import Part, Partial, Rows, mixed
 from logscan.tables.recent import Recent
 from logscan.tables.storing import packed, unpacked
 
@@ -138,8 +138,7 @@ def _places(place: Ints, sources: Mapping[int, int], salt: int) -> Ints:
     used, of_row = np.unique(source, return_inverse=True)
     now = np.array([sources.get(each, -1) for each in used.tolist()], np.int64)[of_row]
     out = place.copy()
-    mixed = (place[at].astype(np.uint64) ^ np.uint64(salt)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
-    nowhere = NOWHERE | (mixed >> np.uint64(2)).astype(np.int64)
+    told_apart = mixed(place[at], np.full(int(at.sum()), np.uint64(salt % 2**64)).view(np.int64))
+    nowhere = NOWHERE | (told_apart.view(np.uint64) >> np.uint64(2)).astype(np.int64)
     out[at] = np.where(now < 0, nowhere, (now << LINE_BITS) | (place[at] & (2**LINE_BITS - 1)))
     return out
