@@ -133,12 +133,12 @@ def _columns(columns: Mapping[str, Any], sources: Mapping[int, int], salt: int) 
 
 
 def _places(place: Ints, sources: Mapping[int, int], salt: int) -> Ints:
+    """Return places moved; what leads nowhere keeps its line's number, in a source that none is and that the run tells apart."""
     at = (place >= 0) & (place < NOWHERE)
-    source = place[at] >> LINE_BITS
-    used, of_row = np.unique(source, return_inverse=True)
-    now = np.array([sources.get(each, -1) for each in used.tolist()], np.int64)[of_row]
+    used, of_row = np.unique(place[at] >> LINE_BITS, return_inverse=True)
+    run = np.full(len(used), np.uint64(salt % 2**64)).view(np.int64)
+    nowhere = (NOWHERE >> LINE_BITS) | (mixed(used, run) & ((NOWHERE >> LINE_BITS) - 1))
+    now = np.array([sources.get(each, -1) for each in used.tolist()], np.int64)
     out = place.copy()
-    told_apart = mixed(place[at], np.full(int(at.sum()), np.uint64(salt % 2**64)).view(np.int64))
-    nowhere = NOWHERE | (told_apart.view(np.uint64) >> np.uint64(2)).astype(np.int64)
-    out[at] = np.where(now < 0, nowhere, (now << LINE_BITS) | (place[at] & (2**LINE_BITS - 1)))
+    out[at] = np.where(now < 0, nowhere, now)[of_row] << LINE_BITS | (place[at] & (2**LINE_BITS - 1))
     return out

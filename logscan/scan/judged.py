@@ -173,8 +173,8 @@ def _mails(window: Window, hops: Ints, judged: Ints) -> Latest:
 PAST_DAYS = 21
 """Days that a past tells of: DSPAM's own cleaning keeps signatures for 14, and some give it more."""
 
-MOST_REMEMBERED = 60_000
-"""Rows that a past has of each kind, the latest; some 20 bytes each. A server with 3,000 mails a day has three weeks of them."""
+MOST_REMEMBERED = 40_000
+"""Rows that a past has of each kind, the latest; some 20 bytes each. A server with 2,800 mails a day has two weeks of them."""
 
 
 @shared(SIGNATURES, HAND_OVERS, MAILS)
