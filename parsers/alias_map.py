@@ -8,6 +8,8 @@ from collections import Counter
 from logscan.settings import ConfigFormat, Document, Entry, base_name, logical_lines
 
 _COLON = re.compile(r'("(?:[^"\\]|\\.)*"|[^\s:"#@]+)\s*:(?:\s+|(?=[^/\s\]]))(.*)', re.DOTALL)
+_NEXT_HOP = re.compile(r"[^\s:]+\s+:\S")
+"""``example.org :[gate.example.org]`` of transport(5), which isn't a name of aliases(5)."""
 _PLAIN = re.compile(r'("(?:[^"\\]|\\.)*"(?:@\S+)?|\S+)(?:\s+(.*))?', re.DOTALL)
 _ADDRESS = r'(?:"(?:[^"\\]|\\.)*"|[^\s,@:/"\[\]()<>;=|\\{}]+)?@[\w.\-]+'
 _ADDRESSES = re.compile(rf"{_ADDRESS}(?:[\s,]+(?:{_ADDRESS}|[\w.+\-]+))*,?", re.ASCII)
@@ -53,7 +55,7 @@ def recognise(path: str, text: str) -> float:
     for logical in logical_lines(text):
         lines += 1
         body = logical.text.replace("\n", " ")
-        colon = _COLON.fullmatch(body)
+        colon = None if _NEXT_HOP.match(body) else _COLON.fullmatch(body)
         if colon and _target_like(colon[2]):
             kinds["aliases"] += 1
             usual = usual or colon[1].lower() in _USUAL
@@ -82,7 +84,7 @@ def parse(text: str) -> Document:
     kinds: Counter[str] = Counter()
     for logical in logical_lines(text):
         body = logical.text.replace("\n", " ")
-        colon = _COLON.fullmatch(body)
+        colon = None if _NEXT_HOP.match(body) else _COLON.fullmatch(body)
         if colon:
             kinds["aliases"] += 1
             key, value = colon[1].strip('"'), " ".join(colon[2].split())

@@ -48,7 +48,7 @@ class Addresses:
         for table in self.tables.tables("alias_maps", "aliases"):
             for entry in table.entries:
                 name = entry.path[0].lower()
-                targets = tuple(each.lower() for each in _targets(entry.value))
+                targets = tuple(each.lower() for each in targets_of(entry.value))
                 found[name] = Alias(name, targets, Fact(entry.value, table.label, entry.line), "local")
         for table in self.tables.tables("virtual_alias_maps", "virtual"):
             for entry in table.entries:
@@ -57,7 +57,7 @@ class Addresses:
                     if "." in name:
                         continue  # a domain's own line
                     name = f"{name}@{origin}" if origin else name
-                targets = tuple(_complete(each.lower(), origin) for each in _targets(entry.value))
+                targets = tuple(_complete(each.lower(), origin) for each in targets_of(entry.value))
                 found[name] = Alias(name, targets, Fact(entry.value, table.label, entry.line))
         return found
 
@@ -139,7 +139,7 @@ class Addresses:
         )
 
 
-def _targets(value: str) -> list[str]:
+def targets_of(value: str) -> list[str]:
     """Split the right side of an alias; quoted targets, pipes and includes stay whole."""
     parts = re.findall(r'"(?:[^"\\]|\\.)*"(?:@[^\s,]+)?|[^\s,"]+', value)
     return [each.strip('"') if "@" not in each else each for each in parts]

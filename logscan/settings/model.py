@@ -13,6 +13,7 @@ from logscan.settings.dspam import Dspam
 from logscan.settings.entrances import AddressMapping, Entrances, Listener
 from logscan.settings.facts import Fact, Problem
 from logscan.settings.filtering import Filtering, FilterSetup
+from logscan.settings.lookups import Lookups
 from logscan.settings.postfix import Postfix
 from logscan.settings.services import Service
 from logscan.settings.tables import Map, Tables
@@ -54,6 +55,7 @@ class Settings:
         self._tables = Tables(self.postfix, self.maps)
         self._domains = Domains(self.postfix, self._tables, self.told_domains)
         self._addresses = Addresses(self.postfix, self._tables, self._domains)
+        self._lookups = Lookups(self.postfix, self._tables, self._domains, self.delimiters)
         self._entrances = Entrances(self.postfix)
         self._filtering = Filtering(self.postfix, self._entrances, self.dspam, self.amavis, self.maps)
 
@@ -158,6 +160,11 @@ class Settings:
     def is_mine(self, address: str) -> bool:
         """Whether a client address lies in ``mynetworks``."""
         return self._domains.is_mine(address)
+
+    @property
+    def lookups(self) -> Lookups:
+        """What the lookup tables say of one address or domain, as Postfix asks them."""
+        return self._lookups
 
     @property
     def unresolved(self) -> tuple[Fact, ...]:
