@@ -194,7 +194,8 @@ def _shown(found: dict[str, Any]) -> Iterator[str]:
         period = f"{_time(each['since'])} to {_time(each['until'])}" if each["since"] is not None else "no new line"
         yield f"  {each['number']:5}  {_time(each['ended'])}  {each['lines']:,} lines, {period}"
     days = found["days"]
-    yield f"{plural(len(days), 'day')} with tables" + (f", {days[0]} to {days[-1]}" if days else "")
+    span = "" if not days else f", {days[0]}" if len(days) == 1 else f", {days[0]} to {days[-1]}"
+    yield f"{plural(len(days), 'day')} with tables{span}"
     for name, table in found["tables"].items():
         yield f"  {name:14} {table['rows']:12,} rows  {table['bytes']:12,} bytes in {plural(table['files'], 'file')}"
     findings = found["findings"]
@@ -210,11 +211,10 @@ def _shown(found: dict[str, Any]) -> Iterator[str]:
     yield f"{plural(found['counts']['losses'], 'loss', 'losses')} of lines remembered"
     carried = ", ".join(f"{name} {size:,}" for name, size in found["carried"].items())
     yield f"carried to the next run, in bytes: {carried or 'nothing'}"
-    yield f"{sizes['database']:,} bytes of database, {sizes['tables']:,} bytes of tables" + (
-        f"; {sizes['per_mail']:.0f} bytes a mail ({plural(found['counts']['mails'], 'mail')})"
-        if sizes["per_mail"]
-        else ""
+    mails = (
+        f"; {sizes['per_mail']:,.0f} a mail ({plural(found['counts']['mails'], 'mail')})" if sizes["per_mail"] else ""
     )
+    yield f"{sizes['database']:,} bytes of database, {sizes['tables']:,} bytes of tables{mails}"
     for name, size in found["set_aside"].items():
         yield f"set aside: {name}, {size:,} bytes; remove it when nobody needs to look at it"
 

@@ -48,7 +48,7 @@ def described(state: State) -> dict[str, Any]:
         "acknowledgements": [asdict(each) for each in state.acknowledgements()],
         "outbox": [waiting(each) for each in state.outbox()],
         "carried": _carried(state),
-        "sizes": {**sizes, "per_mail": sum(sizes.values()) / mails if mails else None},
+        "sizes": {**sizes, "per_mail": sizes["tables"] / mails if mails else None},
         "set_aside": {name: _size(state.folder / name) for name in upkeep.copies(state.folder)},
         "notes": list(state.notes),
     }

@@ -19,6 +19,7 @@ from logscan.scan.exporting import fixed_schema, numbered, table_of
 from logscan.scan.trainings import calls, known, owned_calls
 from logscan.scan.window import Window
 from logscan.store.model import Partition
+from logscan.store.tables import writer
 
 FOLDER = "partitions"
 
@@ -117,8 +118,8 @@ class PartitionWriter:
             if len(self._open) >= MOST_OPEN:
                 self._close(next(iter(self._open)))
             self._open[key] = self._begin(name, day, frame)
-        path, writer = self._open[key] = self._open.pop(key)
-        writer.write_table(pa.Table.from_pandas(frame, writer.schema, preserve_index=False))
+        path, file = self._open[key] = self._open.pop(key)
+        file.write_table(pa.Table.from_pandas(frame, file.schema, preserve_index=False))
         self._rows[path][2] += len(frame)
 
     def _begin(self, name: str, day: str, frame: pd.DataFrame) -> tuple[Path, pq.ParquetWriter]:
@@ -128,15 +129,7 @@ class PartitionWriter:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE))
         self._rows[path] = [name, day, 0]
         schema = fixed_schema(frame).remove_metadata()
-        packed = [each.name for each in schema if pa.types.is_integer(each.type) or pa.types.is_timestamp(each.type)]
-        return path, pq.ParquetWriter(
-            path,
-            schema,
-            compression="zstd",
-            compression_level=9,
-            use_dictionary=[each.name for each in schema if each.name not in packed],
-            column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
-        )
+        return path, writer(path, schema)
 
     def _close(self, key: tuple[str, str]) -> None:
         self._open.pop(key)[1].close()
