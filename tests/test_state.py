@@ -642,6 +642,27 @@ def test_a_file_system_without_a_write_ahead_log_is_written_with_a_journal(
         assert len(state.runs(9)) == 1
 
 
+def test_a_half_written_file_is_not_read_until_a_run_has_undone_it(folder: Path, tmp_path: Path) -> None:
+    with State.open(folder) as state:
+        state.commit(run(told(sighting())))
+        connection = state.connection
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        for number in range(200):
+            connection.execute("INSERT INTO runs (begun, ended, version) VALUES (1, 1, ?)", (str(number) * 500,))
+        shutil.copytree(folder, tmp_path / "killed")
+        connection.execute("ROLLBACK")
+    assert (tmp_path / "killed" / "logscan.db-journal").stat().st_size
+    with pytest.raises(StateError, match="a run was stopped while it wrote"):
+        State.read(tmp_path / "killed")
+    with State.volatile("the disk is full", tmp_path / "killed") as state:
+        assert state.runs(9) == []
+    with State.open(tmp_path / "killed") as state:
+        assert state.notes == []
+        assert len(state.runs(999)) == 1
+
+
 def test_cases_add_up_over_a_day(folder: Path) -> None:
     with State.open(folder) as state:
         for _ in range(2):

@@ -299,6 +299,8 @@ def _looked_at(path: Path) -> sqlite3.Connection:
         return connection
     except sqlite3.OperationalError:
         connection.close()
+    if (path.parent / f"{DATABASE}-journal").exists():
+        raise StateError(f"a run was stopped while it wrote {path}: the next `logscan daily` undoes what it began")
     log = path.parent / f"{DATABASE}-wal"
     alone = log.exists() and log.stat().st_size > 0
     connection = database.connect(path, reads=not alone, immutable=not alone)

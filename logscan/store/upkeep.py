@@ -24,10 +24,9 @@ def verified(state: State) -> list[str]:
         wrong += [f"the database: {repair.LOST[name]}" for name in recording.unsealed(state.connection)]
         wrong += _changed(state.connection)
         partitions = state.partitions()
-    for each in partitions:
-        if fault := tables.fault(folder, each):
-            wrong.append(f"{each.path}: {fault}")
-    return wrong
+    faults = {each.path: fault for each in partitions if (fault := tables.fault(folder, each))}
+    named = {each.path for each in state.partitions()} if faults else set()  # a run may have let go of some meanwhile
+    return wrong + [f"{path}: {fault}" for path, fault in faults.items() if path in named]
 
 
 PACKED = {
