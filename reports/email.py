@@ -21,6 +21,7 @@ from logscan.rendering.markup import templates
 from logscan.rendering.remembering import (
     STRIP_WORDS,
     former_text,
+    formers,
     marks,
     more_news,
     news,
@@ -119,6 +120,7 @@ def _html(report: Report, options: RenderOptions, pictures: list[Picture], detai
             strip_rest=strip_rest(report),
             strip_words=STRIP_WORDS,
             former_text=former_text,
+            formers=formers,
             marks=lambda group: marks(report, options, group.findings),
             pictures=pictures,
             few=FEW,

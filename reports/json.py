@@ -183,8 +183,9 @@ def _memory(memory: Memory) -> dict[str, Any]:
             "gone": [each.id for each in memory.gone],
             "same": memory.same,
             "acknowledged": memory.acknowledged,
+            "paused": [each.id for each in memory.paused],
             "unseen": [each.id for each in memory.unseen],
-            "former": [former(each) for each in (*memory.gone, *memory.unseen)],
+            "former": [former(each) for each in (*memory.gone, *memory.paused, *memory.unseen)],
             "known": {
                 key: {"status": each.status, "since": each.since, "reports": each.reports, "last": each.seen}
                 for key, each in memory.known.items()

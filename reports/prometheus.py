@@ -148,6 +148,7 @@ def _remembered(memory: Memory) -> list[_Metric]:
         "back": memory.back,
         "same": memory.same,
         "gone": memory.gone,
+        "paused": memory.paused,
         "unseen": memory.unseen,
         "acknowledged": memory.acknowledged,
     }
@@ -155,7 +156,7 @@ def _remembered(memory: Memory) -> list[_Metric]:
         _Metric("logscan_run", "Number of the run.", [({}, memory.run)]),
         _Metric(
             "logscan_findings_remembered",
-            "Findings beside the earlier reports; the acknowledged are among the same, the unseen could not be looked for.",
+            "Findings beside the earlier reports; the acknowledged are among the same.",
             [({"kind": kind}, len(some)) for kind, some in known.items()],
         ),
     ]

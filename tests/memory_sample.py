@@ -32,6 +32,11 @@ UNSEEN = replace(
 )
 
 
+PAUSED = replace(
+    GONE, id="0badfeed", subject="erin", summary="erin trained 2 times in vain", check="training-misses-hash"
+)
+
+
 def ns(day: date, hour: int = 6) -> int:
     return int(datetime(day.year, day.month, day.day, hour, tzinfo=UTC).timestamp()) * 10**9
 
@@ -90,6 +95,7 @@ def remembering() -> Report:
         past_of(ours[3], date(2025, 12, 12), DAY - timedelta(days=1)),
         past_of(ours[4], date(2026, 11, 12), DAY - timedelta(days=1), why="the printer is replaced in December"),
         Remembered(replace(GONE, last=ns(DAY - timedelta(days=2))), 33, 40, None, ns(date(2026, 11, 14))),
+        Remembered(replace(PAUSED, last=ns(DAY - timedelta(days=3))), 30, 39, 40, ns(date(2026, 11, 12)), back_run=35),
         Remembered(UNSEEN, 38, 40, None, ns(date(2026, 11, 20))),
     ]
     blind = next(each for each in report.checks if each.verdict == "blind")
@@ -137,5 +143,7 @@ def hostile() -> Report:
         each.state, each.suppressed = "suppressed", Suppression(each.check, one, each.subject, each.cause, None, one)
     verdicts = list(memory.strip.values())
     strip = {one: verdicts[number % len(verdicts)] for number, one in enumerate(strings)}
-    report.memory = replace(memory, gone=spoilt(memory.gone), unseen=spoilt(memory.unseen), strip=strip)
+    report.memory = replace(
+        memory, gone=spoilt(memory.gone), paused=spoilt(memory.paused), unseen=spoilt(memory.unseen), strip=strip
+    )
     return report

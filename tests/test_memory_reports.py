@@ -52,11 +52,11 @@ def words(page: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]*>", "", page)).split())
 
 
-NEWS = "2 new findings, 1 back, 1 gone, 3 the same as before (1 acknowledged), 1 couldn't be looked at."
+NEWS = "2 new findings, 1 back, 1 gone, 3 the same as before (1 acknowledged), 1 not seen this time, 1 couldn't be looked at."
 
 
 def test_the_first_line_of_text_mail_and_page_says_what_is_new() -> None:
-    assert text_of(SAMPLE, "text").splitlines()[0] == NEWS
+    assert text_of(SAMPLE, "text", width=200).splitlines()[0] == NEWS
     mail = mail_of(SAMPLE)
     assert mail["Subject"].startswith("[logscan] mx1: 2 new, 1 back, 1 gone · 3 problems, 2 warnings, 1 acknowledged, ")
     assert " ".join(mail.get_body(("plain",)).get_content().splitlines()[:2]).startswith(NEWS), "80 columns"
@@ -105,6 +105,7 @@ def test_what_is_gone_has_one_line_each_and_what_nobody_could_look_at_too() -> N
     ):  # fmt: skip
         gone = shown.index("Gone since the last report")
         unseen = shown.replace("’", "'").index("couldn't be looked at", gone)
+        assert gone < shown.index("not seen this time", gone) < shown.index("erin trained 2 times in vain") < unseen
         assert gone < shown.index("57 mails wait for relay.example.net", gone) < unseen
         assert "known since 14 Nov, last seen 21 Nov" in shown
         assert "Mail of dave@example.com is tagged" in shown[unseen:]
@@ -242,7 +243,11 @@ def test_a_long_past_stays_within_the_limits_of_page_and_mail() -> None:
     gone = tuple(Former(f"{at:08x}", "x", "c", "s", "problem", "w" * 2000, DAY, DAY) for at in range(3000))
     verdicts = tuple(("found", "clear", "blind", None)[at % 4] for at in range(len(days)))
     report.memory = replace(
-        memory_of(SAMPLE), gone=gone, unseen=gone, strip={f"check-{at}-with-a-long-name": verdicts for at in range(60)}
+        memory_of(SAMPLE),
+        gone=gone,
+        paused=gone,
+        unseen=gone,
+        strip={f"check-{at}-with-a-long-name": verdicts for at in range(60)},
     )
     assert len(text_of(report, "html").encode()) < 1_500_000
     assert len(mail_of(report).get_body(("html",)).get_content().encode()) < 102_000

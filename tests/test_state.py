@@ -88,7 +88,7 @@ def test_bytes_that_are_no_utf_8_are_remembered_as_they_were(folder: Path) -> No
         ("not-applicable", None, True),
         ("blind", None, False),
         ("found", "active", False),
-        ("found", "residual", False),
+        ("found", "residual", True),
         ("clear", "suppressed", False),
         ("clear", "mended", True),
     ],

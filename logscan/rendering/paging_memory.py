@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from logscan.rendering.paging import Page
-from logscan.rendering.remembering import LEGEND, former_text, strip, strip_rest
+from logscan.rendering.remembering import LEGEND, former_text, formers, strip, strip_rest
 from logscan.visible import visible
 
 MOST_GONE = 30
@@ -12,12 +12,8 @@ MOST_GONE = 30
 def gone_part(page: Page) -> None:
     """Write what earlier reports had and this one doesn't."""
     memory = page.report.memory
-    for title, some in (
-        ("Gone since the last report", memory.gone if memory else ()),
-        ("Known, but couldn't be looked at this time", memory.unseen if memory else ()),
-    ):
-        if some and memory:
-            page.heading(f"{title} ({len(some):,})")
+    for _, title, some in formers(memory) if memory else ():
+        page.heading(f"{title} ({len(some):,})")
         for each in some[:MOST_GONE]:
             told = former_text(each, memory) if memory else ""
             page.write(f"{visible(each.summary, 300)} ({visible(each.id)}{', ' if told else ''}{told})", indent=1)

@@ -72,6 +72,7 @@ def news(memory: Memory) -> str:
     parts += [f"{len(memory.gone):,} gone"] if memory.gone else []
     known = f" ({len(memory.acknowledged):,} acknowledged)" if memory.acknowledged else ""
     same = [f"{len(memory.same):,} the same as before{known}"] if memory.same else []
+    same += [f"{len(memory.paused):,} not seen this time"] if memory.paused else []
     same += [f"{len(memory.unseen):,} couldn't be looked at"] if memory.unseen else []
     line = ", ".join([*parts, *same]) if parts else ": ".join(["Nothing new", *([", ".join(same)] if same else [])])
     return f"{line}."
@@ -103,7 +104,8 @@ def known_text(memory: Memory, key: str) -> str:
         return "new" if known.status == "new" else ""
     if known.status == "back":
         return "back" + (f", last seen {when(known.seen, memory)}" if known.seen else "")
-    return f"known since {when(known.since, memory)}, {plural(known.reports, 'report')}"
+    comes = ", on and off" if known.comes_and_goes else ""
+    return f"known since {when(known.since, memory)}, {plural(known.reports, 'report')}{comes}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,16 @@ def marks(report: Report, options: RenderOptions, findings: Sequence[Finding]) -
         every = "" if len(since) == len(findings) else f"{len(since):,} "
         found.append(Mark("same", f"{every}known since {when(min(since), memory)}"))
     return tuple(found)
+
+
+def formers(memory: Memory) -> list[tuple[str, str, tuple[Former, ...]]]:
+    """Return (key, title, findings) of what earlier reports had and this one hasn't, where there is any."""
+    every = (
+        ("gone", "Gone since the last report", memory.gone),
+        ("paused", "Known to come and go, not seen this time", memory.paused),
+        ("unseen", "Known, but couldn't be looked at this time", memory.unseen),
+    )
+    return [each for each in every if each[2]]
 
 
 def former_text(each: Former, memory: Memory) -> str:

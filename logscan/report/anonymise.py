@@ -284,8 +284,8 @@ class Anonymiser:
             finding = self._walk(each.finding(), "", None)
             return dataclasses.replace(each, id=finding.id, subject=finding.subject, summary=finding.summary)
 
-        gone, unseen = (tuple(map(former, some)) for some in (memory.gone, memory.unseen))
-        return dataclasses.replace(memory.renamed(ids), gone=gone, unseen=unseen)
+        gone, paused, unseen = (tuple(map(former, some)) for some in (memory.gone, memory.paused, memory.unseen))
+        return dataclasses.replace(memory.renamed(ids), gone=gone, paused=paused, unseen=unseen)
 
     def _host(self, host: str) -> str:
         if host.casefold() in ROLES or not host:

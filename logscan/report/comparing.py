@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ A_DAY = timedelta(hours=18), timedelta(hours=30)
 """What passes for a day: a run may be late. Less or more of the log is no measure of a day."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+QUIET = timedelta(days=8)
+"""A finding that was gone and came back is called gone again once it stayed away so long: a week has all weekdays."""
 
 GRAVEST = ("found", "blind", "clear", "not-applicable")
 """Which verdict stands for a day of several reports: the first of these."""
@@ -55,8 +58,9 @@ def compared(
     day = today or day_of(report)
     past = {each.sighting.id: each for each in remembered}
     there = {each.id: each for each in report.found if _stands(each)}
-    known = {key: _known(finding, past.get(key), run_number, zone) for key, finding in there.items()}
-    gone, unseen = _former(remembered, report, there, zone)
+    patience = Patience(day, zone, strip or {})
+    known = {key: _known(finding, past.get(key), run_number, patience) for key, finding in there.items()}
+    gone, paused, unseen = _former(remembered, report, patience)
 
     def having(status: Status) -> tuple[str, ...]:
         return tuple(key for key, each in known.items() if each.status == status)
@@ -71,6 +75,7 @@ def compared(
         acknowledged=tuple(key for key, each in known.items() if each.acknowledged),
         known=known,
         gone=gone,
+        paused=paused,
         unseen=unseen,
         since=report.period.first,
         until=report.period.last,
@@ -146,13 +151,17 @@ def remembered_after(
     for each in remembered:
         sighting = found.pop(each.sighting.id, None)
         if sighting is not None:
-            gone = each.gone_run or run_number if sighting.state == "mended" else None
-            out.append(replace(each, sighting=sighting, last_run=run_number, gone_run=gone))
+            gone = None if sighting.state in THERE else each.gone_run or run_number
+            back = run_number if each.gone_run is not None and gone is None else each.back_run
+            out.append(replace(each, sighting=sighting, last_run=run_number, gone_run=gone, back_run=back))
         elif each.gone_run is None and each.sighting.check in looked:
             out.append(replace(each, gone_run=run_number))
         else:
             out.append(each)
-    return out + [Remembered(each, run_number, run_number, None, ended) for each in found.values()]
+    return out + [
+        Remembered(each, run_number, run_number, None if each.state in THERE else run_number, ended)
+        for each in found.values()
+    ]
 
 
 def zone_of(report: Report) -> tzinfo:
@@ -175,51 +184,84 @@ def _stood(sighting: Sighting) -> bool:
     return sighting.severity != "note" and sighting.state in THERE
 
 
-def _known(finding: Finding, past: Remembered | None, run_number: int, zone: tzinfo) -> Known:
-    """Return what is known of a finding. One that was a note before is new to whoever acts; one that was mended is back.
+@dataclass(frozen=True)
+class Patience:
+    """How long what comes and goes may stay away before it is called gone: else each weekend would be news, and each Monday."""
+
+    day: date
+    zone: tzinfo
+    strip: Mapping[str, Sequence[tuple[str, str]]]
+
+    def waits(self, each: Remembered) -> bool:
+        """Whether a finding that isn't there is not called gone yet."""
+        last = _day(each.sighting.last, self.zone)
+        return each.back_run is not None and last is not None and self.day - last < QUIET
+
+    def said(self, each: Remembered) -> bool:
+        """Whether an earlier report called a finding gone."""
+        absent = each.gone_run is not None or not _stood(each.sighting)
+        last = _day(each.sighting.last, self.zone)
+        if each.back_run is None or last is None or not absent:
+            return absent
+        looked = [day for day, verdict in self.strip.get(each.sighting.check, ()) if verdict != "blind"]
+        return bool(looked) and date.fromisoformat(max(looked)) - last >= QUIET
+
+
+def _known(finding: Finding, past: Remembered | None, run_number: int, patience: Patience) -> Known:
+    """Return what is known of a finding. One that was a note before is new to whoever acts.
 
     What is acknowledged from the first is no news.
     """
     acknowledged = finding.state == "suppressed"
     if past is None or past.sighting.severity == "note":
         return Known("same" if acknowledged else "new", acknowledged=acknowledged)
-    back = past.gone_run is not None or not _stood(past.sighting)
     return Known(
-        "back" if back and not acknowledged else "same",
-        since=_day(past.first_seen, zone),
+        "back" if patience.said(past) and not acknowledged else "same",
+        since=_day(past.first_seen, patience.zone),
         reports=max(1, run_number - past.first_run + 1),
-        seen=_day(past.sighting.last, zone),
+        seen=_day(past.sighting.last, patience.zone),
         acknowledged=acknowledged,
+        comes_and_goes=past.back_run is not None,
     )
 
 
-def _former(
-    remembered: Sequence[Remembered], report: Report, there: Mapping[str, Finding], zone: tzinfo
-) -> tuple[tuple[Former, ...], tuple[Former, ...]]:
-    """Return what is gone, and what nobody could look for; what was gone before is neither."""
+Formers = tuple[Former, ...]
+
+
+def _former(remembered: Sequence[Remembered], report: Report, patience: Patience) -> tuple[Formers, Formers, Formers]:
+    """Return what is gone, what stays away for a while, and what nobody could look for; what was gone before is none of it."""
     now = {each.id: each for each in report.found}
     looked = {each.name for each in report.checks if each.verdict != "blind"}
     gone: list[Former] = []
+    paused: list[Former] = []
     unseen: list[Former] = []
     for each in remembered:
         old = each.sighting
-        if old.id in there or each.gone_run is not None or not _stood(old):
+        if old.severity == "note" or (old.id in now and _stands(now[old.id])) or patience.said(each):
             continue
-        former = Former(
-            old.id,
-            old.check,
-            old.cause,
-            old.subject,
-            _severity(old.severity),
-            old.summary,
-            _day(each.first_seen, zone),
-            _day(old.last, zone),
-        )
-        if old.id in now:
-            gone.append(replace(former, mended=now[old.id].state in ("mended", "residual")))
+        seen = now.get(old.id)
+        if seen is None and old.check not in looked:
+            unseen.append(_former_of(each, patience.zone))
         else:
-            (gone if old.check in looked else unseen).append(former)
-    return tuple(gone), tuple(unseen)
+            mended = seen is not None and seen.state in ("mended", "residual")
+            former = replace(_former_of(each, patience.zone), mended=mended)
+            noted = seen is not None and seen.severity == "note"
+            (paused if patience.waits(each) and not noted else gone).append(former)
+    return tuple(gone), tuple(paused), tuple(unseen)
+
+
+def _former_of(each: Remembered, zone: tzinfo) -> Former:
+    old = each.sighting
+    return Former(
+        old.id,
+        old.check,
+        old.cause,
+        old.subject,
+        _severity(old.severity),
+        old.summary,
+        _day(each.first_seen, zone),
+        _day(old.last, zone),
+    )
 
 
 def _of_a_day(report: Report, previous: int | None) -> bool:

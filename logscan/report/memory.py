@@ -24,6 +24,8 @@ class Known:
     seen: date | None = None
     """The day of its last case before this report; None where it is new, or no case had a time."""
     acknowledged: bool = False
+    comes_and_goes: bool = False
+    """Whether it was gone before, and came back."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Memory:
     """By id, of all in ``new``, ``back`` and ``same``."""
     gone: tuple[Former, ...] = ()
     """Looked for, and no longer found."""
+    paused: tuple[Former, ...] = ()
+    """Those that come and go and aren't there this time, too short to be called gone."""
     unseen: tuple[Former, ...] = ()
     """Those whose check is blind this time: neither gone nor the same."""
     since: datetime | None = None

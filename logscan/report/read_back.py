@@ -124,6 +124,7 @@ def _memory(told: Mapping[str, Any], runs: Mapping[str, Any], generated: datetim
             for key, each in told["known"].items()
         },
         gone=formers(told["gone"]),
+        paused=formers(told.get("paused", [])),
         unseen=formers(told["unseen"]),
         since=_moment(runs["from"]),
         until=_moment(runs["until"]),

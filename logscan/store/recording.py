@@ -20,8 +20,8 @@ GRAVITY = {"not-applicable": 0, "clear": 1, "blind": 2, "found": 3}
 DECIDED = ("found", "clear", "not-applicable")
 """Verdicts of a check that could look: what it had found and finds no more is gone."""
 
-THERE = ("active", "residual", "suppressed")
-"""States of a finding that is there; one that is ``mended`` is seen, and gone."""
+THERE = ("active", "suppressed")
+"""States of a finding that is there; one that is ``mended``, or ``residual`` (a late case of that), is seen, and gone."""
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
