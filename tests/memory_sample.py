@@ -84,10 +84,6 @@ def figures(report: Report) -> list[tuple[str, dict[str, float]]]:
 def remembering() -> Report:
     """The bad day of :func:`report_sample.sample`, of which some is known."""
     report = deepcopy(report_sample.sample())  # its findings are marked below
-    mail_stuck = replace(
-        report.checks[-1], name="mail-stuck", title="Mail waits and nobody knows", findings=[], blind_because=[]
-    )
-    report.checks.append(replace(mail_stuck, checked=5, eligible=5, clear_title="No mail waits"))
     ours = [each for each in report.found if each.counts]
     remembered = [
         past_of(ours[1], date(2026, 11, 3), date(2026, 11, 19), gone=True),
@@ -136,7 +132,11 @@ def hostile() -> Report:
     strings = report_sample.HOSTILE
 
     def spoilt(some: tuple[Former, ...]) -> tuple[Former, ...]:
-        return tuple(replace(each, check=one, cause=one, subject=one, summary=one) for each in some for one in strings)
+        return tuple(
+            replace(each, id=f"{each.id[:6]}{number:02x}", check=one, cause=one, subject=one, summary=one)
+            for each in some
+            for number, one in enumerate(strings)
+        )
 
     for number, each in enumerate(finding for finding in report.found if finding.counts or finding.suppressed):
         one = strings[number % len(strings)]
