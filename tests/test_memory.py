@@ -6,20 +6,22 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logscan
 from logscan.checking.suppressing import suppress
 from logscan.findings import Finding, Result, Severity, State
-from logscan.report.comparing import acknowledgements, compared, remembered_after, told_of
+from logscan.report.comparing import STRIP_DAYS, acknowledgements, compared, remembered_after, told_of
 from logscan.report.figures import figures_of, pasts
 from logscan.report.memory import Memory
 from logscan.report.model import Period, Report
-from logscan.store.model import Acknowledgement, Remembered
+from logscan.store import state as store
+from logscan.store.model import Acknowledgement, Remembered, Run
 
 START = date(2026, 11, 3)
 
@@ -345,3 +347,24 @@ def test_json_tells_ids_and_the_run_and_nothing_without_a_memory() -> None:
     }  # fmt: skip
     assert page["memory"]["former"][0]["summary"] == "b is wrong"
     assert {key: value for key, value in page.items() if key not in ("memory", "runs")} == plain
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(FINDINGS, st.booleans()), min_size=1, max_size=6))
+def test_the_state_remembers_what_the_next_report_of_a_run_is_told(days: list[tuple[Any, bool]]) -> None:
+    known: list[Remembered] = []
+    with store.State.volatile("a test", Path("nowhere")) as state:
+        for number, (some, blind) in enumerate(days, 1):
+            mine = report(
+                START + timedelta(number), *(finding(who, state=how, severity=SEVERITY[who]) for who, how in some.items()),
+                blind=["mail-loop"] if blind and not some else [],
+            )  # fmt: skip
+            assert compared(known, mine, run_number=number, strip=state.strip(STRIP_DAYS)) == compared(
+                state.remembered(), mine, run_number=number, strip=state.strip(STRIP_DAYS)
+            )
+            ended = number * 86400 * 10**9
+            known = remembered_after(known, mine, run_number=number, ended=ended)
+            state.commit(Run(ended, ended, "1", [told_of(mine, b"{}")], [], {}))
+            assert sorted(known, key=lambda each: each.sighting.id) == sorted(
+                state.remembered(), key=lambda each: each.sighting.id
+            )

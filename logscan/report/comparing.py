@@ -235,7 +235,7 @@ def _former(remembered: Sequence[Remembered], report: Report, patience: Patience
     gone: list[Former] = []
     paused: list[Former] = []
     unseen: list[Former] = []
-    for each in remembered:
+    for each in sorted(remembered, key=_rank):
         old = each.sighting
         if old.severity == "note" or (old.id in now and _stands(now[old.id])) or patience.said(each):
             continue
@@ -248,6 +248,11 @@ def _former(remembered: Sequence[Remembered], report: Report, patience: Patience
             noted = seen is not None and seen.severity == "note"
             (paused if patience.waits(each) and not noted else gone).append(former)
     return tuple(gone), tuple(paused), tuple(unseen)
+
+
+def _rank(each: Remembered) -> tuple[int, str, str]:
+    """The gravest first."""
+    return SEVERITIES.index(_severity(each.sighting.severity)), each.sighting.check, each.sighting.id
 
 
 def _former_of(each: Remembered, zone: tzinfo) -> Former:
