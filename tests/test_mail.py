@@ -226,6 +226,7 @@ def test_no_text_adds_a_header_or_a_recipient(text: str) -> None:
         "a..b",
         "a.",
         "jörg",
+        "a@exämple.org",
         "A <>",
         "|sh",
         "/etc/passwd",

@@ -32,6 +32,8 @@ def addresses(texts: Iterable[str]) -> tuple[Address, ...]:
 
 
 def _address(text: str, name: str = "") -> Address:
+    if not text.isascii():
+        raise ValueError("letters beyond ASCII need a server that takes them: write the domain as xn--...")
     if "@" in text:
         return Address(name, addr_spec=text)
     if not _NAME.fullmatch(text) or ".." in text:
