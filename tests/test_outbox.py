@@ -351,20 +351,21 @@ if number == 0:
     (tmp_path / "box").mkdir()
     command = program(tmp_path, "sendmail", take)
     (mail,) = mails("a@example.com")
-    (tmp_path / "mail").write_bytes(mail.content)
+    with State.open(tmp_path / "state") as state:
+        state.commit(run_with([mail]))
     run = f"""
 from pathlib import Path
-from test_outbox import Kept, Told, NOW
+from test_outbox import NOW, Told
 from logscan.commands.mailing import Server
 from logscan.commands.outbox import flush
-from logscan.store.model import Outgoing
-state = Kept()
-state.put([Outgoing({mail.message_id!r}, ("a@example.com",), Path({str(tmp_path / "mail")!r}).read_bytes())])
-raise SystemExit(flush(state, Server(sendmail={command!r}), now=NOW, say=Told()))
+from logscan.store.state import State
+with State.open(Path({str(tmp_path / "state")!r})) as state:
+    raise SystemExit(flush(state, Server(sendmail={command!r}), now=NOW, say=Told()))
 """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    ends = [subprocess.run([sys.executable, "-c", run], env=environment, check=False).returncode for _ in range(2)]
-    assert ends == [-signal.SIGKILL, 0]
+    ends = [subprocess.run([sys.executable, "-c", run], env=environment, check=False).returncode for _ in range(3)]
+    assert ends == [-signal.SIGKILL, 0, 0]
+    assert len(list((tmp_path / "box").iterdir())) == 2
     first, second = ((tmp_path / "box" / name).read_bytes() for name in ("0", "1"))
     assert first == second
     assert mail.message_id.encode() in first

@@ -104,19 +104,22 @@ print(status, [(each.mail.recipients, each.error) for each in state.waiting], *s
 
 def test_a_mail_goes_through_postfix_and_is_read_back_from_the_mailbox(bench: Bench) -> None:
     flush = [sys.executable, "-c", FLUSH]
-    analyse = [sys.executable, "-m", "logscan", "analyse", str(CHECKOUT / "sample_logs" / "healthy"), "--quiet"]
+    daily = [sys.executable, "-m", "logscan", "daily", "--state", str(bench.base / "state"), "--quiet"]
+    logs = [str(path) for path in sorted((CHECKOUT / "sample_logs" / "healthy").glob("mail.log*"))]
     answers = bench.run(
         ([*flush, "", "", "root", "ann@example.com"], 2),
         # A run that was killed between sending and marking: the next one sends again.
         ([*flush, "", "", "root", "ann@example.com"], 4),
         ([*flush, "logscan@mx1.example.com", "127.0.0.1", "bob@example.com", "nobody@example.com"], 5),
-        ([*analyse, "--mail-to", "root", "--attach-page"], 6),
+        # As two units do: one reads and has no right to send, the other sends.
+        ([*daily, *logs, "--mail-to", "root", "--attach-page", "--no-send"], 5),
+        ([*daily, "--send-only"], 6),
     )
     assert answers[:2] == [(0, "0\n[]\n")] * 2
-    assert answers[3] == (0, "")
+    assert answers[3:] == [(0, ""), (0, "")]
 
     # By sendmail, without --mail-from: Postfix names the domain, and bounces go to the user who ran it.
-    first, again, analysed = bench.mails("root")
+    first, again, sent = bench.mails("root")
     mail = parsed(first)
     assert mail["From"] == "logscan@example.com"
     assert mail["Return-Path"] == "<root@example.com>"
@@ -152,7 +155,8 @@ def test_a_mail_goes_through_postfix_and_is_read_back_from_the_mailbox(bench: Be
     assert parsed(whole)["From"] == "logscan@mx1.example.com"
     assert parsed(whole)["Return-Path"] == "<logscan@mx1.example.com>"
 
-    # `logscan analyse` itself, with the page.
-    found = parsed(analysed)
-    assert found["Subject"].startswith("[logscan] ")
+    # `logscan daily` itself, with the page.
+    found = parsed(sent)
+    assert found["From"] == "logscan@example.com"
+    assert found["Subject"].startswith("[logscan] mx1: first report")
     assert [str(part.get_filename()).rpartition(".")[2] for part in found.iter_attachments()] == ["html"]
