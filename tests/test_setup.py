@@ -21,7 +21,7 @@ from logscan.cli import cli
 from logscan.commands.sample_settings import sample_settings, uncommented
 from logscan.commands.settings_checks import limits_of, suppressions_of
 from logscan.commands.settings_file import _defaults
-from logscan.installing.access import Entry, Place, granted
+from logscan.installing.access import Entry, Place, Rule, granted, rules
 from logscan.installing.applying import applied
 from logscan.installing.machine import detected
 from logscan.installing.plan import CantInstall, File, Plan, Wish, planned, time_of
@@ -157,6 +157,58 @@ def test_a_member_gets_no_more_than_its_group_has() -> None:
     other = Place("log", (Entry("/var/log/mail.err", 0o100640, 0, 4),))
     both = granted([place, other], {0: "root", 4: "adm"}, {})
     assert [each.place.path for each in both.hidden] == ["/var/log/mail.log"]
+
+
+LIST = bytes.fromhex("02000000 01000600ffffffff 02000400e2030000 04000000ffffffff 10000500ffffffff 20000000ffffffff")
+"""As ``setfacl -m u:994:r,m::rx`` leaves it on a file of mode 0600."""
+
+
+def test_what_an_access_control_list_opens_is_open() -> None:
+    found = rules(LIST)
+    assert [rule.tag for rule in found] == [0x01, 0x02, 0x04, 0x10, 0x20]
+    place = Place("log", (Entry("/var/log/maillog", 0o100650, 0, 0, found),))
+    users = {0: "root", 994: "logscan"}
+    assert granted([place], {0: "root"}, users, "logscan").hidden == ()
+    assert len(granted([place], {0: "root"}, {0: "root"}, "logscan").hidden) == 1
+    assert rules(LIST[:-1]) == rules(b"\x03" + LIST[1:]) == rules(b"") == ()
+
+
+def test_a_group_that_a_list_names_is_asked_for() -> None:
+    """As systemd leaves the journal's files: ``g:adm:r``."""
+    found = (Rule(0x01, 6, 0), Rule(0x04, 4, 0), Rule(0x08, 4, 4), Rule(0x10, 4, 0), Rule(0x20, 0, 0))
+    place = Place("log", (Entry("/var/log/journal/x", 0o100640, 0, 0, found),))
+    assert granted([place], {0: "root", 4: "adm"}, {}).groups == ("adm",)
+    masked = Place("log", (Entry("/var/log/journal/x", 0o100600, 0, 0, (*found[:3], Rule(0x10, 0, 0), found[4])),))
+    assert granted([masked], {0: "root", 4: "adm"}, {}).groups == ()
+
+
+@ROOT_ONLY
+def test_a_list_on_the_disk_is_read(machine: Path) -> None:
+    path = write(machine, "var/log/mail.log", "", 0o600)
+    write(machine, "etc/passwd", "root:x:0:0::/root:/bin/sh\nlogscan:x:994:994::/:/bin/false\n")
+    try:
+        os.setxattr(path, "system.posix_acl_access", LIST)
+    except OSError as error:
+        pytest.skip(f"no access control lists in this file system: {error.strerror}")
+    assert not plan_of(machine).access.hidden
+
+
+@ROOT_ONLY
+def test_files_in_a_folder_of_logs_are_looked_at(machine: Path) -> None:
+    write(machine, "srv/logs/mail.log", "", 0o600)
+    write(machine, "srv/logs/mail.log.1", "", 0o640, group=4)
+    plan = plan_of(machine, sources=("/srv/logs",))
+    assert plan.access.groups == ("adm",)
+    assert [each.place.path for each in plan.access.hidden] == ["/srv/logs/mail.log"]
+    assert not plan.nothing_to_read
+
+
+def test_nothing_is_written_where_an_image_s_links_lead_out_of_it(machine: Path, tmp_path: Path) -> None:
+    (tmp_path / "host").mkdir()
+    (machine / "etc/logscan").symlink_to(tmp_path / "host")
+    with pytest.raises(CantInstall, match="leads out of"):
+        list(applied(plan_of(machine).steps, machine))
+    assert not list((tmp_path / "host").iterdir())
 
 
 def test_without_a_mail_log_the_journal_is_read(machine: Path) -> None:

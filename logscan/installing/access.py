@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import shlex
 import stat
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["log", "dspam", "config", "program"]
 
 READERS_OF_LOGS = ("adm", "systemd-journal", "syslog", "log", "logs")
 """Groups that are made for reading logs. Any other one may open more: ``mail`` opens mailboxes, ``root`` half the system."""
+
+
+ACL = "system.posix_acl_access"
+"""The attribute that holds a file's access control list."""
+
+USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+"""Tags of its rules (Linux, include/uapi/linux/posix_acl.h)."""
+
+
+class Rule(NamedTuple):
+    """One rule of an access control list: whom it is about, and the bits (of 7) that it gives."""
+
+    tag: int
+    bits: int
+    id: int
+
+
+def rules(value: bytes) -> tuple[Rule, ...]:
+    """Return the rules of an access control list as the attribute :data:`ACL` holds it; none of another version's."""
+    if len(value) % 8 != 4 or value[:4] != b"\x02\0\0\0":
+        return ()
+    return tuple(Rule(*each) for each in struct.iter_unpack("<HHI", value[4:]))
 
 
 @dataclass(frozen=True)
@@ -22,6 +45,8 @@ class Entry:
     mode: int
     uid: int
     gid: int
+    acl: tuple[Rule, ...] = ()
+    """Its access control list, where it has one; ``mode``'s group bits are the list's mask then."""
 
     @property
     def folder(self) -> bool:
@@ -80,43 +105,66 @@ def letters(bits: int) -> str:
     return "".join(letter for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if bits & bit)
 
 
-def shut_by(place: Place, gids: frozenset[int]) -> tuple[Entry, int] | None:
-    """Return what keeps a user of these groups, who owns none of it, from reading a place, and the bits that it lacks.
+def given(entry: Entry, gids: frozenset[int], uid: int | None = None) -> list[int]:
+    """Return the bits that a user who doesn't own it has there, by each rule that is about him: one must give all that he wants.
 
-    A member of a file's group gets the group's bits, also where others have more.
+    A member of a file's group gets the group's bits, also where others have more. ``uid`` is the user's number, if he is there.
     """
+    if not entry.acl:
+        return [entry.mode >> 3 & 0o7 if entry.gid in gids else entry.mode & 0o7]
+    mask = next((rule.bits for rule in entry.acl if rule.tag == MASK), 0o7)
+    own = [rule.bits & mask for rule in entry.acl if rule.tag == USER and rule.id == uid]
+    if own:
+        return own
+    groups = [rule for rule in entry.acl if rule.tag in (GROUP_OBJ, GROUP)]
+    mine = [each.bits & mask for each in groups if (entry.gid if each.tag == GROUP_OBJ else each.id) in gids]
+    return mine or [entry.mode & 0o7]
+
+
+def shut_by(place: Place, gids: frozenset[int], uid: int | None = None) -> tuple[Entry, int] | None:
+    """Return what keeps a user of these groups, who owns none of it, from reading a place, and the bits that it lacks."""
     for at, entry in enumerate(place.way):
         wanted = needed(entry, at == len(place.way) - 1)
-        given = entry.mode >> 3 if entry.gid in gids else entry.mode
-        if lacking := wanted & ~given & 0o7:
+        lacking = min((wanted & ~bits for bits in given(entry, gids, uid)), key=int.bit_count)
+        if lacking:
             return entry, lacking
     return None
 
 
-def granted(places: Sequence[Place], groups: Mapping[int, str], users: Mapping[int, str]) -> Access:
+def granted(places: Sequence[Place], groups: Mapping[int, str], users: Mapping[int, str], user: str = "") -> Access:
     """Return the groups that let the own user read the most of ``places``, of those that open nothing else.
 
-    ``groups`` and ``users`` are the machine's names by number.
+    ``groups`` and ``users`` are the machine's names by number; ``user`` is the own user's name, who may not be there yet.
     """
+    uid = next((number for number, name in users.items() if name == user), None)
     gids: set[int] = set()
     for place in places:
         asked: set[int] = set()
-        while (found := shut_by(place, frozenset(gids | asked))) is not None:
+        while (found := shut_by(place, frozenset(gids | asked), uid)) is not None:
             entry, lacking = found
-            if entry.gid in gids | asked or lacking & ~(entry.mode >> 3) or not _harmless(place, entry, groups, users):
+            every = [gid for gid in _opening(entry, lacking) if gid not in gids | asked]
+            wider = next((gid for gid in every if _harmless(place, entry, gid, groups, users)), None)
+            if wider is None:
                 break
-            asked.add(entry.gid)
+            asked.add(wider)
         else:
             gids |= asked
-    every = frozenset(gids)
-    shut = [(place, shut_by(place, every)) for place in places]
+    shut = [(place, shut_by(place, frozenset(gids), uid)) for place in places]
     hidden = [Hidden(place, found[0], letters(found[1])) for place, found in shut if found]
-    return Access(tuple(sorted(groups[gid] for gid in every)), tuple(hidden))
+    return Access(tuple(sorted(groups[gid] for gid in gids)), tuple(hidden))
 
 
-def _harmless(place: Place, entry: Entry, groups: Mapping[int, str], users: Mapping[int, str]) -> bool:
+def _opening(entry: Entry, lacking: int) -> list[int]:
+    """Return the groups whose members have what lacks there."""
+    mask = next((rule.bits for rule in entry.acl if rule.tag == MASK), 0o7)
+    listed = [rule for rule in entry.acl if rule.tag in (GROUP_OBJ, GROUP)]
+    found = [(entry.gid if rule.tag == GROUP_OBJ else rule.id, rule.bits & mask) for rule in listed]
+    return [gid for gid, bits in found or [(entry.gid, entry.mode >> 3)] if not lacking & ~bits]
+
+
+def _harmless(place: Place, entry: Entry, gid: int, groups: Mapping[int, str], users: Mapping[int, str]) -> bool:
     """Whether a group opens nothing but what is asked for: a readers' group of logs, DSPAM's own for its home."""
-    name = groups.get(entry.gid, "")
+    name = groups.get(gid, "")
     if place.kind == "log":
         return name in READERS_OF_LOGS
     owner = users.get(entry.uid, "")

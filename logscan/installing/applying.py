@@ -24,11 +24,20 @@ def applied(steps: Sequence[Step], root: Path) -> Iterator[str]:
     Raises :class:`logscan.installing.plan.CantInstall`, which says what has been done no more than the lines before it.
     """
     for step in steps:
+        if not isinstance(step, Command):
+            _within(root, step.path)
         try:
             yield from _done(step, root)
         except OSError as error:
             what = step.path if not isinstance(step, Command) else str(step)
             raise CantInstall(f"{what}: {error.strerror or error}") from error
+
+
+def _within(root: Path, path: str) -> None:
+    """Raise :class:`CantInstall` where links of an image lead out of it: what is written then would be this machine's."""
+    place, inside = (root / path.lstrip("/")).parent.resolve(), root.resolve()
+    if not place.is_relative_to(inside):
+        raise CantInstall(f"{path} leads out of {root}, to {place}: a link there is absolute")
 
 
 def _done(step: Step, root: Path) -> Iterator[str]:

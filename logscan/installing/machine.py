@@ -7,10 +7,10 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from logscan.installing.access import Entry, Kind, Place
+from logscan.installing.access import ACL, Entry, Kind, Place, Rule, rules
 from logscan.sources.finding import DEFAULT_LOGS
 
 JOURNALS = ("/var/log/journal", "/run/log/journal")
@@ -39,6 +39,9 @@ TIMER = f"{UNITS}/logscan.timer"
 SETTINGS = "/etc/logscan/logscan.toml"
 SYSTEMD_RUNS = "/run/systemd/system"
 SYSTEMD_IS_THERE = (SYSTEMD_RUNS, "/lib/systemd/systemd", "/usr/lib/systemd/systemd")
+
+MOST_FILES = 200
+"""Files of a folder that are looked at: they are mostly alike."""
 
 MOST_TEXT = 1 << 20
 """Bytes of a file that is read for what it says."""
@@ -153,10 +156,19 @@ class _Files:
                 continue
             literal = glob.escape(pattern) if self.there(pattern) else pattern
             for name in sorted(glob.glob(literal.lstrip("/"), root_dir=self.root)):  # noqa: PTH207 - links stay
-                way = self._way(f"/{name}")
-                if way:
-                    out.setdefault(f"/{name}", Place(kind, way))
+                for path in (f"/{name}", *(self._inside(f"/{name}") if kind == "log" else ())):
+                    way = self._way(path)
+                    if way:
+                        out.setdefault(path, Place(kind, way))
         return list(out.values())
+
+    def _inside(self, path: str) -> list[str]:
+        """Return the files of a folder of logs; none of a file."""
+        try:
+            found = sorted(each.name for each in self.at(path).iterdir() if each.is_file())
+        except OSError:
+            return []
+        return [f"{path.rstrip('/')}/{name}" for name in found[:MOST_FILES]]
 
     def _way(self, path: str) -> tuple[Entry, ...]:
         """Return each folder above a path and itself, as a reader meets them: those of a link's target come behind."""
@@ -172,10 +184,15 @@ class _Files:
                     status = self.at(step).stat()
                 except OSError:
                     return ()
-                out[step] = Entry(step, status.st_mode, status.st_uid, status.st_gid)
+                out[step] = Entry(step, status.st_mode, status.st_uid, status.st_gid, self._rules(step))
         ends = {path, target}
-        last = out[target]
-        return (*(entry for step, entry in out.items() if step not in ends), Entry(path, last.mode, last.uid, last.gid))
+        return (*(entry for step, entry in out.items() if step not in ends), replace(out[target], path=path))
+
+    def _rules(self, path: str) -> tuple[Rule, ...]:
+        try:
+            return rules(os.getxattr(self.at(path), ACL))
+        except (OSError, AttributeError):  # none, or a file system without
+            return ()
 
     def zone(self) -> str:
         link = self.at("/etc/localtime")

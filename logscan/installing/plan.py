@@ -115,7 +115,7 @@ def planned(machine: Machine, wish: Wish, programs: Sequence[Place], sample: str
     for each in programs:
         if found := shut_by(each, frozenset()):
             raise CantInstall(advice(Hidden(each, found[0], letters(found[1])), USER, machine.groups))
-    access = granted([*machine.logs, *machine.dspam, *machine.configuration], machine.groups, machine.users)
+    access = granted([*machine.logs, *machine.dspam, *machine.configuration], machine.groups, machine.users, USER)
     groups = list(access.groups)
     if not machine.logs and not wish.sources:  # the journal is read, until there is a log
         groups = sorted({*groups, *(READERS_ANYWHERE & set(machine.groups.values()))})
@@ -127,7 +127,8 @@ def planned(machine: Machine, wish: Wish, programs: Sequence[Place], sample: str
     except Unquotable as error:
         raise CantInstall(str(error)) from None
     hidden = {place.path for place in (each.place for each in access.hidden)}
-    nothing = bool(machine.logs) and all(each.path in hidden for each in machine.logs)
+    logs = [each for each in machine.logs if not each.entry.folder] or machine.logs
+    nothing = bool(logs) and all(each.path in hidden for each in logs)
     if SETTINGS not in machine.installed:
         steps = (_settings(wish, sample), *steps)
     return Plan(steps, access, when, tuple(_warnings(machine, wish, access)), nothing)
