@@ -67,8 +67,10 @@ class Daily:
 
     name = "logscan daily"
 
-    def __init__(self, stable: Stable, folder: Path) -> None:
+    def __init__(self, stable: Stable, folder: Path, *options: str) -> None:
         self.stable = stable
+        self.options = options
+        """More options of the command."""
         self.folder = folder
         """Where it is run, and where its report goes."""
         (folder / "out").mkdir(exist_ok=True)
@@ -83,7 +85,7 @@ class Daily:
         source = "journal:" if world.journal else str(world.folder)
         output = str(self.folder / "out" / "report.json")
         options = ("--jobs", "1", "--format", "json", "-o", output, "--mail-to", "postmaster@example.com", "--quiet")
-        return ("daily", "--state", str(state / "state"), *options, source)
+        return ("daily", "--state", str(state / "state"), *options, *self.options, source)
 
     def job(self, world: World, state: Path, fault: Fault = UNDISTURBED, record: str = "") -> Job:
         """Return the job of one run; the mails it sends are put beside the state."""

@@ -62,6 +62,8 @@ class Done:
     """Calls by kind; empty where it was killed."""
     out: bytes
     err: str
+    seconds: float = 0.0
+    """Of CPU, where that is known."""
 
 
 def shim(folder: Path) -> Path:
@@ -129,12 +131,9 @@ class Stable:
             answer = self._process.stdout.readline()
             assert answer, "the stable has died"
             out, err = Path(folder, "out"), Path(folder, "err")
-            return Done(
-                json.loads(answer)["status"],
-                _counted(Path(folder, "counts")),
-                out.read_bytes(),
-                err.read_text("utf-8", "backslashreplace"),
-            )
+            said = json.loads(answer)
+            errors = err.read_text("utf-8", "backslashreplace")
+            return Done(said["status"], _counted(Path(folder, "counts")), out.read_bytes(), errors, said["seconds"])
 
 
 def serve() -> None:
@@ -156,8 +155,9 @@ def serve() -> None:
         child = os.fork()
         if child == 0:
             _one(job, library)
-        _, status = os.waitpid(child, 0)
-        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), flush=True)
+        _, status, used = os.wait4(child, 0)
+        seconds = used.ru_utime + used.ru_stime
+        print(json.dumps({"status": os.waitstatus_to_exitcode(status), "seconds": seconds}), flush=True)
 
 
 def _warm() -> None:
@@ -167,7 +167,9 @@ def _warm() -> None:
     import logscan
     from logscan.samples import story
 
-    logscan.render(logscan.analyse(logscan.stream(story("mixed-day"), jobs=1)), "json")
+    report = logscan.analyse(logscan.stream(story("mixed-day"), jobs=1))
+    for name in ("json", "email"):
+        logscan.render(report, name)
     gc.collect()
     gc.freeze()
 
