@@ -16,6 +16,7 @@ from logscan.scan.client_networks import network
 from logscan.scan.columns import NO_TIME, column, joined, moments, number, some_joined, values
 from logscan.scan.outgoing import MADE
 from logscan.scan.own_domains import OwnDomains
+from logscan.scan.pasts import DAY, newest, past
 from logscan.scan.submitted import own_names
 from logscan.tables import texts
 from logscan.tables.partials import Ints, Keyed, Part, Partial
@@ -169,14 +170,39 @@ def _edges(window: Window, milters: Ints) -> Keyed:
 
 
 def failed(partial: Partial, log: Log) -> tuple[pd.DataFrame, OwnDomains]:
-    """Return the mails of own domains that failed, whose client is known, one row each, with its network (``net``)."""
+    """Return the mails of own domains that failed, whose client is known, one row each, with its network (``net``).
+
+    ``fresh`` are those of new lines, the others were remembered.
+    """
     own = OwnDomains.of(partial, log)
-    rows = _completed(partial.frame(FAILS), partial.frame(ENTRIES))
+    rows = _completed(partial.frame(FAILS), partial.frame(ENTRIES)).assign(fresh=True)
+    before = past(log, RESULTS, FAILS)
+    if before is not None:
+        rows = pd.concat([rows, before.frame(FAILS).assign(fresh=False)], ignore_index=True)
     rows = rows[(rows["address"].fillna("") != "").to_numpy(dtype=np.bool_) & own.are(rows["domain"])]
     # A list that sends on what our users wrote to it breaks their signature, and is named in nobody's SPF record.
     lists = pc.match_substring_regex(texts.arrow(rows["sender"].fillna("").astype("str")), MADE)
     rows = rows[~np.asarray(lists.to_numpy(zero_copy_only=False), np.bool_)]
     return rows.assign(net=[network(each) for each in rows["address"]]), own
+
+
+PAST_DAYS, MOST_REMEMBERED = 60, 3_000
+"""Days that a past tells of: a host that sends once a week has sent eight times; and how many mails that failed."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return which mails failed, as far as their clients are known, and since when results are told."""
+    fails = _completed(partial.frame(FAILS), partial.frame(ENTRIES) if ENTRIES in partial else pd.DataFrame())
+    fails = fails[(fails["address"].fillna("") != "").to_numpy(dtype=np.bool_)].assign(message_id="", queue_id="")
+    since = now - PAST_DAYS * DAY
+    results = partial.frame(RESULTS)
+    results = results.assign(n=0, first=results["first"].clip(lower=since))
+    return Partial(
+        {
+            FAILS: newest(Keyed.of(fails.astype(dict.fromkeys(NAMED, "str"))), "time", since, MOST_REMEMBERED),
+            RESULTS: Keyed.of(results[results["last"] >= since], sums=["n"], least=["first"], most=["last"]),
+        }
+    )
 
 
 def _completed(rows: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:

@@ -42,13 +42,15 @@ from logscan.checking.copies import lines_at
 from logscan.checking.limits import limits
 from logscan.correlate.lives import SECOND
 from logscan.findings import Finding, Remedy, Result
+from logscan.scan.pasts import newest, with_past
 from logscan.tables import cells, texts
-from logscan.tables.partials import Partial
+from logscan.tables.partials import First, Keyed, Partial, Rows
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
     from logscan.scan.window import Window
     from logscan.settings import Settings
+    from logscan.tables.partials import Part
 
 DAY = 24 * 3600 * SECOND
 
@@ -76,21 +78,46 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial(indirect.look_at(window))
 
 
+PAST_DAYS, MOST_REMEMBERED = 30, 20_000
+"""Days that a past tells of, and how many addresses; of failures a tenth as many: their words take more room."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return what failed by way of another address, and when these addresses were reached and addressed last."""
+    since = now - PAST_DAYS * DAY
+    kept: dict[str, Part] = {}
+    if indirect.FAILED in partial:
+        rows = newest(Rows.of(partial.frame(indirect.FAILED)), "arrived", since, MOST_REMEMBERED // 10).frame
+        part = partial.parts[indirect.FAILED]
+        assert isinstance(part, First)
+        kept[indirect.FAILED] = First.of(rows, part.size, part.by)
+    for name, key in ((indirect.REACHED, "target"), (indirect.ASKED, "source")) if kept else ():
+        named = indirect.hashed(texts.arrow(partial.frame(indirect.FAILED)[key].astype("str")))[:-1]
+        part = partial.parts[name]
+        assert isinstance(part, Keyed)
+        rows = part.frame[part.frame[key].isin(named)].iloc[:MOST_REMEMBERED]
+        kept[name] = Keyed.of(rows, sums=part.sums, most=part.most, once=True)
+    return Partial(kept)
+
+
 def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding for each address that failed every time."""
     allowed = limits(log, "dead-destination", Limits)
-    reached = partial.frame(indirect.REACHED) if indirect.REACHED in partial else pd.DataFrame()
-    seen = reached[reached["indirect"] > 0] if len(reached) else reached
+    new = partial.frame(indirect.REACHED) if indirect.REACHED in partial else pd.DataFrame()
+    own = set(partial.frame(indirect.FAILED)["row"]) if indirect.FAILED in partial else set()
+    partial = with_past(partial, log, CHECK.name)
+    reached = partial.frame(indirect.REACHED) if indirect.REACHED in partial else new
+    seen = reached[reached["target"].isin(new.loc[new["indirect"] > 0, "target"])] if len(new) else new
     result = Result(checked=len(seen), eligible=len(seen))
     if not len(seen):
         _without(result, log)
-    if indirect.FAILED not in partial:
+    if not own:
         return result
     failed = _since_reached(partial.frame(indirect.FAILED), reached)
     by_target = failed.groupby("target")
     many = by_target["mail"].transform("nunique") >= allowed.mails
     long = by_target["at"].transform("max") - by_target["arrived"].transform("min") >= allowed.days * DAY
-    dead = failed[many & long]
+    dead = failed[many & long & failed["row"].isin(own)]
     # What failed and was never reached, but not often or long enough.
     open_ = (
         int((seen["bad"] > 0).to_numpy()[seen["good"].to_numpy() == 0].sum())
@@ -255,6 +282,7 @@ CHECK = Check(
     "An alias, forward or list leads to a dead address",
     look,
     conclude,
+    remember=remember,
     causes=(*WORDS, REWRITTEN),
     order=130,
     clear="No alias, forward or list leads to a dead address ({checked:address|addresses} looked at)",

@@ -47,6 +47,7 @@ from logscan.checking.limits import limits
 from logscan.checking.stuck import AT_DOMAIN, AT_HOP, CASES, THROUGH, TO_RECIPIENT, Times, look_at
 from logscan.correlate.lives import SECOND
 from logscan.findings import Finding, Remedy, Result, Severity
+from logscan.scan.pasts import newest, with_past
 from logscan.tables import cells
 from logscan.tables.partials import Partial
 
@@ -135,6 +136,17 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial(look_at(window, settings, allowed.waited_hours * 3600, allowed.late_hours * 3600))
 
 
+PAST_DAYS, MOST_REMEMBERED = 6, 30_000
+"""Days that a past tells of: mail waits for five (maximal_queue_lifetime); and how many times at which mail got through."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return when mail got through where, while others waited."""
+    if THROUGH not in partial:
+        return Partial()
+    return Partial({THROUGH: newest(partial.parts[THROUGH], "at", now - PAST_DAYS * 24 * HOUR, MOST_REMEMBERED)})
+
+
 def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding for each destination and reason."""
     allowed = limits(log, "mail-stuck", Limits)
@@ -153,7 +165,7 @@ def conclude(partial: Partial, log: Log) -> Result:
     rows = partial.frame(CASES)
     if len(rows) < partial.count("stuck"):
         result.notes.append(f"mail-stuck looked at the first {len(rows):,} of {partial.count('stuck'):,} recipients")
-    rows = _placed(_judged(rows, Times(partial.parts.get(THROUGH))), log, allowed)
+    rows = _placed(_judged(rows, Times(with_past(partial, log, CHECK.name).parts.get(THROUGH))), log, allowed)
     groups: dict[tuple[str, str], list[Any]] = {}
     for row in rows.itertuples():
         groups.setdefault((row.subject, row.cause), []).append(row)
@@ -286,6 +298,7 @@ CHECK = Check(
     "Mail to others is stuck in the queue",
     look,
     conclude,
+    remember=remember,
     causes=tuple(WORDS),
     order=115,
     clear="No mail to others is stuck in the queue ({checked:recipient|recipients} outside looked at)",

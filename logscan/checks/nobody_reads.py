@@ -45,6 +45,7 @@ from logscan.checking.mail_rows import delivery_lines, iso, moment, named
 from logscan.findings import Finding, Remedy, Result
 from logscan.scan import columns
 from logscan.scan.addresses import addresses
+from logscan.scan.pasts import newest, with_past
 from logscan.tables.coded import Coded
 from logscan.tables.partials import Keyed, Partial
 
@@ -84,6 +85,27 @@ def look(window: Window, settings: Settings) -> Partial:
             "forwards": _users(window, "stores", "action", "forwarded"),
         }
     )
+
+
+PAST_DAYS = 91
+"""Days that a past tells of: thirty without a login behind the last one, and mailboxes that get little mail."""
+
+MOST_REMEMBERED, MOST_USERS = 20_000, 30_000
+"""Rows that a past has, of mailboxes by the week, and of users: where there are more, there is no past."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return how much mail came by the week, and who logged in when."""
+    since = now - PAST_DAYS * DAY
+    got = partial.frame("got")
+    # Its lines are gone when somebody asks for them.
+    mails = Keyed.of(got.assign(line=-1), sums=("mails",), least=("first",), most=("last", "line"), once=True)
+    users = {name: newest(partial.parts[name], "last", since, MOST_USERS) for name in ("logins", "forwards")}
+    if any(len(each) >= MOST_USERS for each in users.values()):
+        # Of whom nothing is remembered it would be said that nobody came.
+        return Partial()
+    weeks = newest(partial.parts["weeks"], "week", since // WEEK, MOST_REMEMBERED)
+    return Partial({"got": newest(mails, "last", since, MOST_REMEMBERED), "weeks": weeks, **users})
 
 
 def _got(window: Window) -> Keyed:
@@ -157,10 +179,11 @@ def _by_user(user: Coded, time: Ints) -> Keyed:
 
 def conclude(partial: Partial, log: Log) -> Result:
     """Return a finding for each mailbox that got mail and whose user never came."""
-    limit = limits(log, NAME, Limits)
+    limit, new = limits(log, NAME, Limits), partial.frame("got")
+    partial = with_past(partial, log, NAME)
     got, logins = partial.frame("got"), partial.frame("logins")
     result = Result()
-    blind = _blind(got, logins, partial.frame("weeks"), limit)
+    blind = _blind(got if len(new) else new, logins, partial.frame("weeks"), limit)
     part = partial.parts["logins"]
     if isinstance(part, Keyed) and part.limit < 2**64:
         blind = blind or f"more than {len(logins):,} users logged in, more than are kept"
@@ -176,7 +199,7 @@ def conclude(partial: Partial, log: Log) -> Result:
         )
         return result
     forwarded = set(partial.frame("forwards")["user"])
-    boxes = boxes[boxes["mails"] >= limit.mails]
+    boxes = boxes[(boxes["mails"] >= limit.mails) & boxes["mailbox"].isin(set(new["mailbox"]))]
     result.checked = result.eligible = len(boxes)
     if boxes.empty:
         result.blind_because.append(f"no mailbox got {limit.mails} mails in these logs")
@@ -288,6 +311,7 @@ CHECK = Check(
     "A mailbox gets mail and nobody reads it",
     look,
     conclude,
+    remember=remember,
     causes=("unread",),
     order=570,
     clear="Every mailbox that gets mail has somebody who logs in ({checked:mailbox|mailboxes} looked at)",

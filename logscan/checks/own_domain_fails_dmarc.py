@@ -40,6 +40,7 @@ from logscan.checking.copies import lines_at
 from logscan.checking.limits import limits
 from logscan.checking.shown import most_seen
 from logscan.findings import Finding, Remedy, Result
+from logscan.scan.pasts import with_past
 from logscan.tables import cells
 from logscan.tables.partials import Partial
 
@@ -93,11 +94,16 @@ def conclude(partial: Partial, log: Log) -> Result:
     rows = rows.assign(named=client.where(client.isin(ours), "").to_numpy())
     is_named = (rows["named"] != "").groupby([rows["domain"], rows["net"]]).transform("any")
     chosen = rows[is_named | _steady(rows, told)]
-    open_ = len(rows) - len(chosen)
+    open_ = int(rows["fresh"].sum() - chosen["fresh"].sum())
+    days = (chosen["time"] // DAY).groupby([chosen["domain"], chosen["net"]]).nunique()
+    chosen = chosen[chosen["fresh"]]
     chosen = most_seen(chosen, ("domain", "net"), result, "own-domain-fails-dmarc, networks", chosen["named"] != "")
     for (domain, net), some in chosen.groupby(["domain", "net"], sort=True):
         names = sorted(set(some["named"]) - {""})
-        result.findings.append(_finding(log, str(domain), str(net), some, names[0] if names else ""))
+        result.findings.append(
+            _finding(log, str(domain), str(net), some, names[0] if names else "", int(days[domain, net]))
+        )
+    seen = with_past(partial, log, CHECK.name).frame(dmarc.RESULTS)
     span = int(seen["last"].max() - seen["first"].min())
     if open_ and span < (told.span_days - 1) * DAY:
         result.blind_because.append(
@@ -125,10 +131,9 @@ def _below(own: OwnDomains, name: str) -> bool:
     return any(own.takes(".".join(parts[at:])) for at in range(1, len(parts) - 1))
 
 
-def _finding(log: Log, domain: str, net: str, rows: pd.DataFrame, named: str) -> Finding:
+def _finding(log: Log, domain: str, net: str, rows: pd.DataFrame, named: str, days: int) -> Finding:
     count = ev.mails(len(rows))
     who = named or net
-    days = int((rows["time"] // DAY).nunique())
     return Finding(
         cause=NAMED if named else STEADY,
         subject=f"{domain} from {net}",
@@ -169,6 +174,7 @@ CHECK = Check(
     "Own mail from elsewhere fails DMARC",
     look,
     conclude,
+    remember=dmarc.remember,
     causes=(NAMED, STEADY),
     order=235,
     clear="No own host elsewhere shows whose mail fails DMARC ({checked:result|results} looked at)",

@@ -45,6 +45,7 @@ from logscan.scan.columns import joined, some_joined, values
 from logscan.scan.opened import opened_at
 from logscan.scan.outgoing import authors
 from logscan.scan.own_domains import OwnDomains, domains
+from logscan.scan.pasts import DAY, newest, with_past
 from logscan.scan.submitted import own_names
 from logscan.tables import cells
 from logscan.tables.partials import First, Ints, Keyed, Partial
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
     from logscan.settings import Settings
 
 FOREIGN, CHANGING = "foreign-sender", "changing-senders"
-
-DAY = 86_400 * 10**9
 
 MOST_CASES = 50
 """Cases kept of one user and domain; all are counted."""
@@ -98,6 +97,15 @@ def look(window: Window, settings: Settings) -> Partial:
     )
 
 
+PAST_DAYS, MOST_REMEMBERED = 90, 20_000
+"""Days that a past tells of: what an account sends as at least once in three months is known to its user; and how many rows."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return under which domains each login sent."""
+    return Partial({"counts": newest(partial.parts["counts"], "last", now - PAST_DAYS * DAY, MOST_REMEMBERED)})
+
+
 def _cases(window: Window, mail: Ints, user: Any) -> First:
     root = values(window, "mails", "entry")[mail]
     named = {
@@ -132,29 +140,32 @@ def conclude(partial: Partial, log: Log) -> Result:
         result.blind_because.append("which domains are this server's own isn't known: give main.cf, or --local-domain")
         return result
     foreign = counts[~own.are(counts["domain"]) & ~counts["domain"].isin(logins).to_numpy()]
-    whole = counts.groupby("user")["n"].sum()
+    ever = with_past(Partial({"counts": part}), log, CHECK.name).frame("counts")
+    whole = ever.groupby("user")["n"].sum()
+    usual = _usual(ever, ever["user"].map(whole), told)
+    foreign = foreign.merge(ever.assign(usual=usual).rename(columns={"n": "ever"}).drop(columns=["first", "last"]))
+    new = counts.groupby("user")["n"].sum()
     some = partial.frame("cases")
-    foreign = most_seen(foreign, ("user",), result, "sends-as-others, logins", foreign["n"] >= told.mails)
+    foreign = most_seen(foreign, ("user",), result, "sends-as-others, logins", foreign["ever"] >= told.mails)
     of_user = some.groupby("user").indices
     none = np.empty(0, np.int64)
     for user, rows in foreign.groupby("user", sort=True):
         cases = some.take(of_user.get(user, none))
-        result.findings.append(_finding(log, str(user), rows, int(whole[user]), cases, told))
+        result.findings.append(_finding(log, str(user), rows, int(new[user]), cases, told))
     return result
 
 
-def _usual(rows: pd.DataFrame, whole: int, told: Limits) -> Any:
-    """Return which domains an account usually sends as."""
-    often = rows["n"] >= max(told.usual_share * whole, told.mails)
+def _usual(rows: pd.DataFrame, whole: pd.Series, told: Limits) -> Any:
+    """Return which domains an account usually sends as; ``whole`` is how many mails it sent in all."""
+    often = rows["n"] >= (told.usual_share * whole).clip(lower=told.mails)
     long = (rows["n"] >= told.usual_mails) & (rows["last"] - rows["first"] >= told.usual_days * DAY)
     return often | long
 
 
 def _finding(log: Log, user: str, rows: pd.DataFrame, whole: int, cases: pd.DataFrame, told: Limits) -> Finding:
-    usual = _usual(rows, whole, told)
-    odd = rows[~usual]
+    odd = rows[~rows["usual"]]
     changing = len(odd) >= told.domains
-    bad = changing or bool((odd["n"] >= told.mails).any())
+    bad = changing or bool((odd["ever"] >= told.mails).any())
     shown = odd if bad else rows
     cases = cases[cases["domain"].isin(shown["domain"])].sort_values(["time", "place", "queue_id"], ignore_index=True)
     mails = int(shown["n"].sum())
@@ -210,6 +221,7 @@ CHECK = Check(
     "A login sends under other people's domains",
     look,
     conclude,
+    remember=remember,
     causes=(FOREIGN, CHANGING),
     order=330,
     clear="Every login sent under this server's own domains ({checked:mail|mails} looked at)",
