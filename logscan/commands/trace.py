@@ -21,12 +21,30 @@ from logscan.commands.complaints import complain
 @click.option(
     "--most", type=click.IntRange(1), default=20, show_default=True, help="Mails, and refusals, shown at most."
 )
+@click.option(
+    "--for",
+    "people",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Only this person's own part, fit to be handed over; repeatable for one person's addresses.",
+)
 @reading_options
-def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: str, verbose: bool, most: int) -> None:
+def command(
+    reading: dict[str, Any],
+    what: str,
+    sources: tuple[str, ...],
+    form: str,
+    verbose: bool,
+    most: int,
+    people: tuple[str, ...],
+) -> None:
     """Show a mail's whole way, leg by leg, and what was refused.
 
     WHAT is a queue ID, a message-id, an address, the address or name of a client, or a finding's id. What smtpd or a
     milter refused never became a mail: it is found by sender, recipient, client, HELO name, login or domain.
+
+    With --for, other recipients, other people's addresses and clients are hidden, and mails that aren't that person's are
+    left out; what isn't known to be that person's counts as other people's.
     """
     from logscan.pipeline.running import analyse, read
     from logscan.report.trace_finding import find, find_finding, find_refused
@@ -48,15 +66,20 @@ def command(reading: dict[str, Any], what: str, sources: tuple[str, ...], form: 
         mails = [mail for each in dict.fromkeys(ids) for mail in find(scan, each)]
     chosen = list(dict.fromkeys(mails))
     shown = [*traces(scan, chosen[:most], lines=lines, whole=True), *([refusals] if refusals else [])]
+    if people:
+        from logscan.report.redacting import redacted
+
+        shown, left = redacted(shown, people)
+        if left:
+            console.say(f"left out: {left} of the mails, which are not of {', '.join(people)}")
     with suppress(BrokenPipeError):  # what is said on stderr, and the status, hold all the same
         if form == "json":
             console.result(as_json(shown) + "\n")
         elif shown:
             console.result(as_text(shown, verbose) + "\n")
         if not shown:
-            said = (
-                f"no mail and no refusal with the queue ID, message-id, address, client or host {what!r} in these logs"
-            )
+            kind = f"of {', '.join(people)} " if people else ""
+            said = f"no mail {kind}and no refusal with the queue ID, message-id, address, client or host {what!r} in these logs"
             (console.say if form == "json" else console.out)(said)
         elif refusals and not chosen and form != "json":
             only = "Only refusals are known of" if all(each.refused for each in refusals.refusals) else "Of"
