@@ -31,7 +31,6 @@ from benchmarks.daily.schemes import SCHEMES
 from benchmarks.daily.sweeping import Sweep, Tally, logtail
 from benchmarks.daily.world import LOGROTATE, World
 
-
 FEW = ("log-gap", "password-guessing", "duplicate-delivery")
 """Checks that run: with a past, with what two mails tell together. All of them take twice the time and write nothing more."""
 
