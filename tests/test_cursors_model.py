@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logscan.reading.reads import SourceRead
@@ -140,6 +140,13 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=200, deadline=None)
+@example(copytruncate=False, dated=False, packed="never", steps=[("half",), ("copy",), ("run",)])
+@example(
+    copytruncate=False,
+    dated=False,
+    packed="at once",
+    steps=[("half",), ("rotate",), ("same",), ("copy",), ("rotate",), ("rotate",)],
+)
 @given(
     copytruncate=st.booleans(),
     dated=st.booleans(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from logscan.store.contents import ENDS
@@ -16,17 +17,34 @@ Known = tuple["Content", "Cursor | None"]
 
 
 def copies(found: Sequence[Known]) -> dict[int, Content]:
-    """Return, by content (its id), what it is the beginning of, or all of; the longest where there are several."""
+    """Return, by content (its id), what it is the beginning of, or all of: something that isn't one of these itself."""
+    some = [each for each in found if each[0].head and not _packed_and_read(*each)]
+    some.sort(key=lambda each: each[0].path, reverse=True)
+    some.sort(key=lambda each: (each[0].head, not _strange(*each), not each[0].packed))
     out: dict[int, Content] = {}
-    for group in _alike([each for each in found if not _packed_and_read(*each)]):
-        group.sort(key=lambda each: (-each[0].size, _strange(*each), each[0].packed, each[0].path))
-        kept: list[Content] = []
-        for content, _ in group:
-            whole = next((other for other in kept if _begins(content, other)), None)
-            if whole is None:
-                kept.append(content)
-            else:
-                out[id(content)] = whole
+    for (content, _), (other, _) in pairwise(some):
+        # What is smaller than its head would be is all head: what begins with that stands right behind it.
+        if len(content.head) < ENDS and other.head.startswith(content.head):
+            out[id(content)] = other
+    for _, group in groupby((each for each in some if len(each[0].head) == ENDS), key=lambda each: each[0].head):
+        out |= _copies_of_large([content for content, _ in group][::-1])
+    for content in [content for content, _ in some[::-1] if id(content) in out]:
+        out[id(content)] = out.get(id(out[id(content)]), out[id(content)])
+    return out
+
+
+def _copies_of_large(alike: list[Content]) -> dict[int, Content]:
+    """Return the copies among contents with the same head; of equal ones the first is kept."""
+    out: dict[int, Content] = {}
+    if len(alike) < 2:
+        return out
+    kept: list[Content] = []
+    for content in sorted(alike, key=lambda each: -each.size):
+        whole = next((each for each in kept if _begins(content, each)), None)
+        if whole is None:
+            kept.append(content)
+        else:
+            out[id(content)] = whole
     return out
 
 
@@ -38,25 +56,6 @@ def _strange(content: Content, cursor: Cursor | None) -> bool:
     return cursor is not None and cursor.path != content.path
 
 
-def _alike(found: Sequence[Known]) -> Iterator[list[Known]]:
-    """Yield those that begin alike, as far as the shorter goes."""
-    group: list[Known] = []
-    shortest = b""
-    for each in sorted((each for each in found if each[0].head), key=lambda each: each[0].head):
-        if group and not each[0].head.startswith(shortest):
-            if len(group) > 1:
-                yield group
-            group = []
-        if not group:
-            shortest = each[0].head
-        group.append(each)
-    if len(group) > 1:
-        yield group
-
-
 def _begins(short: Content, long: Content) -> bool:
-    """Whether one content is how another begins: alike at the head, and before the place where it ends."""
-    size = min(len(short.head), len(long.head))
-    if short.size > long.size or short.head[:size] != long.head[:size]:
-        return False
-    return short.before(short.size, ENDS) == long.before(short.size, ENDS)
+    """Whether a content is how another with the same head begins: alike before the place where it ends."""
+    return short.size <= long.size and short.before(short.size, ENDS) == long.before(short.size, ENDS)

@@ -66,10 +66,14 @@ def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuati
     """Return what of ``sources`` is new to ``before``, the cursors of the last run.
 
     ``sources`` are all that were found (:func:`logscan.sources.finding.discover`). What can be read only once is kept on disk
-    from here on. Raises ValueError for standard input: nobody can go on in it.
+    from here on. Raises ValueError for standard input and pipes: nobody can go on in these.
     """
-    if any(each.opener.kind == "stream" or each.path == "-" for each in sources):
-        raise ValueError("standard input can't be gone on in: name files, folders or journal:")
+    for each in sources:
+        if each.opener.kind == "stream" or each.path == "-":
+            what = "standard input" if each.path == "-" else each.path
+            raise ValueError(
+                f"{what} can be read only once, so nobody can go on in it: name files, folders or journal:"
+            )
     logs = [each for each in sources if each.opener.kind != "journal"]
     for each in logs:
         keep(each)

@@ -69,6 +69,9 @@ class Part:
         out = cls(content, cursor, sets.live(content))
         source, start = content.source, out.start
         growing = sets.growing(content) or bool(source.opener.broken)
+        if cursor is None and not content.head and not content.error:
+            out.stop = start
+            return out
         if not content.packed or cursor is not None:
             out.stop = content.whole_lines(start) if growing or content.error else content.size
             if out.stop <= start:
