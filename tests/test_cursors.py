@@ -178,6 +178,31 @@ def test_a_half_line_of_a_log_that_was_rotated_is_read_once(logs: Logs) -> None:
     assert not logs.losses
 
 
+def test_a_line_is_ended_in_a_log_that_was_rotated_meanwhile(logs: Logs) -> None:
+    logs.write(2)
+    logs.write(1, end="")
+    (logs / "mail.log").rename(logs / "mail.log.1")
+    logs.write(1)
+    half = logs.written.pop(2)
+    assert logs.run() == logs.written
+    with (logs / "mail.log.1").open("a") as file:
+        file.write(" at last\n")
+    assert logs.run() == [f"{half} at last"]
+    assert logs.run() == []
+    assert logs.losses == []
+
+
+def test_a_half_line_that_nobody_ends_is_read_once(logs: Logs) -> None:
+    logs.write(2)
+    logs.write(1, end="")
+    (logs / "mail.log").rename(logs / "mail.log.1")
+    logs.write(1)
+    half = logs.written[2]
+    assert half not in logs.run()
+    assert logs.run() == [half]
+    assert logs.run() == []
+
+
 def test_a_text_that_goes_on_in_the_next_line_is_read_whole(logs: Logs) -> None:
     logs.write(2)
     begun = "2026-11-20T01:00:00+00:00 mx1 amavis[5]: (00005-01) Passed CLEAN {RelayedInbound}, <a@example.com> ..."

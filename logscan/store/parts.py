@@ -73,7 +73,8 @@ class Part:
             out.stop = start
             return out
         if not content.packed or cursor is not None:
-            out.stop = content.whole_lines(start) if growing or content.error else content.size
+            out.stop = content.size if not growing and not content.error and _ended(content, cursor) else None
+            out.stop = content.whole_lines(start) if out.stop is None else out.stop
             if out.stop <= start:
                 return out
             out.tail = content.before(out.stop, ENDS) or b""
@@ -159,6 +160,17 @@ class Part:
         if self.cursor is None:
             return None
         return replace(self.cursor, path=self.content.path, inode=self.content.inode, live=True, stored="")
+
+
+def _ended(content: Content, cursor: Cursor | None) -> bool:
+    """Whether a half line at the end of a log that was rotated is all that there will be of it.
+
+    The logger may have the file open still, and write the rest when the next line comes: one run waits for it.
+    """
+    if content.packed or content.source.boundary != (b"\n",):
+        return True  # a record of several lines looks unended until the next one begins
+    whole = content.whole_lines(cursor.offset if cursor is not None else 0)
+    return whole >= content.size or (cursor is not None and not cursor.live and cursor.offset >= whole)
 
 
 def at(content: Content, offset: int, lines: int, last: int | None, *, kind: str = "", tail: bytes) -> Cursor:
