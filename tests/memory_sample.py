@@ -84,6 +84,8 @@ def figures(report: Report) -> list[tuple[str, dict[str, float]]]:
 def remembering() -> Report:
     """The bad day of :func:`report_sample.sample`, of which some is known."""
     report = deepcopy(report_sample.sample())  # its findings are marked below
+    report.mails["open"] = 3
+    report.open_recipients = {"deferred": 4}
     ours = [each for each in report.found if each.counts]
     remembered = [
         past_of(ours[1], date(2026, 11, 3), date(2026, 11, 19), gone=True),

@@ -149,6 +149,14 @@ def test_what_is_known_says_since_when_and_when_it_was_seen_last() -> None:
     )  # fmt: skip
 
 
+def test_a_run_that_reads_old_lines_knows_a_finding_since_their_day() -> None:
+    before, after = report(START, finding("a")), report(START + timedelta(1), finding("a"))
+    late = int(datetime(2026, 11, 28, tzinfo=UTC).timestamp()) * 10**9
+    known = remembered_after([], before, run_number=7, ended=late)
+    (told,) = compared(known, after, run_number=7).known.values()
+    assert (told.status, told.since, told.reports) == ("same", START, 1)
+
+
 def test_what_nobody_could_look_for_is_neither_gone_nor_the_same() -> None:
     days = [
         report(START, finding("a"), finding("b", check="mail-stuck")),

@@ -217,7 +217,7 @@ def _known(finding: Finding, past: Remembered | None, run_number: int, patience:
         return Known("same" if acknowledged else "new", acknowledged=acknowledged)
     return Known(
         "back" if patience.said(past) and not acknowledged else "same",
-        since=_day(past.first_seen, patience.zone),
+        since=_since(past, patience.zone),
         reports=max(1, run_number - past.first_run + 1),
         seen=_day(past.sighting.last, patience.zone),
         acknowledged=acknowledged,
@@ -264,7 +264,7 @@ def _former_of(each: Remembered, zone: tzinfo) -> Former:
         old.subject,
         _severity(old.severity),
         old.summary,
-        _day(each.first_seen, zone),
+        _since(each, zone),
         _day(old.last, zone),
     )
 
@@ -302,6 +302,11 @@ def _gravity(verdict: str) -> int:
 
 def _severity(text: str) -> Severity:
     return next((each for each in SEVERITIES if each == text), "warning")
+
+
+def _since(each: Remembered, zone: tzinfo) -> date | None:
+    """Return since when a finding is known: the day of the run, or of its lines, where the run read old ones."""
+    return min(filter(None, (_day(each.first_seen, zone), _day(each.sighting.first, zone))), default=None)
 
 
 def _moment(ns: int) -> datetime:

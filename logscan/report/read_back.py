@@ -53,7 +53,8 @@ def _report(page: Mapping[str, Any], generated: datetime) -> Report:
             for each in page["sources"]
         ],
         unknown=[],
-        mails={str(name): int(value) for name, value in page["mails"].items()},
+        mails={str(name): int(value) for name, value in page["mails"].items() if not isinstance(value, Mapping)},
+        open_recipients={str(name): int(value) for name, value in page["mails"].get("open_recipients", {}).items()},
         checks=checks,
         concerns=[str(each) for each in page.get("concerns", [])],
         audit=bool(page.get("audit")),
