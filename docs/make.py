@@ -25,6 +25,8 @@ import house  # noqa: E402
 
 from logscan.checking.check import GROUPS, Check, all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
+from logscan.commands.completing import SHELLS, script  # noqa: E402
+from logscan.commands.manual import manual  # noqa: E402
 from logscan.commands.sample_settings import sample_settings  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
 from logscan.grammar.formats import LogFormat  # noqa: E402
@@ -461,6 +463,8 @@ def pages() -> dict[str, str]:
         "commands.md": commands_page(),
         "architecture.md": architecture_page(),
         "../contrib/logscan.toml": sample_settings(cli),
+        "../contrib/logscan.1": manual(cli),
+        **{f"../contrib/completion.{shell}": script(shell, cli) for shell in SHELLS},
     }
 
 

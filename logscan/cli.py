@@ -35,6 +35,9 @@ TRACEBACK = "LOGSCAN_TRACEBACK"
 FORMAT = re.compile(r"--f(?:o(?:r(?:m(?:at?)?)?)?)?(?==|\Z)|-[A-Za-z]*?f")
 """The option that says the format, however it is written: abbreviated, behind other letters. Mistyped it means the same."""
 
+COMPLETE = "_LOGSCAN_COMPLETE"
+"""The variable by which a shell's completion asks (:mod:`logscan.commands.completing`)."""
+
 LEAST_MEMORY = 512 << 20
 """Bytes of address space below which the libraries can't even be loaded; some of them end the process then, with status 1."""
 
@@ -72,7 +75,7 @@ class Commands(click.Group):
 
 
 def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
-    if asked:
+    if asked and not ctx.resilient_parsing:
         from logscan.machine.library import WHY_NOT
 
         how = f"without the compiled part: {WHY_NOT}" if WHY_NOT else "compiled"
@@ -125,6 +128,8 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     meta: dict[str, Any] = {NAGIOS: asks_for_nagios(sys.argv[1:])}
     try:
+        if asked := os.environ.get(COMPLETE):
+            sys.exit(_completed(asked))
         console.prepared()
         _heed_signals()
         sys.exit(_run(sys.argv[1:], meta))
@@ -135,6 +140,16 @@ def main() -> None:
     finally:
         if collecting:
             gc.enable()
+
+
+def _completed(asked: str) -> int:
+    """Answer a shell that completes a command line; whatever goes wrong, nothing is said in the middle of a line."""
+    from click.shell_completion import shell_complete
+
+    try:
+        return shell_complete(cli, {}, "logscan", COMPLETE, asked)
+    except Exception:
+        return 1
 
 
 def _run(args: Sequence[str], meta: dict[str, Any]) -> int:

@@ -318,7 +318,7 @@ def test_hostile_paths_stay_within_their_line(machine: Path, path: str) -> None:
 
 def test_what_was_changed_is_kept_and_what_is_right_stays(run: Run, machine: Path) -> None:
     assert run("setup", "--write", "--root", machine).returncode == 0
-    assert run("setup", "--write", "--root", machine).stdout.count("is as it should be") == 4
+    assert run("setup", "--write", "--root", machine).stdout.count("is as it should be") == 8
     unit, settings = machine / UNIT[1:], machine / "etc/logscan/logscan.toml"
     first = unit.read_text()
     for text in ("[Service]\n# mine\n", "[Service]\n# mine too\n"):
@@ -333,6 +333,24 @@ def test_what_was_changed_is_kept_and_what_is_right_stays(run: Run, machine: Pat
     ]  # fmt: skip
     assert unit.with_name("logscan.service.old").read_text() == "[Service]\n# mine\n"
     assert 'write mail-to = ["root"]' in done.stderr
+
+
+def test_what_shells_read_has_no_second_version_beside_it(run: Run, machine: Path) -> None:
+    run("setup", "--write", "--root", machine)
+    path = machine / "usr/local/share/zsh/site-functions/_logscan"
+    right = path.read_text()
+    path.write_text("#compdef logscan\n")
+    assert "was another" not in run("setup", "--write", "--root", machine).stdout
+    assert path.read_text() == right
+    assert [each.name for each in path.parent.iterdir()] == ["_logscan"]
+
+
+def test_it_is_put_on_the_path_where_it_is_not(machine: Path) -> None:
+    assert not any(str(step).startswith("ln ") for step in plan_of(machine).steps)
+    write(machine, "opt/logscan/bin/logscan", "", 0o755)
+    (machine / "usr/bin/logscan").unlink()
+    steps = [str(step) for step in plan_of(machine, program=("/opt/logscan/bin/logscan",)).steps]
+    assert "ln -s /opt/logscan/bin/logscan /usr/local/bin/logscan" in steps
 
 
 def test_a_masked_unit_is_left_alone(machine: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from logscan import console
+from logscan.commands import completing
 from logscan.commands.state import opened, state_option, wait_option
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _SPAN = re.compile(r"\+?(\d{1,5})([dw])", re.ASCII)
 
 
 @click.command("ack")
-@click.argument("finding", required=False, metavar="[FINDING]")
+@click.argument("finding", required=False, metavar="[FINDING]", shell_complete=completing.findings)
 @click.option("--until", metavar="DATE", help="The last day it holds: 2026-12-31, +30d, +6w. Default: for good.")
 @click.option("--why", default="", metavar="TEXT", help="Why the finding may stay, for whoever reads the report.")
 @click.option("--remove", is_flag=True, help="Take an acknowledgement back.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from logscan.commands import completing
 from logscan.commands.common import reading_of, reading_options
 from logscan.commands.complaints import complain
 from logscan.commands.mail_options import mail_options, mailing_of
@@ -16,9 +17,18 @@ from logscan.plugins import names
 
 
 @click.command("analyse")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
-@click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check; repeatable.")
-@click.option("--skip", multiple=True, metavar="NAME", help="Not this check; repeatable.")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=completing.files)
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completing.checks,
+    help="Only this check; repeatable.",
+)
+@click.option(
+    "--skip", multiple=True, metavar="NAME", shell_complete=completing.checks, help="Not this check; repeatable."
+)
 @click.option(
     "--format",
     "-f",

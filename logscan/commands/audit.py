@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from logscan.commands import completing
 from logscan.commands.settings_file import load_settings
 from logscan.plugins import names
 
 
 @click.command("audit")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=completing.files)
 @click.option("--settings", type=click.Path(path_type=Path), metavar="FILE", is_eager=True, expose_value=False,
               callback=load_settings, help="Settings file; default: as for analyse.")  # fmt: skip
 @click.option("--dspam-home", type=click.Path(path_type=Path, file_okay=False), metavar="PATH", help="DSPAM's home.")

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from logscan.commands import completing
 from logscan.commands.common import reading_options
 from logscan.commands.mail_options import daily_mail_options
 from logscan.plugins import names
 
 
 @click.command("daily")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=completing.files)
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
@@ -40,8 +41,17 @@ from logscan.plugins import names
     metavar="TIME",
     help="With --send-only: say that the analysis failed where none ended for so long: 4h, 2d.",
 )
-@click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check; repeatable.")
-@click.option("--skip", multiple=True, metavar="NAME", help="Not this check; repeatable.")
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completing.checks,
+    help="Only this check; repeatable.",
+)
+@click.option(
+    "--skip", multiple=True, metavar="NAME", shell_complete=completing.checks, help="Not this check; repeatable."
+)
 @click.option(
     "--format",
     "-f",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logscan import console
+from logscan.commands import completing
 
 if TYPE_CHECKING:
     from logscan.report.differing import Difference, FindingChange
@@ -19,8 +20,8 @@ UNREADABLE = 3
 
 
 @click.command("diff")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=completing.files)
+@click.argument("b", metavar="B", shell_complete=completing.files)
 @click.option("--format", "-f", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--fail-on", type=click.Choice(["new", "any", "never"]), default="never", show_default=True,
               help="Exit with status 1 for new findings (active, no notes), or for any difference.")  # fmt: skip

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logscan import console
+from logscan.commands import completing
 
 if TYPE_CHECKING:
     from logscan.checking.check import Check
 
 
 @click.command("explain")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.checks)
 def command(name: str) -> None:
     """Explain a check: what it finds, why it matters, what to do, when it is wrong or blind, its thresholds."""
     from logscan.checking.check import all_checks, page

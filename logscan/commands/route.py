@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from logscan import console
+from logscan.commands import completing
 from logscan.commands.common import reading_of, reading_options
 
 
 @click.command("route")
 @click.argument("address", metavar="ADDRESS")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=completing.files)
 @click.option("--format", "-f", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @reading_options
 def command(reading: dict[str, Any], address: str, sources: tuple[str, ...], form: str) -> None:

@@ -42,7 +42,7 @@ def load_settings(ctx: click.Context, _param: click.Parameter, value: Path | Non
     that are known in ``[[suppress]]``; the context's ``meta`` holds them. A file that others can write is passed over with a
     note, and refused where it was named. Raises :class:`click.UsageError` with the file's name for what can't be read.
     """
-    path = _named(value) if value else _found()
+    path = None if ctx.resilient_parsing else _named(value) if value else _found()
     if path is None:
         return None
     content = _content(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from logscan import console
+from logscan.commands import completing
 from logscan.store.folders import STATE, is_root
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ END = "END-OF-FILE"
 
 
 @click.command("setup")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=completing.files)
 @click.option("--write", is_flag=True, help="Install it, as root; without this, the steps are printed.")
 @click.option("--systemd", "how", flag_value="systemd", help="A timer and two units; the default where systemd runs.")
 @click.option("--cron", "how", flag_value="cron", help="A line in /etc/cron.d.")
@@ -63,7 +64,7 @@ def command(
     how = how or ("systemd" if machine.systemd else "cron")
     mail_to = mail_to or (("root",) if machine.sendmail else ())
     try:
-        plan = planned(machine, Wish(how, program, mail_to, state, named), places, sample_settings(cli))
+        plan = planned(machine, Wish(how, program, mail_to, state, named), places, sample_settings(cli), _shared(cli))
         if write and root == HERE and not is_root():
             raise click.UsageError("--write needs root: it makes an account, and writes below /etc")
         _found(machine, plan, write)
@@ -77,6 +78,21 @@ def command(
     for warning in plan.warnings:
         console.say(warning, "logscan: blind: " if plan.nothing_to_read else "logscan: note: ")
     sys.exit(3 if plan.nothing_to_read else 0)
+
+
+COMPLETION = {
+    "bash": "bash-completion/completions/logscan",
+    "zsh": "zsh/site-functions/_logscan",
+    "fish": "fish/vendor_completions.d/logscan.fish",
+}
+
+
+def _shared(group: click.Group) -> dict[str, str]:
+    """Return the manual page and the shells' completion by where they go below /usr/local/share."""
+    from logscan.commands.manual import manual
+
+    scripts = {path: completing.script(shell, group) for shell, path in COMPLETION.items()}
+    return {"man/man1/logscan.1": manual(group), **scripts}
 
 
 def _absolute(source: str) -> str:
@@ -127,10 +143,13 @@ def _found(machine: Machine, plan: Plan, write: bool) -> None:
 
 def _script(plan: Plan, root: Path) -> None:
     """Print the steps as a shell script that does what --write does."""
-    from logscan.installing.plan import Aside, Command
+    from logscan.installing.plan import Aside, Command, File
 
     below = shlex.quote(str(root)) if root != HERE else ""
     for step in plan.steps:
+        if isinstance(step, File) and not step.kept:
+            console.out(f"# with --write only: {step.path}")
+            continue
         console.out("")
         console.out(f"# {step.why}")
         if isinstance(step, Command):

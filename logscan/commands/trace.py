@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from logscan import console
+from logscan.commands import completing
 from logscan.commands.common import reading_of, reading_options
 from logscan.commands.complaints import complain
 
 
 @click.command("trace")
 @click.argument("what", metavar="WHAT")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=completing.files)
 @click.option("--format", "-f", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--verbose", "-v", is_flag=True, help="Show the raw lines too.")
 @click.option(

@@ -72,7 +72,8 @@ def _written(file: File, root: Path) -> Iterator[str]:
             path.chmod(0o644)
             yield f"{file.path} is as it should be"
             return
-        yield f"{file.path} was another: it is kept as {_kept(path).name}"
+        if file.kept:
+            yield f"{file.path} was another: it is kept as {_kept(path).name}"
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True)
         path.parent.chmod(0o755)

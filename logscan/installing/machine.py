@@ -37,6 +37,7 @@ CRON = f"{CRON_FOLDER}/logscan"
 UNITS = "/etc/systemd/system"
 TIMER = f"{UNITS}/logscan.timer"
 SETTINGS = "/etc/logscan/logscan.toml"
+ON_PATH = ("/usr/local/bin/logscan", "/usr/bin/logscan")
 SYSTEMD_RUNS = "/run/systemd/system"
 SYSTEMD_IS_THERE = (SYSTEMD_RUNS, "/lib/systemd/systemd", "/usr/lib/systemd/systemd")
 
@@ -77,6 +78,8 @@ class Machine:
     """logrotate runs by a timer of systemd, just after midnight."""
     cron_daily: tuple[int, int] | None
     """Hour and minute at which cron runs the daily jobs, logrotate among them; None where it says no time."""
+    on_path: bool = True
+    """``logscan`` is a command that everybody finds."""
     installed: frozenset[str] = frozenset()
     """Files of earlier installations that are there."""
     mails_to: tuple[str, ...] = ()
@@ -106,6 +109,7 @@ def detected(root: Path, sources: Sequence[str] = ()) -> Machine:
         cron=files.there(CRON_FOLDER),
         logrotate_timer=running and any(files.there(each) for each in LOGROTATE_TIMERS),
         cron_daily=(hour, minute) if daily and hour < 24 and minute < 60 else None,
+        on_path=any(files.there(path) for path in ON_PATH),
         installed=frozenset(path for path in (CRON, TIMER, SETTINGS) if files.there(path)),
         mails_to=files.mails_to(),
     )

@@ -6,13 +6,14 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Literal
 
 from logscan.installing.access import Access, Hidden, Place, advice, granted, letters, shut_by
-from logscan.installing.machine import CRON, CRON_FOLDER, SETTINGS, TIMER, UNITS, Machine
+from logscan.installing.machine import CRON, CRON_FOLDER, ON_PATH, SETTINGS, TIMER, UNITS, Machine
 from logscan.installing.quoting import Unquotable, cron_command, unit_command, unit_word, with_values
 from logscan.installing.templates import template
 from logscan.store.folders import STATE
@@ -25,6 +26,9 @@ READERS_ANYWHERE = frozenset({"adm", "systemd-journal"})
 
 CACHE = "/var/cache/logscan"
 """Where matplotlib keeps what it found out about fonts; without it, it complains every morning."""
+
+SHARE = "/usr/local/share"
+"""Where man and the shells look for what isn't the distribution's."""
 
 SYSUSERS = "/etc/sysusers.d/logscan.conf"
 
@@ -67,6 +71,8 @@ class File:
     why: str
     ours: bool = True
     """False: the administrator's, once it is there; it is never written again."""
+    kept: bool = True
+    """Whether another version of it is kept beside it; a shell would read that one too, and nobody writes it by hand."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +112,16 @@ class Plan:
     """The own user can read none of the log."""
 
 
-def planned(machine: Machine, wish: Wish, programs: Sequence[Place], sample: str) -> Plan:
+def planned(
+    machine: Machine,
+    wish: Wish,
+    programs: Sequence[Place],
+    sample: str,
+    shared: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
     """Return the plan; ``programs`` are places that the own user has to reach, ``sample`` the settings with all options.
 
-    Raises :class:`CantInstall`.
+    ``shared`` are texts by where they go below :data:`SHARE`. Raises :class:`CantInstall`.
     """
     _checked(machine, wish)
     for each in programs:
@@ -131,7 +143,19 @@ def planned(machine: Machine, wish: Wish, programs: Sequence[Place], sample: str
     nothing = bool(logs) and all(each.path in hidden for each in logs)
     if SETTINGS not in machine.installed:
         steps = (_settings(wish, sample), *steps)
+    steps = (*steps, *_for_people(machine, wish, shared))
     return Plan(steps, access, when, tuple(_warnings(machine, wish, access)), nothing)
+
+
+def _for_people(machine: Machine, wish: Wish, shared: Mapping[str, str]) -> list[Step]:
+    """Return what makes ``logscan`` a command like others: on the path, with a manual page and completion."""
+    steps: list[Step] = [
+        File(f"{SHARE}/{path}", text, "the manual page, completion in shells", kept=False)
+        for path, text in shared.items()
+    ]
+    if not machine.on_path and len(wish.program) == 1:
+        steps.append(Command(("ln", "-s", wish.program[0], ON_PATH[0]), "logscan as a command for everybody"))
+    return steps
 
 
 def time_of(machine: Machine) -> tuple[int, int, str]:
