@@ -5,6 +5,7 @@ Nothing is remembered before :meth:`logscan.store.state.State.commit`; what is w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -78,6 +79,8 @@ class Daily:
         self.opened.logs = order(self.continuation.sources)
         self.notes += self.continuation.notes
         self._writer: PartitionWriter | None = None
+        self._unwritten: OSError | None = None
+        """Why tables couldn't be written: the report is made all the same, and nothing is remembered of the run."""
         self._pasts = self._known_pasts()
         self._kept = b""
         self.cursors: list[Cursor] = []
@@ -138,6 +141,8 @@ class Daily:
 
     def partitions(self) -> list[Partition]:
         """Make the tables' files last; raises OSError."""
+        if self._unwritten is not None:
+            raise self._unwritten
         return self._writer.finish() if self._writer is not None else []
 
     def abandon(self) -> None:
@@ -152,8 +157,13 @@ class Daily:
         assert self.lines is not None
         window = self.lines.feed(tables)
         looking.add(window, self.lines.frontier, self.lines.crew)
-        if self._writer is not None:
-            self._writer.add(window)
+        if self._writer is not None and self._unwritten is None:
+            try:
+                self._writer.add(window)
+            except OSError as error:
+                # Arrow's words don't say where.
+                self._unwritten = OSError(error.errno, os.strerror(error.errno or 0), str(self._writer.folder))
+                self._writer.abandon()
         if self.names is not None:
             self.names.learn(window)
 
