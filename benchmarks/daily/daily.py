@@ -35,6 +35,8 @@ class Facts:
     """Partitions: digests of the rows by table."""
     findings: dict[str, str]
     losses: tuple[str, ...]
+    cuts: int
+    """Reports that say that a log was copied and cut, so that lines may be in neither."""
     blobs: dict[str, int]
     waiting: int
     """Mails in the outbox."""
@@ -149,6 +151,7 @@ def _facts(state: Any, folder: Path) -> Facts:
         "logscan.db-shm",
         "lock",
     }
+    journal = any(each.path == "journal:" for each in state.cursors())
     return Facts(
         lines=sum(run.lines for run in runs),
         counts=dict(counts),
@@ -160,7 +163,9 @@ def _facts(state: Any, folder: Path) -> Facts:
             for each in state.remembered()
         },
         losses=tuple(sorted(repr(each) for each in state.losses())),
-        blobs={name: hash(state.blob(name)) for name in state.blobs()},
+        cuts=sum("(copytruncate)" in note for report in reports for note in report["notes"]),
+        # journalctl gives the fields of a record in an order that changes from call to call.
+        blobs={name: hash(state.blob(name)) for name in state.blobs() if not (journal and name == "open lines")},
         waiting=len(state.outbox()),
         leftovers=tuple(sorted(named ^ there) + sorted(beside)),
         notes=tuple(state.notes),

@@ -228,7 +228,9 @@ class Sweep:
         tally, world = self.tally, self.world
         found = facts(self.place.live)
         tally.lines, tally.destroyed = len(world.lines), len(world.destroyed)
-        tally.named = len(found.losses)
+        tally.named = len(found.losses) + found.cuts
+        if tally.destroyed and not tally.named and not self.starve:
+            tally.wrong.append(f"{tally.destroyed} lines were destroyed, and nothing was said")
         whole = self.tool.analysed(world.everything())
         if wrong := {name: (found.sums[name], whole[name]) for name in whole if found.sums[name] != whole[name]}:
             tally.wrong.append(f"all runs against one pass: {wrong}")
