@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -28,6 +29,7 @@ from benchmarks.daily.daily import Daily
 from benchmarks.daily.driving import Stable, shim
 from benchmarks.daily.logtail import PROGRAM, Logtail
 from benchmarks.daily.schemes import SCHEMES
+from benchmarks.daily.smtp import Post
 from benchmarks.daily.sweeping import Sweep, Tally, logtail
 from benchmarks.daily.world import LOGROTATE, World
 
@@ -35,26 +37,30 @@ FEW = ("log-gap", "password-guessing", "duplicate-delivery")
 """Checks that run: with a past, with what two mails tell together. All of them take twice the time and write nothing more."""
 
 
+BY_SMTP = ("clock step", "half line")
+"""Schemes whose mails go to a server by SMTP; the others' go to a program in sendmail's place."""
+
+
 def swept(
     stable: Stable, name: str, folder: Path, *, most: int, cuts: int, checks: Sequence[str] = FEW, seed: int = 1
 ) -> Tally:
     """Return what a scheme comes to under ``logscan daily``."""
-    world = World(folder / "logs", seed=seed)
-    try:
-        tool = Daily(stable, folder, *(word for check in checks for word in ("--check", check)))
-        sweep = Sweep(tool, world, folder / "states", most=most, cuts=cuts, starve=name == "disk full")
+    with ExitStack() as held:
+        world = held.enter_context(closing(World(folder / "logs", seed=seed)))
+        options = [word for check in checks for word in ("--check", check)]
+        if name in BY_SMTP:
+            post = held.enter_context(Post(folder / "states" / "live" / "spool"))
+            options += [*post.options, "--mail-from", "logscan@example.com"]
+        sweep = Sweep(
+            Daily(stable, folder, *options), world, folder / "states", most=most, cuts=cuts, starve=name == "disk full"
+        )
         return sweep.play(SCHEMES[name])
-    finally:
-        world.close()
 
 
 def beside(library: Path, name: str, folder: Path, *, most: int, seed: int = 1) -> Tally:
     """Return what it comes to under logtail2."""
-    world = World(folder / "logs", seed=seed)
-    try:
+    with closing(World(folder / "logs", seed=seed)) as world:
         return logtail(Logtail(library), world, folder / "states", SCHEMES[name], most=most)
-    finally:
-        world.close()
 
 
 def row(name: str, tally: Tally) -> str:

@@ -218,11 +218,16 @@ def _one(job: dict[str, object], library: object) -> None:
 
 
 def points(counts: Mapping[str, int], most: int, kinds: Sequence[str] = KINDS) -> list[Fault]:
-    """Return where to kill a run that makes ``counts`` calls: each call of each kind, or ``most`` spread over them evenly."""
-    every = [Fault(kind, number) for kind in kinds for number in range(1, counts.get(kind, 0) + 1)]
-    if len(every) <= most:
-        return every
-    return [every[i * len(every) // most] for i in range(most)]
+    """Return where to kill a run that makes ``counts`` calls: before each, or ``most``, as many of each kind as there can be."""
+    quota = dict.fromkeys([kind for kind in kinds if counts.get(kind)], 0)
+    while sum(quota.values()) < most:
+        growing = [kind for kind in quota if quota[kind] < counts[kind]]
+        if not growing:
+            break
+        for kind in growing[: most - sum(quota.values())]:
+            quota[kind] += 1
+    # The middle of as many equal parts of the run.
+    return [Fault(kind, counts[kind] * (2 * i + 1) // (2 * few) + 1) for kind, few in quota.items() for i in range(few)]
 
 
 if __name__ == "__main__":
