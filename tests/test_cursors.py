@@ -91,7 +91,7 @@ class Logs:
     @property
     def losses(self) -> list[Loss]:
         """What the last run missed."""
-        return self.last.losses
+        return [each for each in self.last.losses if each.kind != "window"]
 
     def pack(self, name: str) -> None:
         """Compress a file, as logrotate does."""
@@ -254,7 +254,7 @@ def test_the_bytes_that_a_cut_took_are_known_where_the_writer_stayed_at_its_plac
     assert logs.run() == []
 
 
-def test_what_nobody_can_know_of_a_cut_is_a_note(logs: Logs) -> None:
+def test_what_nobody_can_know_of_a_cut_is_said(logs: Logs) -> None:
     logs.write(10)
     logs.run()
     logs.write(1)
@@ -263,7 +263,9 @@ def test_what_nobody_can_know_of_a_cut_is_a_note(logs: Logs) -> None:
     logs.write(1)
     assert logs.run() == logs.written[10:]
     assert not logs.losses
-    assert "copytruncate" in logs.last.notes[0]
+    (window,) = logs.last.losses
+    assert (window.kind, window.size) == ("window", None)
+    assert "copytruncate" in window.why
 
 
 @pytest.mark.parametrize("count", [6, 400])

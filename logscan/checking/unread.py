@@ -22,15 +22,24 @@ HOW = {
     "overwritten": "something else was written over it",
     "vacuumed": "the journal had let go of them",
     "unreadable": "it couldn't be read",
+    "window": "it was copied and cut, and nothing tells whether a line was written in between",
 }
 """How lines went, by :attr:`logscan.store.model.Loss.kind`."""
+
+WINDOW = "window"
+"""The kind of those of which nobody knows whether there are any: one each night, where logrotate uses copytruncate."""
+
+COPYTRUNCATE = (
+    "copytruncate loses what is written between its copy and its cut, whoever reads the file: let logrotate use create "
+    "instead, and have the logging system open the new file in postrotate (Debian: /usr/lib/rsyslog/rsyslog-rotate)."
+)
 
 CURES = {
     "gone": "Let logrotate keep more files than are rotated between two runs (rotate, and no maxsize or hourly that outruns "
     "them), and let logscan daily run before the rotation at night. What was rotated away may be in a backup: logscan analyse "
     "FILE reads it by itself.",
-    "cut": "copytruncate loses what is written between its copy and its cut, whoever reads the file: let logrotate use create "
-    "instead, and have the logging system open the new file in postrotate (Debian: /usr/lib/rsyslog/rsyslog-rotate).",
+    "cut": COPYTRUNCATE,
+    WINDOW: COPYTRUNCATE,
     "overwritten": "Look who wrote the file anew: a backup that was restored, an editor, a second program with the same file "
     "name. The old text may be in a backup: logscan analyse FILE reads it by itself.",
     "vacuumed": "Let the journal keep what is written between two runs at least: SystemMaxUse= and MaxRetentionSec= in "
@@ -54,6 +63,8 @@ def unread(losses: Iterable[Loss]) -> list[Gap]:
 
 def summary(path: str, gaps: Sequence[Gap]) -> str:
     """Return the sentence for the losses of one file."""
+    if {each.text for each in gaps} == {WINDOW}:
+        return f"Lines of {visible(path)} may be missing: {HOW[WINDOW]}"
     known = [int(each.more["bytes"]) for each in gaps if each.more["bytes"] is not None]
     amount = plural(sum(known), "byte") if known else "Lines"
     if known and len(known) < len(gaps):

@@ -51,7 +51,7 @@ from logscan.checking.gap_words import remedy, summary
 from logscan.checking.limits import limits
 from logscan.checking.missing_files import missing_files
 from logscan.checking.silences import judged
-from logscan.checking.unread import UNREAD, unread
+from logscan.checking.unread import UNREAD, WINDOW, unread
 from logscan.findings import Finding, Result, Severity
 from logscan.scan import activity
 from logscan.scan.columns import values
@@ -328,7 +328,7 @@ def _broken_lines(broken: pd.DataFrame, host: str, gaps: Sequence[Gap], log: Log
 
 
 def _finding(kind: str, host: str, gaps: Sequence[Gap], lost: int, evidence: list[Any]) -> Finding:
-    note = kind == "machine-down"
+    note = kind == "machine-down" or {each.text for each in gaps} == {WINDOW}
     severity: Severity = "note" if note else "warning"
     weak = kind == "silence" or (kind == "logger-stopped" and all(each.text == "False" for each in gaps))
     cases = [
@@ -347,7 +347,7 @@ def _finding(kind: str, host: str, gaps: Sequence[Gap], lost: int, evidence: lis
         cases=cases,
         first=_moment(min(known)) if known else None,
         last=_moment(max(known)) if known else None,
-        remedy=None if note else remedy(kind, [each.text for each in gaps]),
+        remedy=None if kind == "machine-down" else remedy(kind, [each.text for each in gaps]),
         evidence=evidence,
         why=" ".join(dict.fromkeys(visible(str(each.more["why"])) for each in gaps if "why" in each.more)),
         mails=sum(int(each.more.get("mails", 0)) for each in gaps),

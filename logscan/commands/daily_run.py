@@ -154,9 +154,10 @@ class _Job:
         assert isinstance(json, str)
         self.told.append(comparing.told_of(report, json.encode("ascii")))
         after = comparing.remembered_after(remembered, report, run_number=self.number, ended=time_ns())
+        lost = sum(each.kind != "window" for each in self.daily.losses)
         trouble = troubles(self.state, now=self.begun)
         self.facts = mail_policy.facts_of(
-            report, report.memory, losses=len(self.daily.losses), troubles=len(trouble) + len(self.state.notes)
+            report, report.memory, losses=lost, troubles=len(trouble) + len(self.state.notes)
         )
         shown = self.daily.names.learnt().report(report) if self.daily.names is not None else report
         self.report = shown

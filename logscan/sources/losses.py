@@ -10,8 +10,9 @@ from typing import Literal
 class Loss:
     """Lines that were written and never read, or may have been."""
 
-    kind: Literal["gone", "cut", "overwritten", "vacuumed", "unreadable"]
-    """Its file is gone; it was cut (copytruncate) before all was read; it holds other content; the journal let go of records."""
+    kind: Literal["gone", "cut", "overwritten", "vacuumed", "unreadable", "window"]
+    """Its file is gone; it was cut (copytruncate) before all was read; it holds other content; the journal let go of records;
+    it can't be read; it was copied and cut, and nobody can tell whether a line was written in between."""
     path: str
     size: int | None
     """Bytes that are known to be missing; None where nobody can tell."""

@@ -155,10 +155,8 @@ class Missing:
         if nuls > copy.size:
             self._lost("cut", cursor, nuls - copy.size, f"it was written to between its copy ({copy.path}) and the cut")
         elif nuls < copy.size and not copy.packed:  # an inode is free again once its file was packed
-            self.notes.append(
-                f"{here.source.label}: it was copied to {copy.source.label} and cut (copytruncate): lines that were written "
-                "between the copy and the cut are in neither, and nothing tells whether there were any."
-            )
+            why = f"it was copied to {copy.path} and cut (copytruncate): a line written in between is in neither"
+            self.losses.append(Loss("window", cursor.path, None, None, None, why))
 
     def _lost(self, kind: object, cursor: Cursor, size: int | None, why: str) -> None:
         self.losses.append(Loss(kind, cursor.path, size, cursor.last, None, why))  # type: ignore[arg-type]
