@@ -20,6 +20,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logscan.reading.survey import survey
 from logscan.reading.whole import read_sources
 from logscan.sources.finding import discover
 from logscan.sources.losses import Loss
@@ -601,3 +602,21 @@ def test_what_cannot_be_looked_at_now_is_not_taken_for_new(logs: Logs, monkeypat
         assert logs.run(monkeypatch.undo) == []
     assert [each.kind for each in logs.losses] == ["unreadable"]
     assert logs.run() == logs.written[300:]
+
+
+def test_files_keep_their_order_when_the_clock_is_set_back(logs: Logs) -> None:
+    """A clock that goes an hour back makes the new file begin before what is left of the old one."""
+
+    def write(first: int, last: int) -> None:
+        logs.written += [line(60 * at) for at in range(first, last)]
+        with (logs / "mail.log").open("a") as file:
+            file.write("".join(f"{each}\n" for each in logs.written[-(last - first) :]))
+
+    write(0, 400)
+    logs.run()
+    write(400, 460)
+    (logs / "mail.log").rename(logs / "mail.log.1")
+    write(400, 500)
+    assert logs.run() == logs.written[400:]
+    surveyed = survey(logs.last.sources, jobs=1)
+    assert [lane.members for lane in surveyed.lanes] == [[0, 1]]

@@ -7,7 +7,7 @@ from.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -142,25 +142,31 @@ def laid(rows: Rows, sources: Sequence[Source], solution: Solution) -> tuple[Int
     time = rows.time.copy()
     starts = np.searchsorted(rows.source, np.arange(len(sources) + 1))
     sets: dict[str, list[Lane]] = {}
+    entered = {number for number, source in enumerate(sources) if source.start}
     for number, source in enumerate(sources):
         part = slice(starts[number], starts[number + 1])
         some = rows.part(part)
         lanes = sets.setdefault(rotation.parse(source.path).set, [])
-        lane, told = _lane(lanes, some, number, solution)
+        lane, told = _lane(lanes, some, number, solution, entered)
         time[part] = told
         lane.take(number, ends_of(told))
     every = [lane for lanes in sets.values() for lane in lanes]
     for lane in every:
-        lane.sort()
+        if entered.isdisjoint(lane.members):
+            lane.sort()
     return time, every
 
 
-def _lane(lanes: list[Lane], rows: Rows, number: int, solution: Solution) -> tuple[Lane, Ints]:
-    """Return the lane of a set that a part goes on, and the part's times as they are behind the lane's."""
+def _lane(lanes: list[Lane], rows: Rows, number: int, solution: Solution, entered: Set[int]) -> tuple[Lane, Ints]:
+    """Return the lane of a set that a part goes on, and the part's times as they are behind the lane's.
+
+    Behind a file that is ``entered`` within comes the next one of its set, whatever the clock said meanwhile: what is gone
+    on in is known by content, and copies were left out.
+    """
     for lane in lanes:
         state = replace(lane.state)
         time = utc_of(rows, number, solution, state)
-        if lane.goes_on(ends_of(time)):
+        if not entered.isdisjoint(lane.members) or lane.goes_on(ends_of(time)):
             lane.state = state
             return lane, time
     lanes.append(Lane())

@@ -56,7 +56,8 @@ class Source:
 
     A source may be a part of what lies there: from byte ``start`` up to byte ``stop`` (None: its end) of the unpacked
     content, NUL bytes counted; both stand behind a newline. ``before`` is the number of lines before that part, ``since``
-    the UTC time (ns) of the last of them, where known. ``size`` is that of the part where it isn't packed.
+    the UTC time (ns) of the last of them, where known. ``size`` is that of the part where it isn't packed; ``first_time`` stays
+    the whole file's, so that rotated sets keep their order when a clock is set back.
     """
 
     path: str

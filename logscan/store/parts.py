@@ -8,7 +8,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from logscan.sources import rotation
-from logscan.sources.finding import first_time
 from logscan.sources.losses import Loss
 from logscan.store import recent
 from logscan.store.contents import ENDS, digest
@@ -79,11 +78,8 @@ class Part:
                 return out
             out.tail = content.before(out.stop, ENDS) or b""
         size = source.size if out.stop is None or source.compression else out.stop - start
-        began = first_time(content.behind(start), source.kind) if start else source.first_time
         lines, last = (cursor.lines, cursor.last) if cursor is not None else (0, None)
-        out.source = replace(
-            source, start=start, stop=out.stop, before=lines, since=last, size=size, first_time=began, error=""
-        )
+        out.source = replace(source, start=start, stop=out.stop, before=lines, since=last, size=size, error="")
         return out
 
     @property
