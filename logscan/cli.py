@@ -38,7 +38,7 @@ FORMAT = re.compile(r"--f(?:o(?:r(?:m(?:at?)?)?)?)?(?==|\Z)|-[A-Za-z]*?f")
 COMPLETE = "_LOGSCAN_COMPLETE"
 """The variable by which a shell's completion asks (:mod:`logscan.commands.completing`)."""
 
-LEAST_MEMORY = 512 << 20
+LEAST_MEMORY = 640 << 20
 """Bytes of address space below which the libraries can't even be loaded; some of them end the process then, with status 1."""
 
 SOURCE_FAILED, WRONG_USAGE, INTERRUPTED = 3, 2, 130
