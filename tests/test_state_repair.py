@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from state_runs import MORNING, cursor, loss, mail, partition, run, sighting, to
 
 from logscan.store import schema
 from logscan.store.state import State, StateError
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unsynced() -> Iterator[None]:
+    """No power fails here: waiting for the disk would only take time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("logscan.store.database.SYNCHRONOUS", "OFF")
+        patch.setattr("os.fsync", lambda fd: None)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,9 @@ BUSY = 30.0
 WRITE_AHEAD = "WAL"
 """Readers go on while a run writes; a file system without shared memory keeps the mode that the file has."""
 
+SYNCHRONOUS = "FULL"
+"""What is committed is on the disk, whatever happens to the power after that."""
+
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's failures are raised as: a message that repeats a name of a broken file can't always be decoded."""
 
@@ -46,7 +49,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 def lasting(connection: sqlite3.Connection) -> None:
     """Have each transaction on the disk before the next statement: by a write-ahead log, where the file system allows one."""
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
     connection.execute("PRAGMA secure_delete = ON")
     with suppress(sqlite3.OperationalError):
         connection.execute(f"PRAGMA journal_mode = {WRITE_AHEAD}")

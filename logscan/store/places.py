@@ -166,10 +166,14 @@ class Lock:
                 if time.monotonic() >= until:
                     raise BusyError(f"another run ({self._holder()}: wait for it ({self._path} is locked)")
                 time.sleep(BETWEEN_TRIES)
-            _held.add(self._fd)
-            self._signed()
         except OSError as error:
             raise StateError(f"{self._path} can't be locked: {error.strerror or error}") from error
+        _held.add(self._fd)
+        try:
+            self._signed()
+        except BaseException:
+            self.release()
+            raise
 
     def _tried(self) -> bool:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
