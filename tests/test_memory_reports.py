@@ -58,7 +58,9 @@ NEWS = "2 new findings, 1 back, 1 gone, 3 the same as before (1 acknowledged), 1
 def test_the_first_line_of_text_mail_and_page_says_what_is_new() -> None:
     assert text_of(SAMPLE, "text", width=200).splitlines()[0] == NEWS
     mail = mail_of(SAMPLE)
-    assert mail["Subject"].startswith("[logscan] mx1: 2 new, 1 back, 1 gone · 3 problems, 2 warnings, 1 acknowledged, ")
+    assert mail["Subject"].startswith(
+        "[logscan] mx1: 2 new, 1 back, 1 gone, 1 not looked at · 3 problems, 2 warnings, 1 acknowledged, "
+    )
     assert " ".join(mail.get_body(("plain",)).get_content().splitlines()[:2]).startswith(NEWS), "80 columns"
     body = mail.get_body(("html",)).get_content().partition("<body")[2]
     assert words(f"<p{body}").startswith(NEWS)
@@ -80,7 +82,10 @@ def test_the_first_line_of_text_mail_and_page_says_what_is_new() -> None:
         (Memory(2, DAY, new=("a",)), "1 new finding.", "1 new"),
         (Memory(2, DAY, back=("a",), same=("b",)), "1 back, 1 the same as before.", "1 back"),
         (Memory(2, DAY, gone=memory_of(SAMPLE).gone), "1 gone.", "1 gone"),
-        (Memory(2, DAY, unseen=memory_of(SAMPLE).unseen), "Nothing new: 1 couldn't be looked at.", "nothing new"),
+        (
+            Memory(2, DAY, unseen=memory_of(SAMPLE).unseen),
+            "Nothing new: 1 couldn't be looked at.", "nothing new, 1 not looked at",
+        ),
     ],
 )  # fmt: skip
 def test_news_are_said_as_people_say_them(memory: Memory, line: str, short: str) -> None:

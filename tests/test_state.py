@@ -54,7 +54,7 @@ def test_what_a_run_says_is_remembered(folder: Path) -> None:
             assert state.strip(30) == {"mail-stuck": [("2026-11-28", "found")]}
             (found,) = state.remembered()
             assert (found.sighting, found.first_run, found.last_run, found.gone_run) == (sighting(), 1, 1, None)
-            assert found.first_seen == run().ended
+            assert found.first_seen == told().until, "its lines are older than the run"
             (waiting,) = state.outbox()
             assert (waiting.mail, waiting.run, waiting.attempts, waiting.error) == (mail(), number, 0, "")
             assert state.notes == []

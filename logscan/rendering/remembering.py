@@ -60,7 +60,8 @@ def short_news(memory: Memory) -> str:
     if memory.first_run:
         return "first report"
     counts = {"new": len(memory.new), "back": len(memory.back), "gone": len(memory.gone)}
-    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "nothing new"
+    said = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "nothing new"
+    return f"{said}, {len(memory.unseen):,} not looked at" if memory.unseen else said
 
 
 def news(memory: Memory) -> str:

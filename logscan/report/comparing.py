@@ -158,8 +158,10 @@ def remembered_after(
             out.append(replace(each, gone_run=run_number))
         else:
             out.append(each)
+    until = _ns(report.period.last)
+    first = ended if until is None else min(ended, until)
     return out + [
-        Remembered(each, run_number, run_number, None if each.state in THERE else run_number, ended)
+        Remembered(each, run_number, run_number, None if each.state in THERE else run_number, first)
         for each in found.values()
     ]
 
@@ -217,7 +219,7 @@ def _known(finding: Finding, past: Remembered | None, run_number: int, patience:
         return Known("same" if acknowledged else "new", acknowledged=acknowledged)
     return Known(
         "back" if patience.said(past) and not acknowledged else "same",
-        since=_since(past, patience.zone),
+        since=_day(past.first_seen, patience.zone),
         reports=max(1, run_number - past.first_run + 1),
         seen=_day(past.sighting.last, patience.zone),
         acknowledged=acknowledged,
@@ -264,7 +266,7 @@ def _former_of(each: Remembered, zone: tzinfo) -> Former:
         old.subject,
         _severity(old.severity),
         old.summary,
-        _since(each, zone),
+        _day(each.first_seen, zone),
         _day(old.last, zone),
     )
 
@@ -302,11 +304,6 @@ def _gravity(verdict: str) -> int:
 
 def _severity(text: str) -> Severity:
     return next((each for each in SEVERITIES if each == text), "warning")
-
-
-def _since(each: Remembered, zone: tzinfo) -> date | None:
-    """Return since when a finding is known: the day of the run, or of its lines, where the run read old ones."""
-    return min(filter(None, (_day(each.first_seen, zone), _day(each.sighting.first, zone))), default=None)
 
 
 def _moment(ns: int) -> datetime:

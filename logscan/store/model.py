@@ -166,7 +166,7 @@ class Remembered:
     gone_run: int | None
     """The run in which it was looked for and not found; None while it is there (or nobody could look)."""
     first_seen: int
-    """When the run that saw it first ended."""
+    """When the run that saw it first ended; where that read old lines, the time of the last of these."""
     ack: Acknowledgement | None = None
     back_run: int | None = None
     """The last run that found it again after it was gone."""

@@ -94,8 +94,9 @@ def _verdicts(connection: sqlite3.Connection, told: Told) -> None:
 
 
 def _findings(connection: sqlite3.Connection, run: int, ended: int, told: Told) -> None:
+    first = ended if told.until is None else min(ended, told.until)
     for sighting in told.sightings:
-        _sighted(connection, run, ended, sighting)
+        _sighted(connection, run, ended, first, sighting)
     there = {each.id for each in told.sightings if each.state in THERE}
     decided = {each.check for each in told.judged if each.verdict in DECIDED}
     for id_, check in connection.execute("SELECT id, name FROM findings WHERE gone_run IS NULL").fetchall():
@@ -103,7 +104,7 @@ def _findings(connection: sqlite3.Connection, run: int, ended: int, told: Told) 
             connection.execute("UPDATE findings SET gone_run = ?, last_seen = ? WHERE id = ?", (run, ended, id_))
 
 
-def _sighted(connection: sqlite3.Connection, run: int, ended: int, sighting: Sighting) -> None:
+def _sighted(connection: sqlite3.Connection, run: int, ended: int, first: int, sighting: Sighting) -> None:
     body, digest = rows.text(sighting)
     there = sighting.state in THERE
     connection.execute(
@@ -113,7 +114,7 @@ def _sighted(connection: sqlite3.Connection, run: int, ended: int, sighting: Sig
         " back_run = CASE WHEN gone_run IS NOT NULL AND excluded.gone_run IS NULL THEN excluded.last_run ELSE back_run END,"
         " gone_run = CASE WHEN excluded.gone_run IS NULL THEN NULL ELSE coalesce(gone_run, excluded.gone_run) END,"
         " body = excluded.body, digest = excluded.digest",
-        (sighting.id, sighting.check, run, run, None if there else run, ended, ended, body, digest),
+        (sighting.id, sighting.check, run, run, None if there else run, first, ended, body, digest),
     )
 
 
