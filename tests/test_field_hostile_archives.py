@@ -137,7 +137,8 @@ def test_a_journal_without_a_record_is_an_error(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     "args", ["-qf nagios", "-qfnagios", "-f nagios", "-f=nagios", "--format nagios", "--format=nagios", "--form nagios",
-             "-f NAGIOS", "x.log -qf nagios --bogus", "--fo=Nagios"],
+             "-f NAGIOS", "x.log -qf nagios --bogus", "--fo=Nagios",
+             "state nagios --bogus"],
 )  # fmt: skip
 def test_nagios_is_asked_for_however_it_is_written(args: str) -> None:
     assert asks_for_nagios(args.split())

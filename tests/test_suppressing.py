@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -97,6 +97,22 @@ def test_check_subject_cause_and_day_tell_what_is_suppressed(suppression: Suppre
 def test_a_suppression_that_has_ended_is_named_where_its_finding_shows_again() -> None:
     found = report(Suppression(NAME, "till the move", until=date(2026, 11, 30)))
     assert any("suppression ended on 2026-11-30" in note and "till the move" in note for note in found.notes)
+
+
+def test_what_was_acknowledged_by_name_is_that_finding_alone_and_the_check_says_so() -> None:
+    every = [each for each in report().found if each.check == NAME and each.counts]
+    acks = [Suppression(NAME, "asked her", each.subject, each.cause, by="root") for each in every]
+    found = report(*acks, Suppression(NAME, "another", subject="*", by="root"))
+    (check,) = [each for each in found.checks if each.name == NAME]
+    assert states(found) == {"suppressed"}
+    assert check.clear_title.startswith("Users train in vain: only what is acknowledged (")
+    shown = " ".join(str(logscan.render(found, "text")).split())
+    assert "acknowledged by root without an end: asked her" in shown
+    assert "suppress" not in shown
+    assert verdict_line(summarise(found)).startswith(f"All clear but for {len(every)} acknowledged finding")
+    mixed = report(acks[0], replace(ALL, reason="moves"))
+    assert any("only what" in each.clear_title for each in mixed.checks if each.name == NAME)
+    assert states(report(replace(acks[0], subject="ALIC*"))) != {"suppressed"}
 
 
 def test_what_is_no_finding_any_more_is_not_suppressed() -> None:
