@@ -25,7 +25,6 @@ import house  # noqa: E402
 
 from logscan.checking.check import GROUPS, Check, all_checks, page  # noqa: E402
 from logscan.cli import cli  # noqa: E402
-from logscan.commands.completing import SHELLS, script  # noqa: E402
 from logscan.commands.manual import manual  # noqa: E402
 from logscan.commands.sample_settings import sample_settings  # noqa: E402
 from logscan.grammar import atoms as pieces  # noqa: E402 - the checkout this file lies in comes first
@@ -464,7 +463,6 @@ def pages() -> dict[str, str]:
         "architecture.md": architecture_page(),
         "../contrib/logscan.toml": sample_settings(cli),
         "../contrib/logscan.1": manual(cli),
-        **{f"../contrib/completion.{shell}": script(shell, cli) for shell in SHELLS},
     }
 
 
