@@ -25,6 +25,7 @@ from logscan.installing.access import Entry, Place, Rule, granted, rules
 from logscan.installing.applying import applied
 from logscan.installing.machine import detected
 from logscan.installing.plan import CantInstall, File, Plan, Wish, planned, time_of
+from logscan.installing.presetting import preset
 from logscan.installing.quoting import Unquotable, cron_command, unit_command, unit_word, with_values
 from logscan.installing.templates import NAMES, template
 
@@ -85,7 +86,7 @@ def files(plan: Plan) -> dict[str, str]:
 UNIT, MAIL, TIMER = (
     f"/etc/systemd/system/{name}" for name in ("logscan.service", "logscan-mail.service", "logscan.timer")
 )
-CRON = "/etc/cron.d/logscan"
+CRON, SETTINGS = "/etc/cron.d/logscan", "/etc/logscan/logscan.toml"
 
 
 def value(text: str, name: str) -> str:
@@ -125,6 +126,8 @@ def test_dspam_s_home_is_read_where_that_opens_nothing_else(
     os.chown(home, user, group)
     home.chmod(mode)
     plan = plan_of(machine)
+    assert tomllib.loads(files(plan)[SETTINGS])["dspam-home"] == "/srv/dspam data"
+    assert "dspam-home" not in tomllib.loads(files(plan_of(machine, sources=("/srv/other.log",)))[SETTINGS])
     assert plan.access.groups == (groups or ("adm",))
     said = [each for each in plan.warnings if "DSPAM's home /srv/dspam data" in each]
     assert bool(said) is (groups is None)
@@ -351,6 +354,24 @@ def test_it_is_put_on_the_path_where_it_is_not(machine: Path) -> None:
     (machine / "usr/bin/logscan").unlink()
     steps = [str(step) for step in plan_of(machine, program=("/opt/logscan/bin/logscan",)).steps]
     assert "ln -s /opt/logscan/bin/logscan /usr/local/bin/logscan" in steps
+
+
+def test_what_settings_lack_that_are_there_is_said(machine: Path) -> None:
+    (machine / "var/spool/dspam").mkdir(parents=True)
+    write(machine, SETTINGS[1:], '[daily]\nmail-to = ["kim@example.org"]\n')
+    said = [each for each in plan_of(machine, mail_to=("kim@example.org",)).warnings if SETTINGS in each]
+    assert [each.partition(": write ")[2] for each in said] == ['dspam-home = "/var/spool/dspam" at the top']
+    said = [each for each in plan_of(machine, mail_to=("root",)).warnings if "mail-to" in each]
+    assert [each.partition(": write ")[2] for each in said] == ['mail-to = ["root"] below [daily]']
+    write(machine, SETTINGS[1:], "= broken")
+    assert any("mail-to" in each for each in plan_of(machine, mail_to=("root",)).warnings)
+
+
+@given(st.text(st.characters(blacklist_categories=("Cc", "Cs")), min_size=1))
+def test_what_is_preset_is_what_the_settings_say(text: str) -> None:
+    for given_ in (sample(), "", "# mail-to = 1\n\n[daily]\n# mail-to = 2\n\n[analyse]\n# mail-to = 3\n"):
+        found = tomllib.loads(preset(given_, {"dspam-home": text}, {"mail-to": [text]}))
+        assert {key: each for key, each in found.items() if each} == {"dspam-home": text, "daily": {"mail-to": [text]}}
 
 
 def test_a_masked_unit_is_left_alone(machine: Path) -> None:

@@ -7,8 +7,9 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from logscan.installing.access import ACL, Entry, Kind, Place, Rule, rules
 from logscan.sources.finding import DEFAULT_LOGS
@@ -82,8 +83,8 @@ class Machine:
     """``logscan`` is a command that everybody finds."""
     installed: frozenset[str] = frozenset()
     """Files of earlier installations that are there."""
-    mails_to: tuple[str, ...] = ()
-    """Whom the settings that are there mail to."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What /etc/logscan/logscan.toml says, where it is there and can be read."""
 
 
 def detected(root: Path, sources: Sequence[str] = ()) -> Machine:
@@ -111,7 +112,7 @@ def detected(root: Path, sources: Sequence[str] = ()) -> Machine:
         cron_daily=(hour, minute) if daily and hour < 24 and minute < 60 else None,
         on_path=any(files.there(path) for path in ON_PATH),
         installed=frozenset(path for path in (CRON, TIMER, SETTINGS) if files.there(path)),
-        mails_to=files.mails_to(),
+        settings=files.settings(),
     )
 
 
@@ -206,16 +207,12 @@ class _Files:
             name = ""
         return name or self.text("/etc/timezone").strip().partition("\n")[0]
 
-    def mails_to(self) -> tuple[str, ...]:
-        """Return whom the settings mail to; nobody where they say nothing, or can't be read."""
+    def settings(self) -> dict[str, Any]:
+        """Return what the settings say; nothing where they can't be read."""
         try:
-            told = tomllib.loads(self.text(SETTINGS))
+            return tomllib.loads(self.text(SETTINGS))
         except (tomllib.TOMLDecodeError, RecursionError):
-            return ()
-        daily = told.get("daily")
-        named = daily.get("mail-to") if isinstance(daily, dict) else None
-        found = named if named is not None else told.get("mail-to", [])
-        return tuple(map(str, found)) if isinstance(found, list) else (str(found),)
+            return {}
 
     def names(self, path: str) -> dict[int, str]:
         """Return the names of /etc/passwd or /etc/group by number; the first of a number counts."""

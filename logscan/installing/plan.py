@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import shlex
@@ -10,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from logscan.installing.access import Access, Hidden, Place, advice, granted, letters, shut_by
 from logscan.installing.machine import CRON, CRON_FOLDER, ON_PATH, SETTINGS, TIMER, UNITS, Machine
+from logscan.installing.presetting import missing, preset
 from logscan.installing.quoting import Unquotable, cron_command, unit_command, unit_word, with_values
 from logscan.installing.templates import template
 from logscan.store.folders import STATE
@@ -142,7 +142,8 @@ def planned(
     logs = [each for each in machine.logs if not each.entry.folder] or machine.logs
     nothing = bool(logs) and all(each.path in hidden for each in logs)
     if SETTINGS not in machine.installed:
-        steps = (_settings(wish, sample), *steps)
+        text = preset(sample, *_presets(machine, wish))
+        steps = (File(SETTINGS, text, "settings: yours from now on, setup never writes over them", ours=False), *steps)
     steps = (*steps, *_for_people(machine, wish, shared))
     return Plan(steps, access, when, tuple(_warnings(machine, wish, access)), nothing)
 
@@ -184,23 +185,13 @@ def _checked(machine: Machine, wish: Wish) -> None:
         raise CantInstall(f"there is no {CRON_FOLDER}, so no cron that reads it: install cron, or --systemd")
 
 
-DAILY = re.compile(r"^\[daily\]\n", re.MULTILINE)
-MAIL_TO = re.compile(r"^# mail-to = .*\n", re.MULTILINE)
+def _presets(machine: Machine, wish: Wish) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the settings say from the first day on: at the top, and below ``[daily]``.
 
-
-def _settings(wish: Wish, sample: str) -> File:
-    """Return the settings file: every option as a comment, and whom to mail to below ``[daily]``."""
-    why = "settings: yours from now on, setup never writes over them"
-    if not wish.mail_to:
-        return File(SETTINGS, sample, why, ours=False)
-    line = f"mail-to = {json.dumps(list(wish.mail_to))}\n"
-    table = DAILY.search(sample)
-    if table is None:
-        return File(SETTINGS, f"{sample}\n[daily]\n{line}", why, ours=False)
-    head, rest = sample[: table.end()], sample[table.end() :]
-    here, sign, behind = rest.partition("\n[")
-    here, found = MAIL_TO.subn(lambda _: line, here, count=1)
-    return File(SETTINGS, head + ("" if found else line) + here + sign + behind, why, ours=False)
+    Logs that were named may be another host's: then this one's DSPAM isn't theirs.
+    """
+    top = {"dspam-home": machine.dspam[0].path} if machine.dspam and not wish.sources else {}
+    return top, {"mail-to": list(wish.mail_to)} if wish.mail_to else {}
 
 
 def _daily(wish: Wish, *more: str, state: bool) -> list[str]:
@@ -324,11 +315,15 @@ def _warnings(machine: Machine, wish: Wish, access: Access) -> list[str]:
             f'there is no sendmail here: name a server that takes mail in {SETTINGS}, smtp = "mail.example.org"'
         )
     if SETTINGS in machine.installed:
-        if set(wish.mail_to) - set(machine.mails_to):
-            told = json.dumps(list(wish.mail_to))
-            found.append(f"{SETTINGS} is there and stays as it is: write mail-to = {told} below [daily]")
+        lines = missing(machine.settings, *_presets(machine, wish))
+        found += [f"{SETTINGS} is there and stays as it is: write {line}" for line in lines]
     elif not wish.mail_to:
         found.append(f"nobody is named to mail the report to: --mail-to, or mail-to in {SETTINGS}")
+    if wish.sources:
+        found.append(
+            "logs were named, which may be another host's: if they are this one's, name its configuration and DSPAM's home in "
+            f'{SETTINGS}, config = ["/etc/postfix/main.cf", "/etc/postfix/master.cf"] and dspam-home'
+        )
     if wish.how == "cron" and "dspam" in access.groups:
         found.append(
             f"with cron, {USER} may also write in DSPAM's home, being in its group; the units of --systemd let it read only"
