@@ -30,8 +30,8 @@ Ints = npt.NDArray[np.int64]
 PLACES = frozenset({"place", "row", "entry", "root", "top"})
 """Columns of remembered parts that hold places; a number below 0 is none."""
 
-SOURCE = "source"
-"""The column of those that hold the number of a source, beside ``line``."""
+SOURCE, LINE = "source", "line"
+"""Columns of those that hold the numbers of a source and of its line."""
 
 NOWHERE = 2**62
 """From here on a place leads to no line; one for each line that there was, so that they still tell rows apart."""
@@ -94,7 +94,7 @@ def sources_of(pasts: Mapping[str, Partial]) -> set[int]:
                 if name in PLACES:
                     place = frame[name].to_numpy(np.int64)
                     out.update(np.unique(place[(place >= 0) & (place < NOWHERE)] >> LINE_BITS).tolist())
-                elif name == SOURCE and frame[name].dtype.kind in "iu":
+                elif name == SOURCE and LINE in frame and frame[name].dtype.kind in "iu":
                     out.update(each for each in np.unique(frame[name].to_numpy()).tolist() if each >= 0)
     return out
 
@@ -116,7 +116,8 @@ def _moved(part: Part, sources: Mapping[int, int], salt: int) -> Part:
 
 
 def _changed(frame: pd.DataFrame, sources: Mapping[int, int], salt: int) -> dict[str, Any]:
-    return _columns({name: frame[name].to_numpy() for name in frame if name in PLACES or name == SOURCE}, sources, salt)
+    names = [name for name in frame if name in PLACES or name in (SOURCE, LINE)]
+    return _columns({name: frame[name].to_numpy() for name in names}, sources, salt)
 
 
 def _columns(columns: Mapping[str, Any], sources: Mapping[int, int], salt: int) -> dict[str, Any]:
@@ -124,9 +125,9 @@ def _columns(columns: Mapping[str, Any], sources: Mapping[int, int], salt: int) 
     out = dict(columns)
     for name, column in columns.items():
         numbers = isinstance(column, np.ndarray) and column.dtype.kind in "iu"
-        if name == SOURCE and numbers:
-            known = np.array([sources.get(each, -1) for each in range(int(column.max(initial=-1)) + 1)] + [-1])
-            out[name] = known[np.where(column < 0, len(known) - 1, column)].astype(column.dtype)
+        if name == SOURCE and numbers and LINE in columns:
+            used, of_row = np.unique(column, return_inverse=True)
+            out[name] = np.array([sources.get(each, -1) for each in used.tolist()], column.dtype)[of_row]
         elif name in PLACES and numbers:
             out[name] = _places(column, sources, salt)
     return out
