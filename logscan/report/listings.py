@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from logscan.report import deferrals, delays, encryption, endings, judging, mailboxes, people, refusing
+from logscan.report import deferrals, delays, encryption, endings, hosts, judging, mailboxes, people, refusing
 from logscan.report.model import Listing
 from logscan.report.tallies import MOST_ROWS
 from logscan.tables.partials import Part, Partial
@@ -23,7 +23,7 @@ WAITING = "waiting"
 def look(window: Window) -> Partial:
     """Return what a window counts for all lists; each part's name begins with its list's key."""
     parts: dict[str, Part] = {}
-    for module in (deferrals, delays, people, endings, refusing, encryption, judging, mailboxes):
+    for module in (hosts, deferrals, delays, people, endings, refusing, encryption, judging, mailboxes):
         parts |= module.look(window)
     return Partial(parts)
 
@@ -32,6 +32,7 @@ def listings(partial: Partial, log: Log, outages: Sequence[Outage]) -> tuple[Lis
     """Return the lists that have rows."""
     waiting = [_outages(outages, log), *deferrals.listings(partial, log), *delays.listings(partial, log)]
     rest = [
+        *hosts.listings(partial, log),
         *people.listings(partial, log),
         *endings.listings(partial, log),
         *refusing.listings(partial, log),
