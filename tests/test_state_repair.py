@@ -136,6 +136,20 @@ def test_tables_of_past_days_that_no_row_names_any_more_are_set_aside_not_delete
     assert len(list(folder.glob("partitions/*/*"))) == 11
 
 
+def test_where_nobody_can_tell_whether_rows_are_missing_nothing_is_removed(filled: Path, tmp_path: Path) -> None:
+    folder = copied(filled, tmp_path / "state")
+    with closing(sqlite3.connect(folder / "logscan.db")) as connection, connection:
+        connection.execute("DELETE FROM seals WHERE name <> 'version'")
+        connection.execute("DELETE FROM partitions WHERE day = '2026-11-10'")
+    with State.open(folder) as state:
+        assert any("nobody can tell whether all tables of past days are there" in note for note in state.notes)
+        state.clear_leftovers()
+        assert len(state.cursors()) == 10
+    assert [path.name for path in folder.glob("partitions.broken-*/*/*")] == ["mails-0.parquet"]
+    with State.open(folder) as state:
+        assert state.notes == []
+
+
 def test_a_row_that_changed_within_a_sound_file_is_left_out_and_said(filled: Path, tmp_path: Path) -> None:
     folder = copied(filled, tmp_path / "state")
     with State.open(folder) as state:

@@ -71,7 +71,8 @@ def known(connection: sqlite3.Connection, path: Path) -> int:
 def faults(connection: sqlite3.Connection, most: int = 3, thorough: bool = False) -> list[str]:
     """Return what SQLite finds wrong with the file and its rows; raises sqlite3.Error where it can't even look."""
     name = "integrity_check" if thorough else "quick_check"
-    found = [str(row[0]) for row in connection.execute(f"PRAGMA {name}({most})")]
+    said = [line for row in connection.execute(f"PRAGMA {name}({most})") for line in str(row[0]).splitlines()]
+    found = [line for line in said if not line.startswith("***")]
     return [] if found == ["ok"] else found
 
 

@@ -32,6 +32,9 @@ SEALED = {
 }
 """What belongs together: a seal tells whether all rows are there."""
 
+NOTHING = rows.digest(b"")
+"""The seal of no rows at all, which isn't written."""
+
 
 def record(connection: sqlite3.Connection, run: Run) -> int:
     """Write all that a run makes live; return its number. Raises sqlite3.Error, ValueError for a path that leads elsewhere."""
@@ -152,6 +155,9 @@ def sealed(connection: sqlite3.Connection, name: str) -> bytes:
 
 
 def unsealed(connection: sqlite3.Connection) -> list[str]:
-    """Return the names whose rows aren't all there, or not as they were written. Raises sqlite3.Error."""
+    """Return the names whose rows aren't all there, or not as they were written; before the first run there are none.
+
+    Raises sqlite3.Error.
+    """
     said = dict(connection.execute("SELECT name, digest FROM seals"))
-    return [name for name in SEALED if name in said and said[name] != sealed(connection, name)]
+    return [name for name in SEALED if said.get(name, NOTHING) != sealed(connection, name)]

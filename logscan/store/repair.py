@@ -20,6 +20,13 @@ LOST = {
 }
 """What it means where a seal shows that rows are missing."""
 
+UNKNOWN = {
+    "cursors": "nobody can tell whether it is known of every file where reading was left off",
+    "blobs": "nobody can tell whether all that was carried from run to run is there",
+    "partitions": "nobody can tell whether all tables of past days are there",
+}
+"""What it means where the seal is missing itself."""
+
 WEEDED = {
     "findings": "a finding of earlier runs",
     "acknowledgements": "an acknowledgement",
@@ -238,6 +245,7 @@ def error_of_target(error: database.Failure) -> bool:
 
 def _said(target: sqlite3.Connection, kept: int, failed: list[str], notes: list[str]) -> None:
     notes.append(f"what could be read of it was saved into a new file: {kept:,} rows")
-    if failed:
-        notes.append(f"rows are missing of: {', '.join(failed)}")
-    notes.extend(LOST[name] for name in unsealed(target))
+    if shown := [name for name in failed if name != "seals"]:
+        notes.append(f"rows are missing of: {', '.join(shown)}")
+    said = {str(row[0]) for row in target.execute("SELECT name FROM seals")}
+    notes.extend(LOST[name] if name in said else UNKNOWN[name] for name in unsealed(target))
