@@ -178,6 +178,7 @@ def _memory(memory: Memory) -> dict[str, Any]:
 
     return {
         "memory": {
+            "first": memory.first,
             "new": memory.new,
             "back": memory.back,
             "gone": [each.id for each in memory.gone],

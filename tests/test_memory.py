@@ -21,7 +21,7 @@ from logscan.report.figures import figures_of, pasts
 from logscan.report.memory import Memory
 from logscan.report.model import Period, Report
 from logscan.store import state as store
-from logscan.store.model import Acknowledgement, Remembered, Run
+from logscan.store.model import Acknowledgement, Remembered, Run, Told
 
 START = date(2026, 11, 3)
 
@@ -157,6 +157,21 @@ def test_a_run_that_reads_old_lines_knows_a_finding_since_their_day() -> None:
     assert (told.status, told.since, told.reports) == ("same", START, 1)
 
 
+def test_days_that_one_run_catches_up_with_are_days_to_each_other() -> None:
+    days = [report(START + timedelta(at), *([finding("bob")] if at in (0, 2) else [])) for at in range(13)]
+    known: list[Remembered] = []
+    told: list[Told] = []
+    said = []
+    for each in days:
+        memory = compared(known, each, run_number=1, earlier=told)
+        assert memory.first == (not told)
+        said.append(next((key for key, who in subjects(memory, days).items() if who), ""))
+        known = remembered_after(known, each, run_number=1, ended=10**19)
+        told.append(told_of(each, b""))
+    assert said == ["new", "gone", "back", *["paused"] * 7, "gone", "", ""]
+    assert memory.strip["mail-loop"][-13:] == ("found", "clear", "found", *["clear"] * 10)
+
+
 def test_what_nobody_could_look_for_is_neither_gone_nor_the_same() -> None:
     days = [
         report(START, finding("a"), finding("b", check="mail-stuck")),
@@ -192,7 +207,7 @@ def test_notes_are_no_news_until_they_are_something_to_act_on() -> None:
 
 def test_the_first_report_has_nothing_to_compare_with() -> None:
     first, second = story(report(START, finding("a")), report(START + timedelta(1), finding("a")))
-    assert (first.first_run, second.first_run) == (True, False)
+    assert (first.first, second.first) == (True, False)
     assert len(first.new) == len(second.same) == 1
 
 

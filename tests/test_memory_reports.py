@@ -72,7 +72,7 @@ def test_the_first_line_of_text_mail_and_page_says_what_is_new() -> None:
 @pytest.mark.parametrize(
     ("memory", "line", "short"),
     [
-        (Memory(1, DAY, new=("a",)), "The first report of this state: there is nothing to compare it with yet.", "first report"),
+        (Memory(1, DAY, True), "The first report of this state: there is nothing to compare it with yet.", "first report"),
         (Memory(2, DAY), "Nothing new.", "nothing new"),
         (Memory(2, DAY, same=("a", "b")), "Nothing new: 2 the same as before.", "nothing new"),
         (

@@ -165,8 +165,8 @@ def said(ack: Acknowledgement, today: date) -> str:
 
 
 def whoami() -> str:
-    """Return the name of whoever runs this: the user behind sudo, else the account."""
-    user = os.environ.get("SUDO_USER", "") if getattr(os, "geteuid", lambda: 1)() == 0 else ""
+    """Return the name of whoever runs this: the user behind sudo, else the account. It is told, and decides nothing."""
+    user = os.environ.get("SUDO_USER", "")
     if re.fullmatch(r"[\w.-]{1,64}", user):
         return user
     try:

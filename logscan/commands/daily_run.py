@@ -148,6 +148,7 @@ class _Job:
             run_number=self.number,
             strip=self.state.strip(comparing.STRIP_DAYS),
             figures=self.state.figures(comparing.PAST_DAYS),
+            earlier=self.told,
             previous=previous,
         )
         json = render(report, "json")

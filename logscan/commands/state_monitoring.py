@@ -183,7 +183,7 @@ def _options(report: Report) -> Any:
     from logscan.rendering.renderers import RenderOptions
 
     memory = report.memory
-    return RenderOptions(new=frozenset(memory.new) if memory is not None and not memory.first_run else None)
+    return RenderOptions(new=frozenset(memory.new) if memory is not None and not memory.first else None)
 
 
 def _span(seconds: int) -> str:

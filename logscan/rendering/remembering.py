@@ -57,7 +57,7 @@ MOST_DAYS_NAMED = 8
 
 def short_news(memory: Memory) -> str:
     """Return the news in a few words, as a Subject has room for: ``2 new, 1 back, 1 gone``."""
-    if memory.first_run:
+    if memory.first:
         return "first report"
     counts = {"new": len(memory.new), "back": len(memory.back), "gone": len(memory.gone)}
     said = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "nothing new"
@@ -66,7 +66,7 @@ def short_news(memory: Memory) -> str:
 
 def news(memory: Memory) -> str:
     """Return a report's first line: ``2 new findings, 1 back, 1 gone, 3 the same as before (1 acknowledged)``."""
-    if memory.first_run:
+    if memory.first:
         return f"{FIRST}."
     parts = [plural(len(memory.new), "new finding")] if memory.new else []
     parts += [f"{len(memory.back):,} back"] if memory.back else []
@@ -99,7 +99,7 @@ def when(moment: date, memory: Memory) -> str:
 def known_text(memory: Memory, key: str) -> str:
     """Return since when a finding is known: ``new``, ``back, last seen 3 Nov``, ``known since 12 Nov, 14 reports``."""
     known = memory.known.get(key)
-    if known is None or (memory.first_run and known.status == "new"):
+    if known is None or (memory.first and known.status == "new"):
         return ""
     if known.status == "new" or known.since is None:
         return "new" if known.status == "new" else ""

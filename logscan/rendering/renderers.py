@@ -94,7 +94,7 @@ def render(report: Report, name: str, **options: Any) -> Rendered:
     Subjects of mails are hidden unless ``show_subjects`` is set.
     """
     chosen = RenderOptions(**options)
-    if chosen.new is None and report.memory is not None and not report.memory.first_run:
+    if chosen.new is None and report.memory is not None and not report.memory.first:
         chosen = replace(chosen, new=frozenset(report.memory.new))
     return renderer(name).render(report if chosen.show_subjects else without_subjects(report), chosen)
 

@@ -120,9 +120,7 @@ def summarise(report: Report, options: RenderOptions | None = None) -> Summary:
         undecodable=sum(source.undecodable for source in report.sources),
         audit=report.audit,
         foreseen=len(faults(report)),
-        idle=report.memory is not None
-        and not report.memory.first_run
-        and not any(each.lines for each in report.sources),
+        idle=report.memory is not None and not report.memory.first and not any(each.lines for each in report.sources),
     )
 
 

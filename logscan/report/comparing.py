@@ -43,6 +43,7 @@ def compared(
     run_number: int,
     strip: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     figures: Sequence[tuple[str, Mapping[str, float]]] = (),
+    earlier: Sequence[Told] = (),
     today: date | None = None,
     previous: int | None = None,
 ) -> Memory:
@@ -50,15 +51,17 @@ def compared(
 
     ``remembered`` are the findings of earlier runs; of those that are acknowledged, :func:`acknowledgements` makes what
     the checks' answers are to be concluded with. ``strip`` holds (day, verdict) by check, a day being ``2026-11-28``,
-    ``figures`` (day, values by name) of each report of the last :data:`PAST_DAYS` days. ``run_number`` is the number that
-    this run will have, ``previous`` when the run before ended (UTC ns), ``today`` the report's day where it isn't that
-    of its last line.
+    ``figures`` (day, values by name) of each report of the last :data:`PAST_DAYS` days, ``earlier`` what the same run told
+    before: no state has that yet. ``run_number`` is the number that this run will have, ``previous`` when the run before
+    ended (UTC ns), ``today`` the report's day where it isn't that of its last line.
     """
     zone = zone_of(report)
     day = today or day_of(report)
     past = {each.sighting.id: each for each in remembered}
     there = {each.id: each for each in report.found if _stands(each)}
-    patience = Patience(day, zone, strip or {})
+    verdicts = _verdicts(strip or {}, earlier)
+    figures = [*figures, *((each.day, each.figures) for each in earlier)]
+    patience = Patience(day, zone, verdicts)
     known = {key: _known(finding, past.get(key), run_number, patience) for key, finding in there.items()}
     gone, paused, unseen = _former(remembered, report, patience)
 
@@ -69,6 +72,7 @@ def compared(
     return Memory(
         run=run_number,
         day=day,
+        first=run_number <= 1 and not earlier,
         new=having("new"),
         back=having("back"),
         same=having("same"),
@@ -81,7 +85,7 @@ def compared(
         until=report.period.last,
         previous=None if previous is None else _moment(previous).astimezone(zone),
         days=days,
-        strip=_strip(report, strip or {}, days),
+        strip=_strip(report, verdicts, days),
         past=pasts(figures_of(report), figures, day) if _of_a_day(report, previous) else {},
     )
 
@@ -192,7 +196,8 @@ class Patience:
 
     day: date
     zone: tzinfo
-    strip: Mapping[str, Sequence[tuple[str, str]]]
+    verdicts: Mapping[str, Mapping[str, str]]
+    """By check and day."""
 
     def waits(self, each: Remembered) -> bool:
         """Whether a finding that isn't there is not called gone yet."""
@@ -205,7 +210,7 @@ class Patience:
         last = _day(each.sighting.last, self.zone)
         if each.back_run is None or last is None or not absent:
             return absent
-        looked = [day for day, verdict in self.strip.get(each.sighting.check, ()) if verdict != "blind"]
+        looked = [day for day, verdict in self.verdicts.get(each.sighting.check, {}).items() if verdict != "blind"]
         return bool(looked) and date.fromisoformat(max(looked)) - last >= QUIET
 
 
@@ -279,18 +284,29 @@ def _of_a_day(report: Report, previous: int | None) -> bool:
     return any(A_DAY[0] <= span <= A_DAY[1] for span in spans)
 
 
+def _verdicts(strip: Mapping[str, Sequence[tuple[str, str]]], earlier: Sequence[Told]) -> dict[str, dict[str, str]]:
+    """Return the verdicts by check and day, the gravest of several."""
+    found = {name: dict(some) for name, some in strip.items()}
+    for told in earlier:
+        for each in told.judged:
+            _judged(found.setdefault(each.check, {}), told.day, each.verdict)
+    return found
+
+
+def _judged(days: dict[str, str], day: str, verdict: str) -> None:
+    days[day] = min((verdict, days.get(day, verdict)), key=_gravity)
+
+
 def _strip(
-    report: Report, strip: Mapping[str, Sequence[tuple[str, str]]], days: Sequence[date]
+    report: Report, verdicts: Mapping[str, Mapping[str, str]], days: Sequence[date]
 ) -> dict[str, tuple[str | None, ...]]:
     """Return the verdicts by check, the report's order kept; checks that are no more, behind them.
 
     Of several reports of its day, the gravest verdict stands.
     """
-    found = {name: dict(some) for name, some in strip.items()}
+    found = {name: dict(some) for name, some in verdicts.items()}
     for each in report.checks:
-        told = found.setdefault(each.name, {})
-        day = days[-1].isoformat()
-        told[day] = min((each.verdict, told.get(day, each.verdict)), key=_gravity)
+        _judged(found.setdefault(each.name, {}), days[-1].isoformat(), each.verdict)
     order = [each.name for each in report.checks]
     return {
         name: tuple(found[name].get(day.isoformat()) for day in days)

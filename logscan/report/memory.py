@@ -79,6 +79,8 @@ class Memory:
     """The run's number, from 1."""
     day: date
     """The report's day, in the server's zone."""
+    first: bool = False
+    """Whether there is no earlier report to compare with: then nothing is called new in words."""
     new: tuple[str, ...] = ()
     back: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
@@ -103,11 +105,6 @@ class Memory:
     """By check, the verdict of each of the days; None where there was no report."""
     past: Mapping[str, Past] = field(default_factory=dict)
     """By the figure's name; only those with enough of a past."""
-
-    @property
-    def first_run(self) -> bool:
-        """Whether there is nothing to compare with: then nothing is called new in words."""
-        return self.run <= 1
 
     @property
     def news(self) -> bool:

@@ -116,6 +116,7 @@ def _memory(told: Mapping[str, Any], runs: Mapping[str, Any], generated: datetim
     return Memory(
         run=int(runs["number"]),
         day=_day(told["days"][-1]) or generated.date() if told["days"] else generated.date(),
+        first=bool(told.get("first", runs["number"] == 1)),
         new=tuple(told["new"]),
         back=tuple(told["back"]),
         same=tuple(told["same"]),
