@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logscan.settings.dspam_home import layout_of_path, read_home, read_listing, recognise, user_of_path
+from logscan.pipeline.configuration import configuration
+from logscan.scan.options import Options
+from logscan.settings.dspam_home import (
+    Inventory,
+    Item,
+    layout_of_path,
+    read_home,
+    read_listing,
+    recognise,
+    user_of_path,
+)
+from logscan.sources.finding import Discovery
 
 LISTING = (
     "d\t4096\t2026-11-23T06:25:01.1695795050\t.\n"
@@ -161,3 +172,21 @@ def test_what_lists_no_dspam_home(text: str) -> None:
 
 def test_the_listing_is_recognised() -> None:
     assert recognise(LISTING) > 0.9
+
+
+def test_a_home_that_nobody_was_let_to_see_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account of the daily run may be shut out: then nothing is known of it, and a few of the places are named."""
+    shut = Inventory(problems=[f"{tmp_path}/{number}: Permission denied" for number in range(5000)])
+    monkeypatch.setattr("logscan.settings.dspam_home.read_home", lambda home: shut)
+    _, inventory, notes = configuration(Discovery(), (), tmp_path, Options())
+    assert inventory is None
+    assert len(notes) < 12
+    assert "and 4,992 more places in DSPAM's home that can't be read" in notes
+    shut.take(Item("./data/example.org/kim/kim.css", "f", 5))
+    assert configuration(Discovery(), (), tmp_path, Options())[1] is shut
+
+
+def test_a_home_that_is_not_there_is_an_error_and_no_fault(tmp_path: Path) -> None:
+    found = Discovery()
+    assert configuration(found, (), tmp_path / "none", Options())[1] is None
+    assert [path for path, _ in found.errors] == [str(tmp_path / "none")]

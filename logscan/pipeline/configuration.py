@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logscan.amounts import plural
 from logscan.scan.options import Options
 from logscan.sources.finding import NOT_LOGS
 
@@ -105,11 +107,16 @@ def configuration(
             inventory = homes.read_listing(text)
         else:
             texts.append((label, text))
-    if dspam_home and not Path(dspam_home).is_dir():
-        found.errors.append((str(dspam_home), "there is no such folder; it should be DSPAM's home"))
+    if dspam_home and not os.path.isdir(dspam_home):  # noqa: PTH112 - False, too, where it can't be reached
+        found.errors.append(
+            (str(dspam_home), "there is no such folder, or it can't be reached; it should be DSPAM's home")
+        )
     elif dspam_home:
-        inventory = homes.read_home(Path(dspam_home))
-        notes += inventory.problems
+        seen = homes.read_home(Path(dspam_home))
+        hidden, left = seen.problems[:MOST_NAMED], max(0, len(seen.problems) - MOST_NAMED)
+        notes += [*hidden, *([f"and {plural(left, 'more place')} in DSPAM's home that can't be read"] if left else [])]
+        # What nobody was let to see isn't an empty home: then nothing is known of it.
+        inventory = seen if seen.users or not seen.problems else None
     settings = read_settings(texts, domains=options.local_domains, services=options.services)
     named_so = {Path(each).name: str(each) for each in config if not Path(each).is_dir()}
     found.errors += [
