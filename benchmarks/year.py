@@ -25,6 +25,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.generate import HOST, Server, stamper
+from logscan.checking.judging import concluded, looked, together, wanted
+from logscan.checking.remembering import pasts_of, remembered
+from logscan.tables.partials import Partial
 
 START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 DAY = 86_400
@@ -285,6 +288,27 @@ def reported(days: list[list[str]], length: int, folder: Path) -> tuple[Counter[
     return found, said, reports
 
 
+def remembering(days: list[list[str]], folder: Path) -> tuple[Counter[tuple[str, str, str]], list[str], int]:
+    """Return the same of reports on one day each that know what the days before remembered; the last is the bytes of that."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    said, pasts, blob, checks = [], dict[str, Partial](), b"", wanted()
+    for day, lines in enumerate(days):
+        path = folder / "mail.log"
+        path.write_text("".join(lines))
+        scan = logscan.read(path, jobs=1)
+        seen = together(checks, [looked(checks, scan)])
+        scan.log.pasts = pasts
+        for result in concluded(checks, [seen], scan.log):
+            for each in result.findings:
+                if each.counts:
+                    found[each.severity, result.name, each.cause] += 1
+                    when = time.strftime("%d %b", time.gmtime(START + day * DAY))
+                    said += [f"{when}: {result.name}: {each.summary}"] if result.name not in TRUE else []
+        blob = remembered(checks, seen, pasts, (START + (day + 1) * DAY) * 10**9)
+        pasts = pasts_of(blob)
+    return found, said, len(blob)
+
+
 def main() -> int:
     """Run it; returns 1 where a problem was found more often than once a month."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -298,6 +322,16 @@ def main() -> int:
         args.keep.write_text("".join(line for day in days for line in day))
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
+        found, said, size = remembering(days, Path(folder))
+        false = {key: count for key, count in found.items() if key[1] not in TRUE}
+        problems = sum(count for key, count in false.items() if key[0] == "problem")
+        print(
+            f"reports on 1 day that know the days before ({size:,} bytes of them): false problems {problems}, false warnings"
+        )
+        print(f"    {sum(false.values()) - problems}: {dict(false)}")
+        for each in said[:12]:
+            print(f"        {each[:200]}")
+        bad += problems > max(1.0, args.days / 30)
         for length in (1, 7, 30):
             found, said, reports = reported(days, length, Path(folder))
             false = {key: count for key, count in found.items() if key[1] not in TRUE}
