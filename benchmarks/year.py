@@ -325,10 +325,13 @@ def main() -> int:
         found, said, size = remembering(days, Path(folder))
         false = {key: count for key, count in found.items() if key[1] not in TRUE}
         problems = sum(count for key, count in false.items() if key[0] == "problem")
+        warnings = sum(false.values()) - problems
         print(
-            f"reports on 1 day that know the days before ({size:,} bytes of them): false problems {problems}, false warnings"
+            f"reports on 1 day that know those before: {len(days)}; false problems {problems}, false warnings {warnings}"
         )
-        print(f"    {sum(false.values()) - problems}: {dict(false)}")
+        print(
+            f"    what they know: {size:,} bytes; {', '.join(f'{key[1]} {key[2]} {n}' for key, n in false.items()) or 'none'}"
+        )
         for each in said[:12]:
             print(f"        {each[:200]}")
         bad += problems > max(1.0, args.days / 30)
