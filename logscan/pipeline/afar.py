@@ -54,11 +54,9 @@ class Afar:
 
 
 def _told(log: Log) -> Log:
-    """Return what looks may ask of a log: no row, no open file."""
-    read = log.read
-    return replace(
-        log, read=Read({}, read.sources, read.programs, {}, {}, read.solution, []), spool=None, notes=[], errors=[]
-    )
+    """Return what looks may ask of a log: no row, no open file, nothing that only who concludes asks for."""
+    read = Read({}, log.read.sources, log.read.programs, {}, {}, log.read.solution, [])
+    return replace(log, read=read, spool=None, notes=[], errors=[], pasts={}, losses=())
 
 
 def _look(
