@@ -73,6 +73,8 @@ def test_the_tables_hold_each_closed_mail_once(server: Server) -> None:
     assert rows["mails"] == sum(report["mails"]["total"] for report in server.reports)
     assert rows["entries"] == sum(report["mails"]["entries"] for report in server.reports)
     assert len(set(numbers)) == len(numbers)
+    assert {path.stat().st_mode & 0o777 for path in server.state.rglob("*") if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in server.state.rglob("*") if path.is_file()} == {0o600}
     there = {str(path.relative_to(server.state)) for path in server.state.rglob("*.parquet")}
     assert there == named
 

@@ -124,7 +124,8 @@ class PartitionWriter:
 
     def _begin(self, name: str, day: str, frame: pd.DataFrame) -> tuple[Path, pq.ParquetWriter]:
         folder = self.folder / FOLDER / day
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (folder.parent, folder):
+            each.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{name}-{secrets.token_hex(8)}.parquet"
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE))
         self._rows[path] = [name, day, 0]
