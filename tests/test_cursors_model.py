@@ -18,6 +18,7 @@ from logscan.sources.finding import discover
 from logscan.sources.losses import Loss
 from logscan.store.cursors import continued
 from logscan.store.model import Cursor
+from logscan.store.recent import LEAST
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -38,6 +39,11 @@ class World:
     half: str = ""
     """The beginning of a line that lacks its newline."""
     rotations: int = 0
+    copied: bool = False
+
+    @property
+    def backup(self) -> Path:
+        return self.folder.parent / f"{self.folder.name}.backup"
 
     @property
     def log(self) -> Path:
@@ -109,9 +115,41 @@ class World:
                 oldest.unlink()
 
     def copy(self) -> None:
-        """Copy the log to where it is found too."""
+        """Copy the log to where it is found too. It isn't written anew after that: its lines would be real in both."""
         if self.log.exists():
             shutil.copy2(self.log, self.folder / "mail.log.99")
+            self.copied = True
+
+    def known(self) -> list[str]:
+        """Return the lines of the log that were read: what is lost of a log that the reader never saw, it can't miss."""
+        lines = self.log.read_text().splitlines(keepends=True) if self.log.exists() else []
+        if len({*lines}) < len(lines):
+            return []  # which of the same lines is gone can't be told
+        read = set(self.read)
+        return [each for each in lines if each.rstrip("\n") in read]
+
+    def rewrite(self) -> None:
+        """Write the log anew without the older half of what was read, as dspam_logrotate does."""
+        if len(known := self.known()) >= 2 * LEAST and not self.copied:
+            new = self.folder.parent / f"{self.folder.name}.new"
+            new.write_text("".join(self.log.read_text().splitlines(keepends=True)[len(known) // 2 :]))
+            new.rename(self.log)
+
+    def back_up(self) -> None:
+        """Copy the log to where nobody looks; whole lines."""
+        if len(self.known()) >= LEAST and not self.half:
+            shutil.copy2(self.log, self.backup)
+
+    def restore(self) -> None:
+        """Put the backup back, once all was read: of one that ends where the reader was, nobody can tell what it overwrote."""
+        known = self.known()
+        if self.backup.exists() and not self.half and known and len(known) == self.log.read_text().count("\n"):
+            shutil.copy2(self.backup, self.log)
+
+    def cut(self) -> None:
+        """Cut the log to nothing; with a copy of it, that would be copytruncate, of whose window nobody can tell."""
+        if self.known() and not self.half and not self.copied:
+            os.truncate(self.log, 0)
 
     def run(self) -> None:
         """Read what is new."""
@@ -136,6 +174,10 @@ STEPS = st.one_of(
     st.just(("run",)),
     st.just(("remove",)),
     st.just(("copy",)),
+    st.just(("rewrite",)),
+    st.just(("back_up",)),
+    st.just(("restore",)),
+    st.just(("cut",)),
 )
 
 
@@ -146,6 +188,12 @@ STEPS = st.one_of(
     dated=False,
     packed="at once",
     steps=[("half",), ("rotate",), ("same",), ("copy",), ("rotate",), ("rotate",)],
+)
+@example(
+    copytruncate=False,
+    dated=False,
+    packed="never",
+    steps=[("write", "2"), ("half",), ("write", "1"), ("run",), ("rewrite",), ("copy",)],
 )
 @given(
     copytruncate=st.booleans(),
@@ -173,6 +221,7 @@ def test_each_line_is_read_once_or_a_loss_is_told(
         world.run()
         world.write(1)
         world.run()
+        world.backup.unlink(missing_ok=True)
         if not world.losses:
             assert world.read == world.written
         else:

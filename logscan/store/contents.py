@@ -181,12 +181,13 @@ class Content:
         return self._pread(start, max(min(stop, self._size) - start, 0))
 
     def each_line(self) -> Iterator[bytes]:
-        """Yield the whole lines of a plain file, with their newlines."""
-        rest, at = b"", 0
-        while block := self._pread(at, min(STEP, self._size - at)):
-            at += len(block)
+        """Yield the whole lines, with their newlines, up to one that has no end."""
+        rest = b""
+        for block in blocks(self.source.opener, [], STEP):
             whole, newline, rest = (rest + block).rpartition(b"\n")
             yield from (line + b"\n" for line in whole.split(b"\n")) if newline else ()
+            if len(rest) > LONGEST:
+                return
 
     def known(self, size: int) -> None:
         """Believe that a packed content has so many bytes: it was gone through before."""

@@ -6,7 +6,7 @@ the bytes before the place up to which it was read, wherever it lies now and whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -90,9 +90,10 @@ def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuati
     sets = Sets(contents)
     found = [(content, missing.known.get(id(content), cursor)) for content, cursor in found]
     whole = copies(found)
+    cursors = _furthest(found, whole)
     for content, cursor in found:
         if id(content) not in whole:
-            out.parts.append(Part.of(content, cursor, sets))
+            out.parts.append(Part.of(content, cursors.get(id(content)), sets))
             continue
         other = whole[id(content)]
         out.copies.append((Part(content, cursor, sets.live(content)), other))
@@ -103,6 +104,16 @@ def continued(sources: Sequence[Source], before: Sequence[Cursor]) -> Continuati
             )
     new = [part.source for part in out.parts if part.source is not None]
     out.sources = order([*new, *journals.sources])
+    return out
+
+
+def _furthest(found: Sequence[Known], whole: Mapping[int, Content]) -> dict[int, Cursor]:
+    """Return, by content (its id), the cursor that leads furthest into it, be it that of one of its copies."""
+    out: dict[int, Cursor] = {}
+    for content, cursor in found:
+        place = id(whole.get(id(content), content))
+        if cursor is not None and (place not in out or out[place].offset < cursor.offset):
+            out[place] = cursor
     return out
 
 

@@ -35,6 +35,8 @@ class Missing:
 
     by_path: dict[str, Content] = field(default_factory=dict)
     """New contents."""
+    by_set: dict[str, list[Content]] = field(default_factory=dict)
+    """The same by the rotated set they are of."""
     by_head: dict[str, list[Content]] = field(default_factory=dict)
     """The same by a digest of their heads, where those are whole."""
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Missing:
             out.sets.add(rotation.parse(content.path).set)
             if known is None:
                 out.by_path[content.path] = content
+                out.by_set.setdefault(rotation.parse(content.path).set, []).append(content)
                 if len(content.head) == ENDS:
                     out.by_head.setdefault(digest(content.head), []).append(content)
         paths = {content.path for content, _ in found} | failed.keys()
@@ -90,8 +93,8 @@ class Missing:
             if cursor.live and mine not in self.sets:
                 self._lost("gone", cursor, None, "it was empty, and is gone: what was written to it since wasn't read")
             return
-        places = (cursor.path, cursor.path.removesuffix(".in"))  # dspam_logrotate calls it so meanwhile
-        here = [self.by_path[each] for each in places if each in self.by_path]
+        # dspam_logrotate calls it so meanwhile
+        here = self.by_set.get(mine) or self.by_set.get(rotation.parse(cursor.path.removesuffix(".in")).set) or []
         alike = self.by_head.get(cursor.head, []) if cursor.head_size == ENDS else []
         if any(self._was_known(each, cursor) for each in [*here, *alike]):
             return
@@ -102,7 +105,7 @@ class Missing:
     def _look_at_older(self, cursor: Cursor) -> None:
         """Look whether older content took the place of a log that is found elsewhere."""
         content = self.by_path.get(cursor.path)
-        place = recent.goes_on(content, cursor) if content is not None and cursor.recent else None
+        place = recent.goes_on(content, cursor, gone=False) if content is not None and cursor.recent else None
         if content is not None and place is not None and id(content) not in self.known:
             self.known[id(content)] = _known(content, place[0], place[1], cursor)
             self.notes.append(f"{content.source.label}: {_OLDER.format(place[1])}")
@@ -112,7 +115,7 @@ class Missing:
         if id(content) in self.known:
             return False
         label = content.source.label
-        place = recent.goes_on(content, cursor) if cursor.path.startswith(content.path) else None
+        place = recent.goes_on(content, cursor, gone=True)
         if place is not None:
             offset, lines, whole = place
             self.known[id(content)] = _known(content, offset, lines, cursor)

@@ -33,7 +33,7 @@ MOST_BYTES = 16 << 20
 """Bytes of a log's end that are looked through for them."""
 
 LEAST = 2
-"""Lines that must be the same, one after the other: a single one may be a line that was written twice."""
+"""Lines that must be the same, where one may be a line that was written twice, or have the number of another."""
 
 
 def unpacked(text: str) -> Numbers:
@@ -72,13 +72,14 @@ def bounded(cursors: Sequence[Cursor]) -> list[Cursor]:
     return [replace(each, recent=packed(unpacked(each.recent)[-share:])) if each.recent else each for each in cursors]
 
 
-def goes_on(content: Content, cursor: Cursor) -> tuple[int, int, bool] | None:
+def goes_on(content: Content, cursor: Cursor, *, gone: bool) -> tuple[int, int, bool] | None:
     """Return behind which place, and how many lines, of a file that was written anew the new lines begin.
 
     The third value says whether the line that was read last is among them.
+    ``gone`` says that what was read is nowhere else, so that even one line is more than chance.
     None where it doesn't begin with lines that were read: those must stand in it in the order in which they were read.
     """
-    if not cursor.recent or content.packed:
+    if not cursor.recent:
         return None
     known = unpacked(cursor.recent)
     whole = len(known) >= cursor.lines
@@ -95,4 +96,4 @@ def goes_on(content: Content, cursor: Cursor) -> tuple[int, int, bool] | None:
             read, behind = lines, offset
         elif whole or same:
             break
-    return (behind, read, bool(known[at - 1] == known[-1])) if same >= LEAST else None
+    return (behind, read, bool(known[at - 1] == known[-1])) if same >= (1 if gone and whole else LEAST) else None
