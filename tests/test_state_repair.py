@@ -102,6 +102,7 @@ def test_a_broken_file_is_never_a_traceback_and_the_state_can_be_used_after_it(
             notes = list(state.notes)
             kept = len(state.runs(100))
             all_read(state)
+            assert len(list(folder.glob("partitions*/*/*.parquet"))) == 12
             if kept < 12 or list(folder.glob("logscan.db.broken-*")):
                 assert changed
                 assert notes
