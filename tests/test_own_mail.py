@@ -8,6 +8,7 @@ from collections.abc import Callable
 from email import message_from_bytes
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import logscan
@@ -724,3 +725,22 @@ def test_what_the_mail_writes_is_what_the_check_knows() -> None:
     assert isinstance(content, bytes)
     sent = message_from_bytes(content)
     assert re.fullmatch(own_cases.REPORT, sent["Message-ID"])
+
+
+def test_only_what_a_program_here_handed_in_unharmed_is_a_report() -> None:
+    name = f"<logscan.{'0123456789abcdef' * 2}@example.org>"
+    rows = pd.DataFrame(
+        [
+            ("local", name, False, False, ""),
+            ("authenticated", name, False, False, ""),
+            ("network", name, False, False, ""),
+            ("local", name, True, False, ""),
+            ("local", name, False, True, ""),
+            ("local", name, False, False, "quarantined"),
+            ("local", f"x{name}", False, False, ""),
+            ("local", name.replace("0123", "012"), False, False, ""),
+            ("local", None, False, False, ""),
+        ],
+        columns=["came", "message_id", "tagged", "filed", "kept"],
+    )
+    assert own_cases.own_reports(rows).tolist() == [True] + [False] * 8
