@@ -397,6 +397,16 @@ def test_checks_that_share_parts_remember_them_once() -> None:
     assert all(part is parts[0] for part in parts)
 
 
+def test_where_nothing_was_remembered_nothing_is_asked_for() -> None:
+    _, days = cut_of_story("mixed-day")
+    now = int(days[0].entries["first"].max().value)
+    seen = _seen(days[0], tuple(NAMES))
+    empty = dict.fromkeys(NAMES, Partial())
+    assert pasts_of(remembered(REMEMBERING, empty, NONE, now)) == {}
+    kept = pasts_of(remembered(REMEMBERING, empty, pasts_of(remembered(REMEMBERING, seen, NONE, now)), now))
+    assert kept.keys() == pasts_of(remembered(REMEMBERING, seen, empty, now)).keys()
+
+
 def test_the_past_of_a_check_that_did_not_run_is_kept() -> None:
     _, days = cut_of_story("mixed-day")
     now = int(days[0].entries["first"].max().value)

@@ -167,7 +167,7 @@ TRIED_DAYS, GOOD_DAYS, SLOT_DAYS = 7, 42, 28
 """Days that a past tells of: refused logins, as :class:`guess-succeeded <logscan.checks.guess_succeeded.Limits>` looks back;
 where accounts get in from, as people come back from holidays; how many logins there are as a rule, four weeks of days."""
 
-MOST_TRIED, MOST_GOOD, MOST_BOXES = 20_000, 30_000, 30_000
+MOST_TRIED, MOST_GOOD, MOST_BOXES = 15_000, 20_000, 20_000
 """Rows that a past has of each; some 20 bytes each."""
 
 

@@ -180,7 +180,7 @@ def settle(partial: Partial, frontier: int) -> Partial:
     return _bounded(_without_old(_laid(partial), frontier))
 
 
-MOST_REMEMBERED = 15_000
+MOST_REMEMBERED = 10_000
 """Copies that a past has, the latest; some 60 bytes each. Of more, those of the last hours are enough for what comes in again
 soon; the causes that harm are of one mail, which is in one run as a whole."""
 

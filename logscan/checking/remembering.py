@@ -50,12 +50,17 @@ def remembered(
     """
     pasts, _ = fitting(pasts, partials)
     mine = [check for check in checks if check.remember is not None and check.name in partials]
-    seen = {check.name: check.remember(partials[check.name], now) for check in mine if check.remember}
+    seen = {check.name: _cut(check, partials[check.name], now) for check in mine}
     whole = together(mine, [seen, {check.name: pasts.get(check.name, Partial()) for check in mine}])
-    kept = {check.name: check.remember(whole[check.name], now) for check in mine if check.remember}
+    kept = {check.name: _cut(check, whole[check.name], now) for check in mine}
     every = {**{name: each for name, each in pasts.items() if name not in kept}, **kept}
     parts = {f"{name}{_BETWEEN}{part}": value for name in sorted(every) for part, value in every[name].parts.items()}
     return packed(Partial(parts))
+
+
+def _cut(check: Check, partial: Partial, now: int) -> Partial:
+    """Return what a check remembers of a partial; nothing where there is none, as after a past that was too large."""
+    return check.remember(partial, now) if check.remember is not None and partial.parts else Partial()
 
 
 def pasts_of(blob: bytes, sources: Mapping[int, int] | None = None) -> dict[str, Partial]:

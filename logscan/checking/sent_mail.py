@@ -96,7 +96,7 @@ PAST_DAYS, EXACT_DAYS, PAIR_DAYS = 21, 1, 180
 """Days that a past tells of: mails, three weeks, as people come back from holidays; each of them, what may go on after midnight;
 and whom an account wrote to."""
 
-MOST_SENT, MOST_PAIRS = 20_000, 40_000
+MOST_SENT, MOST_PAIRS = 15_000, 25_000
 """Rows that a past has of each; some 25 bytes each."""
 
 

@@ -68,7 +68,7 @@ def look(window: Window, settings: Settings) -> Partial:
 PAST_DAYS = 365
 """Days that a past tells of: of each pair the first mail is known only, and people answer after months."""
 
-MOST_REMEMBERED = 40_000
+MOST_REMEMBERED = 25_000
 """Rows that a past has of each kind: 8 to 14 bytes each."""
 
 

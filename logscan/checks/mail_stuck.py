@@ -136,7 +136,7 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial(look_at(window, settings, allowed.waited_hours * 3600, allowed.late_hours * 3600))
 
 
-PAST_DAYS, MOST_REMEMBERED = 6, 30_000
+PAST_DAYS, MOST_REMEMBERED = 6, 20_000
 """Days that a past tells of: mail waits for five (maximal_queue_lifetime); and how many times at which mail got through."""
 
 

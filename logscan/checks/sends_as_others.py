@@ -97,7 +97,7 @@ def look(window: Window, settings: Settings) -> Partial:
     )
 
 
-PAST_DAYS, MOST_REMEMBERED = 90, 20_000
+PAST_DAYS, MOST_REMEMBERED = 90, 8_000
 """Days that a past tells of: what an account sends as at least once in three months is known to its user; and how many rows."""
 
 

@@ -75,7 +75,7 @@ def look(window: Window, settings: Settings) -> Partial:
     )
 
 
-MOST_REMEMBERED = 5_000
+MOST_REMEMBERED = 2_000
 """Calls that a past has."""
 
 

@@ -76,7 +76,7 @@ PAST_DAYS = 17
 """Days that a past tells of: silences are compared with the fifteen days before (:mod:`logscan.checking.silences`)."""
 
 MOST_REMEMBERED = 100_000
-"""Points that a past has: some three bytes each, as they are in order; two a minute for three servers."""
+"""Points that a past has: some three bytes each, as they are in order; two a minute, so seventeen days of two busy servers."""
 
 
 def remember(partial: Partial, now: int) -> dict[str, Part]:

@@ -112,7 +112,7 @@ def _nothing() -> dict[str, Part]:
     return _parts({**pair, "last": time}, pair, {**pair, "person": text}, {"time": time, **coded_pair})
 
 
-MOST_REMEMBERED = 20_000
+MOST_REMEMBERED = 5_000
 """Rows that a past has of each kind."""
 
 
