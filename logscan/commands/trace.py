@@ -47,14 +47,15 @@ def command(
     With --for, other recipients, other people's addresses and clients are hidden, and mails that aren't that person's are
     left out; what isn't known to be that person's counts as other people's.
     """
-    from logscan.pipeline.running import analyse, read
+    from logscan.pipeline.quick import numbered, read_for
+    from logscan.pipeline.running import analyse
     from logscan.report.trace_finding import find, find_finding, find_refused
     from logscan.report.trace_texts import as_json, as_text
     from logscan.report.tracing import traces
 
     what = what.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # as tables show such bytes
     with reading_of(sources, reading) as arguments:
-        scan = read(*sources, **arguments)
+        scan, excerpts = read_for(*sources, what=what, **arguments)
     status = complain(scan.log, True)
     lines = verbose or form == "json"
     mails = find(scan, what)
@@ -67,6 +68,7 @@ def command(
         mails = [mail for each in dict.fromkeys(ids) for mail in find(scan, each)]
     chosen = list(dict.fromkeys(mails))
     shown = [*traces(scan, chosen[:most], lines=lines, whole=True), *([refusals] if refusals else [])]
+    numbered(shown, excerpts)
     if people:
         from logscan.report.redacting import redacted
 
