@@ -620,3 +620,16 @@ def test_files_keep_their_order_when_the_clock_is_set_back(logs: Logs) -> None:
     assert logs.run() == logs.written[400:]
     surveyed = survey(logs.last.sources, jobs=1)
     assert [lane.members for lane in surveyed.lanes] == [[0, 1]]
+
+
+def test_a_backup_that_was_put_back_beside_what_it_replaced_is_not_read_again(logs: Logs) -> None:
+    logs.write(300)
+    shutil.copy2(logs / "mail.log", logs.folder.parent / "backup")
+    logs.write(5)
+    logs.run()
+    logs.write(2)
+    (logs / "mail.log").rename(logs / "mail.log.broken")
+    shutil.copy2(logs.folder.parent / "backup", logs / "mail.log")
+    logs.write(3)
+    assert sorted(logs.run()) == logs.written[305:]
+    assert not logs.losses

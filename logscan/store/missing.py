@@ -105,8 +105,10 @@ class Missing:
     def _look_at_older(self, cursor: Cursor) -> None:
         """Look whether older content took the place of a log that is found elsewhere."""
         content = self.by_path.get(cursor.path)
-        place = recent.goes_on(content, cursor, gone=False) if content is not None and cursor.recent else None
-        if content is not None and place is not None and id(content) not in self.known:
+        if content is None or digest(content.head[: cursor.head_size]) != cursor.head:
+            return
+        place = recent.goes_on(content, cursor, gone=False)
+        if place is not None and id(content) not in self.known:
             self.known[id(content)] = _known(content, place[0], place[1], cursor)
             self.notes.append(f"{content.source.label}: {_OLDER.format(place[1])}")
 

@@ -37,8 +37,11 @@ LEAST = 2
 
 
 def unpacked(text: str) -> Numbers:
-    """Return the numbers of lines from what a cursor keeps."""
-    return np.frombuffer(base64.b85decode(text), "<u4")
+    """Return the numbers of lines from what a cursor keeps; none where that isn't what was written."""
+    try:
+        return np.frombuffer(base64.b85decode(text), "<u4")
+    except ValueError:
+        return np.empty(0, np.uint32)
 
 
 def packed(numbers: Numbers) -> str:
@@ -79,9 +82,9 @@ def goes_on(content: Content, cursor: Cursor, *, gone: bool) -> tuple[int, int, 
     ``gone`` says that what was read is nowhere else, so that even one line is more than chance.
     None where it doesn't begin with lines that were read: those must stand in it in the order in which they were read.
     """
-    if not cursor.recent:
-        return None
     known = unpacked(cursor.recent)
+    if not len(known):
+        return None
     whole = len(known) >= cursor.lines
     places: dict[int, list[int]] = {}
     for at, number in enumerate(known.tolist()):
