@@ -205,6 +205,17 @@ def test_a_day_s_files_become_one_with_the_same_rows(logscan: Callable[..., Resu
     assert "0 files made fewer" in logscan("compact").output
 
 
+def test_only_days_of_many_files_are_made_one_in_passing(folder: Path) -> None:
+    with State.open(folder) as state:
+        state.commit(run(partitions=[partition(folder, day="2026-11-28", part=f"more{number}") for number in range(3)]))
+        assert upkeep.merged(state, 4) == (0, [])
+        assert upkeep.merged(state, 3) == (3, [])
+        files = [(each.day, each.table) for each in state.partitions()]
+        assert files.count(("2026-11-28", "mails")) == 1
+        assert files.count(("2026-11-27", "mails")) == 2
+        assert upkeep.verified(state) == []
+
+
 def test_files_of_an_earlier_version_with_fewer_columns_become_one_too(folder: Path) -> None:
     with State.open(folder) as state:
         old, new = (each for each in state.partitions() if (each.day, each.table) == ("2026-11-27", "mails"))

@@ -37,6 +37,9 @@ UNREAD = 3
 """The exit status of a run that could not read all, or not remember what it read."""
 
 KEEP = re.compile(r"([1-9]\d{0,4})\s*([dwy])", re.ASCII)
+MOST_FILES = 24
+"""Files of a table and a day; more are made one. A run a day writes two or three, one every five minutes hundreds."""
+
 DAYS = {"d": 1, "w": 7, "y": 365}
 
 
@@ -197,6 +200,8 @@ class _Job:
 
     def remember(self, keep: int) -> int:
         """Make the run live, all of it at once; where that fails, it is said, and the mails are sent at once."""
+        from logscan.store.upkeep import merged
+
         assert self.daily is not None
         blobs = {mail_policy.BLOB: mail_policy.mailed(self.mailed)} if self.mailed is not None else {}
         if self.options["no_send"] and self.mailing.notify and self.report is not None:
@@ -230,6 +235,8 @@ class _Job:
             for note in self.state.retain(keep, time_ns()):
                 if not self.reading["quiet"]:
                     console.note(note)
+            for note in merged(self.state, MOST_FILES)[1]:
+                console.say(note)
         except (StateError, OSError) as error:
             console.say(f"what is older than {self.options['keep']} can't be removed: {error}")
         return self.status

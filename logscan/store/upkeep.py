@@ -64,27 +64,36 @@ def _changed(connection: sqlite3.Connection) -> list[str]:
 def compacted(state: State) -> list[str]:
     """Make one file of a day's several files of a table, and give back what deleted rows took; return sentences.
 
-    Each file is written aside; one transaction lets it count in place of those it is made of, which go then. Raises StateError.
+    Raises StateError.
     """
-    folder = _folder(state)
-    days: dict[tuple[str, str], list[Partition]] = defaultdict(list)
-    for each in state.partitions():
-        days[each.day, each.table].append(each)
     before = size_of(state)
-    done, notes = 0, []
-    for (day, table), parts in sorted(days.items()):
-        if len(parts) > 1:
-            try:
-                one = tables.made_one(folder, in_order(state, parts))
-                with state.transaction() as connection:
-                    swap(connection, [(parts, one)])
-                notes += dropped(state, parts)
-                done += len(parts) - 1
-            except (OSError, ValueError, pa.ArrowException) as error:
-                notes.append(f"{table} of {day} stays as it is: {tables.why(error)}")
+    done, notes = merged(state)
     shrunk(state)
     after = size_of(state)
     return [f"{plural(done, 'file')} made fewer; {before:,} bytes before, {after:,} now", *notes]
+
+
+def merged(state: State, most: int = 1) -> tuple[int, list[str]]:
+    """Make one file of a day's files of a table where they are more than ``most``; return how many are fewer, and what failed.
+
+    Each file is written aside; one transaction lets it count in place of those it is made of, which go then. Raises StateError.
+    """
+    days: dict[tuple[str, str], list[Partition]] = defaultdict(list)
+    for each in state.partitions():
+        days[each.day, each.table].append(each)
+    done, notes = 0, []
+    for (day, table), parts in sorted(days.items()):
+        if len(parts) <= most:
+            continue
+        try:
+            one = tables.made_one(_folder(state), in_order(state, parts))
+            with state.transaction() as connection:
+                swap(connection, [(parts, one)])
+            notes += dropped(state, parts)
+            done += len(parts) - 1
+        except (OSError, ValueError, pa.ArrowException) as error:
+            notes.append(f"{table} of {day} stays as it is: {tables.why(error)}")
+    return done, notes
 
 
 def in_order(state: State, parts: list[Partition]) -> list[Partition]:
