@@ -164,8 +164,14 @@ def _rest(found: Spoken) -> str:
     return said[len(found.dsn) :].lstrip() if found.dsn and said.startswith(found.dsn) else said
 
 
+VAGUE = ("unknown", "policy-unknown", "rate", "remote-trouble")
+"""Causes that a text of :data:`postfix_texts.ELSEWHERE` says better."""
+
+
 def _of_host(found: Spoken) -> _Told:
     refusal = _judged(found)
+    if (refusal is None or refusal.cause in VAGUE) and (own := postfix_texts.elsewhere(_rest(found))):
+        return _of_own(own)
     guess = refusal is not None and refusal.cause == "policy-unknown" and refusal.page.startswith(REGISTRY)
     if refusal is None or refusal.cause == "unknown" or guess:
         return _by_codes(found, "ours" if found.by == "here" else "unknown", REMEDIES["unknown"])

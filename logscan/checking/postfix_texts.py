@@ -26,7 +26,14 @@ class Own:
 
 
 def _own(name: str, words: str, page: str, whose: Whose, means: str, todo: str) -> Own:
-    return Own(name, re.compile(words, re.IGNORECASE), means, whose, todo, f"{VERSION} {page}")
+    return Own(
+        name,
+        re.compile(words, re.IGNORECASE),
+        means,
+        whose,
+        todo,
+        page if page.startswith("words") else f"{VERSION} {page}",
+    )
 
 
 DNS = "Look the name up on this server (host -t MX NAME): "
@@ -206,6 +213,32 @@ DOOR = (
          "Postfix’s warnings in the same second name it. The client keeps the mail and tries again."),
 )  # fmt: skip
 """What smtpd, postscreen and milters say to whoever connects."""
+
+
+ELSEWHERE = (
+    _own("loop", r"hop count exceeded|too many hops|\bmail (?:forwarding )?loop|\b(?:routing|forwarding) loop|loop detected",
+         "global/cleanup_strerror.c; words that many servers use", "unknown",
+         "the mail passed through too many servers: it goes in a circle",
+         "The Received headers of the mail show which servers send it to each other: a forward that leads back, or a domain "
+         "whose MX leads to a host that sends its mail on."),
+    _own("login-refused", r"^(?:\S+ ){0,2}(?:error: )?(?:authentication (?:failed|credentials invalid|unsuccessful)"
+         r"|username and password not accepted|invalid (?:login|credentials))", "words that many servers use", "ours",
+         "the next hop refuses this server’s login",
+         "Name and password in smtp_sasl_password_maps must be right for exactly the next hop that relayhost names (then "
+         "postmap); the provider may want a password for programs."),
+    _own("recipients-at-once", r"too many recipients", "smtpd/smtpd.c", "theirs",
+         "more recipients at a time than the host takes",
+         "Nothing: Postfix sends the mail to the rest in a further transaction."),
+    _own("no-external-forwarding", r"does not allow external forwarding", "words that many servers use", "sender",
+         "the sender’s organisation forbids its users to forward mail to outside",
+         "The user asks the administrators there, or takes the forward back."),
+)  # fmt: skip
+"""What other hosts say that is neither about this server nor about one recipient."""
+
+
+def elsewhere(text: str) -> Own | None:
+    """Return what another host's text means that no cause of a refusal is; None for one that isn't known."""
+    return next((each for each in ELSEWHERE if each.words.search(text)), None)
 
 
 def of_delivery(reason: str) -> Own | None:

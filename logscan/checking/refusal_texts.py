@@ -101,7 +101,7 @@ LISTED = (
 )
 
 PROVIDERS = (
-    _rule("rate", r"unusual rate of .{0,200}(?:rate limited|limited)|detected an unusual rate of mail", GOOGLE, LOOKED_UP),
+    _rule("rate", r"unusual rate of .{0,200}(?:rate limited|limited)|detected an unusual rate of e?mail", GOOGLE, LOOKED_UP),
     _rule("ip-listed", r"unusual rate of unsolicited mail .{0,120}your ip address.{0,120}blocked", GOOGLE, LOOKED_UP, True),
     _rule("rate", r"unusual rate of unsolicited mail", GOOGLE, LOOKED_UP),
     _rule("recipient-refuses", r"receiving (?:e?mail|messages) (?:too quickly|at a rate that)", GOOGLE, LOOKED_UP),
