@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import sqlite3
 from collections.abc import Callable
@@ -85,7 +84,7 @@ def everything(folder: Path) -> str:
             else:
                 try:
                     parts.append(str(pa.ipc.open_stream(content).read_all().to_pydict()))
-                except pa.ArrowException:
+                except (pa.ArrowException, OSError):
                     parts.append(content.decode("utf-8", "replace"))
         parts += [str(pq.read_table(folder / each.path).to_pydict()) for each in state.partitions()]
     return "\n".join(parts).lower()
@@ -340,7 +339,7 @@ def remembered_everywhere(folder: Path) -> None:
                     "open.deliveries": stream(coded),
                     "carried": json.dumps({"learnt": {"addresses": [ALICE, "malice@example.com"]}}).encode(),
                     "past": storing.packed(Partial({"rows": rows, "keyed": keyed, "count": 3})),
-                    "odd": b"\x00\x01" + os.urandom(10),
+                    "odd": b"\x00\x01\xff\xfe neither JSON nor a table",
                 },
                 losses=[loss(f"/dspam/{ALICE}.log")],
                 outgoing=[
