@@ -36,7 +36,11 @@ def connect(path: Path, *, reads: bool = False, immutable: bool = False) -> sqli
     mode = "ro" if reads else "rwc"
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}{'&immutable=1' if immutable else ''}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY, check_same_thread=False)
-    prepare(connection)
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

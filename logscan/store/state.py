@@ -297,8 +297,10 @@ def _looked_at(path: Path) -> sqlite3.Connection:
     try:
         schema.version(connection)
         return connection
-    except sqlite3.OperationalError:
+    except BaseException as error:
         connection.close()
+        if not isinstance(error, sqlite3.OperationalError):
+            raise
     if (path.parent / f"{DATABASE}-journal").exists():
         raise StateError(f"a run was stopped while it wrote {path}: the next `logscan daily` undoes what it began")
     log = path.parent / f"{DATABASE}-wal"
