@@ -663,6 +663,20 @@ def test_a_half_written_file_is_not_read_until_a_run_has_undone_it(folder: Path,
         assert len(state.runs(999)) == 1
 
 
+def test_a_run_that_writes_where_there_is_no_write_ahead_log_is_not_taken_for_a_stopped_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY", 0.05)
+    with State.open(folder) as state:
+        state.commit(run(told(sighting())))
+        state.connection.execute("PRAGMA journal_mode = DELETE")
+        state.connection.execute("BEGIN EXCLUSIVE")
+        state.connection.execute("DELETE FROM runs")
+        with pytest.raises(StateError, match="another program holds it open"):
+            State.read(folder)
+        state.connection.execute("ROLLBACK")
+
+
 def test_cases_add_up_over_a_day(folder: Path) -> None:
     with State.open(folder) as state:
         for _ in range(2):

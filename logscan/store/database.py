@@ -121,6 +121,11 @@ def broken(error: Failure) -> bool:
     return (code & 0xFF) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
 
 
+def busy(error: sqlite3.Error) -> bool:
+    """Whether an error says that somebody else is writing just now."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_BUSY
+
+
 @contextmanager
 def worded(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system say into a :class:`StateError` that says what can be done."""

@@ -299,7 +299,7 @@ def _looked_at(path: Path) -> sqlite3.Connection:
         return connection
     except BaseException as error:
         connection.close()
-        if not isinstance(error, sqlite3.OperationalError):
+        if not isinstance(error, sqlite3.OperationalError) or database.busy(error):
             raise
     if (path.parent / f"{DATABASE}-journal").exists():
         raise StateError(f"a run was stopped while it wrote {path}: the next `logscan daily` undoes what it began")
