@@ -50,6 +50,13 @@ def test_what_is_no_report_is_said_to_be_none(content: bytes) -> None:
         report_of(content, MADE)
 
 
+def test_words_of_a_later_logscan_are_said_not_to_be_known() -> None:
+    page = str(logscan.render(report_sample.sample(), "json"))
+    for word in ('"severity": "problem"', '"confidence": "high"'):
+        with pytest.raises(ValueError, match="doesn't know 'dire'"):
+            report_of(page.replace(word, f'{word.partition(":")[0]}: "dire"').encode(), MADE)
+
+
 def told(report: Report | None = None, *, hours: float = 1, waiting: tuple[Waiting, ...] = ()) -> Standing:
     return Standing(7, int(NOW - hours * HOUR), report or report_sample.healthy(), "", waiting)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from logscan.findings import Finding, Remedy, Result, Suppression
+from logscan.findings import SEVERITIES, Confidence, Finding, Remedy, Result, Suppression
 from logscan.report.memory import Former, Known, Memory
 from logscan.report.model import Period, Report, SourceCount
 
 T = TypeVar("T")
+
+CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
 
 
 def report_of(content: bytes, generated: datetime) -> Report:
@@ -81,8 +83,8 @@ def _finding(check: str, told: Mapping[str, Any]) -> Finding:
         cause=str(told["cause"]),
         subject=str(told["subject"]),
         summary=str(told["summary"]),
-        severity=told["severity"],
-        confidence=told["confidence"],
+        severity=_one_of(SEVERITIES, told["severity"]),
+        confidence=_one_of(CONFIDENCES, told["confidence"]),
         count=int(told["count"]),
         cases=[],
         state=told["state"],
@@ -104,7 +106,7 @@ def _memory(told: Mapping[str, Any], runs: Mapping[str, Any], generated: datetim
                 str(each["check"]),
                 "",
                 "",
-                each["severity"],
+                _one_of(SEVERITIES, each["severity"]),
                 str(each["summary"]),
                 _day(each["since"]),
                 _day(each["last"]),
@@ -132,6 +134,14 @@ def _memory(told: Mapping[str, Any], runs: Mapping[str, Any], generated: datetim
         until=_moment(runs["until"]),
         previous=_moment(runs["previous"]),
     )
+
+
+def _one_of(words: Sequence[T], text: Any) -> T:
+    """Return the word; raises ValueError for one that a later logscan may know."""
+    for each in words:
+        if each == text:
+            return each
+    raise ValueError(f"this logscan doesn't know {text!r}")
 
 
 def _given(made: Callable[[str], T], text: Any) -> T | None:
