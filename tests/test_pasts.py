@@ -231,6 +231,20 @@ NEEDING = [
     ),
     ("volume-unusual", "each day has such a burst at another hour", "03-09 00:00", ("clear", []), ("blind", [])),
     (
+        "role-address-refused",
+        "the address that the DMARC record names is unknown",
+        "03-03 00:00",
+        ("found", [("report-address", "dmarc-reports@example.org", 1)]),
+        ("clear", [("report-address", "dmarc-reports@example.org", 1)]),
+    ),
+    (
+        "outgoing-unsigned",
+        "OpenDKIM has no key for one of two domains",
+        "03-02 09:04",
+        ("found", [("no-key-for-domain", "example.com", 3)]),
+        ("blind", []),
+    ),
+    (
         "own-domain-fails-dmarc",
         "a newsletter's service sends for the domain, day by day",
         "03-08 00:00",

@@ -48,8 +48,9 @@ from logscan.checking.limits import limits
 from logscan.checking.shown import most_seen
 from logscan.checking.unsigned import Unsigned
 from logscan.findings import Finding, Remedy, Result
+from logscan.scan.pasts import DAY, past
 from logscan.tables import cells
-from logscan.tables.partials import Partial
+from logscan.tables.partials import Keyed, Partial
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -87,13 +88,25 @@ def look(window: Window, settings: Settings) -> Partial:
     return Partial(unsigned.look(window, settings))
 
 
+PAST_DAYS = 30
+"""Days for which it is remembered that this server signs."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return that there is a signer here, and how much it signed: a few mails a day are no proof by themselves."""
+    signers = partial.frame(unsigned.SIGNERS).assign(source=-1)
+    part = Keyed.of(signers[signers["last"] >= now - PAST_DAYS * DAY], sums=["signed"], least=["first"], most=["last"])
+    return Partial({unsigned.SIGNERS: part})
+
+
 def conclude(partial: Partial, log: Log) -> Result:
     """Return one finding a domain without a key, a way that isn't signed, and what else was missed."""
     told = limits(log, "outgoing-unsigned", Limits)
     known = Unsigned.of(partial, log, told.near_minutes * MINUTE)
     signed, covered = int(known.signed["n"].sum()), known.mails[known.mails["covered"]]
     result = Result(checked=signed + len(covered), eligible=signed + len(known.mails))
-    every = int(known.signers["signed"].sum())
+    before = past(log, unsigned.SIGNERS)
+    every = int(known.signers["signed"].sum()) + (int(before.frame(unsigned.SIGNERS)["signed"].sum()) if before else 0)
     if not result.eligible:
         result.blind_because.append("no mail of this server's own domains left for outside in these logs")
         return result
@@ -254,6 +267,7 @@ CHECK = Check(
     "Own mail leaves without a signature",
     look,
     conclude,
+    remember=remember,
     causes=(NO_KEY_FOR, NOT_TRUSTED, WAY, MISSED),
     order=210,
     clear="All mail of own domains that left was signed ({checked:mail|mails} looked at)",

@@ -46,6 +46,7 @@ from logscan.checking.mail_rows import event_lines, event_texts, iso, mail_rows,
 from logscan.findings import Finding, Remedy, Result, Severity
 from logscan.scan import columns
 from logscan.scan.addresses import addresses
+from logscan.scan.pasts import DAY, chosen, newest, with_past
 from logscan.tables import columns as cols
 from logscan.tables.coded import Coded
 from logscan.tables.columns import Column
@@ -222,6 +223,15 @@ def _taken(window: Window) -> Keyed:
     return Keyed.of(some, sums=("mails",), most=("last",))
 
 
+PAST_DAYS, MOST_REMEMBERED = 30, 3_000
+"""Days that a past tells of, as reports come once a day or once a week; and how many addresses."""
+
+
+def remember(partial: Partial, now: int) -> Partial:
+    """Return how often each address was refused."""
+    return Partial({"counts": newest(partial.parts["counts"], "last", now - PAST_DAYS * DAY, MOST_REMEMBERED)})
+
+
 def conclude(partial: Partial, log: Log) -> Result:
     """Return a finding for each address."""
     limit = limits(log, NAME, Limits)
@@ -241,6 +251,9 @@ def conclude(partial: Partial, log: Log) -> Result:
     whole = counts.groupby(["cause", "address"], sort=True).agg(
         mails=("mails", "sum"), first=("first", "min"), last=("last", "max"), door=("door", "max")
     ).reset_index()  # fmt: skip
+    ever = with_past(Partial(chosen(partial, ["counts"])), log, NAME).frame("counts")
+    ever = ever.groupby(["cause", "address"], as_index=False)["mails"].sum().rename(columns={"mails": "ever"})
+    whole = whole.merge(ever, on=["cause", "address"], how="left")
     whole = whole.assign(
         name=whole["address"].str.partition("@")[0].str.partition("+")[0],
         mended=[good.get(row.address, -1) > row.last for row in whole.itertuples()],
@@ -263,7 +276,7 @@ def _finding(cause: str, subject: str, some: pd.DataFrame, cases: pd.DataFrame, 
     what = "Reports of other servers" if cause == REPORTS else "Mail"
     if cause == REPORTS:
         how = how.replace("is refused", "are refused")
-    weighty = mails >= limit.reports if cause == REPORTS else some["name"].isin(DEMANDED).any()
+    weighty = int(some["ever"].sum()) >= limit.reports if cause == REPORTS else some["name"].isin(DEMANDED).any()
     severity: Severity = "warning" if weighty else "note"
     first = str(some["address"].iloc[0])
     return Finding(
@@ -322,6 +335,7 @@ CHECK = Check(
     "postmaster@, abuse@ or reports are refused",
     look,
     conclude,
+    remember=remember,
     causes=(ROLE, REPORTS),
     order=145,
     clear="Mail to postmaster, abuse and the like was taken ({checked:mail|mails} looked at)",
