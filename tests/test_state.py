@@ -353,7 +353,7 @@ def test_a_worker_that_outlives_a_killed_run_doesn_t_hold_the_lock(folder: Path)
     code = (
         "import os, sys; from pathlib import Path; from logscan.store.state import State\n"
         "state = State.open(Path(sys.argv[1])); worker = os.fork()\n"
-        "print(worker, flush=True)\n"
+        "os.write(1, b'%d\\n' % worker)\n"
         "sys.stdin.read()"
     )
     with subprocess.Popen(
