@@ -3,8 +3,9 @@
 
     python benchmarks/daily_cost.py [--days 90] [--before 2000] [--lines 100000] [--keep FOLDER]
 
-The state is made by runs, one a day, over days of ``--before`` lines (``--before 100000`` is the honest size and takes half an
-hour); then comes the day that is measured, in a process of its own: seconds, memory, and what a mail takes on the disk.
+The state is made by runs over ``--together`` days each, of ``--before`` lines a day, with a report a day (``--catch-up``);
+``--together 1 --before 100000`` is the real thing and takes half an hour. Then comes the day that is measured, in a process of
+its own: seconds, memory, and what a mail takes on the disk.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def days(count: int, sizes: list[int], seed: int = 1) -> list[list[str]]:
     stamp, found = stamper("iso"), []
     for number, size in zip(range(count), sizes, strict=True):
         begin = (START // DAY + number) * DAY * 1000
-        server.now, between = begin, DAY * 1000 * 9 / size
+        server.now, between = begin, DAY * 1000 * 12.4 / size
         while server.now < begin + DAY * 1000:
             server.random.choice(stories)()
             server.now += int(server.random.expovariate(1 / between)) + 1
@@ -60,13 +61,19 @@ def run(state: Path, log: Path, *options: str) -> tuple[float, float, int]:
 
 def size(folder: Path) -> int:
     """Return the bytes below a folder, as the disk gives them out."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    return sum(size_of(path) for path in folder.rglob("*") if path.is_file())
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, as the disk gives them out."""
+    return path.stat().st_blocks * 512
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what logscan daily costs.")
     parser.add_argument("--days", type=int, default=90, help="days of state before")
     parser.add_argument("--before", type=int, default=2000, help="lines of each of these")
+    parser.add_argument("--together", type=int, default=10, help="days a run")
     parser.add_argument("--lines", type=int, default=100_000, help="lines of the day that is measured")
     parser.add_argument("--keep", type=Path, help="folder for log and state, kept")
     args = parser.parse_args()
@@ -76,26 +83,21 @@ def main() -> None:
         log, state = base / "mail.log", base / "state"
         every = days(args.days + 1, [args.before] * args.days + [args.lines])
         began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        for lines in every[:-1]:
+        for at in range(0, args.days, args.together):
             with log.open("a") as file:
-                file.writelines(lines)
-            run(state, log)
+                file.writelines(line for lines in every[at : min(at + args.together, args.days)] for line in lines)
+            run(state, log, "--catch-up")
         spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began
-        before, mails = size(state), _mails(state)
-        print(
-            f"{args.days} days of {args.before} lines: {spent / args.days:.2f} s of CPU a run; state {before / 1e6:.1f} MB"
-        )
+        before, mails = size(state / "partitions"), _mails(state)
+        print(f"{args.days} days of {args.before} lines: {spent:.0f} s of CPU, {size(state) / 1e6:.1f} MB of state")
         with log.open("a") as file:
             file.writelines(every[-1])
         cpu, clock, memory = run(state, log)
-        after = size(state)
+        used = f"{cpu:.2f} s of CPU, {clock:.2f} s by the clock, {memory / 1e6:.0f} MB of memory"
+        print(f"a day of {len(every[-1])} lines: {used}")
+        more, grown = _mails(state) - mails, size(state / "partitions") - before
         print(
-            f"a day of {len(every[-1])} lines: {cpu:.2f} s of CPU, {clock:.2f} s by the clock, {memory / 1e6:.0f} MB of memory"
-        )
-        now = _mails(state)
-        more = now - mails
-        print(
-            f"state: {(after - before) / more:.0f} bytes for each of that day's {more} mails; {after / now:.0f} for each of all"
+            f"its {more} mails: {grown / more:.0f} bytes each in tables; the database: {size_of(state / 'logscan.db') / 1e6:.1f} MB"
         )
 
 
