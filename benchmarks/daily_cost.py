@@ -96,9 +96,8 @@ def main() -> None:
         used = f"{cpu:.2f} s of CPU, {clock:.2f} s by the clock, {memory / 1e6:.0f} MB of memory"
         print(f"a day of {len(every[-1])} lines: {used}")
         more, grown = _mails(state) - mails, size(state / "partitions") - before
-        print(
-            f"its {more} mails: {grown / more:.0f} bytes each in tables; the database: {size_of(state / 'logscan.db') / 1e6:.1f} MB"
-        )
+        database = size_of(state / "logscan.db") / 1e6
+        print(f"its {more} mails: {grown / more:.0f} bytes each in tables; the database: {database:.1f} MB")
 
 
 def _mails(state: Path) -> int:
