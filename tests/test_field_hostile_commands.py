@@ -339,6 +339,11 @@ COMMANDS: list[Callable[[Path], tuple[str | Path, ...]]] = [
     lambda folder: ("setup", "--root", folder, "--mail-to", NASTY),
     lambda folder: ("setup", "--root", folder / f"missing{NASTY}", "--state", NASTY),
     lambda folder: ("trace", "4A97F54A7D9", folder, "--for", NASTY),
+    lambda folder: ("explain-reply", f"550 5.7.1 {NASTY}"),
+    lambda folder: ("explain-reply", NASTY),
+    lambda folder: ("diff", folder / f"missing{NASTY}", next(folder.iterdir())),
+    lambda folder: ("route", f"{NASTY}@x.example", folder),
+    lambda folder: ("route", "a@x.example", "--config", folder / f"missing{NASTY}"),
     lambda folder: (NASTY,),
 ]
 

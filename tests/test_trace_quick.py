@@ -101,6 +101,15 @@ def test_all_is_read_where_a_search_for_the_string_is_not_enough(busy: Path) -> 
     assert read_for(busy, what="4AB1C2D3E4F")[1] == ()
 
 
+def test_a_file_that_is_taken_away_meanwhile_ends_nothing(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> int:
+        raise OSError("gone")
+
+    monkeypatch.setattr(Content, "find", gone)
+    scan, excerpts = read_for(busy, what="4AB1C2D3E4F", sizes=SMALL, least=0)
+    assert (excerpts, len(scan.entries) > 100) == ((), True)
+
+
 def test_a_mail_that_begins_where_filters_hand_back_is_not_taken_for_whole(tmp_path: Path) -> None:
     lines = [
         "smtpd[9]: 4AB1C2D3E: client=localhost[127.0.0.1]",

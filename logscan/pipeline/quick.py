@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,13 +48,13 @@ def read_for(
     """
     opened = Opened(sources, config, dspam_home, options or Options(), stdin)
     every = opened.logs
-    cut = cutting(every, what, sizes, least)
-    if cut is not None:
-        found = _quickly(opened, cut, what, year, timezone)
+    with suppress(OSError):  # a file that is taken away meanwhile: reading says so
+        cut = cutting(every, what, sizes, least)
+        found = _quickly(opened, cut, what, year, timezone) if cut is not None else None
         if found is not None:
             return found
-        opened.logs = every
-        opened.waiting.clear()
+    opened.logs = every
+    opened.waiting.clear()
     return opened.scan(jobs=jobs, year=year, timezone=timezone, progress=progress), ()
 
 
