@@ -20,7 +20,7 @@ WHOSE: dict[Whose, str] = {
 
 REMEDIES = {
     "ip-listed": (
-        "Find out first why: look at what this server sent in the days before (logscan report, the accounts that sent most, "
+        "Find out first why: look at what this server sent in the days before (logscan analyse, the accounts that sent most, "
         "mail forwarded to outside), and stop it; an account whose password is known to others gets a new one. Then ask for "
         "removal at the page that the reply names. It comes back if the cause goes on."
     ),
