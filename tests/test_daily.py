@@ -7,6 +7,7 @@ import email.policy
 import random
 import re
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from daily_runs import ENDS, Server, parts
 import logscan
 from logscan.commands import mailing
 from logscan.samples import story
+from logscan.store.carried import NAMES, from_blobs
 from logscan.store.places import StateError
 from logscan.store.state import State
+from logscan.store.upkeep import verified
 
 STORIES = ("mixed-day", "double-alias-expansion", "amavis-outgoing-tagged-spam", "rspamd-healthy")
 
@@ -299,3 +302,36 @@ def test_what_is_carried_and_damaged_is_left_out_and_said(server: Server) -> Non
     server.run()
     assert server.reports[-1]["mails"]["total"] > 0
     assert any("carried" in note or "open mails" in note.lower() for note in server.reports[-1]["notes"])
+
+
+def test_what_fails_once_the_run_is_remembered_takes_none_of_it_away(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("logscan.store.upkeep.merged", fails)
+    server.write(lines_of("mixed-day"))
+    with pytest.raises(MemoryError):
+        server.run()
+    with State.read(server.state) as state:
+        assert state.runs(1)[0].number == 1
+        assert state.partitions()
+        assert verified(state) == []
+
+
+def test_lines_of_several_runs_of_a_day_have_sources_of_their_own(server: Server) -> None:
+    """Sources of earlier runs keep what they are called, however many runs their mails stay open for."""
+    lines = lines_of("mixed-day")[:1500]
+    seen: list[set[str]] = []
+    for part in parts(lines, [300, 600, 900, 1200]):
+        server.write(part)
+        server.run()
+        with State.read(server.state) as state:
+            blobs = {name: blob for name in NAMES if (blob := state.blob(name)) is not None}
+        labels = from_blobs(blobs).labels
+        assert len(set(labels)) == len(labels)
+        assert all(re.fullmatch(r"mail\.log of [\d-]+( \(\d+\))?", each) for each in labels)
+        seen.append(set(labels))
+    assert max(map(len, seen)) > 3
+    assert all(len(now - before) <= 1 for before, now in pairwise(seen))

@@ -221,6 +221,7 @@ class _Job:
             )
             if self.state.folder is not None:
                 self.state.commit(made)
+                self.daily.kept()
         except (StateError, OSError) as error:
             self.daily.abandon()
             self.lost = True

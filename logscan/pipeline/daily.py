@@ -145,6 +145,10 @@ class Daily:
             raise self._unwritten
         return self._writer.finish() if self._writer is not None else []
 
+    def kept(self) -> None:
+        """Hear that the run is remembered: from here on :meth:`abandon` takes nothing away."""
+        self._writer = None
+
     def abandon(self) -> None:
         """Take away what was written, where it isn't to be remembered."""
         if self._writer is not None:

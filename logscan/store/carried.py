@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -83,10 +84,7 @@ def carried(
         for number in np.unique(source).tolist():
             wanted.setdefault(reads[number].label, set()).update(line[source == number].tolist())
     found = fetch([reads[number] for number in used], wanted)
-    labels: list[str] = []
-    for number in used:
-        label = reads[number].label if reads[number].texts is not None else f"{reads[number].label} of {name}"
-        labels.append(label if label not in labels else f"{label} ({len(labels)})")
+    labels = _labels([reads[number] for number in used], name)
     texts: list[dict[int, str]] = [
         {line: found[reads[number].label, line] for line in sorted(wanted[reads[number].label])} for number in used
     ]
@@ -94,6 +92,20 @@ def carried(
     numbers[used] = np.arange(len(used))
     tables = _moved({each: table for each, table in open_.tables.items() if len(table)}, numbers)
     return Carried(Open(tables, open_.now, open_.last), labels, texts, learnt, facts, zone, dict(before))
+
+
+def _labels(reads: Sequence[SourceRead], name: str) -> list[str]:
+    """Return what sources are called by the next run, each by another: those of earlier runs keep what they are called."""
+    taken = {read.label for read in reads if read.texts is not None}
+    labels = []
+    for read in reads:
+        label = read.label
+        if read.texts is None:
+            said = f"{label} of {name}"
+            label = next(each for each in chain([said], (f"{said} ({i})" for i in count(2))) if each not in taken)
+            taken.add(label)
+        labels.append(label)
+    return labels
 
 
 def united(before: Learnt, now: Learnt) -> Learnt:
