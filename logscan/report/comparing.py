@@ -150,7 +150,7 @@ def remembered_after(
     ``ended`` is when the run ends (UTC ns). The state does the same when it takes in a run.
     """
     found = {each.id: sighted(each) for each in report.found}
-    looked = {each.name for each in report.checks if each.verdict != "blind"}
+    looked = _looked(report)
     out = []
     for each in remembered:
         sighting = found.pop(each.sighting.id, None)
@@ -238,7 +238,7 @@ Formers = tuple[Former, ...]
 def _former(remembered: Sequence[Remembered], report: Report, patience: Patience) -> tuple[Formers, Formers, Formers]:
     """Return what is gone, what stays away for a while, and what nobody could look for; what was gone before is none of it."""
     now = {each.id: each for each in report.found}
-    looked = {each.name for each in report.checks if each.verdict != "blind"}
+    looked = _looked(report)
     gone: list[Former] = []
     paused: list[Former] = []
     unseen: list[Former] = []
@@ -255,6 +255,11 @@ def _former(remembered: Sequence[Remembered], report: Report, patience: Patience
             noted = seen is not None and seen.severity == "note"
             (paused if patience.waits(each) and not noted else gone).append(former)
     return tuple(gone), tuple(paused), tuple(unseen)
+
+
+def _looked(report: Report) -> set[str]:
+    """Return the checks that could look. Without a new line none could: mails still open say nothing of what isn't there."""
+    return {each.name for each in report.checks if each.verdict != "blind"} if report.period.last else set()
 
 
 def _rank(each: Remembered) -> tuple[int, str, str]:

@@ -101,7 +101,8 @@ def _findings(connection: sqlite3.Connection, run: int, ended: int, told: Told) 
     for sighting in told.sightings:
         _sighted(connection, run, ended, first, sighting)
     there = {each.id for each in told.sightings if each.state in THERE}
-    decided = {each.check for each in told.judged if each.verdict in DECIDED}
+    # Without a new line nothing was looked for: mails that are still open say nothing of what isn't there.
+    decided = {each.check for each in told.judged if each.verdict in DECIDED and told.until is not None}
     for id_, check in connection.execute("SELECT id, name FROM findings WHERE gone_run IS NULL").fetchall():
         if check in decided and id_ not in there:
             connection.execute("UPDATE findings SET gone_run = ?, last_seen = ? WHERE id = ?", (run, ended, id_))
