@@ -23,10 +23,10 @@ from logscan.pipeline.pieces import Looking
 from logscan.scan.options import Options
 from logscan.sources.finding import order
 from logscan.sources.losses import Loss
-from logscan.store.carried import NAMES, Carried, from_blobs, to_blobs
+from logscan.store.carried import NAMES, REST, Carried, from_blobs, to_blobs
 from logscan.store.cursors import Continuation, continued
 from logscan.store.model import Cursor, Partition
-from logscan.store.partitions import PartitionWriter
+from logscan.store.partitions import NUMBERED, PartitionWriter
 
 if TYPE_CHECKING:
     from logscan.reading.survey import Progress
@@ -197,11 +197,13 @@ class Daily:
 
     def _carried(self) -> Carried:
         blobs = {name: blob for name in NAMES if (blob := self.state.blob(name)) is not None}
-        try:
-            return from_blobs(blobs)
-        except ValueError as error:
-            self.notes.append(FORGOTTEN.format(what="The open mails", why=error))
-            return Carried()
+        if REST in blobs:
+            try:
+                return from_blobs(blobs)
+            except ValueError as error:
+                self.notes.append(FORGOTTEN.format(what="The open mails", why=error))
+        # Rows' numbers go on behind any that can have been written by then: there were fewer than a row a microsecond.
+        return Carried(before=dict.fromkeys(NUMBERED, self.ran // 1000) if self.ran is not None else {})
 
     def _known_pasts(self) -> Any:
         blob = self.state.blob(PASTS)

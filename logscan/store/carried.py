@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from logscan.correlate.learnt import Learnt
+from logscan.correlate.rows import empty
 from logscan.correlate.windows import Open
 from logscan.reading.line_texts import fetch
 from logscan.reading.reads import SourceRead
@@ -147,6 +148,9 @@ def from_blobs(blobs: Mapping[str, bytes]) -> Carried:
     try:
         rest = json.loads(blobs[REST])
         tables = {name: from_bytes(blobs[ROWS + name]) for name in EVENTS if ROWS + name in blobs}
+        strange = [name for name in tables if not set(empty(name).column_names) <= set(tables[name].column_names)]
+        if strange:
+            raise ValueError(f"what was open is of another version: {', '.join(strange)}")
         texts: list[dict[int, str]] = [{} for _ in rest["labels"]]
         for row in from_bytes(blobs[LINES]).to_pylist():
             texts[row["source"]][row["line"]] = row["text"]
