@@ -24,7 +24,7 @@ from benchmarks.daily.daily import Daily, facts, mails
 from benchmarks.daily.driving import KILLED, Fault, Stable, shim
 from benchmarks.daily.world import World
 
-EXAMPLES = int(os.environ.get("LOGSCAN_MODEL", "5"))
+EXAMPLES = int(os.environ.get("LOGSCAN_MODEL", "8"))
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="a C compiler makes what kills runs")
 
 STABLE: list[Stable] = []
@@ -212,7 +212,7 @@ class Server(RuleBasedStateMachine):
 TestServer: Any = Server.TestCase
 TestServer.settings = settings(
     max_examples=EXAMPLES,
-    stateful_step_count=10,
+    stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
