@@ -107,13 +107,17 @@ class _Rows:
     def first(self, key: Any, at: tuple[int, int], reach: int) -> list[Any]:
         """Return the first row behind a place, if there is one within ``reach`` (ns)."""
         rows, order = self.rows.get(key, []), self.order.get(key, [])
-        place = bisect_left(order, at if _one_file(rows, at[1]) else (at[0], 0))
+        place = bisect_left(order, (at[0], 0))
+        if _one_file(rows[place : place + 1], at[1]):
+            place = bisect_left(order, at)
         return [row for row in rows[place : place + 1] if row.at <= at[0] + reach]
 
     def last(self, key: Any, at: tuple[int, int]) -> list[Any]:
         """Return the last row up to a place, if there is one."""
         rows, order = self.rows.get(key, []), self.order.get(key, [])
-        place = bisect_right(order, at if _one_file(rows, at[1]) else (at[0], LAST))
+        place = bisect_right(order, (at[0], LAST))
+        if _one_file(rows[max(place - 1, 0) : place], at[1]):
+            place = bisect_right(order, at)
         return rows[max(place - 1, 0) : place]
 
 
@@ -121,7 +125,10 @@ LAST = 2**62
 
 
 def _one_file(rows: list[Any], place: int) -> bool:
-    """Whether rows stand in the same file as a line: in another one, the lines' order says nothing (mail.warn)."""
+    """Whether the first of some rows stands in the same file as a line: in another one, the lines' order says nothing (mail.warn).
+
+    It is asked of the rows near the line: a process may have written into two files, one after the other (mail.log.1).
+    """
     return not rows or rows[0].place >> LINE_BITS == place >> LINE_BITS
 
 
