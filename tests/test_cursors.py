@@ -287,6 +287,18 @@ def test_a_backup_that_was_put_back_is_not_read_again(logs: Logs, count: int) ->
     assert not logs.losses
 
 
+def test_a_rotated_log_may_go_on_with_lines_like_those_that_were_read(logs: Logs) -> None:
+    """Within one second, what names no mail is written again and again in the same words."""
+    logs.write(20)
+    same = logs.written[-3:-1]
+    logs.run()
+    logs.pack("mail.log")
+    (logs / "mail.log").write_text("".join(f"{each}\n" for each in same))
+    logs.write(4)
+    assert logs.run() == [*same, *logs.written[-4:]]
+    assert not logs.last.notes
+
+
 def test_a_backup_beside_the_log_is_read_once(logs: Logs) -> None:
     logs.write(300)
     shutil.copy2(logs / "mail.log", logs / "mail.log.bak")

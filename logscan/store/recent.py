@@ -86,6 +86,7 @@ def goes_on(content: Content, cursor: Cursor, *, gone: bool) -> tuple[int, int, 
     if not len(known):
         return None
     whole = len(known) >= cursor.lines
+    least = 1 if gone and whole else LEAST
     places: dict[int, list[int]] = {}
     for at, number in enumerate(known.tolist()):
         places.setdefault(number, []).append(at)
@@ -99,4 +100,4 @@ def goes_on(content: Content, cursor: Cursor, *, gone: bool) -> tuple[int, int, 
             read, behind = lines, offset
         elif whole or same:
             break
-    return (behind, read, bool(known[at - 1] == known[-1])) if same >= (1 if gone and whole else LEAST) else None
+    return (behind, read, bool(known[at - 1] == known[-1])) if same >= least else None
