@@ -1,4 +1,4 @@
-"""A filter's trouble and its mails are told apart by the order of lines, and a process writes into two files around a rotation."""
+"""The order of lines tells whose a filter's trouble is, and a process writes into two files around a rotation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SESSION = """\
 {t}cleanup[11722]: {q}: message-id=<{n}@example.net>
 {t}qmgr[11698]: {q}: from=<a@example.net>, size=1417, nrcpt=1 (queue active)
 {t}smtpd[11749]: disconnect from mail{n}.example.net[203.0.113.{n}] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5
-{t}virtual[11750]: {q}: to=<b@example.com>, relay=virtual, delay=0.01, delays=0/0/0/0, dsn=2.0.0, status=sent (delivered to maildir)
+{t}virtual[11750]: {q}: to=<b@example.com>, relay=virtual, delay=0.01, delays=0/0/0/0, dsn=2.0.0, status=sent (stored)
 {t}qmgr[11698]: {q}: removed
 """
 """All of one second, as it is where the milter is waited for before the connection is told."""
@@ -28,7 +28,7 @@ def lines() -> list[str]:
     return text.splitlines(keepends=True)
 
 
-@pytest.mark.parametrize("cut", (0, 8, 14, 20))
+@pytest.mark.parametrize("cut", [0, 8, 14, 20])
 def test_a_mail_that_passed_is_known_whichever_file_its_session_is_in(tmp_path: Path, cut: int) -> None:
     (tmp_path / "mail.log.1").write_text("".join(lines()[:cut]))
     (tmp_path / "mail.log").write_text("".join(lines()[cut:]))

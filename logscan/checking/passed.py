@@ -125,7 +125,7 @@ LAST = 2**62
 
 
 def _one_file(rows: list[Any], place: int) -> bool:
-    """Whether the first of some rows stands in the same file as a line: in another one, the lines' order says nothing (mail.warn).
+    """Whether the first of some rows stands in the same file as a line: in another, the lines' order says nothing (mail.warn).
 
     It is asked of the rows near the line: a process may have written into two files, one after the other (mail.log.1).
     """
