@@ -374,3 +374,30 @@ def test_lines_of_several_runs_of_a_day_have_sources_of_their_own(server: Server
         seen.append(set(labels))
     assert max(map(len, seen)) > 3
     assert all(len(now - before) <= 1 for before, now in pairwise(seen))
+
+
+MAIL = """\
+Nov 26 {t} mx postfix/smtpd[11]: {q}: client=mail.example.net[203.0.113.9]
+Nov 26 {t} mx postfix/cleanup[12]: {q}: message-id=<{q}@example.net>
+Nov 26 {t} mx postfix/qmgr[13]: {q}: from=<a@example.net>, size=1417, nrcpt=1 (queue active)
+Nov 26 {t} mx postfix/virtual[14]: {q}: to=<b@example.com>, relay=virtual, delay=0, dsn=2.0.0, status=sent (stored)
+Nov 26 {t} mx postfix/qmgr[13]: {q}: removed
+"""
+
+
+def test_mails_whose_lines_are_missing_are_told_once(server: Server) -> None:
+    """They stay open, since their last line is among what is missing, and are no news the next day."""
+
+    def mails(hour: int, count: int, *, whole: bool = True) -> list[bytes]:
+        text = "".join(MAIL.format(t=f"{hour:02}:{n:02}:00", q=f"AB{hour:02}{n:02}D2922") for n in range(count))
+        return [line for line in text.encode().splitlines(keepends=True) if whole or b"qmgr" not in line]
+
+    told = []
+    for part in (mails(8, 9) + mails(9, 4, whole=False), mails(10, 9), mails(11, 9)):
+        server.write(part)
+        server.run()
+        server.rotate()
+        (check,) = [each for each in server.reports[-1]["checks"] if each["name"] == "log-gap"]
+        told.append([each["cause"] for each in check["findings"]])
+    assert told == [["lines-missing"], [], []]
+    assert server.reports[-1]["mails"]["open"] >= 4

@@ -139,7 +139,7 @@ def _whole(window: Window) -> dict[str, Any]:
             pd.DataFrame({"host": counts.index.astype(str), "entries": counts.to_numpy()}), sums=["entries"]
         )
     }
-    broken = ~values(window, "entries", "queued").astype(np.bool_)[rows]
+    broken = ~values(window, "entries", "queued").astype(np.bool_)[rows] & _new(window)[rows]
     if broken.any():
         some = rows[broken]
         first, last = _arrived(window, some), cells.ns(entries["last"].iloc[some])
@@ -147,6 +147,15 @@ def _whole(window: Window) -> dict[str, Any]:
         parts["broken"] = Keyed.of(frame, sums=["broken"], least=["first"], most=["last"])
         parts["broken at"] = _lines(window, some)
     return parts
+
+
+def _new(window: Window) -> Any:
+    """Return for each entry whether a line of its deliveries is new: mails that lack their last line stay open, and the run
+    that read them has told of them."""
+    before = np.array([read.texts is not None for read in window.log.read.sources], np.bool_)
+    out = np.zeros(len(window.entries) + 1, np.bool_)
+    out[values(window, "deliveries", "entry")[~before[values(window, "deliveries", "source")]]] = True
+    return out[:-1]
 
 
 def _arrived(window: Window, entries: Any) -> Any:
