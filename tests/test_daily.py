@@ -155,6 +155,9 @@ def test_a_report_a_day_after_days_off(server: Server) -> None:
     assert reports[0]["mails"]["total"] + reports[0]["mails"]["open"] == one
     closed = sum(report["mails"]["total"] for report in reports)
     assert closed + reports[-1]["mails"]["open"] == whole(server, [line for day in days for line in day]).mails["total"]
+    with State.read(server.state) as state:
+        assert state.runs(1)[0].lines == sum(map(len, days))
+        assert [figures.get("lines") for _, figures in state.figures(30)] == [None] * 3
 
 
 def test_no_new_line_is_said_and_no_fault(server: Server) -> None:
@@ -401,3 +404,12 @@ def test_mails_whose_lines_are_missing_are_told_once(server: Server) -> None:
         told.append([each["cause"] for each in check["findings"]])
     assert told == [["lines-missing"], [], []]
     assert server.reports[-1]["mails"]["open"] >= 4
+
+
+def test_nagios_is_told_of_a_mail_that_waits_by_a_status_that_it_knows(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logscan.commands.daily_run.flush", lambda *_, **__: 4)
+    server.write(lines_of("healthy")[:40])
+    done = server.run("-f", "json", "-f", "nagios", "-o", "-", "--mail-to", "postmaster@example.com", status=3)
+    assert done.stdout.startswith("LOGSCAN ")

@@ -68,7 +68,12 @@ def run(sources: tuple[str, ...], reading: dict[str, Any], options: dict[str, An
             job.abandon()
             _tell(error, mailing, state, options)
             raise
-        return max(status, job.send())
+        return _as_asked(max(status, job.send()), plan)
+
+
+def _as_asked(status: int, plan: outputs.Plan) -> int:
+    """Return the exit status; Nagios knows 0 to 3, the last for whatever went wrong."""
+    return min(status, UNREAD) if ("nagios", "-") in plan else status
 
 
 def _tell(error: Exception, mailing: Mailing, state: State | None, options: dict[str, Any]) -> None:
@@ -145,6 +150,7 @@ class _Job:
 
         assert self.daily is not None
         report = made.report
+        several = bool(self.told) or not made.last
         report.memory = comparing.compared(
             remembered,
             report,
@@ -153,10 +159,11 @@ class _Job:
             figures=self.state.figures(comparing.PAST_DAYS),
             earlier=self.told,
             previous=previous,
+            several=several,
         )
         json = render(report, "json")
         assert isinstance(json, str)
-        self.told.append(comparing.told_of(report, json.encode("ascii")))
+        self.told.append(comparing.told_of(report, json.encode("ascii"), several=several, last=made.last))
         after = comparing.remembered_after(remembered, report, run_number=self.number, ended=time_ns())
         lost = sum(each.kind != "window" for each in self.daily.losses)
         trouble = troubles(self.state, now=self.begun)

@@ -46,6 +46,7 @@ def compared(
     earlier: Sequence[Told] = (),
     today: date | None = None,
     previous: int | None = None,
+    several: bool = False,
 ) -> Memory:
     """Return what the report is beside its past. ``report`` isn't changed.
 
@@ -53,7 +54,7 @@ def compared(
     the checks' answers are to be concluded with. ``strip`` holds (day, verdict) by check, a day being ``2026-11-28``,
     ``figures`` (day, values by name) of each report of the last :data:`PAST_DAYS` days, ``earlier`` what the same run told
     before: no state has that yet. ``run_number`` is the number that this run will have, ``previous`` when the run before
-    ended (UTC ns), ``today`` the report's day where it isn't that of its last line.
+    ended (UTC ns), ``today`` the report's day where it isn't that of its last line; ``several``: the run has more reports.
     """
     zone = zone_of(report)
     day = today or day_of(report)
@@ -86,7 +87,7 @@ def compared(
         previous=None if previous is None else _moment(previous).astimezone(zone),
         days=days,
         strip=_strip(report, verdicts, days),
-        past=pasts(figures_of(report), figures, day) if _of_a_day(report, previous) else {},
+        past=pasts(figures_of(report, lines=not several), figures, day) if _of_a_day(report, previous) else {},
     )
 
 
@@ -109,17 +110,22 @@ def acknowledgements(remembered: Iterable[Remembered]) -> tuple[Suppression, ...
     )
 
 
-def told_of(report: Report, json: bytes, *, today: date | None = None) -> Told:
-    """Return what is remembered of a report; ``json`` is its own form as JSON."""
+def told_of(
+    report: Report, json: bytes, *, today: date | None = None, several: bool = False, last: bool = True
+) -> Told:
+    """Return what is remembered of a report; ``json`` is its own form as JSON.
+
+    Lines are counted by run: where it has ``several`` reports, they are told of with the ``last`` one, and are no day's figure.
+    """
     return Told(
         day=(today or day_of(report)).isoformat(),
         since=_ns(report.period.first),
         until=_ns(report.period.last),
         sightings=tuple(sighted(each) for each in report.found),
         judged=tuple(Judged(each.name, each.verdict, each.checked, each.eligible) for each in report.checks),
-        figures=figures_of(report),
+        figures=figures_of(report, lines=not several),
         json=json,
-        lines=sum(each.lines - each.copies for each in report.sources),
+        lines=sum(each.lines - each.copies for each in report.sources) if last else 0,
     )
 
 

@@ -45,15 +45,17 @@ DELAYS = {"median": "delay.p50", "90 %": "delay.p90", "99 %": "delay.p99"}
 """Columns of the list of delays that are figures, by name."""
 
 
-def figures_of(report: Report) -> dict[str, float]:
+def figures_of(report: Report, *, lines: bool = True) -> dict[str, float]:
     """Return the report's numbers by name.
 
     ``mails.NAME`` as :attr:`Report.mails` has them, ``delay.p50`` … in seconds, ``tagged.share`` (0 to 1) of those
-    recipients that a filter judged, ``lines`` and ``lines.unknown``, ``findings`` that count.
+    recipients that a filter judged, ``lines`` and ``lines.unknown``, ``findings`` that count. Lines are counted by run: not
+    ``lines`` where it has several reports.
     """
     found: dict[str, float] = {f"mails.{name}": float(value) for name, value in report.mails.items()}
-    found["lines"] = float(sum(each.lines - each.copies for each in report.sources))
-    found["lines.unknown"] = float(sum(each.unknown for each in report.sources))
+    if lines:
+        found["lines"] = float(sum(each.lines - each.copies for each in report.sources))
+        found["lines.unknown"] = float(sum(each.unknown for each in report.sources))
     found["findings"] = float(sum(each.counts for each in report.found))
     found |= _delays(report)
     judged = {each.name: sum(each.values) for each in report.traffic.tagged}
