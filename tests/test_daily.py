@@ -6,8 +6,6 @@ import email
 import email.policy
 import random
 import re
-import sqlite3
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,8 @@ from daily_runs import ENDS, Server, parts
 import logscan
 from logscan.commands import mailing
 from logscan.samples import story
-from logscan.store import recording, rows
-from logscan.store.carried import NAMES, from_blobs, from_bytes, to_bytes
 from logscan.store.places import StateError
 from logscan.store.state import State
-from logscan.store.upkeep import verified
 
 STORIES = ("mixed-day", "double-alias-expansion", "amavis-outgoing-tagged-spam", "rspamd-healthy")
 
@@ -293,43 +288,6 @@ def test_a_second_run_says_that_another_is_at_work(server: Server) -> None:
     with State.open(server.state):
         done = server.run("--wait", "0", status=3)
     assert "another run" in done.stderr
-
-
-def test_what_is_carried_and_damaged_is_left_out_and_said(server: Server) -> None:
-    lines = lines_of("mixed-day")
-    server.write(lines[:1000])
-    server.run()
-    with sqlite3.connect(server.state / "logscan.db") as connection:
-        connection.execute("UPDATE blobs SET content = x'00' WHERE name = 'carried'")
-    connection.close()
-    server.write(lines[1000:])
-    server.run()
-    assert server.reports[-1]["mails"]["total"] > 0
-    assert any("carried" in note or "open mails" in note.lower() for note in server.reports[-1]["notes"])
-    assert_no_mail_has_anothers_number(server)
-
-
-def test_open_mails_of_a_version_with_other_columns_are_left_out_and_said(server: Server) -> None:
-    lines = lines_of("mixed-day")
-    server.write(lines[:1000])
-    server.run()
-    with State.open(server.state) as state, state.transaction() as connection:
-        kept = from_bytes(state.blob("open.deliveries") or b"").drop_columns(["relay"])
-        content, digest = rows.packed(to_bytes(kept))
-        connection.execute("UPDATE blobs SET content = ?, digest = ? WHERE name = 'open.deliveries'", (content, digest))
-        recording.seal(connection)
-    server.write(lines[1000:])
-    server.run()
-    assert any("another version: deliveries" in note for note in server.reports[-1]["notes"])
-    assert_no_mail_has_anothers_number(server)
-
-
-def assert_no_mail_has_anothers_number(server: Server) -> None:
-    with State.read(server.state) as state:
-        paths = [server.state / each.path for each in state.partitions() if each.table == "mails"]
-    numbers = [number for path in paths for number in pq.read_table(path).column("entry").to_pylist()]
-    assert len(paths) > 1
-    assert len(set(numbers)) == len(numbers)
 
 
 def test_without_a_new_line_nothing_is_called_gone(server: Server) -> None:

@@ -276,6 +276,7 @@ class Tree:
         for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "logscan/version.py"):
             (root / name).parent.mkdir(exist_ok=True)
             shutil.copy(checkout / name, root / name)
+        shutil.copytree(checkout / "contrib", root / "contrib")
         shutil.copytree(
             checkout / "logscan" / "machine", self.machine, ignore=shutil.ignore_patterns("_machine*", "__pycache__")
         )

@@ -307,7 +307,7 @@ def test_a_milters_remedy_says_nothing_of_content_filter(origin: str, pickup: bo
 def test_diffs_are_made_nowhere_but_in_remedies(checkout: Path) -> None:
     made = []
     for path in (checkout / "logscan").rglob("*.py"):
-        if path.parent.name == "remedies":
+        if path.parent.name == "remedies" or path.name == "read_back.py":  # the latter reads what was made and stored
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "Remedy":

@@ -114,10 +114,16 @@ class NewLines:
 
     def carry(self, before: dict[str, int]) -> Carried:
         """Return what is to be handed to the next run; ``before`` counts the rows written by then."""
-        moment = self.windows.open.now
+        moment = self.now
         name = self._day(moment)[0] if moment > NO_TIME else "before"
         zone = str(self.log.zone) if self.log.zone is not None else self.before.zone
-        return carried(self.windows.open, self._pieces.sources, self.learnt, self.facts, zone, before, name)
+        open_ = replace(self.windows.open, now=moment, last=min(self.windows.open.last, moment))
+        return carried(open_, self._pieces.sources, self.learnt, self.facts, zone, before, name)
+
+    @property
+    def now(self) -> int:
+        """The latest line, UTC ns; one that a clock wrote which was far ahead doesn't make all the later runs believe it."""
+        return min(self.windows.open.now, time_ns())
 
     @property
     def frontier(self) -> int:

@@ -180,8 +180,7 @@ class Daily:
             lines.log.losses = self.losses
         lines.log.notes[:] = [*self.state.notes, *self.notes, *lines.log.notes]
         closed = looking.of_closed()
-        moment = lines.windows.open.now
-        self._kept = remembered(looking.checks, closed, self._pasts, moment)
+        self._kept = remembered(looking.checks, closed, self._pasts, lines.now)
         window = lines.open_now()
         looking.add_open(window)
         if self.names is not None:
