@@ -304,37 +304,13 @@ def test_without_a_new_line_nothing_is_called_gone(server: Server) -> None:
         assert {each.sighting.id for each in state.remembered() if each.gone_run is None} >= found
 
 
-def test_what_fails_once_the_run_is_remembered_takes_none_of_it_away(
+def test_nagios_is_told_of_a_mail_that_waits_by_a_status_that_it_knows(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: Any) -> Any:
-        raise MemoryError
-
-    monkeypatch.setattr("logscan.store.upkeep.merged", fails)
-    server.write(lines_of("mixed-day"))
-    with pytest.raises(MemoryError):
-        server.run()
-    with State.read(server.state) as state:
-        assert state.runs(1)[0].number == 1
-        assert state.partitions()
-        assert verified(state) == []
-
-
-def test_lines_of_several_runs_of_a_day_have_sources_of_their_own(server: Server) -> None:
-    """Sources of earlier runs keep what they are called, however many runs their mails stay open for."""
-    lines = lines_of("mixed-day")[:1500]
-    seen: list[set[str]] = []
-    for part in parts(lines, [300, 600, 900, 1200]):
-        server.write(part)
-        server.run()
-        with State.read(server.state) as state:
-            blobs = {name: blob for name in NAMES if (blob := state.blob(name)) is not None}
-        labels = from_blobs(blobs).labels
-        assert len(set(labels)) == len(labels)
-        assert all(re.fullmatch(r"mail\.log of [\d-]+( \(\d+\))?", each) for each in labels)
-        seen.append(set(labels))
-    assert max(map(len, seen)) > 3
-    assert all(len(now - before) <= 1 for before, now in pairwise(seen))
+    monkeypatch.setattr("logscan.commands.daily_run.flush", lambda *_, **__: 4)
+    server.write(lines_of("healthy")[:40])
+    done = server.run("-f", "json", "-f", "nagios", "-o", "-", "--mail-to", "postmaster@example.com", status=3)
+    assert done.stdout.startswith("LOGSCAN ")
 
 
 MAIL = """\
@@ -362,12 +338,3 @@ def test_mails_whose_lines_are_missing_are_told_once(server: Server) -> None:
         told.append([each["cause"] for each in check["findings"]])
     assert told == [["lines-missing"], [], []]
     assert server.reports[-1]["mails"]["open"] >= 4
-
-
-def test_nagios_is_told_of_a_mail_that_waits_by_a_status_that_it_knows(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("logscan.commands.daily_run.flush", lambda *_, **__: 4)
-    server.write(lines_of("healthy")[:40])
-    done = server.run("-f", "json", "-f", "nagios", "-o", "-", "--mail-to", "postmaster@example.com", status=3)
-    assert done.stdout.startswith("LOGSCAN ")
