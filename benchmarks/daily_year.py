@@ -80,6 +80,8 @@ def run(days: Sequence[Sequence[str]], folder: Path) -> Year:
         begun = time.process_time()
         done = runner.invoke(cli, words)
         year.seconds += time.process_time() - begun
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
         if done.exit_code:
             raise SystemExit(f"day {number}: status {done.exit_code}: {done.stderr}")
         _note(year, number, json.loads(out.read_text()))
