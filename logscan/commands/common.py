@@ -5,23 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from logscan import console
+from logscan.clocks import moments
+from logscan.clocks.moments import NEWEST, OLDEST, whole
 from logscan.commands.progress import Progress
 from logscan.commands.settings_file import LIMITS, SUPPRESSIONS, load_settings
-
-if TYPE_CHECKING:
-    pass
-
-
-OLDEST, NEWEST = 1970, 2200
-"""Years that a time can be in; tables hold nanoseconds in 64 bits."""
-
 
 READING = (
     click.option("--settings", type=click.Path(path_type=Path), metavar="FILE", is_eager=True, expose_value=False,
@@ -62,42 +56,11 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def moment(text: str, zone: Any, now: datetime | None = None) -> datetime:
-    """Read a time as people write it, in ``zone``; raises :class:`click.BadParameter`, which lists the forms.
-
-    Without a zone, a time of day stays without one: it is the server's, which the logs tell.
-    """
-    from logscan.clocks.solving import host_timezone
-
-    now = now or datetime.now(zone or host_timezone())
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=zone)
-    words = {
-        "now": now,
-        "today": midnight,
-        "yesterday": midnight - timedelta(days=1),
-        "tomorrow": midnight + timedelta(days=1),
-    }
-    low = text.strip().lower()
-    if low in words:
-        return words[low]
-    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    """Read a time as people write it (:func:`logscan.clocks.moments.moment`); raises :class:`click.BadParameter`."""
     try:
-        count = whole(low[1:-1]) if low[:1] == "-" and low[-1] in units else None
-        found = (
-            now - timedelta(**{units[low[-1]]: count}) if count is not None else datetime.fromisoformat(text.strip())
-        )
-        found = found if found.tzinfo else found.replace(tzinfo=zone)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{text!r} is no time; write 2026-11-22, '2026-11-22 07:00', today, yesterday, -30m, -2h or -3d"
-        ) from None
-    if not OLDEST <= found.year <= NEWEST:
-        raise click.BadParameter(f"{text!r}: a year from {OLDEST} to {NEWEST} is meant")
-    return found
-
-
-def whole(text: str, most: int = 10**9) -> int | None:
-    """Return a whole number written in the digits 0 to 9 (``str.isdigit`` takes others too), or None."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most else None
+        return moments.moment(text, zone, now)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def pairs(texts: tuple[str, ...], what: str) -> dict[str, str]:

@@ -143,7 +143,7 @@ def _command(text: str) -> tuple[str, ...]:
 
 def server_of(options: dict[str, Any]) -> Server:
     """Return the server that ``--smtp`` names: host, host:port, [address]:port; raises :class:`click.BadParameter`."""
-    from logscan.commands.common import whole
+    from logscan.clocks.moments import whole
     from logscan.commands.mailing import Server
 
     text = options.get("smtp") or ""
