@@ -47,6 +47,25 @@ class Scan(Window):
         """What could not be read, each with the reason."""
         return self.log.errors
 
+    def search(self, query: str) -> pd.DataFrame:
+        """Return the mails that a query means (``"to:@example.com status:bounced size:>5M"``), in the order of their arrival.
+
+        One row a mail: ``mail`` (its row in ``mails``) and the columns of :data:`logscan.query.hits.COLUMNS`; ``to``,
+        ``status``, ``relay``, ``reason``, ``verdict``, ``mailbox``, ``folder`` are tuples about the recipients who are meant.
+        ``attrs["unclear"]`` is the number of mails of which the logs don't tell what was asked, ``attrs["why"]`` names the
+        fields. Raises :class:`logscan.query.model.QueryError` (a ValueError), which points at the place.
+        """
+        from logscan.query.hits import Found
+        from logscan.query.language import parse
+        from logscan.query.rows import of_tables
+
+        tree = parse(query)
+        found = Found()
+        found.add(tree, of_tables(self.mails, self.deliveries, self.verdicts, self.entries), self.zone, "time")
+        table = found.table
+        table.attrs |= {"unclear": found.unclear, "why": sorted(found.why)}
+        return table
+
     def write_tables(self, folder: Path, names: Any = None) -> list[Path]:
         """Write every table as Parquet, one file each, people replaced by ``names``; returns the paths. Raises OSError."""
         from logscan.scan.exporting import TableWriter
