@@ -7,6 +7,7 @@ import io
 import ipaddress
 import json
 import math
+import shutil
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC
@@ -17,6 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import Run
+from daily_runs import Server
 
 import logscan
 from logscan.query.hits import Found
@@ -24,6 +26,9 @@ from logscan.query.language import parse
 from logscan.query.model import QueryError
 from logscan.query.rows import Rows, of_tables
 from logscan.samples import story
+from logscan.store.partitions import PartitionWriter
+from logscan.store.searching import Searching
+from logscan.store.state import State
 
 Row = dict[str, Any]
 
@@ -49,7 +54,8 @@ def mails_of(name: str) -> list[tuple[Row, list[Row], list[float]]]:
     for row in plain(scan.verdicts):
         if row["entry"] >= 0 and entries[row["entry"]]["mail"] >= 0 and row["score"] is not None:
             scores[entries[row["entry"]]["mail"]].append(row["score"])
-    return [(mail, ends[number], scores[number]) for number, mail in enumerate(plain(scan.mails))]
+    none = [dict.fromkeys(map(str, scan.deliveries.columns))]
+    return [(mail, ends[number] or none, scores[number]) for number, mail in enumerate(plain(scan.mails))]
 
 
 def plain(frame: pd.DataFrame) -> list[Row]:
@@ -66,7 +72,8 @@ def low(value: Any) -> str:
 
 
 def delay(end: Row) -> float:
-    return float(end["delay"] if end["total_delay"] is None else end["total_delay"])
+    told = end["delay"] if end["total_delay"] is None else end["total_delay"]
+    return math.nan if told is None else float(told)
 
 
 def got(end: Row) -> list[str]:
@@ -283,3 +290,123 @@ def test_what_cannot_be_read_is_said(run: Run, tmp_path: Path) -> None:
 def test_what_cannot_be_told_is_said(run: Run) -> None:
     done = run("search", "score:>5", story("mixed-day"))
     assert (done.returncode, "it can't be told: nothing says score:" in done.stderr) == (0, True)
+
+
+# From the state of the daily run.
+
+
+def closed(name: str, runs: int, folder: Path) -> tuple[Path, Path]:
+    """Return a state that all of a log was read into, in several runs, and the log."""
+    server = Server(folder)
+    lines = (story(name) / "mail.log").read_bytes().splitlines(keepends=True)
+    step = -(-len(lines) // runs)
+    for start in range(0, len(lines), step):
+        server.write(lines[start : start + step])
+        server.run()
+    return server.state, server.log
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, logscan.Scan]]:
+    made = {}
+    for name, runs in (("mixed-day", 2),):
+        state, log = closed(name, runs, tmp_path_factory.mktemp(name))
+        made[name] = (state, logscan.read(log, jobs=1, timezone="UTC"))
+    return made
+
+
+def from_state(folder: Path, query: str, sort: str = "time", most: int | None = None) -> Found:
+    found = Found()
+    with State.read(folder) as state:
+        searching = Searching(state, parse(query), UTC)
+        for rows in searching:
+            found.add(parse(query), rows, UTC, sort, most)
+        assert searching.errors == []
+    return found
+
+
+KEPT = [query for query, _ in FIELDS] + ["tls:no", "not verdict:spam", "relay:*dspam* or folder:*"]
+
+
+def test_a_state_finds_what_the_logs_find(states: dict[str, tuple[Path, logscan.Scan]]) -> None:
+    folder, scan = states["mixed-day"]
+    every = from_state(folder, "since:1970-01-02").table
+    assert len(every) > 60
+    for query in ("to:@example.com", "not verdict:spam", "relay:*dspam* or folder:*"):
+        whole = scan.search(query)
+        whole = whole[whole["queue_id"].isin(every["queue_id"])]
+        assert told(from_state(folder, query).table) == told(whole), query
+    assert from_state(folder, "tls:no").unclear == len(every)
+
+
+class Kept:
+    """A state's tables of a whole log, written twice: numbers of rows go on."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        writer = PartitionWriter(folder, UTC, {})
+        for _ in range(2):
+            writer.add(scan_of(name))
+        self._partitions = writer.finish()
+
+    def partitions(self) -> list[Any]:
+        return self._partitions
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_tables_of_past_days_find_what_a_scan_finds(tmp_path: Path, name: str) -> None:
+    kept: Any = Kept(tmp_path, name)
+    for query in KEPT:
+        whole, found = scan_of(name).search(query), Found()
+        searching = Searching(kept, parse(query), UTC)
+        for rows in searching:
+            found.add(parse(query), rows, UTC, "time")
+        assert searching.errors == []
+        assert told(found.table) == sorted(told(whole) * 2), query
+        assert found.unclear == 2 * whole.attrs["unclear"]
+
+
+def test_days_that_cannot_be_meant_are_not_read(states: dict[str, tuple[Path, logscan.Scan]]) -> None:
+    folder, _ = states["mixed-day"]
+    with State.read(folder) as state:
+        days = [
+            bool(Searching(state, parse(query), UTC).days)
+            for query in (
+                "a",
+                "a since:2026-11-23 until:2026-11-24",
+                "not since:2026-11-30",
+                "until:2026-11-10 or a",
+                "since:2026-11-30",
+                "a until:2026-11-10",
+                "(since:2026-11-30 b) or (since:2026-12-01 c)",
+            )
+        ]
+    assert days == [True] * 4 + [False] * 3
+
+
+def test_the_command_asks_a_state_and_says_so(
+    run: Run, states: dict[str, tuple[Path, logscan.Scan]], tmp_path: Path
+) -> None:
+    folder, _ = states["mixed-day"]
+    count = from_state(folder, "to:@example.com").count
+    done = run("search", "to:@example.com", "--state", folder)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"{count} mails")
+    assert f"searched the state in {folder} (2026-11-2" in done.stderr
+    done = run("search", "to:@example.com", "--since", "2026-11-30", "--state", folder, "--timezone", "UTC")
+    assert (done.returncode, "no mail is meant" in done.stdout) == (0, True)
+    implied = run("search", "to:@example.com", STATE_DIRECTORY=str(folder))
+    assert implied.stdout.splitlines()[-1] == f"{count} mails"
+    assert run("search", "a", story("healthy"), "--state", folder).returncode == 2
+    none = run("search", "a", "--state", tmp_path / "none")
+    assert (none.returncode, "there is no state" in none.stderr) == (3, True)
+
+
+def test_a_table_that_is_damaged_is_said(
+    run: Run, states: dict[str, tuple[Path, logscan.Scan]], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(states["mixed-day"][0], tmp_path / "state"))
+    path = next(folder.rglob("deliveries-*.parquet"))
+    path.write_bytes(b"PAR1" + bytes(100))
+    done = run("search", "status:delivered", "--state", folder)
+    assert (done.returncode, path.name in done.stderr) == (3, True)
+    assert "fault in logscan" not in done.stderr

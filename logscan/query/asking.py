@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from logscan.query import words
 from logscan.query.fields import FIELDS, OUTCOMES
 from logscan.query.model import And, Moment, Node, Not, Number, Or, Pattern, Term, Word
 from logscan.query.rows import Rows
+from logscan.query.times import nanoseconds
 
 Bools = npt.NDArray[np.bool_]
 
@@ -86,7 +85,7 @@ class _Asked:
             case "", Pattern():
                 return self._any(value)
             case "status", Word():
-                return self._told(self.rows.outcome == OUTCOMES.index(value.value))
+                return Truth(self.rows.outcome == OUTCOMES.index(value.value), self.rows.outcome < 0)
             case "status", Pattern():
                 return self._told(self._ends("dsn", words.wholes, value)[0])
             case "reason", Pattern():
@@ -192,11 +191,6 @@ class _Asked:
 
     def _untold(self) -> Truth:
         return Truth(np.zeros(len(self.rows), np.bool_), np.ones(len(self.rows), np.bool_))
-
-
-def nanoseconds(time: datetime, zone: Any) -> int:
-    """Return a time as UTC ns; one without a zone is in ``zone``."""
-    return int(pd.Timestamp(time if time.tzinfo else time.replace(tzinfo=zone)).as_unit("ns").value)
 
 
 def _matching(term: Term) -> tuple[Any, Any]:

@@ -48,14 +48,17 @@ class Rows:
         self.of: Ints = np.r_[of[kept], extra]
         """The row of each row's mail."""
         self.outcome: Ints = np.r_[code[kept], what]
-        """The place of each row's outcome in :data:`OUTCOMES`."""
+        """The place of each row's outcome in :data:`OUTCOMES`; -1 for a mail of which no end is told."""
         self._cache: dict[str, tuple[Ints, pa.Array]] = {}
 
     def __len__(self) -> int:
         return len(self.of)
 
     def _untried(self, of: Ints, code: Ints) -> tuple[Ints, Ints]:
-        """Return mails' rows and outcomes of recipients whom the mail counts and no attempt tells of, one for each kind."""
+        """Return mails' rows and outcomes of recipients whom the mail counts and no attempt tells of, one for each kind.
+
+        A mail that has no row by then gets one without an outcome, so that each mail can be found by what is known of it.
+        """
         count = len(self.number)
         found = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for place, name in enumerate(OUTCOMES):
@@ -63,6 +66,10 @@ class Rows:
             more = np.flatnonzero(numbers(self._mails(name)) > told)
             found[0].append(more)
             found[1].append(np.full(len(more), place))
+        there = np.zeros(count, np.bool_)
+        there[np.concatenate([of, *found[0]])] = True
+        found[0].append(np.flatnonzero(~there))
+        found[1].append(np.full(np.count_nonzero(~there), -1))
         return np.concatenate(found[0]), np.concatenate(found[1])
 
     def of_mails(self, name: str) -> tuple[Ints, pa.Array]:

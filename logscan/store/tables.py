@@ -25,10 +25,14 @@ Change = Callable[[pa.Table], pa.Table]
 
 
 @contextmanager
-def parquet(folder: Path, path: str) -> Iterator[pq.ParquetFile]:
-    """Open a partition; raises OSError, ValueError, pyarrow.ArrowException."""
+def parquet(folder: Path, path: str, *, coded: bool = False) -> Iterator[pq.ParquetFile]:
+    """Open a partition, texts as codes and words if so wished; raises OSError, ValueError, pyarrow.ArrowException."""
     with os.fdopen(places.opened(folder, path), "rb") as file, pq.ParquetFile(file) as found:
-        yield found
+        if not coded:
+            yield found
+            return
+        with pq.ParquetFile(file, metadata=found.metadata, read_dictionary=string_columns(found.schema_arrow)) as known:
+            yield known
 
 
 def fault(folder: Path, partition: Partition) -> str:
