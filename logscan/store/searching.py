@@ -151,7 +151,7 @@ class _Table:
     """Columns of several files, each read when it is asked for; texts come coded."""
 
     def __init__(self) -> None:
-        self._files: list[tuple[pq.ParquetFile, list[int]]] = []
+        self._files: list[tuple[pq.ParquetFile, list[int], frozenset[str]]] = []
         self._kept: Ints | None = None
         self._columns: dict[str, pa.ChunkedArray] = {}
 
@@ -162,7 +162,7 @@ class _Table:
         if between is not None:
             groups = [each for each in groups if _may_hold(file, each, *between)]
         if groups:
-            self._files.append((file, groups))
+            self._files.append((file, groups, frozenset(file.schema_arrow.names)))
 
     def keep(self, rows: Ints) -> None:
         """Let only some rows be there from now on, in this order."""
@@ -173,8 +173,8 @@ class _Table:
         """Return a column; empty texts where the files are an earlier version's. Raises OSError, pyarrow.ArrowException."""
         if name not in self._columns:
             chunks: list[pa.Array] = []
-            for file, groups in self._files:
-                if name in file.schema_arrow.names:
+            for file, groups, names in self._files:
+                if name in names:
                     chunks += file.read_row_groups(groups, columns=[name]).column(0).chunks
                 else:
                     count = sum(file.metadata.row_group(each).num_rows for each in groups)
