@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from daily_runs import ENDS, Server, parts
@@ -69,6 +70,19 @@ def test_the_tables_hold_each_closed_mail_once(server: Server) -> None:
             if each.table == "mails":
                 numbers += table.column("entry").to_pylist()
         named = {each.path for each in state.partitions()}
+    with State.read(server.state) as state:
+        tables: dict[str, Any] = {name: [] for name in ("entries", "deliveries", "legs", "mails")}
+        for each in state.partitions():
+            if each.table in tables:
+                tables[each.table].append(pq.read_table(server.state / each.path).to_pandas())
+    entries, deliveries, legs, mails = (pd.concat(tables[name]) for name in tables)
+    for numbered in (entries, deliveries, mails):
+        assert sorted(numbered["number"]) == list(range(len(numbered)))
+    by_number = entries.set_index("number")
+    assert set(deliveries["entry"]) <= set(by_number.index)
+    assert (by_number.loc[deliveries["entry"], "mail"].to_numpy() == deliveries["mail"].to_numpy()).all()
+    assert set(legs["child"]) | set(legs["parent"]) <= set(by_number.index)
+    assert set(legs.loc[legs["delivery"] >= 0, "delivery"]) <= set(deliveries["number"])
     assert rows["mails"] == sum(report["mails"]["total"] for report in server.reports)
     assert rows["entries"] == sum(report["mails"]["entries"] for report in server.reports)
     assert len(set(numbers)) == len(numbers)
