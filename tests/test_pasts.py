@@ -21,6 +21,7 @@ from logscan.checking.judging import concluded, looked, together, wanted
 from logscan.checking.remembering import NOWHERE, PLACES, moved, pasts_of, remembered, sources_of
 from logscan.findings import Result
 from logscan.samples import stories, story
+from logscan.scan import activity
 from logscan.scan.pasts import fitting, newest
 from logscan.scan.window import Window, windows_of
 from logscan.tables.partials import Keyed, Partial
@@ -515,3 +516,23 @@ def test_the_newest_rows_are_kept_and_those_of_one_time_all_or_none() -> None:
     assert sorted(newest(part, "last", 2, 9).frame["last"]) == [2, 3, 3, 4, 5]
     assert sorted(newest(part, "last", 0, 3).frame["last"]) == [4, 5]
     assert sorted(newest(part, "last", 0, 4).frame["last"]) == [3, 3, 4, 5]
+
+
+@pytest.mark.parametrize("seconds", range(0, 130, 7))
+def test_a_past_may_begin_within_a_span(seconds: int, tmp_path: Path) -> None:
+    """Wherever the horizon cuts, each span of lines that is left has a first line and a last one."""
+    lines = sorted({0, 3, 20, 31, 32, 44, 59, 60, 61, 75, 89, 90, 119, 120, 121, 149, 200, 260})
+    base = 1_790_000_000
+    text = "".join(
+        f"{datetime.fromtimestamp(base + at, UTC):%Y-%m-%dT%H:%M:%S}+00:00 mx1 postfix/qmgr[7]: {at:04X}A1B2C3: removed\n"
+        for at in lines
+    )
+    (tmp_path / "mail.log").write_text(text)
+    window = logscan.read(tmp_path, jobs=1)
+    now = (base + seconds) * 10**9 + activity.PAST_DAYS * 86_400 * 10**9
+    past = Partial(activity.remember(Partial(activity.look(window)), now))
+    for each in activity.activity(past):
+        assert len(each.first) == len(each.last)
+        assert (each.first <= each.last).all()
+        assert (each.first[1:] > each.last[:-1]).all()
+        each.silences(10)

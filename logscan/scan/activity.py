@@ -184,13 +184,21 @@ def activity(partial: Partial) -> list[Active]:
             mine = order.columns["key"] == key
             time, place = order.columns["at"][mine], order.columns["place"][mine]
             by_time = np.lexsort((place, time))
-            first, last = first[_starts(first, size)], last[_ends(last, size)]
+            first, last = _paired(first[_starts(first, size)], last[_ends(last, size)], size)
             out.append(Active(name, first, last, (time[by_time], place[by_time])))
     return out
 
 
 def _starts(time: Ints, size: int) -> Ints:
     return np.flatnonzero(np.r_[True, np.diff(time // size) > 0])
+
+
+def _paired(first: Ints, last: Ints, size: int) -> tuple[Ints, Ints]:
+    """Return the spans that have both: of the span in which a past begins, only the last line may be remembered."""
+    if len(first) == len(last):
+        return first, last
+    _, begins, ends = np.intersect1d(first // size, last // size, assume_unique=True, return_indices=True)
+    return first[begins], last[ends]
 
 
 def _ends(time: Ints, size: int) -> Ints:
