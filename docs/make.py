@@ -443,7 +443,9 @@ A log is a sequence that can be cut anywhere, and what is known of two neighbour
 ```
 
 `logscan.stream()` gives the windows, `logscan.read()` a whole log as one, `logscan.analyse()` takes either and says the same to
-the byte. Memory follows the mails that are open and what the report shows. Commands are one module each in `commands/`.
+the byte. Memory follows the mails that are open and what the report shows. `logscan daily` stores
+what the last window leaves open, and goes on from there the next morning ([daily.md](daily.md)). Commands are one module each in
+`commands/`.
 """
 
 HOUSE = "Each room uses only rooms on the floors below; a test sees to it, and to modules that import each other in a circle."
