@@ -63,7 +63,11 @@ def time_of(line: str) -> int:
     """Return when a line was written (UTC ns): of syslog, of DSPAM's own log, of rspamd's."""
     if line[:10].isdigit():
         return int(line[:10]) * 10**9
-    form, text = ("%Y-%m-%d %H:%M:%S", line[:19]) if line[:2] == "20" else ("%Y %b %d %H:%M:%S", f"2026 {line[:15]}")
+    form, text = (
+        ("%Y-%m-%d %H:%M:%S", line[:19].replace("T", " "))
+        if line[:2] == "20"
+        else ("%Y %b %d %H:%M:%S", f"2026 {line[:15]}")
+    )
     return int(datetime.strptime(text, form).replace(tzinfo=UTC).timestamp()) * 10**9
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +22,7 @@ from logscan.correlate.codes import matched
 from logscan.correlate.facts import PRIVATE_RELAY
 from logscan.correlate.lives import SECOND
 from logscan.scan.columns import NO_TIME, joined, some_joined, values
+from logscan.scan.pasts import newest
 from logscan.settings import parse_destination
 from logscan.tables import columns
 from logscan.tables.coded import Coded, either
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from logscan.scan.log import Facts
     from logscan.scan.window import Window
     from logscan.settings import Settings
-    from logscan.tables.partials import Part
+    from logscan.tables.partials import Part, Partial
 
 NEXT_HOP = (
     rf"^(?:{SUSPENDED})?(?:connect to|conversation with|lost connection with|host) "
@@ -101,6 +104,46 @@ def look(window: Window, settings: Settings) -> dict[str, Part]:
     """Return the failures of a window and when hand-overs got through."""
     kinds = Kinds(window.facts, settings)
     return {**_failures(window, kinds), **_through(window, kinds)}
+
+
+PAST_DAYS, MOST_FAILURES, MOST_THROUGH = 6, 2_000, 10_000
+"""Days that a past tells of: mail waits for five (maximal_queue_lifetime); and how many failures and hand-overs."""
+
+FEW = 3
+"""Failures that are kept of a span where there are too many, by their mails: as many as tell an outage."""
+
+
+def remember(partial: Partial, now: int) -> dict[str, Part]:
+    """Return the failures of the last days, what they said, and when hand-overs got through; ``now`` is in UTC ns.
+
+    Of too many, the first of each relay and span of time are kept: so the beginning of an outage is, however much meets it.
+    """
+    since = now - PAST_DAYS * 86_400 * SECOND
+    kept: dict[str, Part] = {}
+    if THROUGH in partial:
+        part = newest(partial.parts[THROUGH], "at", since, 2**62)
+        # What is left counts as all there were: a run's own aren't thinned out to fit.
+        kept[THROUGH] = replace(Points.of(part.columns, FEW, MOST_THROUGH), most=part.most, width=0)
+    if FAILURES in partial:
+        frame = newest(partial.parts[FAILURES], "at", since, 2**62).frame
+        frame = _firsts(frame, MOST_FAILURES)
+        words = partial.frame(WORDS)
+        kept[FAILURES] = Rows.of(frame)
+        kept[WORDS] = Keyed.of(words[words["words"].isin(frame["words"])], once=True)
+    return kept
+
+
+def _firsts(failures: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return, of more than ``most`` failures, those of the first mails by relay and span, which is as short as can be."""
+    failures = failures.sort_values(["at", "mail", "person"], kind="stable", ignore_index=True)
+    width = SECOND
+    while len(failures) > most and width < PAST_DAYS * 86_400 * SECOND:
+        width *= 2
+        span = [failures[name] for name in ("host", "hop", "back")] + [failures["at"] // width]
+        once = failures[~pd.concat([*span, failures["mail"]], axis=1, keys=range(5)).duplicated().to_numpy()]
+        nth = once.groupby([each[once.index] for each in span], sort=False).cumcount()
+        failures = once[(nth < FEW).to_numpy()].reset_index(drop=True)
+    return failures
 
 
 def place_of(hosts: Iterable[str], relays: Iterable[str]) -> Ints:

@@ -67,6 +67,8 @@ class Outage:
     refused: pd.DataFrame | None = field(default=None, compare=False, repr=False)
     """Mails refused at the door meanwhile: ``at`` (UTC ns), ``session`` (``postfix/smtpd[123]``), ``client``, ``sender``,
     empty where unknown."""
+    failing: float | None = None
+    """Seconds from the first failure to the last, where some were in earlier runs and so are none of ``rows``."""
 
 
 def nanoseconds(time: pd.Series) -> Ints:

@@ -26,8 +26,9 @@ from logscan.checking.outage import (
 )
 from logscan.correlate.lives import SECOND
 from logscan.scan.memo import per_window
+from logscan.scan.pasts import past
 from logscan.tables.grouping import combine
-from logscan.tables.partials import Partial, Points
+from logscan.tables.partials import Partial, Points, merged
 
 if TYPE_CHECKING:
     from logscan.scan.log import Log
@@ -64,7 +65,10 @@ def look(window: Window, settings: Settings) -> Partial:
 
 
 def conclude(partial: Partial, log: Log) -> list[Outage]:
-    """Return the outages in the order of time."""
+    """Return the outages in the order of time.
+
+    One that began in an earlier run begins there still, and counts what is new; of which nothing is new isn't told again.
+    """
     put_off = _put_off(partial, log)
     found = [
         *reinjection_outages.ways_back(partial, log.settings, put_off),
@@ -89,7 +93,13 @@ def outages(window: Window, settings: Settings) -> list[Outage]:
 def _put_off(partial: Partial, log: Log) -> list[Outage]:
     if hand_overs.FAILURES not in partial:
         return []
-    failures = partial.frame(hand_overs.FAILURES).sort_values(["at", "source", "line"], ignore_index=True)
+    failures = partial.frame(hand_overs.FAILURES).assign(fresh=True)
+    remembered = past(log, hand_overs.FAILURES, hand_overs.WORDS, hand_overs.THROUGH)
+    if remembered is not None:
+        failures = pd.concat([failures, remembered.frame(hand_overs.FAILURES).assign(fresh=False)], ignore_index=True)
+        told = {name: partial.parts[name] for name in remembered.parts if name in partial}
+        partial = Partial({**partial.parts, **merged([Partial(told), remembered]).parts})
+    failures = failures.sort_values(["at", "source", "line"], ignore_index=True)
     failures = transports.named(failures, partial, log.settings)
     reasons = Reasons(partial.frame(hand_overs.WORDS))
     passed = partial.parts.get(hand_overs.THROUGH)
@@ -105,7 +115,7 @@ def _put_off(partial: Partial, log: Log) -> list[Outage]:
 
 
 def _of_relay(part: pd.DataFrame, host: str, relay: str, kind: Kind, through: Ints, reasons: Reasons) -> list[Outage]:
-    """Return the outages among one relay's failures, which are in order of time.
+    """Return the outages among one relay's failures, which are in order of time; ``fresh``: not of an earlier run.
 
     ``through``: when mails passed (UTC ns), each once, in order.
     """
@@ -116,16 +126,17 @@ def _of_relay(part: pd.DataFrame, host: str, relay: str, kind: Kind, through: In
     at = part["at"].to_numpy()
     count = int(number.max(initial=-1)) + 1
     pairs = combine(mails, people)
-    by_mail = distinct(number, mails, count)
-    by_recipient = distinct(number, pairs, count)
-    lost = part["lost"].to_numpy()
+    fresh = part["fresh"].to_numpy(dtype=np.bool_)
+    by_mail = distinct(number[fresh], mails[fresh], count)
+    by_recipient = distinct(number[fresh], pairs[fresh], count)
+    lost = part["lost"].to_numpy(dtype=np.bool_) & fresh
     returned = distinct(number[lost], pairs[lost], count)
     begins = np.searchsorted(number, np.arange(count))
     ends = np.searchsorted(number, np.arange(count), "right")
     words = reasons.of(part["words"], number, relay)
     out = []
     spent, kept = part["spent"].to_numpy(), part[ROWS]
-    for one in range(count):
+    for one in np.unique(number[fresh]).tolist():
         last = int(at[ends[one] - 1])
         after = int(np.searchsorted(through, last, "right"))
         over = after < len(through)
@@ -135,8 +146,10 @@ def _of_relay(part: pd.DataFrame, host: str, relay: str, kind: Kind, through: In
         began = max(began, int(through[good - 1])) if good else began
         times = moment(began), moment(int(through[after]) if over else last), over
         counts = int(by_mail[one]), int(by_recipient[one]), int(returned[one])
-        rows = kept.iloc[begins[one] : ends[one]]
-        out.append(Outage(host, relay, kind, *times, *counts, words[one], len(rows), rows))
+        rows, new = kept.iloc[begins[one] : ends[one]], fresh[begins[one] : ends[one]]
+        failing = None if new.all() else (last - int(at[begins[one]])) / SECOND
+        rows = rows if new.all() else rows[new]
+        out.append(Outage(host, relay, kind, *times, *counts, words[one], len(rows), rows, failing=failing))
     return out
 
 

@@ -120,6 +120,11 @@ def look(window: Window, settings: Settings) -> Partial:
     )
 
 
+def remember(partial: Partial, now: int) -> Partial:
+    """Return what tells of outages that may go on: an outage has the same beginning in each run that it lasts for."""
+    return Partial(hand_overs.remember(partial, now))
+
+
 def conclude(partial: Partial, log: Log) -> Result:
     """Return a finding for each outage of a filter, or for all of one that was away again and again."""
     known = filters.concluded(partial, log.settings)
@@ -153,6 +158,8 @@ def _seconds(outage: Outage) -> float:
 
 def _failing(outage: Outage) -> float:
     """Return for how long (seconds) it is seen to fail: a quiet server's next mail, or retry, may come long after its end."""
+    if outage.failing is not None:
+        return outage.failing
     if outage.rows is None or outage.rows.empty:
         return _seconds(outage)
     return float(outage.rows["at"].iloc[-1] - outage.rows["at"].iloc[0]) / SECOND
@@ -364,6 +371,7 @@ CHECK = Check(
     "Mail waited for a filter that was out of reach",
     look,
     conclude,
+    remember=remember,
     causes=(*(name for name, _ in REASONS), "filter-away", "way-back-closed"),
     order=105,
     clear="No mail waited for a filter that was out of reach ({checked:hand-over|hand-overs} looked at)",
