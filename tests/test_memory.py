@@ -198,11 +198,22 @@ def test_notes_are_no_news_until_they_are_something_to_act_on() -> None:
         report(START + timedelta(1), finding("a", severity="note")),
         report(START + timedelta(2), finding("a", severity="warning")),
         report(START + timedelta(3), finding("a", severity="note")),
+        report(START + timedelta(4)),
     ]
     told = [subjects(each, days) for each in story(*days)]
     assert not any(any(each.values()) for each in told[:2])
     assert told[2]["new"] == {"a"}
-    assert told[3]["gone"] == {"a"}
+    assert not any(told[3].values()), "it is told as a note, so it isn't gone"
+    assert not any(told[4].values()), "that a note is gone is no news"
+
+
+def test_what_is_mended_is_gone_though_it_is_a_note_by_now() -> None:
+    days = [
+        report(START, finding("a", severity="warning")),
+        report(START + timedelta(1), finding("a", severity="note", state="mended")),
+    ]
+    last = story(*days)[-1]
+    assert [(each.subject, each.mended) for each in last.gone] == [("a", True)]
 
 
 def test_the_first_report_has_nothing_to_compare_with() -> None:

@@ -242,7 +242,10 @@ Formers = tuple[Former, ...]
 
 
 def _former(remembered: Sequence[Remembered], report: Report, patience: Patience) -> tuple[Formers, Formers, Formers]:
-    """Return what is gone, what stays away for a while, and what nobody could look for; what was gone before is none of it."""
+    """Return what is gone, what stays away for a while, and what nobody could look for.
+
+    What was gone before is none of it, nor is what is a note now.
+    """
     now = {each.id: each for each in report.found}
     looked = _looked(report)
     gone: list[Former] = []
@@ -253,12 +256,14 @@ def _former(remembered: Sequence[Remembered], report: Report, patience: Patience
         if old.severity == "note" or (old.id in now and _stands(now[old.id])) or patience.said(each):
             continue
         seen = now.get(old.id)
+        noted = seen is not None and seen.severity == "note"
+        if seen is not None and noted and seen.state in THERE:
+            continue  # it is among the notes: there still, and nothing to do
         if seen is None and old.check not in looked:
             unseen.append(_former_of(each, patience.zone))
         else:
             mended = seen is not None and seen.state in ("mended", "residual")
             former = replace(_former_of(each, patience.zone), mended=mended)
-            noted = seen is not None and seen.severity == "note"
             (paused if patience.waits(each) and not noted else gone).append(former)
     return tuple(gone), tuple(paused), tuple(unseen)
 
