@@ -444,3 +444,13 @@ def test_every_story_is_in_the_list_and_has_its_truth() -> None:
     names = {path.name for path in folder().iterdir() if path.is_dir()}
     assert set(stories()) == names
     assert {name for name in names if not (folder() / name / "truth.json").is_file()} == set()
+
+
+def test_a_word_of_help_waits_for_no_table() -> None:
+    """To list the commands all their modules are imported: none of them may bring what tables are made with."""
+    code = (
+        "import sys; from logscan.cli import cli; cli.list_commands(None);"
+        "sys.exit(', '.join(sorted({'numpy', 'pandas', 'pyarrow', 'pyparsing', 'matplotlib', 'jinja2'} & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

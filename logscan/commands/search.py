@@ -141,9 +141,9 @@ def _in_state(found: Found, tree: Node, folder: Path, reading: dict[str, Any], s
 
 def _parsed(query: str, reading: dict[str, Any]) -> Node:
     from logscan.clocks.zones import named
-    from logscan.commands.search_output import pointed
     from logscan.query.language import parse
     from logscan.query.model import QueryError
+    from logscan.query.written import pointed
 
     try:
         return parse(query, named(reading["timezone"]) if reading["timezone"] else None)
@@ -169,7 +169,7 @@ def _in_logs(
 
 
 def _tell(found: Found, form: str, columns: tuple[str, ...], zone: Any, status: int) -> None:
-    from logscan.commands.search_output import as_csv, as_json, as_table, counted, unclear
+    from logscan.query.written import as_csv, as_json, as_table, counted, unclear
 
     frame = found.table
     with suppress(BrokenPipeError):  # what is said on stderr, and the status, hold all the same
