@@ -444,7 +444,7 @@ A log is a sequence that can be cut anywhere, and what is known of two neighbour
 
 `logscan.stream()` gives the windows, `logscan.read()` a whole log as one, `logscan.analyse()` takes either and says the same to
 the byte. Memory follows the mails that are open and what the report shows. `logscan daily` stores
-what the last window leaves open, and goes on from there the next morning ([daily.md](daily.md)). Commands are one module each in
+what the last window leaves open, and goes on from there the next morning (docs/daily.md). Commands are one module each in
 `commands/`.
 """
 
