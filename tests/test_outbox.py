@@ -482,6 +482,8 @@ def test_what_no_outbox_keeps_is_said_to_be_lost() -> None:
 def test_a_command_is_told_of_the_run_in_its_environment_and_on_its_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in os.environ if name.startswith("LOGSCAN_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("LOGSCAN_SMTP_PASSWORD", "s3cret")
     keep = "import os, sys, json; json.dump([sys.argv[1:], sys.stdin.read(), dict(os.environ)], open(sys.argv[1], 'w'))"
     command = program(tmp_path, "tell me", keep)
