@@ -171,9 +171,12 @@ def test_twice_as_many_names_take_twice_as_long(kind: str, tmp_path: Path) -> No
     for count in (10, 1_500, 6_000):  # the first for what is made once
         path = tmp_path / f"mail{count}.log"
         path.write_text("\n".join(mails(count, KINDS[kind])) + "\n", "utf-8")
-        before = time.process_time()
-        logscan.read(path, jobs=1, year=2026)
-        seconds.append(time.process_time() - before)
+        took = []
+        for _ in range(2):  # the machine may have been busy with others' work the first time
+            before = time.process_time()
+            logscan.read(path, jobs=1, year=2026)
+            took.append(time.process_time() - before)
+        seconds.append(min(took))
     assert seconds[2] < 7 * seconds[1], "four times as many: sixteen times as long would be each with each"
 
 
