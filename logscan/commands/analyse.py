@@ -13,47 +13,12 @@ from logscan.commands import completing
 from logscan.commands.common import reading_of, reading_options
 from logscan.commands.complaints import complain
 from logscan.commands.mail_options import mail_options, mailing_of
-from logscan.plugins import names
+from logscan.commands.report_options import report_options
 
 
 @click.command("analyse")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=completing.files)
-@click.option(
-    "--check",
-    "checks",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=completing.checks,
-    help="Only this check; repeatable.",
-)
-@click.option(
-    "--skip", multiple=True, metavar="NAME", shell_complete=completing.checks, help="Not this check; repeatable."
-)
-@click.option(
-    "--format",
-    "-f",
-    "formats",
-    multiple=True,
-    type=click.Choice(names("logscan.reports")),
-    help="What to write; repeatable, in pairs with -o. Default: text.",
-)
-@click.option("--output", "-o", "outputs", multiple=True, metavar="PATH", help="Where to: a file, '-' for stdout.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["problem", "warning", "never"]),
-    default="never",
-    show_default=True,
-    help="Exit with status 1 when there are findings at or above this.",
-)
-@click.option(
-    "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="Colours in the text (NO_COLOR is honoured).",
-)
-@click.option("--show-subjects", is_flag=True, help="Show mails' subjects where a log has them.")
-@click.option("--anonymise", is_flag=True, help="Replace people, hosts and addresses, the same by the same.")
+@report_options
 @click.option(
     "--tables",
     type=click.Path(path_type=Path, file_okay=False),

@@ -11,7 +11,7 @@ import click
 from logscan.commands import completing
 from logscan.commands.common import reading_options
 from logscan.commands.mail_options import daily_mail_options
-from logscan.plugins import names
+from logscan.commands.report_options import report_options
 
 
 @click.command("daily")
@@ -41,42 +41,7 @@ from logscan.plugins import names
     metavar="TIME",
     help="With --send-only: say that the analysis failed where none ended for so long: 4h, 2d.",
 )
-@click.option(
-    "--check",
-    "checks",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=completing.checks,
-    help="Only this check; repeatable.",
-)
-@click.option(
-    "--skip", multiple=True, metavar="NAME", shell_complete=completing.checks, help="Not this check; repeatable."
-)
-@click.option(
-    "--format",
-    "-f",
-    "formats",
-    multiple=True,
-    type=click.Choice(names("logscan.reports")),
-    help="What to write; repeatable, in pairs with -o. Default: text, nothing where the report is mailed.",
-)
-@click.option("--output", "-o", "outputs", multiple=True, metavar="PATH", help="Where to: a file, '-' for stdout.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["problem", "warning", "never"]),
-    default="never",
-    show_default=True,
-    help="Exit with status 1 when there are findings at or above this.",
-)
-@click.option(
-    "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="Colours in the text (NO_COLOR is honoured).",
-)
-@click.option("--show-subjects", is_flag=True, help="Show mails' subjects where a log has them.")
-@click.option("--anonymise", is_flag=True, help="Replace people, hosts and addresses in what is shown.")
+@report_options
 @daily_mail_options
 @reading_options
 def command(reading: dict[str, Any], sources: tuple[str, ...], **options: Any) -> None:
